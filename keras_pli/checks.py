@@ -1,0 +1,78 @@
+"""Bad input is met at the door: checks that several rooms share, with errors that quote what came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def finite_array(values: ArrayLike, name: str, *, ndim: int | None = None) -> NDArray[np.float32]:
+    """Returns `values` as a float32 array with a leading samples axis, all entries finite.
+
+    Args:
+        values: Array-like of shape `(samples, ...)`.
+        name: What the caller calls the argument; quoted in the error.
+        ndim: The number of axes asked for, or None for any number of at least two.
+
+    Raises:
+        ValueError: If the number of axes differs, there is no sample, or an entry is NaN or infinite
+            (the first rows concerned are named).
+        TypeError: If the values are not real numbers.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise TypeError(f"`{name}` must hold real numbers. Received dtype {array.dtype}.")
+    array = np.ascontiguousarray(array, dtype=np.float32)
+    wanted = "at least 2" if ndim is None else str(ndim)
+    if array.ndim < 2 if ndim is None else array.ndim != ndim:
+        raise ValueError(f"`{name}` must have {wanted} axes, samples first. Received shape {array.shape}.")
+    if len(array) == 0:
+        raise ValueError(f"`{name}` holds no sample. Received shape {array.shape}.")
+    bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"`{name}` must be finite, but {len(bad)} of {len(array)} rows hold NaN or infinity: "
+            f"rows {quoted(bad)}."
+        )
+    return array
+
+
+def label_array(labels: ArrayLike, samples: int, name: str = "labels") -> NDArray[Any]:
+    """Returns `labels` as a 1-D array with one entry a sample; a trailing axis of one is dropped.
+
+    Raises:
+        ValueError: If the shape is not `(samples,)`.
+    """
+    array = np.asarray(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.shape != (samples,):
+        hint = ""
+        if array.ndim == 2:
+            hint = " One-hot labels? Pass `labels.argmax(axis=1)`."
+        raise ValueError(
+            f"`{name}` must have one entry for each of the {samples} samples. "
+            f"Received shape {array.shape}.{hint}"
+        )
+    return array
+
+
+def one_of(value: Any, options: Iterable[Any], name: str) -> Any:
+    """Returns `value` if it is among `options`; the error offers near names."""
+    options = list(options)
+    if value in options:
+        return value
+    near = get_close_matches(str(value), [str(option) for option in options], n=3, cutoff=0.5)
+    hint = f" Did you mean {quoted(near)}?" if near else ""
+    raise ValueError(f"`{name}` must be one of {quoted(options, most=30)}. Received: {value!r}.{hint}")
+
+
+def quoted(items: Iterable[Any], *, most: int = 10) -> str:
+    """Lists up to `most` items for an error message, and says how many were left off."""
+    items = [item.item() if isinstance(item, np.generic) else item for item in items]
+    text = ", ".join(repr(item) for item in items[:most])
+    return text if len(items) <= most else f"{text}, … ({len(items) - most} more)"

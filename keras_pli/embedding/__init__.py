@@ -1,0 +1,18 @@
+"""Step 1: neighbours → affinities → parametric t-SNE, and how faithful the map is."""
+
+from . import quality
+from .affinities import Affinities, affinities
+from .neighbors import NeighborGraph, given_neighbors, nearest_neighbors
+from .parametric_tsne import ParametricTSNE
+from .projection import PrincipalProjection
+
+__all__ = [
+    "Affinities",
+    "NeighborGraph",
+    "ParametricTSNE",
+    "PrincipalProjection",
+    "affinities",
+    "given_neighbors",
+    "nearest_neighbors",
+    "quality",
+]

@@ -1,0 +1,113 @@
+"""Plans as JSON: what is written, and the checks that a stored text must pass to be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+from ..checks import one_of, quoted
+from .move import Move
+from .selection import SELECTION_KINDS, Selection
+
+FORMAT = "keras_pli.InterventionPlan"
+VERSION = 1
+
+
+def to_json(moves: Sequence[Move]) -> str:
+    """Returns the JSON text of a plan, one move a line.
+
+    Raises:
+        ValueError: If a move holds a function, which JSON cannot hold; the move is named.
+    """
+    lines = [
+        f"    {json.dumps(_record(move, f'move {place}, {move}'))}"
+        for place, move in enumerate(moves, start=1)
+    ]
+    listed = "[\n" + ",\n".join(lines) + "\n  ]" if lines else "[]"
+    return f'{{\n  "format": "{FORMAT}",\n  "version": {VERSION},\n  "moves": {listed}\n}}\n'
+
+
+def from_json(text: str, source: str) -> list[Move]:
+    """Returns the moves that a JSON text holds.
+
+    Args:
+        text: What `to_json` returned.
+        source: Where the text is from; quoted in the error.
+
+    Raises:
+        ValueError: If the text is damaged, of another format or version, or holds a move that is
+            unknown or not valid.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{source} is no JSON: {error}") from error
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise ValueError(
+            f"{source} holds no intervention plan: its format is {found!r}, not {FORMAT!r}."
+        )
+    if document.get("version") != VERSION:
+        raise ValueError(
+            f"{source} has version {document.get('version')!r} of the format; "
+            f"this keras_pli reads version {VERSION}."
+        )
+    moves = document.get("moves")
+    if not isinstance(moves, list):
+        raise ValueError(f"{source} must hold a list of moves. Received: {moves!r}.")
+    return [
+        _restored(record, Move.kinds, f"{source}, move {place}")
+        for place, record in enumerate(moves, start=1)
+    ]
+
+
+def read(path: str | Path) -> str:
+    """Returns the text of a file; raises ValueError with its path if it is no UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text: {error}") from error
+
+
+def _record(value: Any, where: str) -> Any:
+    if isinstance(value, Move | Selection):
+        content = {field.name: getattr(value, field.name) for field in fields(value)}
+        content["reason"] = content.pop("reason", None)
+        kept = {name: _record(entry, where) for name, entry in content.items() if entry is not None}
+        return {"type": type(value).__name__, **kept}
+    if isinstance(value, tuple):
+        return [_record(entry, where) for entry in value]
+    if callable(value):
+        raise ValueError(
+            f"JSON cannot hold a function, so the plan cannot be stored: {where}. "
+            f"Store the plan without it and add it again after loading."
+        )
+    return value
+
+
+def _restored(record: Any, kinds: Mapping[str, type], where: str) -> Any:
+    if not isinstance(record, dict) or "type" not in record:
+        raise ValueError(f"{where}: expected an object with a `type`. Received: {record!r}.")
+    content = dict(record)
+    try:
+        kind = kinds[one_of(content.pop("type"), kinds, "type")]
+        _check_names(kind, content)
+        restored = {
+            name: _restored(entry, SELECTION_KINDS, where) if isinstance(entry, dict) else entry
+            for name, entry in content.items()
+        }
+        return kind(**restored)
+    except (TypeError, ValueError) as error:
+        prefix = "" if str(error).startswith(where) else f"{where}: "
+        raise ValueError(f"{prefix}{error}") from error
+
+
+def _check_names(kind: type, content: Mapping[str, Any]) -> None:
+    for name in content:
+        one_of(name, [field.name for field in fields(kind)], f"an entry of {kind.__name__}")
+    missing = [f.name for f in fields(kind) if f.default is MISSING and f.name not in content]
+    if missing:
+        raise ValueError(f"{kind.__name__} lacks {quoted(missing)}.")

@@ -1,0 +1,251 @@
+"""Proposes a plan: reads which classes a classifier confuses and moves their clusters apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..checks import finite_array, label_array, quoted
+from .moves import Contract, Separate
+from .plan import InterventionPlan
+from .values import brief, positive
+
+STRONGEST_CONTRACTION = 0.5
+MILD_CONTRACTION = 0.8
+# Centres are means of float32 positions; a pair at its old distance may seem closer by that much.
+ROUNDING = 1e-5
+
+
+def suggest(
+    classifier_outputs: ArrayLike,
+    labels: ArrayLike,
+    embedding: ArrayLike,
+    *,
+    pairs: int = 2,
+    class_names: Sequence[str] | None = None,
+    gap: float = 2.0,
+    reach: float = 0.5,
+    wide: float = 1.5,
+) -> InterventionPlan:
+    """Proposes moves against the confusions that a classifier makes most often.
+
+    Takes the unordered pairs of classes with the largest share of confused samples, (errors i as j
+    + errors j as i) / (samples of i and j), and separates their clusters, as Hinterreiter et al.
+    (2020, section 3.1) did by hand for Truck and Auto. The *spread* of a cluster is the median
+    distance of its points from their centre. A confused class much wider than the typical class is
+    contracted first, to no less than half its size.
+
+    Too severe alterations are not preserved by retraining (section 4), so the plan is moderate: a
+    pair is moved only until its centres are `gap` sums of the two spreads apart, and no further
+    than `reach` spreads of the whole map. A pair that is separated never ends with closer centres
+    than it had. Where separating would do nothing or harm (the clusters are apart already, or a
+    pair separated before would come closer) both are contracted mildly, which draws in strays.
+
+    Args:
+        classifier_outputs: Logits or probabilities of shape `(n, classes)`.
+        labels: True classes, ints of shape `(n,)` in [0, classes).
+        embedding: Positions of shape `(n, components)` of the same samples.
+        pairs: How many pairs to treat at most, an int of at least 1.
+        class_names: One name a class, for the reasons given.
+        gap: Distance asked for between two centres, in sums of the two spreads; circles of twice
+            the median distance hold about 94 % of a 2-D normal cluster, and touch at 2.
+        reach: How much further apart a pair may be moved, in spreads of the whole map.
+        wide: From how many times the median spread of the classes a cluster is contracted.
+
+    Returns:
+        The plan, worst pair first, each move with its reason; empty if nothing is confused. Pairs
+        of which a class has no sample are left out, as they have no cluster.
+
+    Raises:
+        ValueError: If shapes do not agree, there are fewer points than classes, a value is NaN or
+            infinite, or a label is no int in [0, classes).
+
+    Example:
+        >>> outputs = np.eye(2)[[0, 0, 0, 1, 1, 1, 1, 0]]
+        >>> embedding = [[0, 0], [2, 0], [0, 2], [2, 2], [3, 0], [5, 0], [3, 2], [5, 2]]
+        >>> labels = [0, 0, 0, 0, 1, 1, 1, 1]
+        >>> plan = suggest(outputs, labels, embedding, class_names=["Auto", "Truck"])
+        >>> print(plan.moves[0])
+        separate class 0 and class 1 to a distance of 3.953
+        >>> print(plan.moves[0].reason)
+        Auto and Truck: 2 of 8 samples confused (25.0 %); their clusters lie 1.1 spreads apart
+    """
+    outputs = finite_array(classifier_outputs, "classifier_outputs", ndim=2)
+    positions = finite_array(embedding, "embedding", ndim=2)
+    if len(positions) != len(outputs):
+        raise ValueError(
+            f"`embedding` must have one row for each of the {len(outputs)} rows of "
+            f"`classifier_outputs`. Received {len(positions)} rows."
+        )
+    classes = _checked_labels(labels, outputs.shape)
+    names = _checked_names(class_names, outputs.shape[1])
+    if isinstance(pairs, bool) or not isinstance(pairs, int | np.integer) or pairs < 1:
+        raise ValueError(f"`pairs` must be an int of at least 1. Received: {pairs!r}.")
+    proposal = _Proposal(
+        positions,
+        classes,
+        names,
+        positive(gap, "gap"),
+        positive(reach, "reach"),
+        positive(wide, "wide"),
+    )
+    for pair in _most_confused(outputs.argmax(axis=1), classes, outputs.shape[1])[:pairs]:
+        proposal.treat(pair)
+    return proposal.plan
+
+
+@dataclass(frozen=True)
+class _Pair:
+    first: int
+    second: int
+    errors: int
+    samples: int
+
+    @property
+    def rate(self) -> float:
+        return self.errors / self.samples
+
+    def __str__(self) -> str:
+        return f"{self.errors} of {self.samples} samples confused ({100 * self.rate:.1f} %)"
+
+
+class _Proposal:
+    """A plan in the making; each pair is treated on the map as the moves so far leave it."""
+
+    def __init__(
+        self,
+        embedding: NDArray[np.float32],
+        labels: NDArray[Any],
+        names: list[str],
+        gap: float,
+        reach: float,
+        wide: float,
+    ) -> None:
+        self.embedding, self.labels, self.names = embedding, labels, names
+        self.gap, self.reach, self.wide = gap, reach, wide
+        self.plan = InterventionPlan()
+        self.extent = _spread(embedding)
+        self.typical = float(
+            np.median([_spread(embedding[labels == c]) for c in np.unique(labels)])
+        )
+        self.separated: list[_Pair] = []
+        self.contracted: set[int] = set()
+
+    def treat(self, pair: _Pair) -> None:
+        for label in (pair.first, pair.second):
+            self._contract_if_wide(label, pair)
+        positions, _ = self.plan.apply(self.embedding, self.labels)
+        at_first, _ = self._distance_and_spreads(pair, self.embedding)
+        present, spreads = self._distance_and_spreads(pair, positions)
+        asked = max(at_first, min(self.gap * spreads, present + self.reach * self.extent))
+        if present <= np.finfo(np.float32).eps * np.abs(positions).max():
+            self._contract_mildly(pair, "their centres coincide, so no direction leads apart")
+        elif asked <= present:
+            lie = f"their clusters already lie {_apart(present, spreads)}"
+            self._contract_mildly(pair, f"{lie}, so only strays are drawn in")
+        else:
+            self._separate(pair, asked)
+
+    def _contract_if_wide(self, label: int, pair: _Pair) -> None:
+        spread = _spread(self.embedding[self.labels == label])
+        if self.typical == 0 or spread <= self.wide * self.typical or label in self.contracted:
+            return
+        reason = (
+            f"{self._title(pair)}: {pair}; {self.names[label]} is spread "
+            f"{spread / self.typical:.1f} times as wide as the typical class"
+        )
+        factor = max(STRONGEST_CONTRACTION, self.typical / spread)
+        self.plan.add(Contract(label, factor=factor, reason=reason))
+        self.contracted.add(label)
+
+    def _separate(self, pair: _Pair, distance: float) -> None:
+        lie = f"their clusters lie {_apart(*self._distance_and_spreads(pair, self.embedding))}"
+        reason = f"{self._title(pair)}: {pair}; {lie}"
+        self.plan.add(Separate(pair.first, pair.second, distance=distance, reason=reason))
+        positions, _ = self.plan.apply(self.embedding, self.labels)
+        for other in self.separated:
+            at_first, _ = self._distance_and_spreads(other, self.embedding)
+            if self._distance_and_spreads(other, positions)[0] < at_first * (1 - ROUNDING):
+                self.plan.undo()
+                harm = f"moving them apart would bring {self._title(other)} closer"
+                self._contract_mildly(pair, harm)
+                return
+        self.separated.append(pair)
+
+    def _contract_mildly(self, pair: _Pair, cause: str) -> None:
+        for label in (pair.first, pair.second):
+            points = self.embedding[self.labels == label]
+            if label not in self.contracted and _spread(points) > 0:
+                reason = f"{self._title(pair)}: {pair}; {cause}"
+                self.plan.add(Contract(label, factor=MILD_CONTRACTION, reason=reason))
+                self.contracted.add(label)
+
+    def _distance_and_spreads(
+        self, pair: _Pair, positions: NDArray[np.float32]
+    ) -> tuple[float, float]:
+        first, second = (positions[self.labels == c] for c in (pair.first, pair.second))
+        way = first.mean(axis=0, dtype=np.float64) - second.mean(axis=0, dtype=np.float64)
+        return float(np.linalg.norm(way)), _spread(first) + _spread(second)
+
+    def _title(self, pair: _Pair) -> str:
+        return f"{self.names[pair.first]} and {self.names[pair.second]}"
+
+
+def _apart(distance: float, spreads: float) -> str:
+    return f"{distance / spreads:.1f} spreads apart" if spreads else f"{brief(distance)} apart"
+
+
+def _spread(points: NDArray[np.float32]) -> float:
+    centre = points.mean(axis=0, dtype=np.float64)
+    return float(np.median(np.linalg.norm(points - centre, axis=1)))
+
+
+def _most_confused(predicted: NDArray[Any], labels: NDArray[Any], classes: int) -> list[_Pair]:
+    counts = np.bincount(labels * classes + predicted, minlength=classes**2)
+    confusion = counts.reshape(classes, classes)
+    support = confusion.sum(axis=1)
+    pairs = [
+        _Pair(i, j, int(confusion[i, j] + confusion[j, i]), int(support[i] + support[j]))
+        for i, j in combinations(range(classes), 2)
+        if confusion[i, j] + confusion[j, i] > 0 and support[i] > 0 and support[j] > 0
+    ]
+    return sorted(pairs, key=lambda pair: -pair.rate)
+
+
+def _checked_labels(labels: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    samples, classes = shape
+    array = label_array(labels, samples)
+    if classes < 2:
+        raise ValueError(
+            "`classifier_outputs` must have one column a class. Received 1 column; "
+            "for a sigmoid p, stack 1 - p and p."
+        )
+    if samples < classes:
+        raise ValueError(
+            f"At least as many points as classes are needed. "
+            f"Received {samples} points and {classes} classes."
+        )
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"`labels` must be ints. Received dtype {array.dtype}: {quoted(array)}.")
+    outside = np.unique(array[(array < 0) | (array >= classes)])
+    if len(outside):
+        raise ValueError(
+            f"`labels` must lie in [0, {classes}), the columns of `classifier_outputs`. "
+            f"Received: {quoted(outside)}."
+        )
+    return array.astype(np.int64)
+
+
+def _checked_names(class_names: Sequence[str] | None, classes: int) -> list[str]:
+    names = [f"class {label}" for label in range(classes)] if class_names is None else class_names
+    if len(names) != classes:
+        raise ValueError(
+            f"`class_names` must have one entry for each of the {classes} classes. "
+            f"Received {len(names)}: {quoted(names)}."
+        )
+    return [str(name) for name in names]

@@ -1,0 +1,235 @@
+"""Finding a layer in a model by its path, and reading its output while the model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike, NDArray
+
+from .checks import quoted
+
+Tensor = Any
+LOGITS = "logits"
+
+
+def layer_paths(model: keras.Model) -> dict[str, keras.Layer]:
+    """Returns every layer of a model by its path, nested ones as `"backbone/conv3"`, in the model's order.
+
+    Example:
+        >>> backbone = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="a")], name="backbone")
+        >>> head = keras.layers.Dense(2, name="head")
+        >>> list(layer_paths(keras.Sequential([backbone, head])))
+        ['backbone', 'backbone/a', 'head']
+    """
+    paths: dict[str, keras.Layer] = {}
+
+    def walk(container: Any, prefix: str) -> None:
+        for layer in _children(container):
+            if isinstance(layer, keras.layers.InputLayer):
+                continue
+            paths.setdefault(prefix + layer.name, layer)
+            walk(layer, f"{prefix}{layer.name}/")
+
+    walk(model, "")
+    return paths
+
+
+def find_layer(model: keras.Model, path: str) -> keras.Layer:
+    """Returns the layer at a path.
+
+    Args:
+        model: Any Keras model.
+        path: Name of a layer, or a path through nested models. The first part may be left out where the
+            rest is unique.
+
+    Raises:
+        ValueError: If there is no such layer, or several; near names are offered.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="head")])
+        >>> find_layer(model, "head").units
+        3
+    """
+    paths = layer_paths(model)
+    if path in paths:
+        return paths[path]
+    ends = [full for full in paths if full.endswith(f"/{path}")]
+    if len(ends) == 1:
+        return paths[ends[0]]
+    if ends:
+        raise ValueError(f"`layer` {path!r} is ambiguous in {model.name!r}: {quoted(ends)}.")
+    near = get_close_matches(path, paths, n=3, cutoff=0.4)
+    hint = f" Did you mean {quoted(near)}?" if near else ""
+    raise ValueError(
+        f"There is no layer {path!r} in {model.name!r}.{hint} Its layers are {quoted(paths, most=40)}."
+    )
+
+
+@dataclass
+class Recording:
+    """What a tapped layer put out, one entry for each time it ran."""
+
+    outputs: list[Tensor] = field(default_factory=list)
+
+
+class Tap:
+    """Reads a layer's activations during a forward pass of its model.
+
+    The pass itself is not repeated and the model is not rebuilt, so that subclassed models, nested ones and
+    shared layers are all met. Gradients flow through what is read.
+
+    Args:
+        model: Any Keras model.
+        layer: Path of a layer (see `find_layer`), or `"logits"` for what the final softmax or sigmoid
+            receives: as an activation argument, a layer or an operation of a functional model. A model that
+            ends linearly has its output as logits.
+
+    Raises:
+        ValueError: If there is no such layer, or no logits can be found.
+    """
+
+    def __init__(self, model: keras.Model, layer: str = LOGITS) -> None:
+        self.model = model
+        self.path = layer
+        wants_logits = layer == LOGITS and LOGITS not in layer_paths(model)
+        self._target = _output_operation(model) if wants_logits else find_layer(model, layer)
+        self._before_squashing = _squashes(self._target)
+
+    def run(self, inputs: Any, *, training: bool | None = None) -> tuple[Any, Tensor]:
+        """Runs the model on a batch and returns `(outputs, activations)`, the latter `(batch, features)`.
+
+        Raises:
+            ValueError: If the layer did not run, or ran more than once.
+        """
+        with self._recording() as recording:
+            outputs = self.model(inputs) if training is None else self.model(inputs, training=training)
+        if len(recording.outputs) != 1:
+            times = "did not run" if not recording.outputs else f"ran {len(recording.outputs)} times"
+            raise ValueError(
+                f"Layer {self.path!r} {times} in a pass through {self.model.name!r}; "
+                "its activations can only be read where it runs once."
+            )
+        features = ops.cast(recording.outputs[0], "float32")
+        return outputs, ops.reshape(features, (ops.shape(features)[0], int(np.prod(features.shape[1:]))))
+
+    @contextmanager
+    def _recording(self) -> Iterator[Recording]:
+        recording = Recording()
+        name, replacement = self._replacement(recording)
+        # An attribute of the instance hides the method for the length of one pass; nothing stays behind.
+        had = self._target.__dict__.get(name)
+        object.__setattr__(self._target, name, replacement)
+        try:
+            yield recording
+        finally:
+            if had is None:
+                object.__delattr__(self._target, name)
+            else:
+                object.__setattr__(self._target, name, had)
+
+    def _replacement(self, recording: Recording) -> tuple[str, Any]:
+        if self._before_squashing and hasattr(self._target, "activation") and _has_weights(self._target):
+            activation = self._target.activation
+
+            def squash(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+                recording.outputs.append(x)
+                return activation(x, *args, **kwargs)
+
+            return "activation", squash
+
+        original = self._target.call
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            recording.outputs.append(args[0] if self._before_squashing else result)
+            return result
+
+        return "call", call
+
+
+@keras.saving.register_keras_serializable(package="keras_pli")
+class _ActivationModel(keras.Model):
+    def __init__(self, tap: Tap) -> None:
+        super().__init__(name="activations")
+        self._tap = tap
+
+    def call(self, inputs: Any) -> Tensor:
+        return self._tap.run(inputs, training=False)[1]
+
+
+def activations(
+    model: keras.Model, x: ArrayLike, layer: str = LOGITS, *, batch_size: int = 256, verbose: Any = 0
+) -> NDArray[np.float32]:
+    """Returns the activations of one layer for many inputs, in inference mode.
+
+    Args:
+        model: Any Keras model.
+        x: Inputs of shape `(samples, ...)`, or a `tf.data.Dataset` of batches.
+        layer: Path of a layer, or `"logits"` (see `Tap`). A softmax or sigmoid at the layer is undone.
+        batch_size: Inputs run at a time.
+        verbose: As in Keras.
+
+    Returns:
+        float32 array of shape `(samples, features)`.
+
+    Raises:
+        ValueError: If there is no such layer or it does not run exactly once.
+
+    Example:
+        >>> classifier = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+        >>> activations(classifier, np.zeros((5, 4))).shape
+        (5, 3)
+    """
+    reader = _ActivationModel(Tap(model, layer))
+    found = reader.predict(x, batch_size=batch_size, verbose=verbose)
+    return np.asarray(found, dtype=np.float32)
+
+
+def _children(container: Any) -> list[keras.Layer]:
+    if isinstance(container, keras.Model):
+        return list(container.layers)
+    wrapped = getattr(container, "layer", None)
+    return [wrapped] if isinstance(wrapped, keras.Layer) else []
+
+
+def _has_weights(operation: Any) -> bool:
+    return bool(getattr(operation, "weights", []))
+
+
+def _output_operation(model: keras.Model) -> Any:
+    """The operation that makes a model's output: the one in which a softmax would stand."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"A Keras model is needed to find logits. Received: {type(model).__name__}.")
+    try:
+        outputs = model.outputs
+    except AttributeError:
+        outputs = None
+    if not outputs:
+        layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+        if not layers:
+            raise ValueError(
+                f"No logits can be found in {model.name!r}: it has no layers yet. Name a `layer`."
+            )
+        last = layers[-1]
+    else:
+        if len(outputs) != 1:
+            raise ValueError(
+                f"{model.name!r} has {len(outputs)} outputs; name the `layer` whose output is meant."
+            )
+        last = outputs[0]._keras_history.operation
+    return _output_operation(last) if isinstance(last, keras.Model) else last
+
+
+def _squashes(operation: Any) -> bool:
+    if isinstance(operation, keras.layers.Softmax):
+        return True
+    activation = getattr(operation, "activation", None)
+    name = getattr(activation, "__name__", type(operation).__name__).lower()
+    return name in {"softmax", "sigmoid"}

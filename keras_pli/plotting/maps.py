@@ -1,0 +1,509 @@
+"""Maps of an embedding: points coloured by class, with density contours and direct labels."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from ..checks import finite_array, quoted
+from .density import ClassDensity, class_density
+from .placement import label_spots
+from .style import (
+    FRAME,
+    INK,
+    MUTED,
+    PALE,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    ClassNames,
+    ClassStyle,
+    class_labels,
+    class_styles,
+    draw_title,
+    halo,
+    legend_handles,
+    new_figure,
+    root_figure,
+)
+
+_FEW_CLASSES = 6
+
+
+@dataclass(frozen=True)
+class _MapData:
+    """One checked map: what the drawing functions below share."""
+
+    points: NDArray[np.float32]
+    labels: NDArray[Any]
+    styles: Mapping[Any, ClassStyle]
+    pale: frozenset[Any] = field(default_factory=frozenset)
+
+    def of(self, label: Any) -> NDArray[np.float32]:
+        return self.points[self.labels == label]
+
+
+def embedding_map(
+    embedding: ArrayLike,
+    labels: ArrayLike | None = None,
+    *,
+    class_names: ClassNames | None = None,
+    title: str | None = None,
+    contours: bool = True,
+    direct_labels: bool = True,
+    legend: bool | None = None,
+    highlight: Collection[Any] | None = None,
+    mark: ArrayLike | None = None,
+    limits: Sequence[float] | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws a map of two or three components, coloured by class.
+
+    In two components every class gets contour lines at the density threshold 1/N of Fig. 3 of
+    Hinterreiter et al. 2020 (see `class_density` for its unit) and its name at the densest spot.
+    Three components are drawn in perspective, without contours, and named in a legend.
+    The axes of a map mean nothing but distance, so there is a scale bar in place of ticks.
+
+    Args:
+        embedding: Positions, shape `(samples, 2)` or `(samples, 3)`.
+        labels: Classes, shape `(samples,)`, integers or strings; None draws all points alike
+            and no contours.
+        class_names: A sequence that integer labels index, or a mapping from label to name.
+        title: What stands above the map.
+        contours: Whether to draw the contour lines.
+        direct_labels: Whether to write the class names into the map.
+        legend: Whether to add a legend; by default where there are more than six classes, or
+            names have no place in the map.
+        highlight: Labels of the classes that keep their colour while all others turn grey.
+        mark: Indices of samples to ring and number 1, 2, … in the order given.
+        limits: Lower and upper end of each component, e.g. `(x0, x1, y0, y1)`; fits the points by
+            default.
+        ax: Axes to draw in (three-dimensional ones for three components).
+
+    Returns:
+        The figure, a new one or the one that `ax` lies in. pyplot knows nothing of a new figure:
+        show it in a notebook by returning it, store it by `save_figure`.
+
+    Raises:
+        ValueError: If shapes disagree, a position is not finite, a class has no name, a highlighted
+            class or marked sample does not exist, or limits are not increasing.
+
+    Example:
+        >>> points = np.random.default_rng(0).normal(size=(60, 2))
+        >>> figure = embedding_map(points, np.arange(60) % 3, class_names=["cat", "dog", "owl"])
+        >>> len(figure.axes)
+        1
+    """
+    points = _positions(embedding, "embedding")
+    classes = class_labels(labels, len(points))
+    styles = class_styles(classes, class_names if labels is not None else None)
+    pale = _greyed(styles, highlight)
+    shown = _with_grey(styles, pale, PALE)
+    data = _MapData(points, classes, styles, pale)
+    bounds = fitting_limits([points]) if limits is None else _checked_limits(limits, points)
+    named = labels is not None
+    directly = named and direct_labels and points.shape[1] == 2
+    if legend is None:
+        legend = named and (not directly or len(styles) > _FEW_CLASSES)
+    if ax is None:
+        ax = _map_axes(bounds, styles if legend else {})
+    _draw_map(ax, data, bounds, contours=contours, named=named)
+    draw_title(ax, title)
+    draw_scale_bar(ax, bounds)
+    marked = _draw_marks(ax, points, mark)
+    if legend:
+        # In a column of its own beside the map, never over the points.
+        ax.legend(
+            handles=legend_handles(shown.values()),
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1.0),
+            borderaxespad=0.0,
+            frameon=False,
+            fontsize=TEXT_SIZE,
+            labelcolor=INK,
+            handletextpad=0.3,
+        )
+    if directly:
+        _draw_names(ax, data, marked)
+    return root_figure(ax)
+
+
+def embedding_comparison(
+    panels: Mapping[str, ArrayLike],
+    labels: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    *,
+    columns: int = 2,
+    class_names: ClassNames | None = None,
+    contours: bool = True,
+    direct_labels: bool | None = None,
+    highlight: Collection[Any] | None = None,
+    mark: Mapping[str, ArrayLike] | None = None,
+    limits: Sequence[float] | None = None,
+) -> Figure:
+    """Draws maps side by side on equal limits with one legend, as in the paper's Fig. 3.
+
+    A class has the same colour in every panel, also if some panel lacks it, and N in the contour
+    threshold 1/N is each panel's own number of points.
+
+    Args:
+        panels: Title to positions of shape `(samples, 2)` or `(samples, 3)`, in reading order; for
+            instance before, edited, control and PLI.
+        labels: Classes of shape `(samples,)` for all panels, or a mapping from title to each
+            panel's own (train and test panels hold different samples).
+        columns: Panels in a row.
+        class_names: A sequence that integer labels index, or a mapping from label to name.
+        contours: Whether to draw the contour lines.
+        direct_labels: Whether to write the class names into the panels; by default up to ten
+            classes, beyond which the legend alone names them.
+        highlight: Labels of the classes that keep their colour while all others turn grey.
+        mark: Title to indices of samples to ring and number in that panel.
+        limits: Lower and upper end of each component; by default those that fit all panels.
+
+    Returns:
+        The new figure; its first `len(panels)` axes are the panels.
+
+    Raises:
+        ValueError: If there is no panel, `columns` is less than 1, titles in `labels` or `mark` do
+            not match `panels`, panels differ in components, or a panel's input is bad.
+
+    Example:
+        >>> before = np.random.default_rng(0).normal(size=(40, 2))
+        >>> panels = {"Before": before, "After": 2 * before}
+        >>> figure = embedding_comparison(panels, np.arange(40) % 2)
+        >>> [ax.get_title(loc="left") for ax in figure.axes]
+        ['Before', 'After']
+    """
+    if not panels:
+        raise ValueError(f"`panels` must hold at least one embedding. Received: {panels!r}.")
+    if columns < 1:
+        raise ValueError(f"`columns` must be at least 1. Received: {columns}.")
+    points = {title: _positions(values, f"panels[{title!r}]") for title, values in panels.items()}
+    components = {title: values.shape[1] for title, values in points.items()}
+    if len(set(components.values())) > 1:
+        raise ValueError(f"All panels must have as many components. Received: {components}.")
+    classes = _panel_labels(points, labels)
+    styles = class_styles(
+        np.concatenate(list(classes.values())), class_names if labels is not None else None
+    )
+    maps = list(points.values())
+    bounds = fitting_limits(maps) if limits is None else _checked_limits(limits, maps[0])
+    unknown = [title for title in mark or {} if title not in points]
+    if unknown:
+        raise ValueError(f"`mark` names no panel: {quoted(unknown)}. Panels: {quoted(points)}.")
+    named = labels is not None
+    if direct_labels is None:
+        direct_labels = len(styles) <= 10
+    pale = _greyed(styles, highlight)
+    marked: dict[str, NDArray[Any]] = {}
+    shown = _with_grey(styles, pale, PALE) if named else {}
+    axes = _panel_axes(bounds, len(points), columns, shown)
+    for ax, (title, values) in zip(axes, points.items(), strict=True):
+        data = _MapData(values, classes[title], styles, pale)
+        _draw_map(ax, data, bounds, contours=contours, named=named)
+        draw_title(ax, title)
+        marked[title] = _draw_marks(ax, values, (mark or {}).get(title))
+    draw_scale_bar(axes[-1], bounds)
+    # Names come last: they find their places in the finished layout.
+    if named and direct_labels and len(bounds) == 4:
+        for ax, (title, values) in zip(axes, points.items(), strict=True):
+            _draw_names(ax, _MapData(values, classes[title], styles, pale), marked[title])
+    return root_figure(axes[0])
+
+
+def fitting_limits(embeddings: Sequence[NDArray[Any]]) -> tuple[float, ...]:
+    """Returns the ends of each component that show all points of all embeddings.
+
+    There are four percent of air around them, and the sides of a map differ by no more than a
+    third, so that a panel is never a sliver.
+
+    Example:
+        >>> fitting_limits([np.array([[0.0, 0.0], [100.0, 100.0]])])
+        (-4.0, 104.0, -4.0, 104.0)
+    """
+    low = np.min([points.min(axis=0) for points in embeddings], axis=0).astype(np.float64)
+    high = np.max([points.max(axis=0) for points in embeddings], axis=0).astype(np.float64)
+    widest = float((high - low).max())
+    # All points at one spot: any width shows them.
+    side = widest if widest > 0 else max(1.0, float(np.abs(high).max()))
+    half = np.maximum(high - low, side / 1.5) / 2 + 0.04 * side
+    ends = np.stack([(low + high) / 2 - half, (low + high) / 2 + half], axis=1)
+    return tuple(float(end) for end in ends.ravel())
+
+
+def draw_scale_bar(ax: Axes, limits: Sequence[float]) -> None:
+    """Draws a bar of round length under the right corner of a two-dimensional map."""
+    if len(limits) != 4:
+        return
+    span = limits[1] - limits[0]
+    length = next(tick for tick in MaxNLocator(6).tick_values(0.0, span) if tick > 0)
+    across = ax.get_xaxis_transform()
+    ends = [limits[1] - length, limits[1]]
+    ax.plot(
+        ends,
+        [-0.02, -0.02],
+        transform=across,
+        color=MUTED,
+        linewidth=1.6,
+        solid_capstyle="butt",
+        clip_on=False,
+    )
+    ax.text(
+        ends[0] - 0.012 * span,
+        -0.02,
+        f"{length:g}",
+        transform=across,
+        ha="right",
+        va="center",
+        fontsize=SMALL_SIZE,
+        color=MUTED,
+    )
+
+
+def point_size(count: int, width: float = 6.0) -> float:
+    """Returns the marker area in square points: `count` points on `width` inches of map."""
+    return float(np.clip(420.0 / np.sqrt(count), 1.3, 30.0) * np.clip(width / 6.0, 0.4, 1.0))
+
+
+def point_alpha(count: int) -> float:
+    """Returns the opacity at which `count` points still show what lies below them."""
+    return float(np.clip(1.6 * count**-0.13, 0.35, 0.85))
+
+
+def _draw_map(
+    ax: Axes, data: _MapData, limits: Sequence[float], *, contours: bool, named: bool
+) -> None:
+    if len(limits) == 6 and ax.name != "3d":
+        raise ValueError(f"Three components need three-dimensional `ax`. Received {ax.name} axes.")
+    if len(limits) == 4 and ax.name == "3d":
+        raise ValueError("Two components need two-dimensional `ax`. Received 3d axes.")
+    frame_axes(ax, limits)
+    colors = None if named else MUTED
+    _draw_points(ax, data, colors)
+    if contours and named and len(limits) == 4:
+        for label, style in data.styles.items():
+            members = data.of(label)
+            if len(members):
+                density = _density(ax, members, len(data.points))
+                pale = label in data.pale
+                _draw_contour(ax, density, "#ABABAB" if pale else style.ink)
+
+
+def frame_axes(ax: Axes, limits: Sequence[float]) -> None:
+    """Gives a map its limits, equal aspect and a light frame without ticks."""
+    ax.set(xlim=limits[:2], ylim=limits[2:4])
+    if len(limits) == 6:
+        ax3 = cast(Any, ax)
+        ax3.set_zlim(*limits[4:])
+        ax3.set_box_aspect(np.diff(np.reshape(limits, (3, 2)))[:, 0], zoom=1.1)
+        for axis in (ax3.xaxis, ax3.yaxis, ax3.zaxis):
+            axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
+            axis.set_ticklabels([])
+            axis.line.set_color(FRAME)
+            axis.set_tick_params(color=FRAME)
+            # mplot3d ignores the usual grid arguments.
+            axis._axinfo["grid"].update(color="#EBEBEB", linewidth=0.8)
+            axis._axinfo["tick"].update(inward_factor=0.0, outward_factor=0.0)
+        return
+    ax.set_aspect("equal", adjustable="box")
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set(color=FRAME, linewidth=0.8)
+
+
+def _draw_points(ax: Axes, data: _MapData, color: str | None) -> None:
+    """Scatters the points in random order, so that no class hides another by coming last."""
+    count = len(data.points)
+    width = ax.get_window_extent().width / root_figure(ax).dpi
+    size, alpha = point_size(count, width), point_alpha(count)
+    shuffled = np.random.default_rng(0).permutation(count)
+    names, position = np.unique(data.labels[shuffled], return_inverse=True)
+    drawn = [data.styles[label] for label in names.tolist()]
+    faces = np.array([color or style.color for style in drawn])
+    grey = np.array([label in data.pale for label in names.tolist()])
+    # One call a marker, and the greyed classes below all others.
+    markers = dict.fromkeys(style.marker for style in drawn)
+    for marker in markers:
+        shaped = np.array([style.marker == marker for style in drawn])
+        for below in (True, False):
+            chosen = (shaped & (grey == below))[position]
+            if not chosen.any():
+                continue
+            # Any: mplot3d's scatter takes a third position.
+            cast(Any, ax).scatter(
+                *data.points[shuffled[chosen]].T,
+                c=PALE if below else faces[position[chosen]],
+                marker=marker,
+                s=size,
+                alpha=alpha,
+                linewidths=0,
+                rasterized=True,
+                zorder=1 if below else 2,
+            )
+
+
+def _density(ax: Axes, members: NDArray[Any], total: int) -> ClassDensity:
+    # A class that collapsed to a spot still gets a ring one can see.
+    span = np.ptp(ax.get_xlim())
+    return class_density(members, total=total, smallest=0.004 * float(span))
+
+
+def _draw_contour(ax: Axes, density: ClassDensity, color: str) -> None:
+    share = density.clusters()
+    if share.max() > density.level:
+        ax.contour(
+            density.x,
+            density.y,
+            share,
+            levels=[density.level],
+            colors=[color],
+            linewidths=1.0,
+            alpha=0.9,
+            zorder=3,
+        )
+
+
+def _draw_names(ax: Axes, data: _MapData, avoid: NDArray[Any]) -> None:
+    """Names the classes at their densest spots, coloured before grey, large before small."""
+    present = [label for label in data.styles if (data.labels == label).any()]
+    present.sort(key=lambda label: (label in data.pale, -int((data.labels == label).sum())))
+    total = len(data.points)
+    spots = [_density(ax, data.of(label), total).peak for label in present]
+    inked = _with_grey(data.styles, data.pale, MUTED)
+    label_spots(ax, spots, [inked[label] for label in present], avoid=avoid)
+
+
+def _draw_marks(ax: Axes, points: NDArray[Any], mark: ArrayLike | None) -> NDArray[Any]:
+    """Rings and numbers samples; returns their positions."""
+    if mark is None:
+        return points[:0]
+    rows = np.asarray(mark)
+    wrong = rows[(rows < 0) | (rows >= len(points))] if rows.dtype.kind in "iu" else rows
+    if rows.ndim != 1 or len(wrong):
+        raise ValueError(
+            f"`mark` must be a list of sample indices below {len(points)}. "
+            f"Received shape {rows.shape} with {quoted(wrong.ravel())}."
+        )
+    ring = {"s": 70, "facecolors": "none", "edgecolors": INK, "linewidths": 1.4, "zorder": 7}
+    cast(Any, ax).scatter(*points[rows].T, **ring)
+    for number, row in enumerate(rows, start=1):
+        if points.shape[1] == 3:
+            cast(Any, ax).text(*points[row], f"  {number}", fontsize=TEXT_SIZE, color=INK)
+            continue
+        ax.annotate(
+            str(number),
+            tuple(points[row]),
+            xytext=(6, 5),
+            textcoords="offset points",
+            fontsize=TEXT_SIZE,
+            fontweight="bold",
+            color=INK,
+            path_effects=halo(),
+            zorder=8,
+        )
+    return points[rows]
+
+
+def _map_axes(limits: Sequence[float], styles: Mapping[Any, ClassStyle]) -> Axes:
+    spans = np.diff(np.reshape(limits, (-1, 2)))[:, 0]
+    width, height = 6.2 * spans[:2] / spans[:2].max()
+    if len(spans) == 3:
+        width = height = 6.2
+    # Beside the map a legend as wide as its longest name, at some 0.085 inches a letter.
+    beside = 0.6 + 0.085 * max(len(style.name) for style in styles.values()) if styles else 0.0
+    figure = new_figure(width + beside, height + 0.4)
+    return figure.add_subplot(projection="3d" if len(spans) == 3 else None)
+
+
+def _panel_axes(
+    limits: Sequence[float], count: int, columns: int, styles: Mapping[Any, ClassStyle]
+) -> list[Axes]:
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    spans = np.diff(np.reshape(limits, (-1, 2)))[:, 0]
+    width = 4.2 if columns <= 2 else 3.4
+    height = width * (1.0 if len(spans) == 3 else spans[1] / spans[0])
+    # As many legend columns as the longest name allows, at some 0.075 inches a letter.
+    longest = max((len(style.name) for style in styles.values()), default=0)
+    across = max(1, min(len(styles), int(width * columns / (0.35 + 0.075 * longest))))
+    lines = -(-len(styles) // across)
+    # The fewest columns that keep the number of lines fill the last line best.
+    across = max(1, -(-len(styles) // max(1, lines)))
+    figure = new_figure(width * columns, (height + 0.35) * rows + 0.22 * lines + 0.1, pad=0.06)
+    axes = [
+        figure.add_subplot(rows, columns, index + 1, projection="3d" if len(spans) == 3 else None)
+        for index in range(count)
+    ]
+    if styles:
+        figure.legend(
+            handles=legend_handles(styles.values()),
+            loc="outside lower center",
+            ncols=across,
+            frameon=False,
+            fontsize=TEXT_SIZE,
+            labelcolor=INK,
+            handletextpad=0.2,
+            columnspacing=1.2,
+        )
+    return axes
+
+
+def _panel_labels(
+    points: Mapping[str, NDArray[Any]], labels: ArrayLike | Mapping[str, ArrayLike] | None
+) -> dict[str, NDArray[Any]]:
+    if not isinstance(labels, Mapping):
+        return {title: class_labels(labels, len(values)) for title, values in points.items()}
+    if set(labels) != set(points):
+        raise ValueError(
+            f"`labels` must name the same panels as `panels`. "
+            f"Received {quoted(labels)} for {quoted(points)}."
+        )
+    return {
+        title: class_labels(labels[title], len(values), f"labels[{title!r}]")
+        for title, values in points.items()
+    }
+
+
+def _positions(embedding: ArrayLike, name: str) -> NDArray[np.float32]:
+    points = finite_array(embedding, name, ndim=2)
+    if points.shape[1] not in (2, 3):
+        raise ValueError(f"`{name}` must have 2 or 3 components. Received shape {points.shape}.")
+    return points
+
+
+def _checked_limits(limits: Sequence[float], points: NDArray[Any]) -> tuple[float, ...]:
+    ends = np.asarray(limits, dtype=np.float64)
+    wanted = 2 * points.shape[1]
+    if ends.shape != (wanted,) or not np.isfinite(ends).all() or (ends[::2] >= ends[1::2]).any():
+        raise ValueError(
+            f"`limits` must be {wanted} numbers, the lower and upper end of each component. "
+            f"Received: {limits!r}."
+        )
+    return tuple(float(end) for end in ends)
+
+
+def _greyed(styles: Mapping[Any, ClassStyle], highlight: Collection[Any] | None) -> frozenset[Any]:
+    if highlight is None:
+        return frozenset()
+    unknown = [label for label in highlight if label not in styles]
+    if unknown:
+        raise ValueError(
+            f"`highlight` must list labels that occur: {quoted(styles)}. Not among them: "
+            f"{quoted(unknown)}."
+        )
+    return frozenset(label for label in styles if label not in set(highlight))
+
+
+def _with_grey(
+    styles: Mapping[Any, ClassStyle], pale: Collection[Any], grey: str
+) -> dict[Any, ClassStyle]:
+    """Returns the styles with the pale classes in a grey."""
+    return {
+        label: replace(style, color=grey) if label in pale else style
+        for label, style in styles.items()
+    }

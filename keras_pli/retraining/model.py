@@ -1,0 +1,264 @@
+"""A classifier in training together with the map of one of its layers."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from ..checks import finite_array, quoted
+from ..layers import LOGITS, Tap
+from .loss import SPREAD, PLILoss
+
+Tensor = Any
+
+
+class PLIModel(keras.Model):
+    """Trains a classifier so that its embedding follows an edited map.
+
+    The embedder stands frozen behind a layer of the classifier, and gradients of the embedding loss pass
+    through it (Hinterreiter et al. 2020, section 2.3). The classifier given is the one trained: afterwards it
+    predicts, saves and serves as before, and nothing of this package is left in it.
+
+    Args:
+        classifier: A trained Keras model with one output.
+        embedder: A trained `ParametricTSNE`, or any Keras model from `(batch, features)` to a map.
+        layer: Path of the layer that was embedded, or `"logits"` (see `keras_pli.activations`).
+
+    Raises:
+        ValueError: If there is no such layer, or it has another number of features than the embedder takes.
+
+    Example:
+        >>> import numpy as np
+        >>> classifier = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+        >>> embedder = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        >>> pli = PLIModel(classifier, embedder)
+        >>> pli.compile("sgd", loss=PLILoss(embedding_weight=0.1))
+        >>> x, y = np.zeros((8, 4)), {"label": np.zeros(8, int), "embedding": np.ones((8, 2))}
+        >>> history = pli.fit(x, y, verbose=0)
+    """
+
+    def __init__(self, classifier: keras.Model, embedder: keras.Model, layer: str = LOGITS) -> None:
+        super().__init__(name=f"{classifier.name}_pli")
+        self.classifier = classifier
+        self.layer = layer
+        self._tap = Tap(classifier, layer)
+        # Out of Keras's sight, so that the embedder's weights are neither trained nor saved.
+        self._embed = partial(embedder, training=False)
+        self._classification = keras.metrics.Mean(name="classification_loss")
+        self._embedding = keras.metrics.Mean(name="embedding_loss")
+        self._class_weight: Tensor = None
+        self.loss_function: PLILoss | None = None
+        self.fit_data: tuple[Any, dict[str, Any]] | None = None
+
+    @property
+    def embedder(self) -> keras.Model:
+        """The frozen embedder."""
+        return self._embed.func
+
+    def compile(  # type: ignore[override]
+        self,
+        optimizer: Any = "adam",
+        loss: PLILoss | None = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Compiles as `keras.Model.compile` does, with a `PLILoss`; metrics are of the classification.
+
+        Raises:
+            TypeError: If the loss is not a `PLILoss`.
+        """
+        if not isinstance(loss, PLILoss):
+            raise TypeError(
+                "`loss` must be a PLILoss, such as "
+                f"PLILoss('sparse_categorical_crossentropy', embedding_weight=0.1). Received: {loss!r}."
+            )
+        self.loss_function = loss
+        super().compile(
+            optimizer=optimizer, loss=None, metrics=metrics, weighted_metrics=weighted_metrics, **kwargs
+        )
+
+    def fit(  # type: ignore[override]
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        class_weight: dict[int, float] | None = None,
+        validation_data: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Trains the classifier; arguments as for `keras.Model.fit`.
+
+        Args:
+            x: Inputs, or a data set of `(x, y)` or `(x, y, sample_weight)`.
+            y: `{"label": …, "embedding": …}` and, for `moved_only`, `"moved"`: labels as the classification
+                loss takes them, target positions `(samples, components)`, booleans `(samples,)`.
+            class_weight: Weight of each class in the whole loss.
+            validation_data: As in Keras; where only labels are given, `val_loss` is the classification loss.
+            **kwargs: As in Keras.
+
+        Returns:
+            A `keras.callbacks.History`; beside the usual names it has `classification_loss` and
+            `embedding_loss`, each before weighting.
+
+        Raises:
+            ValueError: If targets are missing, not finite, of another length or number of components.
+        """
+        if self.loss_function is None:
+            raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `fit`.")
+        if y is not None:
+            y = self._checked(x, y)
+            self.fit_data = (x, y)
+        self._find_scale(x, y)
+        self._class_weight = None if class_weight is None else _weight_table(class_weight)
+        # What a compiled step was traced with may have changed: the scale, the class weights.
+        self.train_function = self.test_function = None
+        try:
+            validation_data = _with_named_labels(validation_data)
+            return super().fit(x, y, validation_data=validation_data, **kwargs)
+        finally:
+            self.fit_data = None
+
+    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Evaluates as Keras does; `y` may be labels alone."""
+        if y is not None and not isinstance(y, dict):
+            y = {"label": y}
+        return super().evaluate(x, y, **kwargs)
+
+    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Tensor]:
+        """Runs the classifier once and embeds the activations of its layer."""
+        outputs, features = self._tap.run(inputs, training=training)
+        return {"label": outputs, "embedding": self._embed(features)}
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Equation 1 over a batch, and whatever losses the classifier's own layers add."""
+        y = y if isinstance(y, dict) else {"label": y}
+        assert self.loss_function is not None
+        weight = _of_samples(sample_weight)
+        if training and self._class_weight is not None:
+            of_class = _weights_of(self._class_weight, y["label"])
+            weight = of_class if weight is None else weight * of_class
+        total = self.loss_function(y, y_pred, sample_weight=weight)
+        for loss in self.classifier.losses:
+            total = total + ops.sum(loss)
+        labels = ops.convert_to_tensor(y["label"])
+        self._classification.update_state(
+            self.loss_function.classification({"label": labels}, y_pred), sample_weight=weight
+        )
+        if "embedding" in y:
+            self._embedding.update_state(self.loss_function.embedding(y, y_pred), sample_weight=weight)
+        return total
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The compiled metrics, on labels and classifier outputs."""
+        labels = y["label"] if isinstance(y, dict) else y
+        return super().compute_metrics(x, labels, y_pred["label"], _of_samples(sample_weight))
+
+    def save(self, filepath: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        """Saves the classifier alone, so that checkpoints need nothing of this package."""
+        self.classifier.save(filepath, **kwargs)
+
+    def export(self, filepath: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Exports the classifier alone."""
+        return self.classifier.export(filepath, **kwargs)
+
+    def _checked(self, x: Any, y: Any) -> dict[str, Any]:
+        assert self.loss_function is not None
+        if not isinstance(y, dict):
+            if self.loss_function.embedding_weight == 0:
+                return {"label": y}
+            raise ValueError(
+                "`y` must be a dict with 'label' and 'embedding', or labels alone where λ is 0. "
+                f"Received: {type(y).__name__}."
+            )
+        needed = ["label", "embedding", *(["moved"] if self.loss_function.moved_only else [])]
+        missing = [name for name in needed if name not in y]
+        unknown = [name for name in y if name not in ("label", "embedding", "moved")]
+        if missing or unknown:
+            raise ValueError(f"`y` must hold {quoted(needed)}. Received: {quoted(y)}.")
+        targets = finite_array(y["embedding"], "y['embedding']", ndim=2)
+        samples = len(next(iter(keras.tree.flatten(x))))
+        for name, values in y.items():
+            if len(values) != samples:
+                raise ValueError(
+                    f"`y[{name!r}]` must have one entry for each of the {samples} samples. "
+                    f"Received: {len(values)}."
+                )
+        first = keras.tree.map_structure(lambda a: a[:1], x)
+        components = self(first, training=False)["embedding"].shape[-1]
+        if targets.shape[1] != components:
+            raise ValueError(
+                f"The targets have {targets.shape[1]} components, the embedder gives {components}."
+            )
+        return {**y, "embedding": targets}
+
+    def _find_scale(self, x: Any, y: dict[str, Any] | None) -> None:
+        assert self.loss_function is not None
+        if self.loss_function.scale != SPREAD:
+            return
+        spread = getattr(self.embedder, "spread", None)
+        scale = 0.0 if spread is None else float(ops.convert_to_numpy(spread))
+        if scale == 0.0:  # an embedder that does not know its own: the targets tell
+            scale = _spread_of_targets(x, y)
+        self.loss_function = self.loss_function.with_scale(scale if scale > 0 else 1.0)
+
+
+def _spread_of_targets(x: Any, y: dict[str, Any] | None, *, batches: int = 50) -> float:
+    """Mean squared distance of target positions from their centre, of a data set's first batches."""
+    if y is not None:
+        targets = np.asarray(y["embedding"]) if "embedding" in y else np.zeros((1, 2))
+    else:
+        found = []
+        for number, batch in enumerate(x):
+            if number == batches:
+                break
+            if not isinstance(batch[1], dict) or "embedding" not in batch[1]:
+                raise ValueError(
+                    "A data set for PLIModel must yield (x, {'label': …, 'embedding': …}). "
+                    f"Received as second item: {type(batch[1]).__name__}."
+                )
+            found.append(ops.convert_to_numpy(batch[1]["embedding"]))
+        targets = np.concatenate(found)
+    return float(np.mean(np.sum(np.square(targets - targets.mean(axis=0)), axis=1)))
+
+
+def _with_named_labels(data: Any) -> Any:
+    if isinstance(data, tuple | list) and len(data) >= 2 and not isinstance(data[1], dict):
+        return (data[0], {"label": data[1]}, *data[2:])
+    return data
+
+
+def _of_samples(sample_weight: Any) -> Any:
+    # Keras copies one array of weights to every entry of y.
+    if isinstance(sample_weight, dict):
+        return sample_weight["label"]
+    return sample_weight
+
+
+def _weight_table(class_weight: dict[int, float]) -> Tensor:
+    table: NDArray[np.float32] = np.ones(max(class_weight) + 1, dtype=np.float32)
+    for label, weight in class_weight.items():
+        table[label] = weight
+    return ops.convert_to_tensor(table)
+
+
+def _weights_of(table: Tensor, labels: Tensor) -> Tensor:
+    labels = ops.convert_to_tensor(labels)
+    if len(labels.shape) == 2:
+        one_hot = labels.shape[1] > 1
+        labels = ops.argmax(labels, axis=1) if one_hot else ops.reshape(labels, (-1,))
+    labels = ops.cast(labels, "int32")
+    known = labels < table.shape[0]
+    return ops.where(known, ops.take(table, ops.where(known, labels, 0)), 1.0)
