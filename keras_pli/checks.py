@@ -29,7 +29,9 @@ def finite_array(values: ArrayLike, name: str, *, ndim: int | None = None) -> ND
     array = np.ascontiguousarray(array, dtype=np.float32)
     wanted = "at least 2" if ndim is None else str(ndim)
     if array.ndim < 2 if ndim is None else array.ndim != ndim:
-        raise ValueError(f"`{name}` must have {wanted} axes, samples first. Received shape {array.shape}.")
+        raise ValueError(
+            f"`{name}` must have {wanted} axes, samples first. Received shape {array.shape}."
+        )
     if len(array) == 0:
         raise ValueError(f"`{name}` holds no sample. Received shape {array.shape}.")
     bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
@@ -68,7 +70,9 @@ def one_of(value: Any, options: Iterable[Any], name: str) -> Any:
         return value
     near = get_close_matches(str(value), [str(option) for option in options], n=3, cutoff=0.5)
     hint = f" Did you mean {quoted(near)}?" if near else ""
-    raise ValueError(f"`{name}` must be one of {quoted(options, most=30)}. Received: {value!r}.{hint}")
+    raise ValueError(
+        f"`{name}` must be one of {quoted(options, most=30)}. Received: {value!r}.{hint}"
+    )
 
 
 def quoted(items: Iterable[Any], *, most: int = 10) -> str:

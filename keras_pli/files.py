@@ -23,7 +23,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(
+        suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent
+    )
     os.close(descriptor)
     temporary = Path(name)
     try:

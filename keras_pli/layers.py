@@ -109,15 +109,21 @@ class Tap:
             ValueError: If the layer did not run, or ran more than once.
         """
         with self._recording() as recording:
-            outputs = self.model(inputs) if training is None else self.model(inputs, training=training)
+            outputs = (
+                self.model(inputs) if training is None else self.model(inputs, training=training)
+            )
         if len(recording.outputs) != 1:
-            times = "did not run" if not recording.outputs else f"ran {len(recording.outputs)} times"
+            times = (
+                "did not run" if not recording.outputs else f"ran {len(recording.outputs)} times"
+            )
             raise ValueError(
                 f"Layer {self.path!r} {times} in a pass through {self.model.name!r}; "
                 "its activations can only be read where it runs once."
             )
         features = ops.cast(recording.outputs[0], "float32")
-        return outputs, ops.reshape(features, (ops.shape(features)[0], int(np.prod(features.shape[1:]))))
+        return outputs, ops.reshape(
+            features, (ops.shape(features)[0], int(np.prod(features.shape[1:])))
+        )
 
     @contextmanager
     def _recording(self) -> Iterator[Recording]:
@@ -135,7 +141,11 @@ class Tap:
                 object.__setattr__(self._target, name, had)
 
     def _replacement(self, recording: Recording) -> tuple[str, Any]:
-        if self._before_squashing and hasattr(self._target, "activation") and _has_weights(self._target):
+        if (
+            self._before_squashing
+            and hasattr(self._target, "activation")
+            and _has_weights(self._target)
+        ):
             activation = self._target.activation
 
             def squash(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -165,7 +175,12 @@ class _ActivationModel(keras.Model):
 
 
 def activations(
-    model: keras.Model, x: ArrayLike, layer: str = LOGITS, *, batch_size: int = 256, verbose: Any = 0
+    model: keras.Model,
+    x: ArrayLike,
+    layer: str = LOGITS,
+    *,
+    batch_size: int = 256,
+    verbose: Any = 0,
 ) -> NDArray[np.float32]:
     """Returns the activations of one layer for many inputs, in inference mode.
 
@@ -206,7 +221,9 @@ def _has_weights(operation: Any) -> bool:
 def _output_operation(model: keras.Model) -> Any:
     """The operation that makes a model's output: the one in which a softmax would stand."""
     if not isinstance(model, keras.Model):
-        raise ValueError(f"A Keras model is needed to find logits. Received: {type(model).__name__}.")
+        raise ValueError(
+            f"A Keras model is needed to find logits. Received: {type(model).__name__}."
+        )
     try:
         outputs = model.outputs
     except AttributeError:

@@ -104,7 +104,11 @@ def check_perplexity(perplexity: float, samples: int) -> None:
 
 
 def find_roots(
-    function: Function, lower: NDArray[np.float64], upper: NDArray[np.float64], *, tolerance: float = 1e-9
+    function: Function,
+    lower: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    *,
+    tolerance: float = 1e-9,
 ) -> NDArray[np.float64]:
     """Finds one root in each bracket by Brent's method (Brent 1973, chapter 4), for many at once.
 
@@ -135,7 +139,9 @@ def find_roots(
     fa, fb = function(a, rows), function(b, rows)
     wrong = np.flatnonzero(np.sign(fa) * np.sign(fb) > 0)
     if len(wrong):
-        raise ValueError(f"The function has the same sign at both ends of brackets {quoted(wrong)}.")
+        raise ValueError(
+            f"The function has the same sign at both ends of brackets {quoted(wrong)}."
+        )
     roots = b.copy()
     c, fc = a.copy(), fa.copy()
     step = previous = b - a
@@ -155,7 +161,9 @@ def find_roots(
         live = ~done
         rows, half, allowed = rows[live], half[live], allowed[live]
         a, b, c, fa, fb, fc = (array[live] for array in (a, b, c, fa, fb, fc))
-        step, previous = _brent_step((a, b, c), (fa, fb, fc), half, allowed, step[live], previous[live])
+        step, previous = _brent_step(
+            (a, b, c), (fa, fb, fc), half, allowed, step[live], previous[live]
+        )
 
         a, fa = b, fb
         b = b + np.where(np.abs(step) > allowed, step, np.copysign(allowed, half))
@@ -171,7 +179,7 @@ def _brent_step(
     step: NDArray[np.float64],
     previous: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The next step from b and the one it followed: interpolated where that is safe, else half the bracket."""
+    """The next step from b and the one it followed: interpolated where safe, else half the bracket."""
     (a, b, c), (fa, fb, fc) = x, f
     with np.errstate(divide="ignore", invalid="ignore"):
         s, q, r = fb / fa, fa / fc, fb / fc
@@ -255,7 +263,9 @@ def _entropy(excess: NDArray[np.float64], log_beta: NDArray[np.float64]) -> NDAr
 def _sparse_rows(neighbors: NDArray[np.int32], values: NDArray[np.float64]) -> sparse.csr_matrix:
     samples, k = neighbors.shape
     pointers = np.arange(0, samples * k + 1, k)
-    return sparse.csr_matrix((values.ravel(), neighbors.ravel(), pointers), shape=(samples, samples))
+    return sparse.csr_matrix(
+        (values.ravel(), neighbors.ravel(), pointers), shape=(samples, samples)
+    )
 
 
 def _symmetrised(conditional: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -6,6 +6,7 @@ indices of points; whatever else a step needs is looked up or drawn inside the c
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -48,11 +49,15 @@ class UniformBatches:
         """Symmetric affinities of a batch of different points, shape `(B, B)`, with sum 1."""
         size = points.shape[0]
         rank = ops.arange(size, dtype="int32")
-        place = ops.scatter_update(ops.full((self.samples,), -1, dtype="int32"), points[:, None], rank)
+        place = ops.scatter_update(
+            ops.full((self.samples,), -1, dtype="int32"), points[:, None], rank
+        )
         columns = ops.take(place, ops.take(self.neighbors, points, axis=0), axis=0)
         values = ops.where(columns >= 0, ops.take(self.joint, points, axis=0), 0.0)
         cells = rank[:, None] * size + ops.maximum(columns, 0)
-        listed = ops.scatter(ops.reshape(cells, (-1, 1)), ops.reshape(values, (-1,)), (size * size,))
+        listed = ops.scatter(
+            ops.reshape(cells, (-1, 1)), ops.reshape(values, (-1,)), (size * size,)
+        )
         listed = ops.reshape(listed, (size, size))
         both = ops.maximum(listed, ops.transpose(listed))
         return both / ops.maximum(ops.sum(both), 1e-30)
@@ -99,7 +104,9 @@ class NeighborBatches:
     def draw(self, anchors: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
         """Indices of the points of a batch: the anchors, then a neighbour of each."""
         level = keras.random.uniform((anchors.shape[0], 1), dtype="float32", seed=seed)
-        rank = ops.sum(ops.cast(ops.take(self.cumulative, anchors, axis=0) <= level, "int32"), axis=1)
+        rank = ops.sum(
+            ops.cast(ops.take(self.cumulative, anchors, axis=0) <= level, "int32"), axis=1
+        )
         lists = ops.take(self.neighbors, anchors, axis=0)
         neighbors = ops.take_along_axis(lists, rank[:, None], axis=1)[:, 0]
         return ops.concatenate([anchors, neighbors])
@@ -114,13 +121,16 @@ class NeighborBatches:
         return exaggeration * pull + partition, pull + partition
 
 
-STRATEGIES = {"uniform": UniformBatches, "neighbors": NeighborBatches}
+STRATEGIES: dict[str, type[UniformBatches] | type[NeighborBatches]] = {
+    "uniform": UniformBatches,
+    "neighbors": NeighborBatches,
+}
 
 
 def anchor_rows(
     samples: int, batch: int, rows: int, random: np.random.Generator
 ) -> NDArray[np.int32]:
-    """Indices of each batch's anchors, shape `(rows, batch)`: shuffled passes over the points, one after another.
+    """Indices of each batch's anchors, shape `(rows, batch)`, in shuffled passes over the points.
 
     No row crosses from one pass into the next, so that a row never holds a point twice; what is left over
     at the end of a pass differs from pass to pass.
@@ -131,9 +141,8 @@ def anchor_rows(
             order = random.permutation(samples)[: samples // batch * batch]
             yield order.reshape(-1, batch)
 
-    found, source = [], passes()
-    while sum(map(len, found)) < rows:
-        found.append(next(source))
+    each = samples // batch
+    found = list(itertools.islice(passes(), -(-rows // each)))
     return np.concatenate(found)[:rows].astype(np.int32)
 
 

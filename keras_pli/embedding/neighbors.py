@@ -69,7 +69,9 @@ def nearest_neighbors(
     if k is None:
         k = min(int(3 * perplexity), len(points) - 1)
     if not 1 <= k < len(points):
-        raise ValueError(f"`k` must lie between 1 and samples - 1 = {len(points) - 1}. Received: {k}.")
+        raise ValueError(
+            f"`k` must lie between 1 and samples - 1 = {len(points) - 1}. Received: {k}."
+        )
     if method == "auto":
         in_tree = points.shape[1] <= 15
         operations = float(len(points)) ** 2 * points.shape[1]
@@ -148,7 +150,11 @@ def _without_self(indices: NDArray[Any], distances: NDArray[Any]) -> NeighborGra
     distances = np.take_along_axis(np.where(own, np.inf, distances), order, axis=1)
     if own.any():
         indices, distances = indices[:, :-1], distances[:, :-1]
-    empty = np.flatnonzero(~np.isfinite(distances).any(axis=1)) if distances.size else np.arange(len(indices))
+    empty = (
+        np.flatnonzero(~np.isfinite(distances).any(axis=1))
+        if distances.size
+        else np.arange(len(indices))
+    )
     if len(empty):
         raise ValueError(f"Points without any neighbour but themselves: {quoted(empty)}.")
     return NeighborGraph(np.ascontiguousarray(indices), np.ascontiguousarray(distances))
@@ -156,7 +162,9 @@ def _without_self(indices: NDArray[Any], distances: NDArray[Any]) -> NeighborGra
 
 def _rows_of(matrix: sparse.csr_matrix) -> tuple[NDArray[Any], NDArray[Any]]:
     if matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"A sparse graph of neighbours must be square. Received shape {matrix.shape}.")
+        raise ValueError(
+            f"A sparse graph of neighbours must be square. Received shape {matrix.shape}."
+        )
     counts = np.diff(matrix.indptr)
     samples, width = matrix.shape[0], max(int(counts.max(initial=0)), 1)
     indices = np.repeat(np.arange(samples)[:, None], width, axis=1)

@@ -19,7 +19,6 @@ from .projection import PrincipalProjection, principal_components
 MOST_STEPS_PER_EXECUTION = 64
 LEAST_STEPS_PER_EPOCH = 100  # of neighbour-aware batches, so that ten epochs settle a small set too
 SPREAD_SAMPLE = 10_000
-Batches = UniformBatches | NeighborBatches
 
 
 @keras.saving.register_keras_serializable(package="keras_pli")
@@ -69,11 +68,11 @@ class ParametricTSNE(keras.Model):
         perplexity: float = 50.0,
         hidden_units: Sequence[int] = (300, 100),
         activation: Any = "silu",
-        principal_components: int | None = 64,
+        principal_components: int | None = 50,
         network: keras.Model | None = None,
         batches: str = "neighbors",
-        early_exaggeration: float = 4.0,
-        learning_rate: float = 0.005,
+        early_exaggeration: float = 1.5,
+        learning_rate: float = 0.008,
         neighbors: str = "auto",
         seed: int | None = None,
         **kwargs: Any,
@@ -95,13 +94,15 @@ class ParametricTSNE(keras.Model):
         self.network = network if network is not None else self._default_network()
         self._kl = keras.metrics.Mean(name="kl")
         self._draws = keras.random.SeedGenerator(seed)
-        self._training: Batches | None = None
-        self._validation: Batches | None = None
+        self._training: Any = None
+        self._validation: Any = None
         self._targets: Any = None
         self.compile()
 
     @classmethod
-    def paper(cls, components: int = 2, *, seed: int | None = None, **kwargs: Any) -> ParametricTSNE:
+    def paper(
+        cls, components: int = 2, *, seed: int | None = None, **kwargs: Any
+    ) -> ParametricTSNE:
         """Returns a model with the settings of Hinterreiter et al. (2020), sections 2.1 and 3.2.
 
         Perplexity 50, hidden layers of 300 and 100, uniform batches, Adam at a constant rate of 0.01.
@@ -142,7 +143,7 @@ class ParametricTSNE(keras.Model):
         self._own_steps = "steps_per_execution" not in kwargs
         super().compile(optimizer=optimizer, loss=None, jit_compile=jit_compile, **kwargs)
 
-    def fit(  # type: ignore[override]
+    def fit(
         self,
         z: ArrayLike,
         epochs: int = 10,
@@ -201,8 +202,9 @@ class ParametricTSNE(keras.Model):
             exaggerated = len(rows) // 4 if first or initial_epoch else 0
             inputs = self._inputs(rows, exaggerated=exaggerated)
             start = initial_epoch * steps
+            validation = None
             if validation_data is not None:
-                validation_data = self._validation_inputs(validation_data, batch_size)
+                validation = self._validation_inputs(validation_data, batch_size)
             self._forget_compiled()
             history = super().fit(
                 {name: values[start:] for name, values in inputs.items()},
@@ -211,7 +213,7 @@ class ParametricTSNE(keras.Model):
                 epochs=epochs,
                 initial_epoch=initial_epoch,
                 steps_per_epoch=steps,
-                validation_data=validation_data,
+                validation_data=validation,
                 validation_batch_size=1,
                 callbacks=callbacks,
                 verbose=verbose,
@@ -222,9 +224,7 @@ class ParametricTSNE(keras.Model):
             self._training = self._validation = self._targets = None
             self._forget_compiled()
 
-    def evaluate(  # type: ignore[override]
-        self, x: Any = None, *args: Any, batch_size: int = 500, **kwargs: Any
-    ) -> Any:
+    def evaluate(self, x: Any = None, *args: Any, batch_size: int = 500, **kwargs: Any) -> Any:
         """Returns the divergence of the map of given points, as `keras.Model.evaluate` would its loss.
 
         Args:
@@ -236,7 +236,9 @@ class ParametricTSNE(keras.Model):
         Raises:
             ValueError: If points are not finite or too few for the perplexity.
         """
-        if isinstance(x, dict):  # called by Keras in the middle of fit, on rows that fit has prepared
+        if isinstance(
+            x, dict
+        ):  # called by Keras in the middle of fit, on rows that fit has prepared
             return super().evaluate(x, *args, batch_size=1, **kwargs)
         try:
             inputs = self._validation_inputs(x, batch_size)[0]
@@ -250,7 +252,9 @@ class ParametricTSNE(keras.Model):
         """Builds the network for points of shape `input_shape[1:]`."""
         if isinstance(input_shape, dict):
             raise ValueError("The network is built by `fit`, `predict` or a call on points.")
-        self.started = self.add_weight(shape=(), initializer="zeros", trainable=False, name="started")
+        self.started = self.add_weight(
+            shape=(), initializer="zeros", trainable=False, name="started"
+        )
         self.spread = self.add_weight(shape=(), initializer="zeros", trainable=False, name="spread")
         if not self.network.built:
             self.network.build(input_shape)
@@ -272,7 +276,12 @@ class ParametricTSNE(keras.Model):
         return {"embedding": embedded, "points": points}
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> Any:
         """The divergence of a batch, or in pre-training its squared distance from the components."""
         embedded, points = ops.cast(y_pred["embedding"], "float32"), y_pred["points"]
@@ -286,7 +295,11 @@ class ParametricTSNE(keras.Model):
 
     def _default_network(self) -> keras.Sequential:
         widths = [*self.hidden_units, self.components]
-        seeds = [None] * len(widths) if self.seed is None else [self.seed + i for i in range(len(widths))]
+        seeds = (
+            [None] * len(widths)
+            if self.seed is None
+            else [self.seed + i for i in range(len(widths))]
+        )
         dense = [
             keras.layers.Dense(
                 width,
@@ -305,7 +318,9 @@ class ParametricTSNE(keras.Model):
             self.build((None, *z.shape[1:]))
         return z
 
-    def _tables(self, z: NDArray[np.float32], graph: Any = None) -> Batches:
+    def _tables(
+        self, z: NDArray[np.float32], graph: Any = None
+    ) -> UniformBatches | NeighborBatches:
         return STRATEGIES[self.batches].of(z, self._affinities(z, graph))
 
     def _affinities(self, z: NDArray[np.float32], graph: Any) -> Affinities:

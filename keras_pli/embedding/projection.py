@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -11,9 +12,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 
-def principal_components(
-    z: NDArray[np.float32], count: int, *, seed: int | None = None
-) -> PCA:
+def principal_components(z: NDArray[np.float32], count: int, *, seed: int | None = None) -> PCA:
     """Fits a PCA with `count` components on the flattened points; randomised where that is faster."""
     return PCA(count, random_state=seed).fit(z.reshape(len(z), -1))
 
@@ -93,4 +92,4 @@ class PrincipalProjection(keras.layers.Layer):
 
 
 def _features(input_shape: tuple[int | None, ...]) -> int:
-    return int(np.prod(input_shape[1:]))
+    return math.prod(size or 1 for size in input_shape[1:])

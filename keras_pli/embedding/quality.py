@@ -86,7 +86,8 @@ def neighbor_recall(z: ArrayLike, y: ArrayLike, *, n_neighbors: int = 12) -> flo
     in_data = nearest_neighbors(z, n_neighbors, method="exact").indices
     in_map = nearest_neighbors(y, n_neighbors, method="exact").indices
     kept = sum(
-        int(np.any(in_data[:, column, None] == in_map, axis=1).sum()) for column in range(n_neighbors)
+        int(np.any(in_data[:, column, None] == in_map, axis=1).sum())
+        for column in range(n_neighbors)
     )
     return kept / in_data.size
 
@@ -162,7 +163,9 @@ def distance_correlation(
     return float(spearmanr(far_in_data, np.linalg.norm(y[i] - y[j], axis=1)).statistic)
 
 
-def silhouette(y: ArrayLike, labels: ArrayLike, *, most: int = 10_000, seed: int | None = 0) -> float:
+def silhouette(
+    y: ArrayLike, labels: ArrayLike, *, most: int = 10_000, seed: int | None = 0
+) -> float:
     """Returns the mean silhouette coefficient of the classes (Rousseeuw 1987), by scikit-learn.
 
     Args:
@@ -192,7 +195,9 @@ def _pair(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     z, y = finite_array(z, "z"), finite_array(y, "y")
     if len(z) != len(y):
-        raise ValueError(f"Data and map must hold the same samples. Received: {len(z)} and {len(y)}.")
+        raise ValueError(
+            f"Data and map must hold the same samples. Received: {len(z)} and {len(y)}."
+        )
     if not 1 <= n_neighbors < len(z) / 2:
         raise ValueError(
             f"`n_neighbors` must lie between 1 and half the {len(z)} samples. Received: {n_neighbors}."

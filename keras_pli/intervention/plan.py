@@ -14,7 +14,7 @@ from .. import files
 from . import storage
 from .move import Move, checked
 from .moves import WholeMap
-from .selection import BoolArray, ClassLabel, selections_of
+from .selection import BoolArray, ClassLabel, Indices, Mask, selections_of
 
 MoveLike: TypeAlias = Move | Callable[[NDArray[np.float32], Any], ArrayLike]
 
@@ -67,6 +67,12 @@ class InterventionPlan:
         """
         selections = [part for move in self._moves for part in selections_of(move)]
         return tuple(dict.fromkeys(s.label for s in selections if isinstance(s, ClassLabel)))
+
+    @property
+    def transfers(self) -> bool:
+        """Whether the plan carries over to another sample of points: no move selects by index or mask."""
+        selections = [part for move in self._moves for part in selections_of(move)]
+        return not any(isinstance(part, Indices | Mask) for part in selections)
 
     def apply(
         self, embedding: ArrayLike, labels: ArrayLike | None = None

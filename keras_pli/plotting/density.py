@@ -11,8 +11,7 @@ from scipy.ndimage import gaussian_filter, label, sum_labels
 
 from ..checks import finite_array
 
-# Six cells a bandwidth keep the binning error of the density near one percent of its peak.
-_CELLS_PER_BANDWIDTH = 6.0
+_CELLS_PER_BANDWIDTH = 4.0
 _MARGIN_BANDWIDTHS = 4.0
 _MOST_CELLS = 1024
 
@@ -112,13 +111,34 @@ def class_density(
     widths = _scott(cloud, smallest) if bandwidth is None else np.asarray(bandwidth, np.float64)
     if widths.shape != (2,) or not (widths > 0).all():
         raise ValueError(f"`bandwidth` must be two positive numbers. Received: {bandwidth}.")
-    edges = [_edges(cloud[:, axis], widths[axis]) for axis in range(2)]
-    cells = np.array([edge[1] - edge[0] for edge in edges])
-    counts = np.histogram2d(cloud[:, 0], cloud[:, 1], bins=edges)[0]
-    per_cell = gaussian_filter(counts, widths / cells, mode="constant")
-    share = per_cell.T / cells.prod() * np.pi * widths.prod() / total
-    x, y = ((edge[1:] + edge[:-1]) / 2 for edge in edges)
+    x, y = (_nodes(cloud[:, axis], widths[axis]) for axis in range(2))
+    cells = np.array([x[1] - x[0], y[1] - y[0]])
+    # Sharing a point between nodes spreads it by a sixth of a squared cell; the kernel gives that
+    # back, so that the two together have the bandwidth asked for.
+    smoothing = np.sqrt(np.maximum((widths / cells) ** 2 - 1 / 6, 0.0))
+    per_node = gaussian_filter(_shared_counts(cloud, x, y), smoothing[::-1], mode="constant")
+    share = per_node / cells.prod() * np.pi * widths.prod() / total
     return ClassDensity(x, y, share, 1.0 / total, (float(widths[0]), float(widths[1])))
+
+
+def _shared_counts(
+    cloud: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Counts points on the nodes, each shared linearly between the four nodes around it.
+
+    Counting a point wholly at the nearest node would be off by three percent for small classes.
+    """
+    low, cell = np.array([x[0], y[0]]), np.array([x[1] - x[0], y[1] - y[0]])
+    place = (cloud - low) / cell
+    node = np.floor(place).astype(np.int64)
+    part = place - node
+    counts = np.zeros(len(x) * len(y))
+    for right in (0, 1):
+        for up in (0, 1):
+            weight = np.abs(1 - right - part[:, 0]) * np.abs(1 - up - part[:, 1])
+            flat = (node[:, 1] + up) * len(x) + node[:, 0] + right
+            counts += np.bincount(flat, weight, minlength=len(counts))
+    return counts.reshape(len(y), len(x))
 
 
 def _scott(cloud: NDArray[Any], smallest: float) -> NDArray[np.float64]:
@@ -140,7 +160,7 @@ def _densest_half(cloud: NDArray[Any]) -> NDArray[np.float64]:
     return (ordered[half:] - ordered[: len(cloud) - half]).min(axis=0) / (2 * 0.6745)
 
 
-def _edges(values: NDArray[Any], width: float) -> NDArray[np.float64]:
+def _nodes(values: NDArray[Any], width: float) -> NDArray[np.float64]:
     low = values.min() - _MARGIN_BANDWIDTHS * width
     high = values.max() + _MARGIN_BANDWIDTHS * width
     cells = int(np.ceil((high - low) / width * _CELLS_PER_BANDWIDTH))

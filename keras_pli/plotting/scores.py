@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
-from scipy import stats
 
 from ..checks import one_of, quoted
+from ..intervals import mean_interval
 from .style import (
     FRAME,
     INK,
@@ -167,21 +167,6 @@ def paired_differences(
     )
     draw_title(ax, title)
     return root_figure(ax)
-
-
-def mean_interval(values: NDArray[Any], confidence: float = 0.95) -> tuple[float, float, float]:
-    """Returns the mean of values and the ends of its Student's t interval, NaN for one value.
-
-    Example:
-        >>> mean_interval(np.array([1.0, 1.0, 1.0]))
-        (1.0, 1.0, 1.0)
-    """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, float("nan"), float("nan")
-    error = float(np.std(values, ddof=1)) / np.sqrt(len(values))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error
-    return mean, float(mean - half), float(mean + half)
 
 
 def _draw_bars(

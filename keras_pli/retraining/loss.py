@@ -58,7 +58,9 @@ class PLILoss(keras.losses.Loss):
         if isinstance(scale, str):
             one_of(scale, [SPREAD], "scale")
         elif scale is not None and not scale > 0:
-            raise ValueError(f"`scale` must be 'spread', None or a positive number. Received: {scale}.")
+            raise ValueError(
+                f"`scale` must be 'spread', None or a positive number. Received: {scale}."
+            )
         self.classification_loss = keras.losses.get(classification_loss)
         self.embedding_weight = float(embedding_weight)
         self.moved_only = moved_only

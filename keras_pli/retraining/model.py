@@ -60,7 +60,7 @@ class PLIModel(keras.Model):
         """The frozen embedder."""
         return self._embed.func
 
-    def compile(  # type: ignore[override]
+    def compile(
         self,
         optimizer: Any = "adam",
         loss: PLILoss | None = None,
@@ -80,10 +80,14 @@ class PLIModel(keras.Model):
             )
         self.loss_function = loss
         super().compile(
-            optimizer=optimizer, loss=None, metrics=metrics, weighted_metrics=weighted_metrics, **kwargs
+            optimizer=optimizer,
+            loss=None,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
         )
 
-    def fit(  # type: ignore[override]
+    def fit(
         self,
         x: Any = None,
         y: Any = None,
@@ -124,7 +128,7 @@ class PLIModel(keras.Model):
         finally:
             self.fit_data = None
 
-    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
+    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """Evaluates as Keras does; `y` may be labels alone."""
         if y is not None and not isinstance(y, dict):
             y = {"label": y}
@@ -158,7 +162,9 @@ class PLIModel(keras.Model):
             self.loss_function.classification({"label": labels}, y_pred), sample_weight=weight
         )
         if "embedding" in y:
-            self._embedding.update_state(self.loss_function.embedding(y, y_pred), sample_weight=weight)
+            self._embedding.update_state(
+                self.loss_function.embedding(y, y_pred), sample_weight=weight
+            )
         return total
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -166,11 +172,11 @@ class PLIModel(keras.Model):
         labels = y["label"] if isinstance(y, dict) else y
         return super().compute_metrics(x, labels, y_pred["label"], _of_samples(sample_weight))
 
-    def save(self, filepath: Any, **kwargs: Any) -> None:  # type: ignore[override]
+    def save(self, filepath: Any, **kwargs: Any) -> None:
         """Saves the classifier alone, so that checkpoints need nothing of this package."""
         self.classifier.save(filepath, **kwargs)
 
-    def export(self, filepath: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def export(self, filepath: Any, **kwargs: Any) -> Any:
         """Exports the classifier alone."""
         return self.classifier.export(filepath, **kwargs)
 

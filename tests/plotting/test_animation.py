@@ -16,11 +16,12 @@ def frames_of(path):
 
 def test_one_frame_a_map_also_if_nothing_moves(tmp_path, clusters):
     points, labels = clusters
-    path = animate_maps([points, points, points + 3], labels, tmp_path / "map.gif", fps=5, dpi=40)
+    path = animate_maps([points, points, points + 3], labels, tmp_path / "map.gif", fps=5, dpi=80)
     frames, info = frames_of(path)
     assert len(frames) == 3 and info["duration"] == 200
-    still, moving = ((frames[i] != frames[i + 1]).any(axis=2).mean() for i in (0, 1))
-    assert 0 < still < 0.01 < moving
+    # Each frame has a palette of its own, so colours of equal pixels differ a little.
+    change = [np.abs(frames[i + 1].astype(int) - frames[i]).max(axis=2) > 40 for i in (0, 1)]
+    assert 0 < change[0].sum() < 0.1 * change[1].sum()
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -166,6 +166,7 @@ def test_panels_share_limits_colours_and_one_legend(clusters):
     assert [ax.get_title(loc="left") for ax in figure.axes] == list(panels)
     assert first.get_xlim() == second.get_xlim() == third.get_xlim()
     assert first.get_ylim() == second.get_ylim() == third.get_ylim()
+    assert first.get_xlim()[1] > (points * 2)[:, 0].max()
     assert contour_colors(first)[1:] == contour_colors(third)
     assert len(contour_colors(third)) == 2
     assert len(figure.legends) == 1 and first.get_legend() is None

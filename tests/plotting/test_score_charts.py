@@ -4,8 +4,8 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
+from keras_pli.intervals import mean_interval
 from keras_pli.plotting import class_scores, paired_differences
-from keras_pli.plotting.scores import mean_interval
 
 
 @pytest.fixture

@@ -1,0 +1,7 @@
+"""What plugs into `model.fit`: each callback does one thing, at the end of an epoch."""
+
+from .embedding_response import EmbeddingResponse
+from .embedding_snapshots import EmbeddingSnapshots
+from .performance_response import PerformanceResponse
+
+__all__ = ["EmbeddingResponse", "EmbeddingSnapshots", "PerformanceResponse"]

@@ -1,0 +1,63 @@
+"""How far the map follows the plan, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..retraining import embedding_response
+from .sample import class_labels, outputs_of, watched_sample
+
+
+class EmbeddingResponse(keras.callbacks.Callback):
+    """Logs the embedding response after each epoch of a `PLIModel`.
+
+    Adds to `logs`: `achieved`, the share of the asked displacement; `missed`, the distance from the
+    targets; `drift`, that of the points not asked to move; `separation`, the change in the silhouette of the
+    classes (see `keras_pli.embedding_response`). CSVLogger, TensorBoard, Weights & Biases and MLflow record
+    them where they stand after this callback in the list.
+
+    Args:
+        data: `(x, {"label": …, "embedding": …, "moved": …})` to watch, best of held-out samples; None for
+            those that `fit` was given. Without `"moved"`, points whose target lies off their position at the
+            start count as moved.
+        prefix: Put before the names, such as `"val_"`.
+        most: Samples watched at the most.
+        seed: Seed of their choice among more.
+
+    Raises:
+        TypeError: If the model is no `PLIModel`.
+        ValueError: If there are no targets to compare with.
+
+    Example:
+        >>> callback = EmbeddingResponse(prefix="train_")
+    """
+
+    def __init__(
+        self, data: Any = None, *, prefix: str = "", most: int = 2000, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.data, self.prefix, self.most, self.seed = data, prefix, most, seed
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Notes the map before training."""
+        self._x, self._y = watched_sample(self.model, self.data, most=self.most, seed=self.seed)
+        if "embedding" not in self._y:
+            raise ValueError(
+                "EmbeddingResponse needs targets: y['embedding']. "
+                f"Received: {', '.join(map(repr, self._y))}."
+            )
+        self._before = outputs_of(self.model, self._x)["embedding"]
+        off = np.linalg.norm(self._y["embedding"] - self._before, axis=1)
+        spread = float(np.sqrt(np.sum(np.var(self._before, axis=0))))
+        self._moved = np.asarray(self._y.get("moved", off > 1e-3 * spread)).astype(bool)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Adds the response to the logs."""
+        after = outputs_of(self.model, self._x)["embedding"]
+        labels = class_labels(self._y["label"]) if "label" in self._y else None
+        found = embedding_response(self._before, self._y["embedding"], self._moved, after, labels)
+        if logs is not None:
+            logs.update({self.prefix + name: value for name, value in found.items()})

@@ -1,0 +1,18 @@
+"""Step 3: the PLI loss, the model that trains with it, and the experiment with its matched control."""
+
+from .experiment import ShuffledBatches, pli_experiment
+from .loss import PLILoss
+from .model import PLIModel
+from .response import embedding_response, performance_response
+from .result import ExperimentResult, SeedRun
+
+__all__ = [
+    "ExperimentResult",
+    "PLILoss",
+    "PLIModel",
+    "SeedRun",
+    "ShuffledBatches",
+    "embedding_response",
+    "performance_response",
+    "pli_experiment",
+]

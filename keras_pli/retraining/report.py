@@ -1,0 +1,191 @@
+"""The self-contained page of an experiment.
+
+The one place below the command line that draws: a result shows itself, and plotting depends on nothing.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from .. import plotting
+
+if TYPE_CHECKING:
+    from .result import ExperimentResult, SeedRun
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.55 system-ui, sans-serif; color: #1d2530; background: #fff; margin: 0 auto;
+  max-width: 62rem; padding: 2.5rem 1.25rem 4rem; }
+h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .3rem; }
+h2 { font-size: 1.15rem; margin: 2.6rem 0 .6rem; }
+.settings { color: #5b6675; margin: 0 0 1.6rem; }
+.verdict { border-left: 4px solid #0072B2; background: #f2f7fb; padding: .8rem 1.1rem; }
+.verdict p { margin: .25rem 0; }
+.note { color: #5b6675; font-size: .92rem; max-width: 46rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #e4e8ed; }
+thead th { border-bottom: 2px solid #aab4c0; }
+tbody th { text-align: left; font-weight: 600; }
+img { max-width: 100%; height: auto; display: block; }
+pre { background: #f6f7f9; padding: .8rem 1rem; overflow-x: auto; font-size: .85rem; }
+""".strip()
+
+
+def html_page(
+    result: ExperimentResult, *, images: ArrayLike | None = None, seed: int | None = None
+) -> str:
+    """Returns the page of an experiment as HTML with its figures inside.
+
+    Args:
+        result: An experiment with at least one finished seed.
+        images: The held-out inputs, where they are images.
+        seed: Seed whose maps are drawn.
+    """
+    run = result.run_of(seed)
+    parts = [
+        "<h1>Projective latent intervention</h1>",
+        f'<p class="settings">{escape(_settings(result))}</p>',
+        f'<div class="verdict">{_paragraphs(result.verdict())}</div>',
+        "<h2>Performance response</h2>",
+        '<p class="note">Held-out samples, mean over seeds ± half the 95 % interval. The control trained for '
+        "as long, from the same weights and on the same batches, without the intervention.</p>",
+        _table(result.table()),
+        _figure(scores_figure(result), "F1 of each class and group"),
+    ]
+    if len(result.runs) > 1:
+        parts.append(
+            _figure(differences_figure(result), "Paired differences between PLI and control")
+        )
+    parts += [
+        "<h2>Embedding response</h2>",
+        '<p class="note">achieved: share of the asked displacement; missed: distance left to the targets, in '
+        "units of the displacement asked; drift: of the points not asked to move, in units of the map's "
+        "spread; separation: change in the silhouette of the classes.</p>",
+        _table(_response_table(result)),
+        f"<h2>Maps of seed {run.seed}</h2>",
+        f"<pre>{escape(run.plan)}</pre>",
+        _figure(maps_figure(result, run), "Maps before, edited, after control and after PLI"),
+    ]
+    if run.test_targets is not None and run.train_map.shape[1] == 2:
+        parts.append(_figure(arrows_figure(result, run), "Displacement of the held-out samples"))
+    parts += _changes(result, run, images)
+    body = "\n".join(parts)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Projective latent intervention</title><style>{STYLE}</style></head>\n"
+        f"<body>\n{body}\n</body></html>\n"
+    )
+
+
+def maps_figure(result: ExperimentResult, run: SeedRun) -> Figure:
+    """The paper's figure 3: training map before and edited, held-out maps after control and PLI."""
+    panels = {
+        "Before (train)": run.train_map,
+        "Edited (train)": run.train_targets,
+        "Control (test)": run.test_maps["control"],
+        "PLI (test)": run.test_maps["PLI"],
+    }
+    labels = dict(zip(panels, [result.train_labels] * 2 + [result.labels] * 2, strict=True))
+    return plotting.embedding_comparison(panels, labels, class_names=_names(result))
+
+
+def scores_figure(result: ExperimentResult, metric: str = "f1") -> Figure:
+    """Bars of one score for each class and group."""
+    summary = result.summary()
+    table = summary[summary["metric"] == metric].rename(columns={"name": "class"})
+    moved = [result.name_of(label) for label in result.moved_classes]
+    table = table.assign(low=table["low"].clip(lower=0), high=table["high"].clip(upper=1))
+    marked = moved if len(moved) < len(result._classes()) else []
+    return plotting.class_scores(table, metric=metric, emphasise=marked)
+
+
+def differences_figure(result: ExperimentResult, metric: str = "f1") -> Figure:
+    """Each seed's difference between PLI and control."""
+    return plotting.paired_differences(result.differences(metric))
+
+
+def arrows_figure(result: ExperimentResult, run: SeedRun) -> Figure:
+    """Where PLI took the held-out samples, and where the plan asked them to go."""
+    return plotting.displacement_arrows(
+        run.test_maps["baseline"],
+        run.test_maps["PLI"],
+        result.labels,
+        moved=run.test_moved,
+        target=run.test_targets,
+        class_names=_names(result),
+        title="From the baseline's map to that after PLI (test)",
+    )
+
+
+def changes_figure(
+    result: ExperimentResult, run: SeedRun, images: ArrayLike, gained: bool
+) -> Figure:
+    """Samples that PLI gets right and the control wrong, or the other way round."""
+    changed = result.changed(run.seed)
+    rows = changed[changed["gained"] == gained].head(16)
+    chosen = np.asarray(images)[rows["index"].to_numpy()]
+    captions = [
+        f"{label}\n(control: {control})" if gained else f"{label}\n(PLI: {pli})"
+        for label, control, pli in zip(rows["label"], rows["control"], rows["PLI"], strict=True)
+    ]
+    return plotting.image_strip(chosen, captions)
+
+
+def _changes(result: ExperimentResult, run: SeedRun, images: ArrayLike | None) -> list[str]:
+    changed = result.changed(run.seed)
+    gained = int(changed["gained"].sum())
+    lost = len(changed) - gained
+    parts = [
+        f"<h2>Samples that changed, seed {run.seed}</h2>",
+        f'<p class="note">PLI is right and the control wrong on {gained} of {len(result.labels)} held-out '
+        f"samples, and the other way round on {lost}.</p>",
+    ]
+    if images is None or np.ndim(images) not in (3, 4):
+        return parts
+    for title, number, sign in (
+        ("Right with PLI alone", gained, True),
+        ("Lost with PLI", lost, False),
+    ):
+        if number:
+            figure = changes_figure(result, run, images, sign)
+            parts += [f"<h3>{title}</h3>", _figure(figure, title)]
+    return parts
+
+
+def _settings(result: ExperimentResult) -> str:
+    about = result.about
+    scale = {"spread": "in units of the map's spread", None: "plain squared distance"}
+    return (
+        f"{len(result.runs)} seed{'s' if len(result.runs) != 1 else ''}, layer {about['layer']}, "
+        f"λ = {about['embedding_weight']} ({scale.get(about['scale'], about['scale'])}), "
+        f"{'moved points only' if about['moved_only'] else 'all points'}, {about['epochs']} epochs of "
+        f"retraining; {about['train_samples']} training and {about['test_samples']} held-out samples."
+    )
+
+
+def _response_table(result: ExperimentResult) -> pd.DataFrame:
+    return result.response().set_index(["seed", "run"]).map(lambda value: f"{value:.3f}")
+
+
+def _names(result: ExperimentResult) -> Any:
+    return None if result.class_names is None else list(result.class_names)
+
+
+def _paragraphs(text: str) -> str:
+    return "".join(f"<p>{escape(line)}</p>" for line in text.splitlines())
+
+
+def _table(table: pd.DataFrame) -> str:
+    return f'<div class="scroll">{table.to_html(border=0, na_rep="-")}</div>'
+
+
+def _figure(figure: Figure, text: str) -> str:
+    return f'<p><img alt="{escape(text)}" src="{plotting.to_data_uri(figure)}"></p>'

@@ -1,0 +1,458 @@
+"""What an experiment found: tables, the responses, the verdict, and how they are stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from ..checks import one_of, quoted
+from ..files import atomic_path, write_json, write_text
+from ..intervals import mean_interval
+from .response import SCORES, embedding_response, performance_response
+
+Array = NDArray[Any]
+ARMS = ("control", "PLI")
+RUNS = ("baseline", *ARMS)
+FORMAT = "keras_pli.ExperimentResult"
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """One seed's maps and outputs, before and after retraining.
+
+    Args:
+        seed: The seed.
+        plan: The plan in words.
+        classes_moved: Classes with a training sample that the plan moved.
+        train_map: Map of the training samples before retraining, `(samples, components)`.
+        train_targets: The edited map.
+        train_moved: Booleans `(samples,)`.
+        test_targets: The plan applied to the held-out samples' map; None where it cannot be.
+        test_moved: Booleans, or None.
+        test_maps: For `"baseline"`, `"control"` and `"PLI"`, the map of the held-out samples, all through
+            the baseline's embedder.
+        outputs: For the same three, the classifier's outputs, `(samples, classes)`.
+        history: For `"control"` and `"PLI"`, what training logged.
+    """
+
+    seed: int
+    plan: str
+    classes_moved: tuple[Any, ...]
+    train_map: Array
+    train_targets: Array
+    train_moved: Array
+    test_targets: Array | None
+    test_moved: Array | None
+    test_maps: dict[str, Array]
+    outputs: dict[str, Array]
+    history: dict[str, dict[str, list[float]]]
+
+    def predicted(self, run: str) -> Array:
+        """The classes that the classifier of a run decides for."""
+        return np.asarray(self.outputs[run].argmax(axis=1))
+
+    def save(self, path: Path) -> None:
+        """Writes everything to one `.npz`, without pickles."""
+        about = {
+            "seed": self.seed,
+            "plan": self.plan,
+            "classes_moved": [int(label) for label in self.classes_moved],
+            "history": self.history,
+        }
+        arrays = {
+            "train_map": self.train_map,
+            "train_targets": self.train_targets,
+            "train_moved": self.train_moved,
+            **{f"map_{run}": values for run, values in self.test_maps.items()},
+            **{f"outputs_{run}": values for run, values in self.outputs.items()},
+        }
+        if self.test_targets is not None and self.test_moved is not None:
+            arrays |= {"test_targets": self.test_targets, "test_moved": self.test_moved}
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            arrays["about"] = np.array(json.dumps(about))
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> SeedRun:
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: If the file is damaged or of another kind.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = dict(stored)
+            about = json.loads(str(arrays.pop("about")))
+            return cls(
+                seed=about["seed"],
+                plan=about["plan"],
+                classes_moved=tuple(about["classes_moved"]),
+                history=about["history"],
+                train_map=arrays["train_map"],
+                train_targets=arrays["train_targets"],
+                train_moved=arrays["train_moved"],
+                test_targets=arrays.get("test_targets"),
+                test_moved=arrays.get("test_moved"),
+                test_maps={run: arrays[f"map_{run}"] for run in RUNS},
+                outputs={run: arrays[f"outputs_{run}"] for run in RUNS},
+            )
+        except Exception as error:  # numpy and zipfile raise half a dozen kinds for damaged files
+            raise ValueError(f"{path} is no stored seed of an experiment: {error}") from error
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """What `pli_experiment` found, over all of its seeds.
+
+    Every figure is of held-out samples. Intervals are Student's t over seeds at 95 %; with a single seed
+    there is none.
+
+    Args:
+        labels: Classes of the held-out samples.
+        train_labels: Classes of the training samples.
+        about: Settings.
+        class_names: Names of the classes 0, 1, …, or None.
+        groups: Groups of classes to average over; None for the moved ones and the others.
+        runs: One `SeedRun` for each seed.
+    """
+
+    labels: Array
+    train_labels: Array
+    about: Mapping[str, Any]
+    class_names: Sequence[str] | None = None
+    groups: Mapping[str, Sequence[Any]] | None = None
+    runs: tuple[SeedRun, ...] = ()
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that have run."""
+        return [run.seed for run in self.runs]
+
+    @property
+    def moved_classes(self) -> list[Any]:
+        """Classes that some seed's plan moved."""
+        return sorted({label for run in self.runs for label in run.classes_moved})
+
+    @property
+    def averaged_groups(self) -> dict[str, list[Any]]:
+        """The groups of classes averaged over."""
+        if self.groups is not None:
+            return {name: list(members) for name, members in self.groups.items()}
+        moved = self.moved_classes
+        others = [label for label in self._classes() if label not in moved]
+        return {"moved": moved, "other": others} if moved and others else {"all": self._classes()}
+
+    def name_of(self, label: Any) -> str:
+        """A class's name, or its label where there are no names."""
+        return str(label) if self.class_names is None else str(self.class_names[int(label)])
+
+    def run_of(self, seed: int | None = None) -> SeedRun:
+        """The run of a seed, by default of the first.
+
+        Raises:
+            ValueError: If that seed has not run.
+        """
+        if not self.runs:
+            raise ValueError("The experiment has no finished seed.")
+        return self.runs[
+            self.seeds.index(one_of(self.seeds[0] if seed is None else seed, self.seeds, "seed"))
+        ]
+
+    def scores(self) -> pd.DataFrame:
+        """Precision, recall and F1 of every seed, run, class and group.
+
+        Returns:
+            Columns `seed`, `run` (`"baseline"`, `"control"`, `"PLI"`), `name`, `kind` (`"class"` or
+            `"group"`), `precision`, `recall`, `f1`, `support`.
+        """
+        tables = []
+        for run in self.runs:
+            for arm in RUNS:
+                table = performance_response(
+                    self.labels,
+                    run.predicted(arm),
+                    classes=self._classes(),
+                    groups=self.averaged_groups,
+                )
+                of_class = table["kind"] == "class"
+                table.loc[of_class, "name"] = [self.name_of(n) for n in table.loc[of_class, "name"]]
+                table.insert(0, "run", arm)
+                table.insert(0, "seed", run.seed)
+                tables.append(table)
+        return pd.concat(tables, ignore_index=True)
+
+    def summary(self) -> pd.DataFrame:
+        """Means over seeds with their intervals.
+
+        Returns:
+            Columns `run`, `name`, `kind`, `metric`, `mean`, `low`, `high`.
+        """
+        tidy = self.scores().melt(
+            id_vars=["seed", "run", "name", "kind"], value_vars=list(SCORES), var_name="metric"
+        )
+        rows = []
+        for keys, part in tidy.groupby(["metric", "run", "name", "kind"], sort=False):
+            mean, low, high = mean_interval(part["value"])
+            names = dict(zip(("metric", "run", "name", "kind"), keys, strict=True))
+            rows.append({**names, "mean": mean, "low": low, "high": high})
+        return pd.DataFrame(rows)
+
+    def table(self) -> pd.DataFrame:
+        """The paper's Table 1: a column for each class and group, a row for each metric and run.
+
+        Returns:
+            A data frame of texts, mean ± half the interval.
+        """
+        summary = self.summary()
+        half = (summary["high"] - summary["low"]) / 2
+        summary["text"] = [
+            f"{mean:.3f}" if np.isnan(h) else f"{mean:.3f} ± {h:.3f}"
+            for mean, h in zip(summary["mean"], half, strict=True)
+        ]
+        wide = summary.pivot(index=["metric", "run"], columns="name", values="text")
+        order = pd.MultiIndex.from_product([SCORES, RUNS], names=["metric", "run"])
+        return wide.reindex(index=order, columns=list(dict.fromkeys(summary["name"])))
+
+    def differences(self, metric: str = "f1") -> pd.DataFrame:
+        """PLI less control of the same seed.
+
+        Args:
+            metric: `"precision"`, `"recall"` or `"f1"`.
+
+        Returns:
+            Columns `name`, `kind`, `seed`, `difference`.
+
+        Raises:
+            ValueError: If the metric is another.
+        """
+        one_of(metric, SCORES, "metric")
+        runs = self.scores().set_index(["name", "kind", "seed"])
+        of_pli, of_control = (runs.loc[runs["run"] == run, metric] for run in ("PLI", "control"))
+        return (of_pli - of_control).rename("difference").reset_index()
+
+    def effects(self, metric: str = "f1") -> pd.DataFrame:
+        """Mean paired differences with their intervals.
+
+        Args:
+            metric: As in `differences`.
+
+        Returns:
+            Columns `name`, `kind`, `mean`, `low`, `high`, and `wins`, the seeds in which PLI was better.
+        """
+        rows = []
+        for keys, part in self.differences(metric).groupby(["name", "kind"], sort=False):
+            mean, low, high = mean_interval(part["difference"])
+            wins = int((part["difference"] > 0).sum())
+            rows.append(
+                {
+                    "name": keys[0],
+                    "kind": keys[1],
+                    "mean": mean,
+                    "low": low,
+                    "high": high,
+                    "wins": wins,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def response(self) -> pd.DataFrame:
+        """The embedding response of each seed and arm on held-out samples (see `embedding_response`).
+
+        Seeds whose plan names single training points are left out: it asks nothing of other samples.
+
+        Returns:
+            Columns `seed`, `run`, `achieved`, `missed`, `drift`, `separation`.
+        """
+        rows = []
+        for run in self.runs:
+            if run.test_targets is None or run.test_moved is None:
+                continue
+            for arm in ARMS:
+                found = embedding_response(
+                    run.test_maps["baseline"],
+                    run.test_targets,
+                    run.test_moved,
+                    run.test_maps[arm],
+                    self.labels,
+                )
+                rows.append({"seed": run.seed, "run": arm, **found})
+        columns = ["seed", "run", "achieved", "missed", "drift", "separation"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def changed(self, seed: int | None = None) -> pd.DataFrame:
+        """Held-out samples that one arm gets right and the other wrong.
+
+        Args:
+            seed: A seed; by default the first.
+
+        Returns:
+            Columns `index`, `label`, `control` and `PLI` (predicted classes), `gained` (PLI is right).
+        """
+        run = self.run_of(seed)
+        control, pli = run.predicted("control"), run.predicted("PLI")
+        rows = np.flatnonzero((control == self.labels) != (pli == self.labels))
+        return pd.DataFrame(
+            {
+                "index": rows,
+                "label": [self.name_of(label) for label in self.labels[rows]],
+                "control": [self.name_of(label) for label in control[rows]],
+                "PLI": [self.name_of(label) for label in pli[rows]],
+                "gained": (pli == self.labels)[rows],
+            }
+        )
+
+    def verdict(self) -> str:
+        """Says in words what the intervention did, and whether it can be told from noise between seeds."""
+        effects = self.effects("f1")
+        lines = [_embedding_sentence(self.response())]
+        for effect in effects[effects["kind"] == "group"].itertuples():
+            lines.append(_effect_sentence(effect, len(self.runs)))
+        singles = effects[effects["kind"] == "class"]
+        clear = singles[(singles["low"] > 0) | (singles["high"] < 0)]
+        if len(self.runs) > 1 and len(clear):
+            named = ", ".join(f"{e.name} {e.mean:+.3f}" for e in clear.itertuples())
+            lines.append(
+                f"Single classes whose interval leaves out zero ({len(clear)} of {len(singles)}; by chance "
+                f"one in twenty would): {named}."
+            )
+        return "\n".join(lines)
+
+    def to_html(
+        self, path: str | Path, *, images: ArrayLike | None = None, seed: int | None = None
+    ) -> Path:
+        """Writes one self-contained page with the verdict, the tables and the figures.
+
+        Args:
+            path: Where to write it.
+            images: The held-out inputs, where they are images, to show samples that changed.
+            seed: Seed whose maps are drawn; by default the first.
+
+        Returns:
+            The path.
+        """
+        from .report import html_page
+
+        return write_text(path, html_page(self, images=images, seed=seed))
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `experiment.json`, `labels.npz` and one `.npz` for each seed into a folder."""
+        folder = Path(folder)
+        self._write_head(folder)
+        for run in self.runs:
+            run.save(_seed_file(folder, run.seed))
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> ExperimentResult:
+        """Reads a stored experiment, also one that is not finished.
+
+        Raises:
+            ValueError: If the folder holds none, or a file is damaged.
+        """
+        folder = Path(folder)
+        try:
+            head = json.loads((folder / "experiment.json").read_text(encoding="utf-8"))
+            if head["format"] != FORMAT:
+                raise ValueError(f"its format is {head['format']!r}")
+            with np.load(folder / "labels.npz", allow_pickle=False) as stored:
+                labels, train_labels = stored["test"], stored["train"]
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            raise ValueError(f"{folder} holds no stored experiment: {error}") from error
+        files = sorted(folder.glob("seed-*.npz"), key=lambda file: int(file.stem.split("-")[1]))
+        runs = tuple(SeedRun.load(file) for file in files)
+        return cls(labels, train_labels, head["about"], head["class_names"], head["groups"], runs)
+
+    def resumed(self, folder: Path) -> ExperimentResult:
+        """Returns the experiment with what a folder already holds of it, or starts the folder.
+
+        Raises:
+            ValueError: If the folder holds an experiment with other settings or labels.
+        """
+        if not (folder / "experiment.json").exists():
+            self._write_head(folder)
+            return self
+        stored = ExperimentResult.load(folder)
+        wanted = json.loads(json.dumps(dict(self.about)))
+        other = {k: v for k, v in wanted.items() if stored.about.get(k) != v}
+        if other or not np.array_equal(stored.labels, self.labels):
+            was = {k: stored.about.get(k) for k in other} or "other labels"
+            raise ValueError(
+                f"{folder} holds an experiment with other settings: there {was}, here "
+                f"{other or 'these'}. Choose another folder, or remove it."
+            )
+        return replace(self, runs=stored.runs)
+
+    def with_run(self, run: SeedRun, folder: Path | None = None) -> ExperimentResult:
+        """Returns the experiment with one more seed, stored first where a folder is given."""
+        if folder is not None:
+            run.save(_seed_file(folder, run.seed))
+        return replace(self, runs=(*self.runs, run))
+
+    def only(self, seeds: Iterable[int]) -> ExperimentResult:
+        """Returns the experiment with the runs of these seeds, in their order."""
+        return replace(self, runs=tuple(self.run_of(seed) for seed in seeds))
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value}" for name, value in self.about.items())
+        return f"ExperimentResult of seeds {quoted(self.seeds)} ({settings})"
+
+    def _classes(self) -> list[Any]:
+        count = self.runs[0].outputs["baseline"].shape[1] if self.runs else 0
+        return list(range(count))
+
+    def _write_head(self, folder: Path) -> None:
+        head = {
+            "format": FORMAT,
+            "about": dict(self.about),
+            "class_names": None if self.class_names is None else [str(n) for n in self.class_names],
+            "groups": None
+            if self.groups is None
+            else {name: [int(label) for label in members] for name, members in self.groups.items()},
+        }
+        with atomic_path(folder / "labels.npz") as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, test=self.labels, train=self.train_labels)
+        write_json(folder / "experiment.json", head)
+
+
+def _seed_file(folder: Path, seed: int) -> Path:
+    return folder / f"seed-{seed}.npz"
+
+
+def _embedding_sentence(response: pd.DataFrame) -> str:
+    if response.empty:
+        return "The plan names single training points, so its embedding response has no held-out measure."
+    by_arm = {arm: response[response["run"] == arm] for arm in ARMS}
+    texts = []
+    for arm in ("PLI", "control"):
+        mean, low, high = mean_interval(by_arm[arm]["achieved"])
+        interval = "" if np.isnan(low) else f" (95 % interval {low:.0%} to {high:.0%})"
+        texts.append(f"{arm} {mean:.0%}{interval}")
+    drift = {arm: float(by_arm[arm]["drift"].mean()) for arm in ARMS}
+    rest = (
+        ""
+        if np.isnan(drift["PLI"])
+        else (
+            f" Points not asked to move drifted by {drift['PLI']:.2f} of the map's spread with PLI and "
+            f"{drift['control']:.2f} without."
+        )
+    )
+    return f"Share of the asked displacement achieved on held-out points: {', '.join(texts)}.{rest}"
+
+
+def _effect_sentence(effect: Any, seeds: int) -> str:
+    start = f"F1 of {effect.name!r} classes, PLI less control: {effect.mean:+.3f}"
+    if seeds < 2:
+        return f"{start} in a single seed, which says nothing about noise between seeds."
+    interval = f"95 % interval {effect.low:+.3f} to {effect.high:+.3f}, {effect.wins} of {seeds} seeds better"
+    if effect.low > 0:
+        return f"{start} ({interval}): better than the matched control."
+    if effect.high < 0:
+        return f"{start} ({interval}): worse than the matched control."
+    return f"{start} ({interval}): not to be told from noise between seeds."
