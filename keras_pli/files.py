@@ -24,7 +24,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(
-        suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent
+        suffix="".join(path.suffixes), prefix=f".{path.name.split('.')[0]}-", dir=path.parent
     )
     os.close(descriptor)
     temporary = Path(name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from inspect import signature
 from typing import Any
 
 import keras
@@ -158,19 +159,41 @@ class Tap:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            recording.outputs.append(args[0] if self._before_squashing else result)
+            if self._before_squashing:  # by position or by name, the first argument is the input
+                received = signature(original).bind(*args, **kwargs).arguments
+                recording.outputs.append(next(iter(received.values())))
+            else:
+                recording.outputs.append(result)
             return result
 
         return "call", call
 
 
-@keras.saving.register_keras_serializable(package="keras_pli")
-class _ActivationModel(keras.Model):
-    def __init__(self, tap: Tap) -> None:
+class ActivationReader(keras.Model):
+    """A model from a classifier's inputs to the activations of one of its layers, in inference mode.
+
+    It shares the classifier's weights, and so gives what the classifier holds at the time.
+
+    Args:
+        model: Any Keras model.
+        layer: Path of a layer, or `"logits"` (see `Tap`).
+
+    Raises:
+        ValueError: If there is no such layer.
+
+    Example:
+        >>> classifier = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+        >>> ActivationReader(classifier).predict(np.zeros((5, 4)), verbose=0).shape
+        (5, 3)
+    """
+
+    def __init__(self, model: keras.Model, layer: str = LOGITS) -> None:
         super().__init__(name="activations")
-        self._tap = tap
+        self.model = model
+        self._tap = Tap(model, layer)
 
     def call(self, inputs: Any) -> Tensor:
+        """The activations of a batch, `(batch, features)`."""
         return self._tap.run(inputs, training=False)[1]
 
 
@@ -202,9 +225,18 @@ def activations(
         >>> activations(classifier, np.zeros((5, 4))).shape
         (5, 3)
     """
-    reader = _ActivationModel(Tap(model, layer))
-    found = reader.predict(x, batch_size=batch_size, verbose=verbose)
+    found = ActivationReader(model, layer).predict(x, batch_size=batch_size, verbose=verbose)
     return np.asarray(found, dtype=np.float32)
+
+
+def ends_squashed(model: keras.Model) -> bool:
+    """Whether a model's output has gone through a softmax or sigmoid, as far as can be seen.
+
+    Example:
+        >>> ends_squashed(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]))
+        False
+    """
+    return _squashes(_output_operation(model))
 
 
 def _children(container: Any) -> list[keras.Layer]:

@@ -79,8 +79,8 @@ class NeighborBatches:
 
     With i uniform and j drawn from p_{j|i}, the pair (i, j) in either order has probability p_ij, so the
     mean of log(1 + ‖y_i − y_j‖²) over the edges estimates the attraction of the whole set without bias. All
-    pairs of different points of the batch estimate the mean of the kernel, and with it log Z. The result is
-    the divergence over all N points and not only over the batch.
+    other pairs of different points of the batch estimate the mean of the kernel, and with it log Z. The
+    result is the divergence over all N points and not only over the batch.
     """
 
     z: Tensor
@@ -116,7 +116,9 @@ class NeighborBatches:
         anchors = points.shape[0] // 2
         ends = ops.sum(ops.square(y[:anchors] - y[anchors:]), axis=1)
         pull = ops.mean(ops.log1p(ends))
-        distinct = ops.cast(points[:, None] != points[None, :], "float32")
+        # The drawn edges are close by choice; among a batch's pairs they would weigh too much.
+        unchosen = 1.0 - ops.tile(ops.eye(anchors), (2, 2))
+        distinct = ops.cast(points[:, None] != points[None, :], "float32") * unchosen
         partition = log_partition(y, distinct) - ops.log(ops.sum(distinct)) + self.constant
         return exaggeration * pull + partition, pull + partition
 

@@ -15,6 +15,7 @@ from ..checks import finite_array, one_of, quoted
 # Measured on two cores, k = 90 (`python benchmarks/neighbors.py`): exact search grows with N² · features,
 # pynndescent with about N, after 20 to 50 s of compilation in each new process.
 EXACT_OPERATIONS = 4e12
+CHUNK_ENTRIES = 8_000_000  # coordinates held at a time
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,25 @@ def _exact(points: NDArray[np.float32], k: int, seed: int | None) -> NeighborGra
     # Trees only win where the data have few dimensions; scikit-learn's "auto" picks brute force above 15.
     search = NearestNeighbors(n_neighbors=k, n_jobs=-1).fit(points)
     distances, indices = search.kneighbors()
-    return NeighborGraph(indices.astype(np.int32), distances.astype(np.float32))
+    _measure_close_pairs(points, indices, distances)
+    order = np.argsort(distances, axis=1, kind="stable")
+    indices = np.take_along_axis(indices, order, axis=1).astype(np.int32)
+    return NeighborGraph(indices, np.take_along_axis(distances, order, axis=1).astype(np.float32))
+
+
+def _measure_close_pairs(
+    points: NDArray[np.float32], indices: NDArray[Any], distances: NDArray[Any]
+) -> None:
+    """Replaces small distances, in place, by those of the differences: 0 for exact duplicates.
+
+    Brute force expands the square, which leaves rounding of about 1e-8 of the points' norm. A kernel fitted
+    to duplicates would take that for structure.
+    """
+    rows, columns = np.nonzero(distances < 1e-3 * np.linalg.norm(points, axis=1)[:, None])
+    parts = max(1, len(rows) * points.shape[1] // CHUNK_ENTRIES)
+    for part in np.array_split(np.arange(len(rows)), parts):
+        i, j = rows[part], columns[part]
+        distances[i, j] = np.linalg.norm(points[i] - points[indices[i, j]], axis=1)
 
 
 def _approximate(points: NDArray[np.float32], k: int, seed: int | None) -> NeighborGraph:
@@ -138,26 +157,24 @@ def _approximate(points: NDArray[np.float32], k: int, seed: int | None) -> Neigh
     if len(missing):  # the search may come back short for isolated points: find theirs exactly
         found = NearestNeighbors(n_neighbors=indices.shape[1], n_jobs=-1).fit(points)
         distances[missing], indices[missing] = found.kneighbors(points[missing])
-    return _without_self(indices, distances)
+    found = _without_self(indices, distances)
+    # With many duplicates a point may be missing from its own row, which is then one longer.
+    return NeighborGraph(found.indices[:, :k].copy(), found.distances[:, :k].copy())
 
 
 def _without_self(indices: NDArray[Any], distances: NDArray[Any]) -> NeighborGraph:
-    """Sorts rows by distance and drops each point from its own row, or the farthest where it is absent."""
+    """Sorts rows by distance and drops each point from its own row; rows shorter than others are padded."""
     distances = distances.astype(np.float32)
     own = indices == np.arange(len(indices))[:, None]
     order = np.argsort(np.where(own, np.inf, distances), axis=1, kind="stable")
     indices = np.take_along_axis(indices, order, axis=1).astype(np.int32)
     distances = np.take_along_axis(np.where(own, np.inf, distances), order, axis=1)
-    if own.any():
-        indices, distances = indices[:, :-1], distances[:, :-1]
-    empty = (
-        np.flatnonzero(~np.isfinite(distances).any(axis=1))
-        if distances.size
-        else np.arange(len(indices))
-    )
+    listed = np.isfinite(distances)
+    empty = np.flatnonzero(~listed.any(axis=1))
     if len(empty):
         raise ValueError(f"Points without any neighbour but themselves: {quoted(empty)}.")
-    return NeighborGraph(np.ascontiguousarray(indices), np.ascontiguousarray(distances))
+    longest = int(listed.sum(axis=1).max(initial=1))
+    return NeighborGraph(indices[:, :longest].copy(), distances[:, :longest].copy())
 
 
 def _rows_of(matrix: sparse.csr_matrix) -> tuple[NDArray[Any], NDArray[Any]]:

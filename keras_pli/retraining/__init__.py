@@ -1,6 +1,6 @@
 """Step 3: the PLI loss, the model that trains with it, and the experiment with its matched control."""
 
-from .experiment import ShuffledBatches, pli_experiment
+from .experiment import ShuffledBatches, class_outputs, pli_experiment
 from .loss import PLILoss
 from .model import PLIModel
 from .response import embedding_response, performance_response
@@ -12,6 +12,7 @@ __all__ = [
     "PLIModel",
     "SeedRun",
     "ShuffledBatches",
+    "class_outputs",
     "embedding_response",
     "performance_response",
     "pli_experiment",

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import label_array
 from ..embedding import ParametricTSNE
 from ..intervention import InterventionPlan
-from ..layers import LOGITS, activations
+from ..layers import LOGITS, ActivationReader, ends_squashed
 from .loss import SPREAD, PLILoss
 from .model import PLIModel
 from .result import ARMS, ExperimentResult, SeedRun
@@ -163,21 +163,25 @@ def _run_seed(
     settings: _Settings,
 ) -> SeedRun:
     (x_train, labels_train), (x_test, labels_test) = train, test
-    z = activations(classifier, x_train, settings.layer)
+    reader = ActivationReader(classifier, settings.layer)
+    z = _predict(reader, x_train)
     embedder = _embedder_of(settings.embedder, z, seed)
 
     def look() -> tuple[Array, Array]:
-        on_map = _predict(embedder, activations(classifier, x_test, settings.layer))
-        return on_map, _predict(classifier, x_test)
+        return _predict(embedder, _predict(reader, x_test)), class_outputs(classifier, x_test)
 
     train_map = _predict(embedder, z)
     plan = settings.plan
     if not isinstance(plan, InterventionPlan):
-        plan = plan(train_map, labels_train, _predict(classifier, x_train))
+        plan = plan(train_map, labels_train, class_outputs(classifier, x_train))
     targets, moved = plan.apply(train_map, labels_train)
     seen = {"baseline": look()}
     test_targets, test_moved = _held_out_targets(plan, seen["baseline"][0], labels_test)
-    wanted = {"label": labels_train, "embedding": targets, "moved": moved.astype(np.float32)}
+    wanted = {
+        "label": _as_the_loss_takes(labels_train, classifier, settings.loss),
+        "embedding": targets,
+        "moved": moved.astype(np.float32),
+    }
     history = {}
     start = _state(classifier)
     try:
@@ -286,6 +290,36 @@ def _embedder_of(source: Any, z: Array, seed: int) -> keras.Model:
     return tsne
 
 
+def class_outputs(classifier: keras.Model, x: ArrayLike) -> NDArray[np.float32]:
+    """Returns a classifier's outputs with one column a class, also where it has a single one for two classes.
+
+    Args:
+        classifier: A Keras model with output `(samples, classes)` or, for two classes, `(samples, 1)`.
+        x: Inputs, shape `(samples, ...)`.
+
+    Returns:
+        float32 array `(samples, classes)` whose largest entry in a row is the class decided for.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
+        >>> class_outputs(model, np.zeros((3, 4))).tolist()
+        [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
+    """
+    outputs = _predict(classifier, x)
+    if outputs.shape[1] > 1:
+        return outputs
+    other = 1.0 - outputs if ends_squashed(classifier) else np.zeros_like(outputs)
+    return np.concatenate([other, outputs], axis=1)
+
+
+def _as_the_loss_takes(labels: Array, classifier: keras.Model, loss: Any) -> Array:
+    chosen = keras.losses.get(loss if loss is not None else getattr(classifier, "loss", None))
+    name = str(getattr(chosen, "name", None) or getattr(chosen, "__name__", ""))
+    if name.startswith("categorical"):  # cross-entropy, focal cross-entropy, hinge: one-hot rows
+        return keras.utils.to_categorical(labels, classifier.output_shape[-1])
+    return labels
+
+
 def _fresh_optimizer(source: Any, classifier: keras.Model) -> Any:
     chosen = source if source is not None else getattr(classifier, "optimizer", None)
     chosen = keras.optimizers.get("adam" if chosen is None else chosen)
@@ -307,7 +341,7 @@ def _held_out_targets(
         return None, None
 
 
-def _predict(model: keras.Model, x: Array) -> NDArray[np.float32]:
+def _predict(model: keras.Model, x: ArrayLike) -> NDArray[np.float32]:
     return np.asarray(model.predict(x, batch_size=512, verbose=0), dtype=np.float32)
 
 

@@ -1,0 +1,64 @@
+"""What the benchmarks share: data, figures of merit, and a fresh process for each system."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def fashion_pixels(train: int, test: int):
+    """Raw Fashion-MNIST pixels in [0, 1] and labels: `(x_train, y_train, x_test, y_test)`."""
+    import keras
+
+    (x_train, y_train), (x_test, y_test) = keras.datasets.fashion_mnist.load_data()
+    x_train = x_train[:train].reshape(train, -1).astype("float32") / 255
+    x_test = x_test[:test].reshape(test, -1).astype("float32") / 255
+    return x_train, y_train[:train], x_test, y_test[:test]
+
+
+def seconds(function, *arguments):
+    """Runs a function and returns `(result, wall seconds)`."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    return result, time.perf_counter() - start
+
+
+def peak_megabytes() -> float:
+    """The most memory this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def quality(y_train, labels_train, x_test, y_test, labels_test) -> dict[str, float]:
+    """Errors of held-out points and trustworthiness(12) on 5,000 of them, all by scikit-learn."""
+    from sklearn.manifold import trustworthiness
+    from sklearn.neighbors import KNeighborsClassifier
+
+    def error(k: int) -> float:
+        return 1 - KNeighborsClassifier(k).fit(y_train, labels_train).score(y_test, labels_test)
+
+    some = slice(0, 5000)
+    return {
+        "1-NN error": error(1),
+        "10-NN error": error(10),
+        "trust(12)": trustworthiness(x_test[some], y_test[some], n_neighbors=12),
+    }
+
+
+def in_fresh_process(script: str, system: str, *arguments: str) -> dict[str, float]:
+    """Runs `script --only system` in a process of its own and returns the figures it prints."""
+    command = [sys.executable, script, "--only", system, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def median_rows(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The median of each figure over repeats."""
+    return {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
