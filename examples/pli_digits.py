@@ -1,6 +1,6 @@
 """The whole way on scikit-learn's digits: map, plan, retraining, and an honest comparison. A minute on two cores.
 
-    python examples/pli_digits.py --out runs/digits
+python examples/pli_digits.py --out runs/digits
 """
 
 from __future__ import annotations

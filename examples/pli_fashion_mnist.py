@@ -5,9 +5,14 @@ images: 1,866 in that group in the proportions 6:3:2 and 2,911 in the other thre
 trained for five epochs with random affine augmentation, its logits are embedded, the group's clusters are
 contracted and separated, and training is resumed for seven epochs with and without the intervention.
 
-    python examples/pli_fashion_mnist.py --out runs/fashion --seeds 10
-    python examples/pli_fashion_mnist.py --out runs/fashion-decay --seeds 10 --decay
+    python examples/pli_fashion_mnist.py --out runs/fashion
+    python examples/pli_fashion_mnist.py --out runs/fashion-decay --decay
+    python examples/pli_fashion_mnist.py --out runs/fashion-plain --plain
     python examples/pli_fashion_mnist.py --out runs/study --seeds 5 --study
+
+The embedding loss is in units of the map's spread unless --plain asks for the squared distance as the paper
+prints it. The authors' published code divides that by twice the batch size, which at a batch of 100 and on
+these maps is about half of what the package does by default; printed as it stands it is a hundred times more.
 
 Each seed's result is stored as it ends; the same command goes on where it was interrupted.
 """
@@ -147,7 +152,7 @@ def experiment(train, test, out, seeds, decay, **settings):
             "plan": contract_and_separate,
             "embedder": paper_embedder,
             "embedding_weight": 0.1,
-            "scale": None,
+            "scale": "spread",
             "loss": LOSS,
             "optimizer": sgd(rate(BASELINE_EPOCHS, EPOCHS, steps, decay)),
             "epochs": EPOCHS,
@@ -161,17 +166,15 @@ def experiment(train, test, out, seeds, decay, **settings):
     )
 
 
-BY_SPREAD = {"scale": "spread", "embedding_weight": 0.5}
+PLAIN = {"scale": None}
 STUDY = {
-    "plain distance, λ 0.1": {},
-    "plain distance, λ 0.01": {"embedding_weight": 0.01},
-    "plain distance, λ 0.001": {"embedding_weight": 0.001},
-    "by spread, λ 0.1": {"scale": "spread"},
-    "by spread, λ 0.5": BY_SPREAD,
-    "by spread, λ 0.9": {"scale": "spread", "embedding_weight": 0.9},
-    "by spread, λ 0.5, moved only": {**BY_SPREAD, "moved_only": True},
-    "by spread, λ 0.5, suggested plan": {**BY_SPREAD, "plan": suggested},
-    "by spread, λ 0.5, layer 'features'": {**BY_SPREAD, "layer": "features"},
+    "λ 0.1": {},
+    "λ 0.1, plain squared distance": PLAIN,
+    "λ 0.02": {"embedding_weight": 0.02},
+    "λ 0.5": {"embedding_weight": 0.5},
+    "λ 0.1, moved points only": {"moved_only": True},
+    "λ 0.1, suggested plan": {"plan": suggested},
+    "λ 0.1, layer before the logits": {"layer": "features"},
 }
 
 
@@ -199,6 +202,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/fashion-mnist"))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--decay", action="store_true", help="decay the learning rate to zero")
+    parser.add_argument("--plain", action="store_true", help="the plain squared distance")
     parser.add_argument("--study", action="store_true", help="vary the settings, one at a time")
     arguments = parser.parse_args()
     (x_train, y_train), (x_test, y_test) = load(keras.datasets.fashion_mnist, arguments.data)
@@ -207,7 +211,8 @@ def main():
     if arguments.study:
         study(train, test, arguments)
         return
-    result = experiment(train, test, arguments.out, arguments.seeds, arguments.decay)
+    settings = PLAIN if arguments.plain else {}
+    result = experiment(train, test, arguments.out, arguments.seeds, arguments.decay, **settings)
     print(result.table().to_string())
     print(result.effects().round(3).to_string(index=False))
     print(result.verdict())

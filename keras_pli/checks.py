@@ -26,7 +26,7 @@ def finite_array(values: ArrayLike, name: str, *, ndim: int | None = None) -> ND
     array = np.asarray(values)
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise TypeError(f"`{name}` must hold real numbers. Received dtype {array.dtype}.")
-    array = np.ascontiguousarray(array, dtype=np.float32)
+    array = np.asarray(array, dtype=np.float32, order="C")
     wanted = "at least 2" if ndim is None else str(ndim)
     if array.ndim < 2 if ndim is None else array.ndim != ndim:
         raise ValueError(

@@ -7,6 +7,7 @@ error in data or files, 2 for wrong usage, 130 when interrupted.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 Report = Callable[[str], None]
 
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def report(text: str) -> None:
         print(text, file=stdout, flush=True)
 
+    # TensorFlow warns on standard error that each new model is traced anew, which is as it should be.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         with redirect_stdout(sys.stderr):  # where Keras draws its progress
             arguments.run(arguments, report)

@@ -31,6 +31,6 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, f
     mean = float(values.mean())
     if len(values) == 1:
         return mean, float("nan"), float("nan")
-    error = float(values.std(ddof=1)) / np.sqrt(len(values))
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
     margin = float(stats.t.ppf(0.5 + confidence / 2, df=len(values) - 1)) * error
     return mean, mean - margin, mean + margin

@@ -28,14 +28,11 @@ class Affinities:
     Args:
         neighbors: int32 array of shape `(samples, k)`; a padded entry repeats the point itself.
         conditional: float32 array of shape `(samples, k)`, the p_{j|i}; each row sums to 1, padding is 0.
-        joint: float32 array of shape `(samples, k)`, p_ij = (p_{j|i} + p_{i|j}) / 2N. Over all pairs it sums
-            to 1, a pair that only one of its points lists being counted for both.
         log_sigma: float64 array of shape `(samples,)`, the logarithms of the kernel widths.
     """
 
     neighbors: NDArray[np.int32]
     conditional: NDArray[np.float32]
-    joint: NDArray[np.float32]
     log_sigma: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -44,6 +41,14 @@ class Affinities:
     def to_sparse(self) -> sparse.csr_matrix:
         """Returns the symmetric P as a SciPy matrix of shape `(samples, samples)` that sums to 1."""
         return _symmetrised(_sparse_rows(self.neighbors, self.conditional.astype(np.float64)))
+
+    @cached_property
+    def joint(self) -> NDArray[np.float32]:
+        """p_ij = (p_{j|i} + p_{i|j}) / 2N at the place of each neighbour, float32 of shape `(samples, k)`.
+
+        Over all pairs it sums to 1, a pair that only one of its points lists being counted for both.
+        """
+        return _joint_in_rows(self.neighbors, self.conditional)
 
     @cached_property
     def negative_entropy(self) -> float:
@@ -88,9 +93,8 @@ def affinities(graph: NeighborGraph, *, perplexity: float = 50.0) -> Affinities:
     conditional = np.concatenate([probabilities for probabilities, _ in solved])
     padded = ~np.isfinite(graph.distances)
     neighbors = np.where(padded, np.arange(samples)[:, None], graph.indices).astype(np.int32)
-    joint = _joint_in_rows(neighbors, conditional)
     return Affinities(
-        neighbors, conditional, joint, np.concatenate([log_sigma for _, log_sigma in solved])
+        neighbors, conditional, np.concatenate([log_sigma for _, log_sigma in solved])
     )
 
 
@@ -223,9 +227,8 @@ def _kernels(
     log_beta[rows] = find_roots(surplus, lower, upper)
     weights = _weights(excess, log_beta)
     probabilities = weights / weights.sum(axis=1, keepdims=True)
-    with np.errstate(divide="ignore"):
-        # β = 1 / 2σ² in the row's units
-        log_sigma = 0.5 * (np.log(scale) - np.log(2) - log_beta)
+    # β = 1 / 2σ² in the row's units
+    log_sigma = 0.5 * (np.log(np.where(scale > 0, scale, 1)) - np.log(2) - log_beta)
     return probabilities.astype(np.float32), log_sigma
 
 
@@ -277,17 +280,16 @@ def _symmetrised(conditional: sparse.csr_matrix) -> sparse.csr_matrix:
 def _joint_in_rows(
     neighbors: NDArray[np.int32], conditional: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """p_ij = (p_{j|i} + p_{i|j}) / 2N at the place of each neighbour in its row."""
     samples, k = neighbors.shape
-    # Both directions of a pair share one key; sorting brings them together without an N×N table.
-    i = np.repeat(np.arange(samples, dtype=np.int64), k)
-    j = neighbors.ravel().astype(np.int64)
-    keys = np.minimum(i, j) * samples + np.maximum(i, j)
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    values = conditional.ravel()[order]
-    sums = np.add.reduceat(values.astype(np.float64), starts)
-    totals = np.empty(len(values))
-    totals[order] = np.repeat(sums, np.diff(np.append(starts, len(values))))
-    return (totals / (2 * samples)).reshape(samples, k).astype(np.float32)
+    # Sparse matrices of the edges' numbers, counted from 1, find the edge that runs the other way: where both
+    # exist, the numbers of an edge and of its reverse stand at the same place.
+    numbers = np.arange(1.0, samples * k + 1).reshape(samples, k)
+    numbers[neighbors == np.arange(samples)[:, None]] = 0
+    edges = _sparse_rows(neighbors, numbers)
+    edges.eliminate_zeros()
+    reverse = edges.T.tocsr()
+    mutual = edges.multiply(reverse.astype(bool)).data.astype(np.int64) - 1
+    returning = reverse.multiply(edges.astype(bool)).data.astype(np.int64) - 1
+    total = conditional.ravel().astype(np.float64)
+    total[mutual] += conditional.ravel()[returning]
+    return (total / (2 * samples)).reshape(samples, k).astype(np.float32)

@@ -31,7 +31,7 @@ class UniformBatches:
 
     z: Tensor
     neighbors: Tensor
-    joint: Tensor
+    conditional: Tensor
     samples: int
 
     points_per_anchor = 1
@@ -39,7 +39,7 @@ class UniformBatches:
     @classmethod
     def of(cls, z: NDArray[np.float32], p: Affinities) -> UniformBatches:
         """Places the tables on the device."""
-        return cls(_on_device(z), _on_device(p.neighbors), _on_device(p.joint), len(p))
+        return cls(_on_device(z), _on_device(p.neighbors), _on_device(p.conditional), len(p))
 
     def draw(self, anchors: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
         """Indices of the points of a batch: the anchors themselves."""
@@ -53,13 +53,13 @@ class UniformBatches:
             ops.full((self.samples,), -1, dtype="int32"), points[:, None], rank
         )
         columns = ops.take(place, ops.take(self.neighbors, points, axis=0), axis=0)
-        values = ops.where(columns >= 0, ops.take(self.joint, points, axis=0), 0.0)
+        values = ops.where(columns >= 0, ops.take(self.conditional, points, axis=0), 0.0)
         cells = rank[:, None] * size + ops.maximum(columns, 0)
         listed = ops.scatter(
             ops.reshape(cells, (-1, 1)), ops.reshape(values, (-1,)), (size * size,)
         )
         listed = ops.reshape(listed, (size, size))
-        both = ops.maximum(listed, ops.transpose(listed))
+        both = listed + ops.transpose(listed)
         return both / ops.maximum(ops.sum(both), 1e-30)
 
     def divergence(self, y: Tensor, points: Tensor, exaggeration: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,13 +79,15 @@ class NeighborBatches:
 
     With i uniform and j drawn from p_{j|i}, the pair (i, j) in either order has probability p_ij, so the
     mean of log(1 + ‖y_i − y_j‖²) over the edges estimates the attraction of the whole set without bias. All
-    other pairs of different points of the batch estimate the mean of the kernel, and with it log Z. The
-    result is the divergence over all N points and not only over the batch.
+    other pairs of different points of the batch estimate the mean of the kernel, and with it log Z. Points
+    that many others have for a neighbour come up more often than the rest, and weigh less there in return.
+    The result is the divergence over all N points and not only over the batch.
     """
 
     z: Tensor
     neighbors: Tensor
     cumulative: Tensor
+    weight: Tensor
     samples: int
     constant: float
 
@@ -97,9 +99,18 @@ class NeighborBatches:
         cumulative = np.cumsum(p.conditional, axis=1, dtype=np.float64)
         # The last neighbour with any weight ends its row at 1, whatever rounding left over.
         cumulative /= cumulative[:, -1:]
+        # Half of a batch is drawn uniformly, half as neighbours: by how much a point comes up too often.
+        popularity = np.bincount(p.neighbors.ravel(), p.conditional.ravel(), minlength=len(p))
+        weight = 2.0 / (1.0 + popularity)
         constant = p.negative_entropy + np.log(len(p)) + np.log(len(p) - 1)
-        tables = (_on_device(z), _on_device(p.neighbors), _on_device(cumulative.astype(np.float32)))
-        return cls(*tables, samples=len(p), constant=float(constant))
+        return cls(
+            _on_device(z),
+            _on_device(p.neighbors),
+            _on_device(cumulative.astype(np.float32)),
+            _on_device(weight.astype(np.float32)),
+            samples=len(p),
+            constant=float(constant),
+        )
 
     def draw(self, anchors: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
         """Indices of the points of a batch: the anchors, then a neighbour of each."""
@@ -118,8 +129,10 @@ class NeighborBatches:
         pull = ops.mean(ops.log1p(ends))
         # The drawn edges are close by choice; among a batch's pairs they would weigh too much.
         unchosen = 1.0 - ops.tile(ops.eye(anchors), (2, 2))
-        distinct = ops.cast(points[:, None] != points[None, :], "float32") * unchosen
-        partition = log_partition(y, distinct) - ops.log(ops.sum(distinct)) + self.constant
+        distinct = ops.cast(points[:, None] != points[None, :], "float32")
+        weight = ops.take(self.weight, points)
+        pairs = distinct * unchosen * weight[:, None] * weight[None, :]
+        partition = log_partition(y, pairs) - ops.log(ops.sum(pairs)) + self.constant
         return exaggeration * pull + partition, pull + partition
 
 

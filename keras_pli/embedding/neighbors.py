@@ -15,6 +15,8 @@ from ..checks import finite_array, one_of, quoted
 # Measured on two cores, k = 90 (`python benchmarks/neighbors.py`): exact search grows with N² · features,
 # pynndescent with about N, after 20 to 50 s of compilation in each new process.
 EXACT_OPERATIONS = 4e12
+# A tree beats brute force on maps of two or three components; with 10 features it takes three times as long.
+TREE_FEATURES = 4
 CHUNK_ENTRIES = 8_000_000  # coordinates held at a time
 
 
@@ -74,7 +76,7 @@ def nearest_neighbors(
             f"`k` must lie between 1 and samples - 1 = {len(points) - 1}. Received: {k}."
         )
     if method == "auto":
-        in_tree = points.shape[1] <= 15
+        in_tree = points.shape[1] <= TREE_FEATURES
         operations = float(len(points)) ** 2 * points.shape[1]
         method = "exact" if in_tree or operations <= EXACT_OPERATIONS else "approximate"
     search = _exact if method == "exact" else _approximate
@@ -124,8 +126,8 @@ def given_neighbors(graph: Any) -> NeighborGraph:
 
 
 def _exact(points: NDArray[np.float32], k: int, seed: int | None) -> NeighborGraph:
-    # Trees only win where the data have few dimensions; scikit-learn's "auto" picks brute force above 15.
-    search = NearestNeighbors(n_neighbors=k, n_jobs=-1).fit(points)
+    algorithm = "kd_tree" if points.shape[1] <= TREE_FEATURES else "brute"
+    search = NearestNeighbors(n_neighbors=k, algorithm=algorithm, n_jobs=-1).fit(points)
     distances, indices = search.kneighbors()
     _measure_close_pairs(points, indices, distances)
     order = np.argsort(distances, axis=1, kind="stable")
@@ -151,7 +153,11 @@ def _measure_close_pairs(
 def _approximate(points: NDArray[np.float32], k: int, seed: int | None) -> NeighborGraph:
     from pynndescent import NNDescent  # compiles for seconds at import
 
-    index = NNDescent(points, n_neighbors=min(k + 1, len(points)), random_state=seed, verbose=False)
+    # Given None, pynndescent would draw from NumPy's global generator.
+    drawn = int(np.random.default_rng(seed).integers(2**31))
+    index = NNDescent(
+        points, n_neighbors=min(k + 1, len(points)), random_state=drawn, verbose=False
+    )
     indices, distances = index.neighbor_graph
     missing = np.flatnonzero((indices < 0).any(axis=1))
     if len(missing):  # the search may come back short for isolated points: find theirs exactly

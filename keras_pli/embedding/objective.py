@@ -45,19 +45,20 @@ def attraction(y: Tensor, p: Tensor) -> tuple[Tensor, Any]:
 
 
 @ops.custom_gradient
-def log_partition(y: Tensor, distinct: Tensor) -> tuple[Tensor, Any]:
-    """log Σ (1 + ‖y_i − y_j‖²)⁻¹ over the pairs of different points of a batch.
+def log_partition(y: Tensor, pairs: Tensor) -> tuple[Tensor, Any]:
+    """log Σ w_ij (1 + ‖y_i − y_j‖²)⁻¹ over the pairs of different points of a batch.
 
     Args:
         y: Map points, shape `(B, components)`.
-        distinct: Shape `(B, B)`, 1 where i and j are different points and 0 elsewhere; held constant.
+        pairs: Symmetric weights w of shape `(B, B)`, 0 where i and j are the same point; held constant.
     """
-    kernel = distinct / (1.0 + squared_distances(y))
-    partition = ops.sum(kernel)
+    kernel = 1.0 / (1.0 + squared_distances(y))
+    weighted = pairs * kernel
+    partition = ops.sum(weighted)
 
     def gradient(*args: Tensor, upstream: Tensor = None) -> tuple[Tensor, Tensor]:
         upstream = args[-1] if upstream is None else upstream
-        return _pull(-4.0 * upstream / partition, y, ops.square(kernel)), ops.zeros_like(distinct)
+        return _pull(-4.0 * upstream / partition, y, weighted * kernel), ops.zeros_like(pairs)
 
     return ops.log(partition), gradient
 

@@ -371,6 +371,8 @@ class ParametricTSNE(keras.Model):
             self.steps_per_execution = max(
                 count for count in range(1, MOST_STEPS_PER_EXECUTION + 1) if steps % count == 0
             )
+            # Keras would feed a prediction compiled for other steps in portions it does not expect.
+            self.predict_function = None
 
     def _pretrain(
         self, z: NDArray[np.float32], anchors: int, steps: int, epochs: int, verbose: Any
@@ -430,11 +432,11 @@ class ParametricTSNE(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model as it was when saved, with the state of its optimizer."""
-        settings = {k: v for k, v in config.items() if not k.startswith("own_")}
-        if config["own_steps"]:
-            settings.pop("steps_per_execution", None)
-        optimizer = keras.saving.deserialize_keras_object(settings.pop("optimizer"))
-        self.compile(optimizer, jit_compile=settings.get("jit_compile", "auto"))
+        kept = ["jit_compile", "run_eagerly"]
+        if not config["own_steps"]:
+            kept.append("steps_per_execution")
+        optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
+        self.compile(optimizer, **{name: config[name] for name in kept if name in config})
         self._own_optimizer = config["own_optimizer"]
         if self.built:
             self.optimizer.build(self.trainable_variables)

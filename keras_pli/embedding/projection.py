@@ -14,7 +14,10 @@ from sklearn.decomposition import PCA
 
 def principal_components(z: NDArray[np.float32], count: int, *, seed: int | None = None) -> PCA:
     """Fits a PCA with `count` components on the flattened points; randomised where that is faster."""
-    return PCA(count, random_state=seed).fit(z.reshape(len(z), -1))
+    # Given None, scikit-learn would draw from NumPy's global generator.
+    drawn = int(np.random.default_rng(seed).integers(2**31))
+    with np.errstate(invalid="ignore"):  # constant data have no variance to explain
+        return PCA(count, random_state=drawn).fit(z.reshape(len(z), -1))
 
 
 @keras.saving.register_keras_serializable(package="keras_pli")

@@ -4,7 +4,8 @@ from .experiment import ShuffledBatches, class_outputs, pli_experiment
 from .loss import PLILoss
 from .model import PLIModel
 from .response import embedding_response, performance_response
-from .result import ExperimentResult, SeedRun
+from .result import ExperimentResult
+from .seed_run import SeedRun
 
 __all__ = [
     "ExperimentResult",

@@ -13,13 +13,14 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import label_array
+from ..checks import label_array, quoted
 from ..embedding import ParametricTSNE
 from ..intervention import InterventionPlan
 from ..layers import LOGITS, ActivationReader, ends_squashed
 from .loss import SPREAD, PLILoss
 from .model import PLIModel
-from .result import ARMS, ExperimentResult, SeedRun
+from .result import ExperimentResult
+from .seed_run import ARMS, SeedRun
 
 Array = NDArray[Any]
 Data = tuple[ArrayLike, ArrayLike]
@@ -112,9 +113,7 @@ def pli_experiment(
         ... )  # doctest: +SKIP
         >>> print(result.verdict())  # doctest: +SKIP
     """
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not seeds:
-        raise ValueError("`seeds` must name at least one seed. Received none.")
+    seeds = _checked_seeds(seeds)
     train = _checked(train, "train")
     test = _checked(test, "test")
     PLILoss(
@@ -143,9 +142,11 @@ def pli_experiment(
         "train_samples": len(train[1]),
         "test_samples": len(test[1]),
     }
+    _check_names(class_names, groups, _count_classes(classifier, train[1], test[1]))
     result = ExperimentResult(test[1], train[1], about, class_names, groups)
     if out is not None:
         result = result.resumed(Path(out))
+        _check_plan(plan, result, out)
     progress = keras.utils.Progbar(len(seeds), unit_name="seed", verbose=0 if verbose == 0 else 1)
     for number, seed in enumerate(seeds):
         if seed not in result.seeds:
@@ -178,7 +179,7 @@ def _run_seed(
     seen = {"baseline": look()}
     test_targets, test_moved = _held_out_targets(plan, seen["baseline"][0], labels_test)
     wanted = {
-        "label": _as_the_loss_takes(labels_train, classifier, settings.loss),
+        "label": _as_the_loss_takes(labels_train, classifier, settings),
         "embedding": targets,
         "moved": moved.astype(np.float32),
     }
@@ -225,7 +226,8 @@ def _retrain(
         PLILoss(loss, weight, moved_only=settings.moved_only, scale=settings.scale),
     )
     batches = ShuffledBatches(*data, batch_size=settings.batch_size, seed=seed)
-    history = pli.fit(batches, epochs=settings.epochs, verbose=0).history
+    # Keras would shuffle the order of the batches once more, from the global random state.
+    history = pli.fit(batches, epochs=settings.epochs, shuffle=False, verbose=0).history
     return {name: [float(value) for value in values] for name, values in history.items()}
 
 
@@ -267,6 +269,53 @@ def _checked(data: Data, name: str) -> tuple[Array, Array]:
     if labels.dtype.kind not in "iu":
         raise ValueError(f"Labels of `{name}` must be integers. Received dtype {labels.dtype}.")
     return x, labels
+
+
+def _checked_seeds(seeds: int | Iterable[int]) -> list[int]:
+    if isinstance(seeds, int | np.integer):
+        seeds = range(int(seeds))
+    seeds = [int(seed) for seed in seeds]
+    if not seeds:
+        raise ValueError("`seeds` must name at least one seed. Received none.")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"`seeds` must name each seed once. Received: {quoted(seeds)}.")
+    return seeds
+
+
+def _count_classes(classifier: Any, *labels: Array) -> int:
+    outputs = getattr(classifier, "output_shape", None) or (0,)
+    return max(int(outputs[-1]), 1 + max(int(values.max()) for values in labels))
+
+
+def _check_names(
+    class_names: Sequence[str] | None, groups: Mapping[str, Sequence[Any]] | None, classes: int
+) -> None:
+    names = None if class_names is None else [str(name) for name in class_names]
+    if names is not None and (len(names) < classes or len(set(names)) < len(names)):
+        raise ValueError(
+            f"`class_names` must hold {classes} different names. Received {len(names)}: {quoted(names)}."
+        )
+    for group, members in (groups or {}).items():
+        if group in (names if names is not None else map(str, range(classes))):
+            raise ValueError(f"Group {group!r} has the name of a class; give it another.")
+        strangers = [member for member in members if member not in range(classes)]
+        if strangers:
+            raise ValueError(
+                f"Group {group!r} names classes that are not there: {quoted(strangers)}. "
+                f"There are {classes}, counted from 0."
+            )
+
+
+def _check_plan(plan: PlanSource, stored: ExperimentResult, out: str | Path) -> None:
+    if not isinstance(plan, InterventionPlan):
+        return
+    for run in stored.runs:
+        targets, _ = plan.apply(run.train_map, stored.train_labels)
+        if not np.allclose(targets, run.train_targets, rtol=1e-4, atol=1e-5):
+            raise ValueError(
+                f"{out} holds an experiment with other plans: there {run.plan}, here {plan!r}. "
+                "Choose another folder, or remove it."
+            )
 
 
 def _classifier_of(source: Any, seed: int) -> keras.Model:
@@ -312,10 +361,12 @@ def class_outputs(classifier: keras.Model, x: ArrayLike) -> NDArray[np.float32]:
     return np.concatenate([other, outputs], axis=1)
 
 
-def _as_the_loss_takes(labels: Array, classifier: keras.Model, loss: Any) -> Array:
-    chosen = keras.losses.get(loss if loss is not None else getattr(classifier, "loss", None))
-    name = str(getattr(chosen, "name", None) or getattr(chosen, "__name__", ""))
-    if name.startswith("categorical"):  # cross-entropy, focal cross-entropy, hinge: one-hot rows
+def _as_the_loss_takes(labels: Array, classifier: keras.Model, settings: _Settings) -> Array:
+    loss = settings.loss if settings.loss is not None else getattr(classifier, "loss", None)
+    name = str(getattr(loss, "name", None) or getattr(loss, "__name__", loss))
+    if name.lower().startswith(
+        "categorical"
+    ):  # cross-entropy, focal cross-entropy, hinge: one-hot rows
         return keras.utils.to_categorical(labels, classifier.output_shape[-1])
     return labels
 

@@ -18,8 +18,9 @@ class PLILoss(keras.losses.Loss):
     """(1 − λ) · classification loss + λ · squared distance between embedding and target.
 
     Equation 1 of Hinterreiter et al. (2020), taken for each sample and then averaged over the batch, so
-    that λ means the same for any batch size. The distance is measured in units of the map's own spread
-    (the root mean squared distance of its points from their centre), so that it means the same on any map.
+    that λ means the same for any batch size. Squared distances are divided by the map's own spread, so that
+    it means the same on any map: by the mean squared distance of its points from their centre, over the
+    number of classes, which is the size of one cluster where as many fill the map.
 
     Args:
         classification_loss: A Keras loss, its name, or a function of `(y_true, y_pred)` that gives one value
@@ -34,9 +35,11 @@ class PLILoss(keras.losses.Loss):
         ValueError: If λ lies outside [0, 1], or the scale is not positive.
 
     Example:
+        >>> import numpy as np
         >>> loss = PLILoss("sparse_categorical_crossentropy", embedding_weight=0.5, scale=None)
-        >>> targets = {"label": [0], "embedding": [[0.0, 0.0]]}
-        >>> float(loss(targets, {"label": [[1.0, 0.0]], "embedding": [[3.0, 4.0]]}))
+        >>> targets = {"label": np.array([0]), "embedding": np.array([[0.0, 0.0]])}
+        >>> found = {"label": np.array([[1.0, 0.0]]), "embedding": np.array([[3.0, 4.0]])}
+        >>> float(loss(targets, found))
         12.5
     """
 
@@ -81,11 +84,18 @@ class PLILoss(keras.losses.Loss):
     def classification(self, y_true: dict[str, Tensor], y_pred: dict[str, Tensor]) -> Tensor:
         """The classification loss of each sample."""
         of_samples = getattr(self.classification_loss, "call", self.classification_loss)
-        return of_samples(y_true["label"], y_pred["label"])
+        labels, outputs = y_true["label"], y_pred["label"]
+        if len(outputs.shape) == len(labels.shape) + 1 and outputs.shape[-1] == 1:
+            labels = ops.expand_dims(
+                labels, -1
+            )  # a single sigmoid output, labels of shape (samples,)
+        return of_samples(labels, outputs)
 
     def embedding(self, y_true: dict[str, Tensor], y_pred: dict[str, Tensor]) -> Tensor:
         """The scaled squared distance of each sample from its target."""
-        distance = ops.sum(ops.square(y_pred["embedding"] - y_true["embedding"]), axis=-1)
+        # A data set's targets may be float64, and a mixed precision embedder's output float16.
+        found, target = (ops.cast(y["embedding"], "float32") for y in (y_pred, y_true))
+        distance = ops.sum(ops.square(found - target), axis=-1)
         if self.moved_only:
             distance = distance * ops.reshape(ops.cast(y_true["moved"], distance.dtype), (-1,))
         if isinstance(self.scale, str):

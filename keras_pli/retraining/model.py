@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -52,6 +53,7 @@ class PLIModel(keras.Model):
         self._classification = keras.metrics.Mean(name="classification_loss")
         self._embedding = keras.metrics.Mean(name="embedding_loss")
         self._class_weight: Tensor = None
+        self._weighs_classes = False
         self.loss_function: PLILoss | None = None
         self.fit_data: tuple[Any, dict[str, Any]] | None = None
 
@@ -150,10 +152,13 @@ class PLIModel(keras.Model):
         """Equation 1 over a batch, and whatever losses the classifier's own layers add."""
         y = y if isinstance(y, dict) else {"label": y}
         assert self.loss_function is not None
-        weight = _of_samples(sample_weight)
-        if training and self._class_weight is not None:
-            of_class = _weights_of(self._class_weight, y["label"])
-            weight = of_class if weight is None else weight * of_class
+        if training and self.loss_function.embedding_weight > 0 and "embedding" not in y:
+            raise ValueError(
+                "A data set for PLIModel must yield (x, {'label': …, 'embedding': …}) where λ is not 0. "
+                f"Received no 'embedding', but {quoted(y)}."
+            )
+        self._weighs_classes = training and self._class_weight is not None
+        weight = self._weights(y["label"], sample_weight)
         total = self.loss_function(y, y_pred, sample_weight=weight)
         for loss in self.classifier.losses:
             total = total + ops.sum(loss)
@@ -170,7 +175,8 @@ class PLIModel(keras.Model):
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The compiled metrics, on labels and classifier outputs."""
         labels = y["label"] if isinstance(y, dict) else y
-        return super().compute_metrics(x, labels, y_pred["label"], _of_samples(sample_weight))
+        weight = self._weights(labels, sample_weight)
+        return super().compute_metrics(x, labels, y_pred["label"], weight)
 
     def save(self, filepath: Any, **kwargs: Any) -> None:
         """Saves the classifier alone, so that checkpoints need nothing of this package."""
@@ -202,26 +208,56 @@ class PLIModel(keras.Model):
                     f"`y[{name!r}]` must have one entry for each of the {samples} samples. "
                     f"Received: {len(values)}."
                 )
-        first = keras.tree.map_structure(lambda a: a[:1], x)
-        components = self(first, training=False)["embedding"].shape[-1]
+        components = self(_first(x), training=False)["embedding"].shape[-1]
         if targets.shape[1] != components:
             raise ValueError(
                 f"The targets have {targets.shape[1]} components, the embedder gives {components}."
             )
         return {**y, "embedding": targets}
 
+    def _weights(self, labels: Tensor, sample_weight: Any) -> Tensor | None:
+        """The weight of each sample; in training it has its class's share, as in Keras."""
+        weight = _of_samples(sample_weight)
+        if not self._weighs_classes:
+            return weight
+        of_class = _weights_of(self._class_weight, labels)
+        return of_class if weight is None else weight * of_class
+
     def _find_scale(self, x: Any, y: dict[str, Any] | None) -> None:
         assert self.loss_function is not None
         if self.loss_function.scale != SPREAD:
             return
+        if isinstance(x, Iterator):
+            raise ValueError(
+                "The spread cannot be read from a generator, which yields its batches once: give the loss a "
+                f"number as `scale`, or fit arrays or a data set. Received: {type(x).__name__}."
+            )
         spread = getattr(self.embedder, "spread", None)
-        scale = 0.0 if spread is None else float(ops.convert_to_numpy(spread))
-        if scale == 0.0:  # an embedder that does not know its own: the targets tell
-            scale = _spread_of_targets(x, y)
-        self.loss_function = self.loss_function.with_scale(scale if scale > 0 else 1.0)
+        total = 0.0 if spread is None else float(ops.convert_to_numpy(spread))
+        if total == 0.0:  # an embedder that does not know its own: the targets tell
+            total = _spread_of_targets(x, y, needed=self.loss_function.embedding_weight > 0)
+        classes = max(2, self._outputs_of_one(x))
+        self.loss_function = self.loss_function.with_scale(total / classes if total > 0 else 1.0)
+
+    def _outputs_of_one(self, x: Any) -> int:
+        """The number of the classifier's outputs for a sample."""
+        try:
+            return int(self.classifier.output_shape[-1])
+        except AttributeError:  # a subclassed model knows it only from a pass
+            batch = x[0][0] if isinstance(x, keras.utils.PyDataset) else _first(x)
+            return int(self(batch, training=False)["label"].shape[-1])
 
 
-def _spread_of_targets(x: Any, y: dict[str, Any] | None, *, batches: int = 50) -> float:
+def _first(x: Any) -> Any:
+    """The inputs of one sample of arrays, or of the first batch of a data set."""
+    if all(hasattr(leaf, "shape") for leaf in keras.tree.flatten(x)):
+        return keras.tree.map_structure(lambda a: a[:1], x)
+    return next(iter(x))[0]
+
+
+def _spread_of_targets(
+    x: Any, y: dict[str, Any] | None, *, needed: bool, batches: int = 50
+) -> float:
     """Mean squared distance of target positions from their centre, of a data set's first batches."""
     if y is not None:
         targets = np.asarray(y["embedding"]) if "embedding" in y else np.zeros((1, 2))
@@ -231,6 +267,8 @@ def _spread_of_targets(x: Any, y: dict[str, Any] | None, *, batches: int = 50) -
             if number == batches:
                 break
             if not isinstance(batch[1], dict) or "embedding" not in batch[1]:
+                if not needed:
+                    return 0.0
                 raise ValueError(
                     "A data set for PLIModel must yield (x, {'label': …, 'embedding': …}). "
                     f"Received as second item: {type(batch[1]).__name__}."

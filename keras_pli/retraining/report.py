@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from .. import plotting
 
 if TYPE_CHECKING:
-    from .result import ExperimentResult, SeedRun
+    from .result import ExperimentResult
+    from .seed_run import SeedRun
 
 STYLE = """
 :root { color-scheme: light; }
@@ -37,6 +38,16 @@ img { max-width: 100%; height: auto; display: block; }
 pre { background: #f6f7f9; padding: .8rem 1rem; overflow-x: auto; font-size: .85rem; }
 """.strip()
 
+EMBEDDING_NOTE = (
+    "Held-out samples, through the baseline's embedder. achieved: share of the asked displacement; missed: "
+    "distance left to the targets, in units of the displacement asked; drift: of the points not asked to "
+    "move, in units of the map's spread; separation: change in the silhouette of the classes."
+)
+PERFORMANCE_NOTE = (
+    "Held-out samples, mean over seeds ± half the 95 % interval. The control trained for as long, from the "
+    "same weights and on the same batches, without the intervention."
+)
+
 
 def html_page(
     result: ExperimentResult, *, images: ArrayLike | None = None, seed: int | None = None
@@ -53,9 +64,18 @@ def html_page(
         "<h1>Projective latent intervention</h1>",
         f'<p class="settings">{escape(_settings(result))}</p>',
         f'<div class="verdict">{_paragraphs(result.verdict())}</div>',
+        f"<h2>The plan and the maps, seed {run.seed}</h2>",
+        f"<pre>{escape(run.plan)}</pre>",
+        _figure(maps_figure(result, run), "Maps before, edited, after control and after PLI"),
+        "<h2>Embedding response</h2>",
+        f'<p class="note">{EMBEDDING_NOTE}</p>',
+        _table(_response_table(result)),
+    ]
+    if run.test_targets is not None and run.train_map.shape[1] == 2:
+        parts.append(_figure(arrows_figure(result, run), "Displacement of the held-out samples"))
+    parts += [
         "<h2>Performance response</h2>",
-        '<p class="note">Held-out samples, mean over seeds ± half the 95 % interval. The control trained for '
-        "as long, from the same weights and on the same batches, without the intervention.</p>",
+        f'<p class="note">{PERFORMANCE_NOTE}</p>',
         _table(result.table()),
         _figure(scores_figure(result), "F1 of each class and group"),
     ]
@@ -63,18 +83,6 @@ def html_page(
         parts.append(
             _figure(differences_figure(result), "Paired differences between PLI and control")
         )
-    parts += [
-        "<h2>Embedding response</h2>",
-        '<p class="note">achieved: share of the asked displacement; missed: distance left to the targets, in '
-        "units of the displacement asked; drift: of the points not asked to move, in units of the map's "
-        "spread; separation: change in the silhouette of the classes.</p>",
-        _table(_response_table(result)),
-        f"<h2>Maps of seed {run.seed}</h2>",
-        f"<pre>{escape(run.plan)}</pre>",
-        _figure(maps_figure(result, run), "Maps before, edited, after control and after PLI"),
-    ]
-    if run.test_targets is not None and run.train_map.shape[1] == 2:
-        parts.append(_figure(arrows_figure(result, run), "Displacement of the held-out samples"))
     parts += _changes(result, run, images)
     body = "\n".join(parts)
     return (

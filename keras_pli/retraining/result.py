@@ -16,95 +16,11 @@ from ..checks import one_of, quoted
 from ..files import atomic_path, write_json, write_text
 from ..intervals import mean_interval
 from .response import SCORES, embedding_response, performance_response
+from .seed_run import ARMS, RUNS, SeedRun
+from .verdict import verdict
 
 Array = NDArray[Any]
-ARMS = ("control", "PLI")
-RUNS = ("baseline", *ARMS)
 FORMAT = "keras_pli.ExperimentResult"
-
-
-@dataclass(frozen=True)
-class SeedRun:
-    """One seed's maps and outputs, before and after retraining.
-
-    Args:
-        seed: The seed.
-        plan: The plan in words.
-        classes_moved: Classes with a training sample that the plan moved.
-        train_map: Map of the training samples before retraining, `(samples, components)`.
-        train_targets: The edited map.
-        train_moved: Booleans `(samples,)`.
-        test_targets: The plan applied to the held-out samples' map; None where it cannot be.
-        test_moved: Booleans, or None.
-        test_maps: For `"baseline"`, `"control"` and `"PLI"`, the map of the held-out samples, all through
-            the baseline's embedder.
-        outputs: For the same three, the classifier's outputs, `(samples, classes)`.
-        history: For `"control"` and `"PLI"`, what training logged.
-    """
-
-    seed: int
-    plan: str
-    classes_moved: tuple[Any, ...]
-    train_map: Array
-    train_targets: Array
-    train_moved: Array
-    test_targets: Array | None
-    test_moved: Array | None
-    test_maps: dict[str, Array]
-    outputs: dict[str, Array]
-    history: dict[str, dict[str, list[float]]]
-
-    def predicted(self, run: str) -> Array:
-        """The classes that the classifier of a run decides for."""
-        return np.asarray(self.outputs[run].argmax(axis=1))
-
-    def save(self, path: Path) -> None:
-        """Writes everything to one `.npz`, without pickles."""
-        about = {
-            "seed": self.seed,
-            "plan": self.plan,
-            "classes_moved": [int(label) for label in self.classes_moved],
-            "history": self.history,
-        }
-        arrays = {
-            "train_map": self.train_map,
-            "train_targets": self.train_targets,
-            "train_moved": self.train_moved,
-            **{f"map_{run}": values for run, values in self.test_maps.items()},
-            **{f"outputs_{run}": values for run, values in self.outputs.items()},
-        }
-        if self.test_targets is not None and self.test_moved is not None:
-            arrays |= {"test_targets": self.test_targets, "test_moved": self.test_moved}
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            arrays["about"] = np.array(json.dumps(about))
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-
-    @classmethod
-    def load(cls, path: Path) -> SeedRun:
-        """Reads what `save` wrote.
-
-        Raises:
-            ValueError: If the file is damaged or of another kind.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = dict(stored)
-            about = json.loads(str(arrays.pop("about")))
-            return cls(
-                seed=about["seed"],
-                plan=about["plan"],
-                classes_moved=tuple(about["classes_moved"]),
-                history=about["history"],
-                train_map=arrays["train_map"],
-                train_targets=arrays["train_targets"],
-                train_moved=arrays["train_moved"],
-                test_targets=arrays.get("test_targets"),
-                test_moved=arrays.get("test_moved"),
-                test_maps={run: arrays[f"map_{run}"] for run in RUNS},
-                outputs={run: arrays[f"outputs_{run}"] for run in RUNS},
-            )
-        except Exception as error:  # numpy and zipfile raise half a dozen kinds for damaged files
-            raise ValueError(f"{path} is no stored seed of an experiment: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -147,7 +63,9 @@ class ExperimentResult:
             return {name: list(members) for name, members in self.groups.items()}
         moved = self.moved_classes
         others = [label for label in self._classes() if label not in moved]
-        return {"moved": moved, "other": others} if moved and others else {"all": self._classes()}
+        split = {"moved": moved, "other": others} if moved and others else {"all": self._classes()}
+        names = {self.name_of(label) for label in self._classes()}
+        return {f"({name})" if name in names else name: part for name, part in split.items()}
 
     def name_of(self, label: Any) -> str:
         """A class's name, or its label where there are no names."""
@@ -310,19 +228,7 @@ class ExperimentResult:
 
     def verdict(self) -> str:
         """Says in words what the intervention did, and whether it can be told from noise between seeds."""
-        effects = self.effects("f1")
-        lines = [_embedding_sentence(self.response())]
-        for effect in effects[effects["kind"] == "group"].itertuples():
-            lines.append(_effect_sentence(effect, len(self.runs)))
-        singles = effects[effects["kind"] == "class"]
-        clear = singles[(singles["low"] > 0) | (singles["high"] < 0)]
-        if len(self.runs) > 1 and len(clear):
-            named = ", ".join(f"{e.name} {e.mean:+.3f}" for e in clear.itertuples())
-            lines.append(
-                f"Single classes whose interval leaves out zero ({len(clear)} of {len(singles)}; by chance "
-                f"one in twenty would): {named}."
-            )
-        return "\n".join(lines)
+        return verdict(self.response(), self.effects("f1"), len(self.runs))
 
     def to_html(
         self, path: str | Path, *, images: ArrayLike | None = None, seed: int | None = None
@@ -381,7 +287,8 @@ class ExperimentResult:
         stored = ExperimentResult.load(folder)
         wanted = json.loads(json.dumps(dict(self.about)))
         other = {k: v for k, v in wanted.items() if stored.about.get(k) != v}
-        if other or not np.array_equal(stored.labels, self.labels):
+        alike = [(stored.labels, self.labels), (stored.train_labels, self.train_labels)]
+        if other or not all(np.array_equal(theirs, ours) for theirs, ours in alike):
             was = {k: stored.about.get(k) for k in other} or "other labels"
             raise ValueError(
                 f"{folder} holds an experiment with other settings: there {was}, here "
@@ -423,36 +330,3 @@ class ExperimentResult:
 
 def _seed_file(folder: Path, seed: int) -> Path:
     return folder / f"seed-{seed}.npz"
-
-
-def _embedding_sentence(response: pd.DataFrame) -> str:
-    if response.empty:
-        return "The plan names single training points, so its embedding response has no held-out measure."
-    by_arm = {arm: response[response["run"] == arm] for arm in ARMS}
-    texts = []
-    for arm in ("PLI", "control"):
-        mean, low, high = mean_interval(by_arm[arm]["achieved"])
-        interval = "" if np.isnan(low) else f" (95 % interval {low:.0%} to {high:.0%})"
-        texts.append(f"{arm} {mean:.0%}{interval}")
-    drift = {arm: float(by_arm[arm]["drift"].mean()) for arm in ARMS}
-    rest = (
-        ""
-        if np.isnan(drift["PLI"])
-        else (
-            f" Points not asked to move drifted by {drift['PLI']:.2f} of the map's spread with PLI and "
-            f"{drift['control']:.2f} without."
-        )
-    )
-    return f"Share of the asked displacement achieved on held-out points: {', '.join(texts)}.{rest}"
-
-
-def _effect_sentence(effect: Any, seeds: int) -> str:
-    start = f"F1 of {effect.name!r} classes, PLI less control: {effect.mean:+.3f}"
-    if seeds < 2:
-        return f"{start} in a single seed, which says nothing about noise between seeds."
-    interval = f"95 % interval {effect.low:+.3f} to {effect.high:+.3f}, {effect.wins} of {seeds} seeds better"
-    if effect.low > 0:
-        return f"{start} ({interval}): better than the matched control."
-    if effect.high < 0:
-        return f"{start} ({interval}): worse than the matched control."
-    return f"{start} ({interval}): not to be told from noise between seeds."

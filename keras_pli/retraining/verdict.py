@@ -1,0 +1,65 @@
+"""What an experiment found, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..intervals import mean_interval
+from .seed_run import ARMS
+
+
+def verdict(response: pd.DataFrame, effects: pd.DataFrame, seeds: int) -> str:
+    """Says what an intervention did, and whether it can be told from noise between seeds.
+
+    Args:
+        response: The embedding response of each seed and arm.
+        effects: Paired differences in F1 with their intervals, as `ExperimentResult.effects` has them.
+        seeds: The number of seeds.
+    """
+    lines = [_embedding_sentence(response)]
+    lines += [_effect_sentence(e, seeds) for e in effects[effects["kind"] == "group"].itertuples()]
+    singles = effects[effects["kind"] == "class"]
+    clear = singles[(singles["low"] > 0) | (singles["high"] < 0)]
+    if seeds > 1 and len(clear):
+        named = ", ".join(f"{e.name} {e.mean:+.3f}" for e in clear.itertuples())
+        lines.append(
+            f"Single classes whose interval leaves out zero ({len(clear)} of {len(singles)}; by chance one in "
+            f"twenty would): {named}."
+        )
+    return "\n".join(lines)
+
+
+def _embedding_sentence(response: pd.DataFrame) -> str:
+    if response.empty:
+        return "The plan names single training points, so its embedding response has no held-out measure."
+    by_arm = {arm: response[response["run"] == arm] for arm in ARMS}
+    texts = []
+    for arm in ("PLI", "control"):
+        mean, low, high = mean_interval(by_arm[arm]["achieved"])
+        interval = "" if np.isnan(low) else f" (95 % interval {low:.0%} to {high:.0%})"
+        texts.append(f"{arm} {mean:.0%}{interval}")
+    drift = {arm: float(by_arm[arm]["drift"].mean()) for arm in ARMS}
+    rest = (
+        ""
+        if np.isnan(drift["PLI"])
+        else (
+            f" Points not asked to move drifted by {drift['PLI']:.2f} of the map's spread with PLI and "
+            f"{drift['control']:.2f} without."
+        )
+    )
+    return f"Share of the asked displacement achieved on held-out points: {', '.join(texts)}.{rest}"
+
+
+def _effect_sentence(effect: Any, seeds: int) -> str:
+    start = f"F1 of {effect.name!r} classes, PLI less control: {effect.mean:+.3f}"
+    if seeds < 2:
+        return f"{start} in a single seed, which says nothing about noise between seeds."
+    interval = f"95 % interval {effect.low:+.3f} to {effect.high:+.3f}, {effect.wins} of {seeds} seeds better"
+    if effect.low > 0:
+        return f"{start} ({interval}): better than the matched control."
+    if effect.high < 0:
+        return f"{start} ({interval}): worse than the matched control."
+    return f"{start} ({interval}): not to be told from noise between seeds."

@@ -1,0 +1,66 @@
+"""The scripts in examples/ run as a user would run them, on small data of the same shape."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(script, *arguments):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / script), *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def small_digits(tmp_path_factory):
+    """The digits as 28 × 28 and 32 × 32 × 3 images of bytes, in files as --data takes them."""
+    digits = load_digits()
+    images = (digits.images * 15.9).astype("uint8")[:600]
+    labels = digits.target[:600]
+    folder = tmp_path_factory.mktemp("data")
+    grey = np.pad(images.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
+    color = np.stack([images.repeat(4, axis=1).repeat(4, axis=2)] * 3, axis=-1)
+    for name, x, y in (("grey", grey, labels), ("color", color, labels[:, None])):
+        np.savez(
+            folder / f"{name}.npz", x_train=x[:400], y_train=y[:400], x_test=x[400:], y_test=y[400:]
+        )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"), [("pli_mnist.py", "grey"), ("pli_cifar10.py", "color")]
+)
+def test_example_on_data_from_a_file(script, kind, small_digits, tmp_path):
+    data = ["--data", str(small_digits / f"{kind}.npz")]
+    printed = run(script, *data, "--out", str(tmp_path), "--seeds", "1")
+    assert "Share of the asked displacement" in printed
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("data:image/png") >= 3
+
+
+def test_data_file_without_an_array_is_named(tmp_path):
+    np.savez(tmp_path / "half.npz", x_train=np.zeros((2, 2)))
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "pli_mnist.py"), "--data", str(tmp_path / "half.npz")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "x_test, y_test, y_train" in done.stderr
+
+
+@pytest.mark.slow
+def test_digits_example(tmp_path):
+    assert "trustworthiness" in run("pli_digits.py", "--out", str(tmp_path), "--seeds", "2")
