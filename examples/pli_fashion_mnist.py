@@ -216,6 +216,7 @@ def main():
     print(result.table().to_string())
     print(result.effects().round(3).to_string(index=False))
     print(result.verdict())
+    kp.plotting.save_figure(result.plot_maps(), arguments.out / "maps.png")
     print(result.to_html(arguments.out / "report.html", images=test[0]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,12 @@ def _title(epoch: int) -> str:
 def _to_tensorboard(figure: Any, log_dir: Path, epoch: int) -> None:
     import tensorflow as tf  # only its event files are wanted; the other backends do without
 
-    image = tf.io.decode_png(plotting.figure_to_png_bytes(figure), channels=3)
+    # Written by hand, since `tf.summary.image` needs TensorBoard itself, which TensorFlow leaves out.
+    png = plotting.figure_to_png_bytes(figure)
+    width, height = struct.unpack(">II", png[16:24])  # of the PNG's header
+    image = tf.compat.v1.Summary.Image(width=width, height=height, encoded_image_string=png)
+    entry = tf.compat.v1.Summary.Value(tag="embedding", image=image)
     with tf.summary.create_file_writer(str(log_dir)).as_default():
-        tf.summary.image("embedding", image[None], step=epoch)
+        tf.summary.experimental.write_raw_pb(
+            tf.compat.v1.Summary(value=[entry]).SerializeToString(), step=epoch
+        )

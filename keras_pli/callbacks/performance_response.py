@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from ..retraining import performance_response
+from ..retraining.experiment import one_column_a_class
 from .sample import class_labels, outputs_of, watched_sample
 
 
@@ -55,7 +56,9 @@ class PerformanceResponse(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Adds the scores to the logs."""
-        outputs = outputs_of(self.model, self._x)["label"]
+        outputs = one_column_a_class(
+            outputs_of(self.model, self._x)["label"], self.model.classifier
+        )
         classes = list(range(outputs.shape[1]))
         table = performance_response(
             self._labels,

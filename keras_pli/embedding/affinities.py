@@ -266,8 +266,9 @@ def _entropy(excess: NDArray[np.float64], log_beta: NDArray[np.float64]) -> NDAr
 def _sparse_rows(neighbors: NDArray[np.int32], values: NDArray[np.float64]) -> sparse.csr_matrix:
     samples, k = neighbors.shape
     pointers = np.arange(0, samples * k + 1, k)
+    # A copy, since SciPy sorts and compacts the index arrays it holds in place.
     return sparse.csr_matrix(
-        (values.ravel(), neighbors.ravel(), pointers), shape=(samples, samples)
+        (values.ravel(), neighbors.ravel(), pointers), shape=(samples, samples), copy=True
     )
 
 
@@ -287,6 +288,7 @@ def _joint_in_rows(
     numbers[neighbors == np.arange(samples)[:, None]] = 0
     edges = _sparse_rows(neighbors, numbers)
     edges.eliminate_zeros()
+    edges.sort_indices()  # so that both products below come in one order
     reverse = edges.T.tocsr()
     mutual = edges.multiply(reverse.astype(bool)).data.astype(np.int64) - 1
     returning = reverse.multiply(edges.astype(bool)).data.astype(np.int64) - 1

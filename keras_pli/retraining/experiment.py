@@ -354,7 +354,13 @@ def class_outputs(classifier: keras.Model, x: ArrayLike) -> NDArray[np.float32]:
         >>> class_outputs(model, np.zeros((3, 4))).tolist()
         [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
     """
-    outputs = _predict(classifier, x)
+    return one_column_a_class(_predict(classifier, x), classifier)
+
+
+def one_column_a_class(
+    outputs: NDArray[np.float32], classifier: keras.Model
+) -> NDArray[np.float32]:
+    """As `class_outputs`, of outputs that are already there."""
     if outputs.shape[1] > 1:
         return outputs
     other = 1.0 - outputs if ends_squashed(classifier) else np.zeros_like(outputs)

@@ -101,7 +101,9 @@ class PLIModel(keras.Model):
         """Trains the classifier; arguments as for `keras.Model.fit`.
 
         Args:
-            x: Inputs, or a data set of `(x, y)` or `(x, y, sample_weight)`.
+            x: Inputs, or a data set of `(x, y)` or `(x, y, sample_weight)`. A data set is read once more
+                before training where the spread must be taken from its targets; one that shuffles itself
+                then starts with its second order, unless the loss has a number as `scale`.
             y: `{"label": …, "embedding": …}` and, for `moved_only`, `"moved"`: labels as the classification
                 loss takes them, target positions `(samples, components)`, booleans `(samples,)`.
             class_weight: Weight of each class in the whole loss.

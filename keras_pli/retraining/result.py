@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import one_of, quoted
@@ -246,6 +247,16 @@ class ExperimentResult:
         from .report import html_page
 
         return write_text(path, html_page(self, images=images, seed=seed))
+
+    def plot_maps(self, seed: int | None = None) -> Figure:
+        """Draws the paper's figure 3: training map before and edited, held-out maps of control and PLI.
+
+        Args:
+            seed: Seed whose maps are drawn; by default the first.
+        """
+        from .report import maps_figure
+
+        return maps_figure(self, self.run_of(seed))
 
     def save(self, folder: str | Path) -> Path:
         """Writes `experiment.json`, `labels.npz` and one `.npz` for each seed into a folder."""

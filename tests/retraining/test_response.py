@@ -116,7 +116,7 @@ class TestPerformanceResponse:
             self.LABELS, self.PREDICTED, groups={"rare": [1, 3], "one": [2]}
         ).set_index("name")
         for score in ("precision", "recall", "f1"):
-            counts = {label: np.sum(self.LABELS == label) for label in (1, 3)}
+            counts = {label: np.sum(label == self.LABELS) for label in (1, 3)}
             by_hand = sum(counts[n] * table.loc[n, score] for n in counts) / sum(counts.values())
             np.testing.assert_allclose(table.loc["rare", score], by_hand)
             assert table.loc["one", score] == table.loc[2, score]

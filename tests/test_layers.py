@@ -1,0 +1,369 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_pli.layers import Tap, activations, find_layer, layer_paths
+
+LAYERS = keras.layers
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+
+
+def dense(units=3, **kwargs):
+    return LAYERS.Dense(units, bias_initializer="random_normal", **kwargs)
+
+
+def numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def affine(layer, x):
+    """What a dense layer gives before its activation, in plain NumPy."""
+    kernel, bias = (numpy(w) for w in (layer.kernel, layer.bias))
+    return x @ kernel + bias
+
+
+class Subclassed(keras.Model):
+    def __init__(self, fail=False):
+        super().__init__()
+        self.hidden = dense(5, activation="tanh", name="hidden")
+        self.head = dense(activation="softmax", name="head")
+        self.fail = fail
+
+    def call(self, inputs):
+        result = self.head(self.hidden(inputs))
+        if self.fail:
+            raise RuntimeError("a pass that fails")
+        return result
+
+
+class NamedInput(keras.Model):
+    """A softmax layer that is called with its input by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = dense(name="head")
+        self.squash = LAYERS.Softmax()
+
+    def call(self, inputs):
+        return self.squash(inputs=self.head(inputs))
+
+
+def functional(squash):
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, squash(dense(name="head")(inputs)))
+
+
+HEADS = {
+    "softmax argument": lambda: keras.Sequential(
+        [keras.Input((4,)), dense(activation="softmax", name="head")]
+    ),
+    "sigmoid argument": lambda: keras.Sequential(
+        [keras.Input((4,)), dense(activation="sigmoid", name="head")]
+    ),
+    "softmax layer": lambda: functional(LAYERS.Softmax()),
+    "Activation layer": lambda: functional(LAYERS.Activation("softmax")),
+    "sigmoid Activation layer": lambda: functional(LAYERS.Activation("sigmoid")),
+    "keras.ops.softmax": lambda: functional(keras.ops.softmax),
+    "keras.ops.sigmoid": lambda: functional(keras.ops.sigmoid),
+    "keras.activations.softmax": lambda: functional(keras.activations.softmax),
+    "linear": lambda: functional(LAYERS.Activation("linear")),
+    "no activation": lambda: functional(lambda logits: logits),
+    "layer in Sequential": lambda: keras.Sequential(
+        [keras.Input((4,)), dense(name="head"), LAYERS.Softmax()]
+    ),
+    "input by name": NamedInput,
+}
+
+
+class TestLogits:
+    @pytest.mark.parametrize("head", HEADS)
+    def test_are_what_the_squashing_receives(self, head, x):
+        model = HEADS[head]()
+        model(x)
+        found = activations(model, x)
+        np.testing.assert_allclose(found, affine(find_layer(model, "head"), x), atol=1e-5)
+        assert found.dtype == np.float32
+
+    @pytest.mark.parametrize("head", [name for name in HEADS if "softmax" in name])
+    def test_softmax_of_them_is_the_output(self, head, x):
+        model = HEADS[head]()
+        logits = activations(model, x).astype(np.float64)
+        expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-6)
+
+    def test_of_a_nested_model(self, x):
+        inner = HEADS["softmax argument"]()
+        outer = keras.Sequential([keras.Input((4,)), inner])
+        np.testing.assert_allclose(activations(outer, x), activations(inner, x), atol=1e-6)
+
+    def test_of_a_subclassed_model(self, x):
+        model = Subclassed()
+        model(x)
+        hidden = np.tanh(affine(model.hidden, x))
+        np.testing.assert_allclose(activations(model, x), affine(model.head, hidden), atol=1e-5)
+
+    def test_a_layer_of_that_name_comes_first(self, x):
+        inputs = keras.Input((4,))
+        hidden = dense(5, name="logits")(inputs)
+        model = keras.Model(inputs, dense(2, activation="softmax")(hidden))
+        assert activations(model, x).shape == (7, 5)
+
+    def test_a_named_layer_with_softmax_is_undone(self, x):
+        model = HEADS["softmax argument"]()
+        np.testing.assert_allclose(activations(model, x, "head"), activations(model, x), atol=1e-6)
+
+    def test_several_outputs(self):
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, [dense()(inputs), dense()(inputs)])
+        with pytest.raises(ValueError, match="2 outputs; name the `layer`"):
+            Tap(model)
+
+    def test_no_layers(self):
+        with pytest.raises(ValueError, match="no layers yet"):
+            Tap(keras.Sequential())
+
+    def test_not_a_model(self):
+        with pytest.raises((ValueError, TypeError), match="function"):
+            Tap(lambda x: x)
+
+
+def backbone_and_head():
+    backbone = keras.Sequential(
+        [keras.Input((4,)), dense(6, activation="relu", name="a"), dense(5, name="b")],
+        name="backbone",
+    )
+    return keras.Sequential(
+        [keras.Input((4,)), backbone, dense(activation="softmax", name="head")], name="whole"
+    )
+
+
+class TestPaths:
+    def test_layers_in_order_with_nested_ones(self):
+        assert list(layer_paths(backbone_and_head())) == [
+            "backbone",
+            "backbone/a",
+            "backbone/b",
+            "head",
+        ]
+
+    def test_wrapped_layers(self):
+        model = keras.Sequential(
+            [keras.Input((3, 4)), LAYERS.TimeDistributed(dense(name="inner"), name="steps")]
+        )
+        assert list(layer_paths(model)) == ["steps", "steps/inner"]
+
+    @pytest.mark.parametrize("path", ["backbone/a", "a"])
+    def test_full_and_short(self, path, x):
+        model = backbone_and_head()
+        layer = model.layers[0].layers[0]
+        assert find_layer(model, path) is layer
+        expected = np.maximum(affine(layer, x), 0)
+        np.testing.assert_allclose(activations(model, x, path), expected, atol=1e-5)
+
+    def test_ambiguous(self):
+        inputs = keras.Input((4,))
+        parts = [
+            keras.Sequential([keras.Input((4,)), dense(name="a")], name=name)
+            for name in ("left", "right")
+        ]
+        model = keras.Model(inputs, LAYERS.Add()([part(inputs) for part in parts]), name="twins")
+        with pytest.raises(ValueError, match=r"'a' is ambiguous in 'twins': 'left/a', 'right/a'"):
+            find_layer(model, "a")
+        assert find_layer(model, "left/a") is parts[0].layers[0]
+
+    def test_misspelt(self):
+        message = r"no layer 'backbne/a' in 'whole'.*Did you mean.*'backbone/a'.*'head'"
+        with pytest.raises(ValueError, match=message):
+            find_layer(backbone_and_head(), "backbne/a")
+
+    def test_nothing_near(self):
+        with pytest.raises(
+            ValueError, match=r"no layer 'xyz' in 'whole'\. Its layers are 'backbone'"
+        ):
+            Tap(backbone_and_head(), "xyz")
+
+
+class TestReading:
+    def test_hidden_layer_of_a_subclassed_model(self, x):
+        model = Subclassed()
+        model(x)
+        expected = np.tanh(affine(model.hidden, x))
+        np.testing.assert_allclose(activations(model, x, "hidden"), expected, atol=1e-5)
+
+    def test_spatial_activations_are_flattened(self):
+        images = np.random.default_rng(1).normal(size=(5, 6, 6, 1)).astype(np.float32)
+        conv = LAYERS.Conv2D(2, 3, name="conv")
+        model = keras.Sequential([keras.Input((6, 6, 1)), conv, LAYERS.Flatten(), dense()])
+        found = activations(model, images, "conv")
+        assert found.shape == (5, 32)
+        np.testing.assert_allclose(found, numpy(conv(images)).reshape(5, 32), atol=1e-5)
+
+    def test_outputs_of_the_pass_come_too(self, x):
+        model = backbone_and_head()
+        outputs, found = Tap(model, "b").run(x)
+        np.testing.assert_allclose(outputs, model(x), atol=1e-6)
+        assert found.shape == (7, 5)
+
+    def test_a_shared_layer(self, x):
+        inputs = keras.Input((4,))
+        shared = dense(4, name="shared")
+        model = keras.Model(inputs, dense(name="head")(shared(shared(inputs))), name="twice")
+        with pytest.raises(ValueError, match="'shared' ran 2 times in a pass through 'twice'"):
+            activations(model, x, "shared")
+        assert activations(model, x, "head").shape == (7, 3)
+
+    def test_a_shared_model(self, x):
+        inner = keras.Sequential([keras.Input((4,)), dense(4, name="a")], name="inner")
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, LAYERS.Add()([inner(inputs), inner(-inputs)]))
+        with pytest.raises(ValueError, match="ran 2 times"):
+            Tap(model, "inner/a").run(x)
+
+    def test_a_layer_that_does_not_run(self, x):
+        model = Subclassed()
+        model.unused = dense(name="unused")
+        with pytest.raises(ValueError, match="'unused' did not run"):
+            Tap(model, "unused").run(x)
+
+    def test_inference_mode(self, x):
+        model = keras.Sequential(
+            [
+                keras.Input((4,)),
+                dense(16, name="a"),
+                LAYERS.BatchNormalization(name="norm"),
+                LAYERS.Dropout(0.5, name="drop"),
+                dense(activation="softmax", name="head"),
+            ]
+        )
+        model.layers[1].moving_mean.assign(np.linspace(-1, 1, 16))
+        model.layers[1].moving_variance.assign(np.linspace(0.5, 2, 16))
+        before = [numpy(w).copy() for w in model.weights]
+        found = activations(model, x, "drop")
+        normal = (affine(model.layers[0], x) - np.linspace(-1, 1, 16)) / np.sqrt(
+            np.linspace(0.5, 2, 16) + 1e-3
+        )
+        np.testing.assert_allclose(found, normal, atol=1e-4)
+        assert all(np.array_equal(b, w) for b, w in zip(before, model.weights, strict=True))
+        # In training mode both would act.
+        trained = numpy(Tap(model, "drop").run(x, training=True)[1])
+        assert (trained == 0).any()
+
+    def test_samples_do_not_mix(self, x):
+        model = backbone_and_head()
+        together = activations(model, x)
+        for size in (1, 2, 5):
+            np.testing.assert_allclose(activations(model, x, batch_size=size), together, atol=1e-6)
+        alone = np.concatenate([activations(model, x[i : i + 1]) for i in range(7)])
+        np.testing.assert_allclose(alone, together, atol=1e-6)
+
+    @pytest.mark.parametrize("with_labels", [False, True])
+    def test_data_sets(self, with_labels, x):
+        model = backbone_and_head()
+        parts = (x, np.zeros(7)) if with_labels else x
+        found = activations(model, tf.data.Dataset.from_tensor_slices(parts).batch(3), "b")
+        np.testing.assert_allclose(found, activations(model, x, "b"), atol=1e-6)
+
+    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+    def test_float32_under_mixed_precision(self, policy, x):
+        keras.config.set_dtype_policy(policy)
+        try:
+            model = backbone_and_head()
+            found = activations(model, x, "b")
+            _, tapped = Tap(model).run(x)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        assert found.dtype == np.float32
+        assert tapped.dtype == tf.float32
+        expected = affine(
+            model.layers[0].layers[1], np.maximum(affine(model.layers[0].layers[0], x), 0)
+        )
+        np.testing.assert_allclose(found, expected, atol=0.1)
+        assert model.dtype_policy.name == policy
+
+    @pytest.mark.parametrize("layer", ["logits", "a", "head"])
+    @pytest.mark.parametrize("compiled", [False, True])
+    def test_gradients_flow(self, layer, compiled, x):
+        model = backbone_and_head()
+        tap = Tap(model, layer)
+
+        def gradient(inputs):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                _, features = tap.run(inputs)
+                value = tf.reduce_sum(features**2)
+            return tape.gradient(value, [inputs, model.layers[0].layers[0].kernel])
+
+        run = tf.function(gradient) if compiled else gradient
+        of_inputs, of_kernel = (numpy(g) for g in run(tf.constant(x)))
+        step = 1e-3
+        for cell in [(0, 0), (3, 2)]:
+            ends = []
+            for sign in (1, -1):
+                moved = x.copy()
+                moved[cell] += sign * step
+                features = activations(model, moved, layer).astype(np.float64)
+                ends.append(np.sum(features**2))
+            expected = (ends[0] - ends[1]) / (2 * step)
+            np.testing.assert_allclose(of_inputs[cell], expected, rtol=2e-2, atol=2e-2)
+        assert abs(of_kernel).sum() > 0
+
+
+def state(model):
+    """All instance attributes of a model and its layers that a tap might touch."""
+    parts = [model, *layer_paths(model).values()]
+    return [
+        (id(part), sorted(part.__dict__), part.call.__func__, getattr(part, "activation", None))
+        for part in parts
+    ]
+
+
+class TestTheModelIsLeftUntouched:
+    @pytest.mark.parametrize("layer", ["logits", "hidden", "head"])
+    def test_by_reading(self, layer, x):
+        model = Subclassed()
+        model(x)
+        before = state(model)
+        weights = [numpy(w).copy() for w in model.weights]
+        activations(model, x, layer)
+        Tap(model, layer).run(x)
+        assert state(model) == before
+        assert "call" not in model.hidden.__dict__
+        assert model.head.activation is keras.activations.softmax
+        assert all(np.array_equal(b, w) for b, w in zip(weights, model.weights, strict=True))
+
+    @pytest.mark.parametrize("head", [name for name in HEADS if name != "input by name"])
+    def test_whatever_the_head(self, head, x):
+        model = HEADS[head]()
+        outputs = model.predict(x, verbose=0)
+        before, config = state(model), model.get_config()
+        activations(model, x)
+        operation = model.outputs[0]._keras_history.operation
+        assert "call" not in operation.__dict__
+        assert state(model) == before
+        assert model.get_config() == config
+        assert np.array_equal(model.predict(x, verbose=0), outputs)
+
+    @pytest.mark.parametrize("layer", ["logits", "hidden"])
+    def test_when_the_pass_raises(self, layer, x):
+        model = Subclassed()
+        model(x)
+        before = state(model)
+        model.fail = True
+        with pytest.raises(RuntimeError, match="a pass that fails"):
+            Tap(model, layer).run(x)
+        model.fail = False
+        assert state(model) == before
+        assert activations(model, x, layer).shape[0] == 7
+
+    def test_it_still_saves_and_loads(self, x, tmp_path):
+        model = backbone_and_head()
+        activations(model, x, "a")
+        activations(model, x)
+        model.save(tmp_path / "model.keras")
+        again = keras.models.load_model(tmp_path / "model.keras")
+        np.testing.assert_allclose(again(x), model(x), atol=1e-6)
