@@ -19,7 +19,7 @@ from keras import layers
 
 import keras_pli as kp
 
-NAMES = "Airplane Automobile Bird Cat Deer Dog Frog Horse Ship Truck".split()
+NAMES = ["Airplane", "Automobile", "Bird", "Cat", "Deer", "Dog", "Frog", "Horse", "Ship", "Truck"]
 AUTOMOBILE, TRUCK = 1, 9
 BASELINE_EPOCHS, EPOCHS, BATCH = 5, 4, 100
 MAPPED = 5000  # training images that the t-SNE is trained on; the map then embeds all of them

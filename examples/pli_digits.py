@@ -1,4 +1,4 @@
-"""The whole way on scikit-learn's digits: map, plan, retraining, and an honest comparison. A minute on two cores.
+"""The whole way on scikit-learn's digits: map, plan, retraining, and a comparison. A minute on two cores.
 
 python examples/pli_digits.py --out runs/digits
 """
@@ -63,7 +63,7 @@ def main():
         (x_test, y_test),
         plan,
         embedder=tsne,
-        embedding_weight=0.5,
+        embedding_weight=0.1,
         epochs=10,
         batch_size=50,
         seeds=arguments.seeds,

@@ -122,7 +122,7 @@ def paper_embedder(z, seed):
 
 
 def contract_and_separate(y, labels, outputs):
-    """The paper's edit: the two rarer classes of the group contracted and moved away from it and each other."""
+    """The paper's edit: the group's two rarer classes contracted, and all three moved apart."""
     shirt, pullover, coat = 0, 1, 2
     spread = float(np.sqrt(np.var(y, axis=0).sum()))
     return kp.InterventionPlan(

@@ -75,7 +75,7 @@ def main():
         test,
         contract_and_move,
         embedder=embedder,
-        embedding_weight=0.5,
+        embedding_weight=0.1,
         epochs=EPOCHS,
         batch_size=BATCH,
         seeds=arguments.seeds,

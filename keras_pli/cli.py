@@ -158,7 +158,7 @@ def _demo(arguments: argparse.Namespace, report: Report) -> None:
     steps = [
         ["embed", *common, "--perplexity", "30"],
         ["suggest", *common],
-        ["retrain", *common, "--weight", "0.5", "--seeds", str(arguments.seeds), "--epochs", "10"],
+        ["retrain", *common, "--weight", "0.1", "--seeds", str(arguments.seeds)],
     ]
     for step in steps:
         report(f"\n$ keras-pli {' '.join(step)}")

@@ -26,8 +26,8 @@ def verdict(response: pd.DataFrame, effects: pd.DataFrame, seeds: int) -> str:
     if seeds > 1 and len(clear):
         named = ", ".join(f"{e.name} {e.mean:+.3f}" for e in clear.itertuples())
         lines.append(
-            f"Single classes whose interval leaves out zero ({len(clear)} of {len(singles)}; by chance one in "
-            f"twenty would): {named}."
+            f"Single classes whose interval leaves out zero ({len(clear)} of {len(singles)}; by chance one "
+            f"in twenty would): {named}."
         )
     return "\n".join(lines)
 
