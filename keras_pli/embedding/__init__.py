@@ -3,8 +3,8 @@
 from . import quality
 from .affinities import Affinities, affinities
 from .neighbors import NeighborGraph, given_neighbors, nearest_neighbors
+from .network import PrincipalProjection
 from .parametric_tsne import ParametricTSNE
-from .projection import PrincipalProjection
 
 __all__ = [
     "Affinities",

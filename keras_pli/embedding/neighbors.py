@@ -91,8 +91,8 @@ def given_neighbors(graph: Any) -> NeighborGraph:
     left out, and rows of unequal length are padded.
 
     Raises:
-        ValueError: If shapes differ, an index is out of range, a distance is negative or not a number, or
-            a point has no neighbour.
+        ValueError: If shapes differ, an index is out of range or listed twice, a distance is negative or not
+            a number, or a point has no neighbour.
         TypeError: If the graph is none of these.
 
     Example:
@@ -122,7 +122,12 @@ def given_neighbors(graph: Any) -> NeighborGraph:
     wrong = np.flatnonzero((np.isnan(distances) | (distances < 0)).any(axis=1))
     if len(wrong):
         raise ValueError(f"Negative or missing distances to neighbours in rows {quoted(wrong)}.")
-    return _without_self(indices, distances)
+    found = _without_self(indices, distances)
+    listed = np.sort(np.where(np.isfinite(found.distances), found.indices, -1), axis=1)
+    twice = np.flatnonzero(((listed[:, 1:] == listed[:, :-1]) & (listed[:, 1:] >= 0)).any(axis=1))
+    if len(twice):
+        raise ValueError(f"A neighbour is listed more than once in rows {quoted(twice)}.")
+    return found
 
 
 def _exact(points: NDArray[np.float32], k: int, seed: int | None) -> NeighborGraph:

@@ -14,7 +14,7 @@ from ..checks import finite_array, one_of
 from .affinities import Affinities, affinities, check_perplexity
 from .batches import STRATEGIES, NeighborBatches, UniformBatches, anchor_rows
 from .neighbors import given_neighbors, nearest_neighbors
-from .projection import PrincipalProjection, principal_components
+from .network import PrincipalProjection, default_network, leading_components
 
 MOST_STEPS_PER_EXECUTION = 64
 LEAST_STEPS_PER_EPOCH = 100  # of neighbour-aware batches, so that ten epochs settle a small set too
@@ -91,7 +91,13 @@ class ParametricTSNE(keras.Model):
         self.neighbors = one_of(neighbors, ["auto", "exact", "approximate"], "neighbors")
         self.seed = seed
         self._given_network = network
-        self.network = network if network is not None else self._default_network()
+        self.network: keras.Model = network or default_network(
+            components,
+            hidden_units=self.hidden_units,
+            activation=self.activation,
+            principal_components=principal_components,
+            seed=seed,
+        )
         self._kl = keras.metrics.Mean(name="kl")
         self._draws = keras.random.SeedGenerator(seed)
         self._training: Any = None
@@ -293,24 +299,6 @@ class ParametricTSNE(keras.Model):
         self._kl.update_state(divergence)
         return loss + sum(self.losses) if self.losses else loss
 
-    def _default_network(self) -> keras.Sequential:
-        widths = [*self.hidden_units, self.components]
-        seeds = (
-            [None] * len(widths)
-            if self.seed is None
-            else [self.seed + i for i in range(len(widths))]
-        )
-        dense = [
-            keras.layers.Dense(
-                width,
-                activation=None if i == len(self.hidden_units) else self.activation,
-                kernel_initializer=keras.initializers.GlorotUniform(seed=seeds[i]),
-                dtype="float32",
-            )
-            for i, width in enumerate(widths)
-        ]
-        return keras.Sequential([PrincipalProjection(self.principal_components), *dense])
-
     def _checked(self, z: ArrayLike, name: str) -> NDArray[np.float32]:
         z = finite_array(z, name)
         check_perplexity(self.perplexity, len(z))
@@ -379,7 +367,7 @@ class ParametricTSNE(keras.Model):
     ) -> None:
         if not epochs:
             return
-        found = principal_components(z, self.components, seed=self.seed)
+        found = leading_components(z, self.components, seed=self.seed)
         scores = found.transform(z.reshape(len(z), -1)).astype(np.float32)
         self._targets = ops.convert_to_tensor(scores / max(float(scores[:, 0].std()), 1e-12))
         rows = anchor_rows(len(z), anchors, steps * epochs, self._random("pretraining"))

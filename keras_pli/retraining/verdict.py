@@ -35,6 +35,8 @@ def verdict(response: pd.DataFrame, effects: pd.DataFrame, seeds: int) -> str:
 def _embedding_sentence(response: pd.DataFrame) -> str:
     if response.empty:
         return "The plan names single training points, so its embedding response has no held-out measure."
+    if response["achieved"].isna().all():
+        return "The plan asks no held-out point to move."
     by_arm = {arm: response[response["run"] == arm] for arm in ARMS}
     texts = []
     for arm in ("PLI", "control"):

@@ -217,3 +217,9 @@ class TestErrors:
     def test_axes(self):
         with pytest.raises(ValueError, match=r"at least 2 axes.*\(10,\)"):
             nearest_neighbors(np.zeros(10), 3)
+
+
+def test_given_graph_lists_no_neighbour_twice():
+    indices = np.array([[1, 2], [0, 2], [1, 1]])
+    with pytest.raises(ValueError, match="more than once in rows 2"):
+        given_neighbors((indices, np.ones((3, 2))))

@@ -170,6 +170,11 @@ class TestVerdict:
         assert "1 of 3 seeds better" in verdict
         assert "Single classes" not in verdict
 
+    def test_of_a_plan_that_moves_nothing(self):
+        run = made_run(0)
+        still = dataclasses.replace(run, test_targets=run.test_maps["baseline"])
+        assert made(runs=(still,)).verdict().startswith("The plan asks no held-out point to move.")
+
     def test_embedding_response_in_words(self):
         verdict = made().verdict().splitlines()[0]
         assert "PLI 50% (95 % interval 50% to 50%)" in verdict

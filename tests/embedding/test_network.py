@@ -5,7 +5,7 @@ from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
 from keras_pli.embedding import PrincipalProjection
-from keras_pli.embedding.projection import principal_components
+from keras_pli.embedding.network import leading_components
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_leaves_the_global_generator_alone(seed):
     # So many features that scikit-learn takes its randomised solver.
     z = np.random.default_rng(3).normal(size=(700, 600)).astype(np.float32)
     before = np.random.get_state()[1:]  # noqa: NPY002
-    principal_components(z, 3, seed=seed)
+    leading_components(z, 3, seed=seed)
     after = np.random.get_state()[1:]  # noqa: NPY002
     assert np.array_equal(before[0], after[0])
     assert before[1:] == after[1:]

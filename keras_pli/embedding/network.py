@@ -1,8 +1,9 @@
-"""The first layer of the default network: a fixed projection on the data's principal components."""
+"""The default network: a fixed projection on the data's principal components, and an MLP behind it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 
-def principal_components(z: NDArray[np.float32], count: int, *, seed: int | None = None) -> PCA:
+def leading_components(z: NDArray[np.float32], count: int, *, seed: int | None = None) -> PCA:
     """Fits a PCA with `count` components on the flattened points; randomised where that is faster."""
     # Given None, scikit-learn would draw from NumPy's global generator.
     drawn = int(np.random.default_rng(seed).integers(2**31))
@@ -69,7 +70,7 @@ class PrincipalProjection(keras.layers.Layer):
             self.center.assign(flat.mean(axis=0))
         else:
             kept = min(self.axes.shape[1], len(z))
-            found = principal_components(flat, kept, seed=seed)
+            found = leading_components(flat, kept, seed=seed)
             variance = found.explained_variance_
             axes = np.zeros(self.axes.shape, dtype=np.float32)
             axes[:, :kept] = found.components_.T
@@ -92,6 +93,30 @@ class PrincipalProjection(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {"count": self.count, "name": self.name}
+
+
+def default_network(
+    components: int,
+    *,
+    hidden_units: Sequence[int],
+    activation: Any,
+    principal_components: int | None,
+    seed: int | None,
+) -> keras.Sequential:
+    """Returns a network from activations to a map; `seed` decides its initial weights."""
+    layers: list[keras.Layer] = [PrincipalProjection(principal_components)]
+    for i, width in enumerate([*hidden_units, components]):
+        start = keras.initializers.GlorotUniform(seed=None if seed is None else seed + i)
+        hidden = i < len(hidden_units)
+        layers.append(
+            keras.layers.Dense(
+                width,
+                activation=activation if hidden else None,
+                kernel_initializer=start,
+                dtype="float32",
+            )
+        )
+    return keras.Sequential(layers)
 
 
 def _features(input_shape: tuple[int | None, ...]) -> int:
