@@ -17,7 +17,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from .affinities import Affinities
-from .objective import attraction, log_partition, negative_entropy
+from .objective import attraction, kernel_sum, negative_entropy
 
 Tensor = Any
 
@@ -65,8 +65,8 @@ class UniformBatches:
     def divergence(self, y: Tensor, points: Tensor, exaggeration: Tensor) -> tuple[Tensor, Tensor]:
         """The objective with exaggerated attraction, and KL(p‖q), both over the batch."""
         p = self.affinities(points)
-        distinct = 1.0 - ops.eye(points.shape[0])
-        pull, partition = attraction(y, p), log_partition(y, distinct)
+        pull = attraction(y, p)
+        partition = ops.log(kernel_sum(y, ops.ones((points.shape[0],))))
         # A batch without a single pair of neighbours has nothing to say about p.
         partition = ops.where(ops.sum(p) > 0, partition, 0.0)
         constant = negative_entropy(p)
@@ -127,12 +127,16 @@ class NeighborBatches:
         anchors = points.shape[0] // 2
         ends = ops.sum(ops.square(y[:anchors] - y[anchors:]), axis=1)
         pull = ops.mean(ops.log1p(ends))
-        # The drawn edges are close by choice; among a batch's pairs they would weigh too much.
-        unchosen = 1.0 - ops.tile(ops.eye(anchors), (2, 2))
-        distinct = ops.cast(points[:, None] != points[None, :], "float32")
         weight = ops.take(self.weight, points)
-        pairs = distinct * unchosen * weight[:, None] * weight[None, :]
-        partition = log_partition(y, pairs) - ops.log(ops.sum(pairs)) + self.constant
+        # Left out of the pairs: a point met twice, with itself; and the drawn edges, which are close by
+        # choice and would weigh too much.
+        of_point = ops.scatter(points[:, None], weight, (self.samples,))
+        same = ops.sum(weight * (ops.take(of_point, points) - weight))
+        drawn = 2.0 * weight[:anchors] * weight[anchors:]
+        total = kernel_sum(y, weight) - same - ops.sum(drawn / (1.0 + ends))
+        pairs = ops.square(ops.sum(weight)) - ops.sum(ops.square(weight)) - same - ops.sum(drawn)
+        # Where all other pairs are out of each other's sight, rounding could leave less than nothing.
+        partition = ops.log(ops.maximum(total, 1e-6 * pairs) / pairs) + self.constant
         return exaggeration * pull + partition, pull + partition
 
 

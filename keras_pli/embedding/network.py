@@ -1,4 +1,4 @@
-"""The default network: a fixed projection on the data's principal components, and an MLP behind it."""
+"""What the default embedder is made of: a fixed projection on principal components, and an MLP."""
 
 from __future__ import annotations
 
@@ -100,11 +100,10 @@ def default_network(
     *,
     hidden_units: Sequence[int],
     activation: Any,
-    principal_components: int | None,
     seed: int | None,
 ) -> keras.Sequential:
-    """Returns a network from activations to a map; `seed` decides its initial weights."""
-    layers: list[keras.Layer] = [PrincipalProjection(principal_components)]
+    """Returns an MLP from projected activations to a map; `seed` decides its initial weights."""
+    layers = []
     for i, width in enumerate([*hidden_units, components]):
         start = keras.initializers.GlorotUniform(seed=None if seed is None else seed + i)
         hidden = i < len(hidden_units)

@@ -39,33 +39,31 @@ def attraction(y: Tensor, p: Tensor) -> tuple[Tensor, Any]:
 
     def gradient(*args: Tensor, upstream: Tensor = None) -> tuple[Tensor, Tensor]:
         upstream = args[-1] if upstream is None else upstream
-        return _pull(4.0 * upstream, y, p / (1.0 + distances)), ops.zeros_like(p)
+        weights = p / (1.0 + distances)
+        pull = ops.sum(weights, axis=1, keepdims=True) * y - ops.matmul(weights, y)
+        return 4.0 * upstream * pull, ops.zeros_like(p)
 
     return ops.sum(p * ops.log1p(distances)), gradient
 
 
 @ops.custom_gradient
-def log_partition(y: Tensor, pairs: Tensor) -> tuple[Tensor, Any]:
-    """log Σ w_ij (1 + ‖y_i − y_j‖²)⁻¹ over the pairs of different points of a batch.
+def kernel_sum(y: Tensor, weight: Tensor) -> tuple[Tensor, Any]:
+    """Σ w_i w_j (1 + ‖y_i − y_j‖²)⁻¹ over the pairs i ≠ j of a batch.
 
     Args:
         y: Map points, shape `(B, components)`.
-        pairs: Symmetric weights w of shape `(B, B)`, 0 where i and j are the same point; held constant.
+        weight: Weights w of the points, shape `(B,)`; held constant.
     """
-    kernel = 1.0 / (1.0 + squared_distances(y))
-    weighted = pairs * kernel
-    partition = ops.sum(weighted)
+    size = y.shape[0]
+    kernel = (1.0 - ops.eye(size)) / (1.0 + squared_distances(y))
+    column = weight[:, None]
 
     def gradient(*args: Tensor, upstream: Tensor = None) -> tuple[Tensor, Tensor]:
         upstream = args[-1] if upstream is None else upstream
-        return _pull(-4.0 * upstream / partition, y, weighted * kernel), ops.zeros_like(pairs)
+        sums = ops.matmul(ops.square(kernel), ops.concatenate([column, column * y], axis=1))
+        return -4.0 * upstream * column * (sums[:, :1] * y - sums[:, 1:]), ops.zeros_like(weight)
 
-    return ops.log(partition), gradient
-
-
-def _pull(factor: Tensor, y: Tensor, weights: Tensor) -> Tensor:
-    """factor · Σ_j weights_ij (y_i − y_j) for symmetric weights."""
-    return factor * (ops.sum(weights, axis=1, keepdims=True) * y - ops.matmul(weights, y))
+    return ops.sum(column * ops.matmul(kernel, column)), gradient
 
 
 def negative_entropy(p: Tensor) -> Tensor:

@@ -91,12 +91,9 @@ class ParametricTSNE(keras.Model):
         self.neighbors = one_of(neighbors, ["auto", "exact", "approximate"], "neighbors")
         self.seed = seed
         self._given_network = network
+        self.projection = PrincipalProjection(principal_components) if network is None else None
         self.network: keras.Model = network or default_network(
-            components,
-            hidden_units=self.hidden_units,
-            activation=self.activation,
-            principal_components=principal_components,
-            seed=seed,
+            components, hidden_units=self.hidden_units, activation=self.activation, seed=seed
         )
         self._kl = keras.metrics.Mean(name="kl")
         self._draws = keras.random.SeedGenerator(seed)
@@ -190,18 +187,19 @@ class ParametricTSNE(keras.Model):
             ValueError: If points are not finite, too few for the perplexity, or the graph does not fit.
         """
         z = self._checked(z, "z")
+        first = not bool(ops.convert_to_numpy(self.started))
+        if first and self.projection is not None:
+            self.projection.adapt(z, seed=self.seed)
         self._training = self._tables(z, graph)
         try:
             batch_size = min(batch_size, len(z))
             anchors = max(2, batch_size // self._training.points_per_anchor)
             steps = steps_per_epoch or self._default_steps(len(z), batch_size)
-            first = not bool(ops.convert_to_numpy(self.started))
             pretrain_epochs = pretrain_epochs if first else 0
             if not initial_epoch:
                 self._schedule(steps * (epochs + pretrain_epochs))
             self._run_together(steps)
             if first:
-                self._adapt_projection(z)
                 self._pretrain(z, anchors, steps, pretrain_epochs, verbose)
             self.started.assign(1)
             rows = anchor_rows(len(z), anchors, steps * epochs, self._random("training"))
@@ -262,9 +260,16 @@ class ParametricTSNE(keras.Model):
             shape=(), initializer="zeros", trainable=False, name="started"
         )
         self.spread = self.add_weight(shape=(), initializer="zeros", trainable=False, name="spread")
+        if self.projection is not None:
+            self.projection.build(input_shape)
+        shape = (
+            input_shape
+            if self.projection is None
+            else self.projection.compute_output_shape(input_shape)
+        )
         if not self.network.built:
-            self.network.build(input_shape)
-        mapped = self.network.compute_output_shape((1, *input_shape[1:]))
+            self.network.build(shape)
+        mapped = self.network.compute_output_shape((1, *shape[1:]))
         if tuple(mapped[1:]) != (self.components,):
             raise ValueError(
                 f"`network` must map points to {self.components} components. "
@@ -275,7 +280,7 @@ class ParametricTSNE(keras.Model):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Maps a batch of points; inside `fit`, of points given by the indices of their anchors."""
         if not isinstance(inputs, dict):
-            return self.network(inputs, training=training)
+            return self.network(self._projected(inputs), training=training)
         tables = self._training if training else self._validation
         points = tables.draw(ops.reshape(inputs["anchors"], (-1,)), self._draws)
         embedded = self.network(ops.take(tables.z, points, axis=0), training=training)
@@ -309,7 +314,13 @@ class ParametricTSNE(keras.Model):
     def _tables(
         self, z: NDArray[np.float32], graph: Any = None
     ) -> UniformBatches | NeighborBatches:
-        return STRATEGIES[self.batches].of(z, self._affinities(z, graph))
+        # The projection is fixed in training, and so applied once and not in every step.
+        inputs = z if self.projection is None else self._all_projected(z)
+        return STRATEGIES[self.batches].of(inputs, self._affinities(z, graph))
+
+    def _all_projected(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        chunks = [z[start : start + 4096] for start in range(0, len(z), 4096)]
+        return np.concatenate([ops.convert_to_numpy(self._projected(chunk)) for chunk in chunks])
 
     def _affinities(self, z: NDArray[np.float32], graph: Any) -> Affinities:
         if graph is None:
@@ -328,10 +339,8 @@ class ParametricTSNE(keras.Model):
         steps = samples // batch_size
         return steps if self.batches == "uniform" else max(steps, LEAST_STEPS_PER_EPOCH)
 
-    def _adapt_projection(self, z: NDArray[np.float32]) -> None:
-        for layer in getattr(self.network, "layers", []):
-            if isinstance(layer, PrincipalProjection):
-                layer.adapt(z, seed=self.seed)
+    def _projected(self, z: Any) -> Any:
+        return z if self.projection is None else self.projection(z)
 
     def _random(self, purpose: str) -> np.random.Generator:
         # A stream for each purpose, so that training resumed without pre-training meets the same batches.

@@ -484,7 +484,7 @@ class TestPaper:
             tsne.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule
         )
         assert float(tsne.optimizer.learning_rate) == pytest.approx(0.01)
-        first, *dense = tsne.network.layers
+        first, dense = tsne.projection, tsne.network.layers
         assert isinstance(first, PrincipalProjection)
         assert first.count is None
         assert [layer.units for layer in dense] == [300, 100, 2]
