@@ -20,7 +20,7 @@ from measure import fashion_pixels, in_fresh_process, median_rows, peak_megabyte
 def ours_accuracy(x):
     import keras_pli as kp
 
-    tsne = kp.ParametricTSNE(perplexity=30, hidden_units=(256, 256, 256), seed=0)
+    tsne = kp.ParametricTSNE(perplexity=30, hidden_units=(200, 200, 200), seed=0)
     _, fit = seconds(lambda: tsne.fit(x, epochs=32, batch_size=1000, pretrain_epochs=1, verbose=0))
     return fit, lambda z: tsne.predict(z, batch_size=2000, verbose=0)
 
