@@ -12,9 +12,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from ..checks import finite_array, one_of, quoted
 
-# Measured on two cores, k = 90 (`python benchmarks/neighbors.py`): exact search grows with N² · features,
-# pynndescent with about N, after 20 to 50 s of compilation in each new process.
-EXACT_OPERATIONS = 4e12
+# N² · features up to which the exact search is taken. Measured on two cores with k = 150, each search in a new
+# process (`benchmarks/neighbors.py`): 60,000 × 64 exact 11 s, pynndescent 43 s, most of it compilation;
+# 60,000 × 784, which is 2.8e12, exact 64 s, pynndescent 58 s.
+EXACT_OPERATIONS = 3e12
 # A tree beats brute force on maps of two or three components; with 10 features it takes three times as long.
 TREE_FEATURES = 4
 CHUNK_ENTRIES = 8_000_000  # coordinates held at a time
