@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from ..checks import finite_array, one_of, quoted
 
-# N² · features up to which the exact search is taken. Measured on two cores with k = 150, each search in a new
+# N² · features up to which the exact search is taken. Measured on two cores, k = 150, each in a new
 # process (`benchmarks/neighbors.py`): 60,000 × 64 exact 11 s, pynndescent 43 s, most of it compilation;
 # 60,000 × 784, which is 2.8e12, exact 64 s, pynndescent 58 s.
 EXACT_OPERATIONS = 3e12
