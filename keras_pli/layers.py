@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from inspect import signature
 from typing import Any
@@ -73,13 +72,6 @@ def find_layer(model: keras.Model, path: str) -> keras.Layer:
     )
 
 
-@dataclass
-class Recording:
-    """What a tapped layer put out, one entry for each time it ran."""
-
-    outputs: list[Tensor] = field(default_factory=list)
-
-
 class Tap:
     """Reads a layer's activations during a forward pass of its model.
 
@@ -109,39 +101,38 @@ class Tap:
         Raises:
             ValueError: If the layer did not run, or ran more than once.
         """
-        with self._recording() as recording:
+        with self._recording() as recorded:
             outputs = (
                 self.model(inputs) if training is None else self.model(inputs, training=training)
             )
-        if len(recording.outputs) != 1:
-            times = (
-                "did not run" if not recording.outputs else f"ran {len(recording.outputs)} times"
-            )
+        if len(recorded) != 1:
+            times = f"ran {len(recorded)} times" if recorded else "did not run"
             raise ValueError(
                 f"Layer {self.path!r} {times} in a pass through {self.model.name!r}; "
                 "its activations can only be read where it runs once."
             )
-        features = ops.cast(recording.outputs[0], "float32")
+        features = ops.cast(recorded[0], "float32")
         return outputs, ops.reshape(
             features, (ops.shape(features)[0], int(np.prod(features.shape[1:])))
         )
 
     @contextmanager
-    def _recording(self) -> Iterator[Recording]:
-        recording = Recording()
-        name, replacement = self._replacement(recording)
+    def _recording(self) -> Iterator[list[Tensor]]:
+        """Yields what the layer puts out, one entry for each time it runs."""
+        recorded: list[Tensor] = []
+        name, replacement = self._replacement(recorded)
         # An attribute of the instance hides the method for the length of one pass; nothing stays behind.
         had = self._target.__dict__.get(name)
         object.__setattr__(self._target, name, replacement)
         try:
-            yield recording
+            yield recorded
         finally:
             if had is None:
                 object.__delattr__(self._target, name)
             else:
                 object.__setattr__(self._target, name, had)
 
-    def _replacement(self, recording: Recording) -> tuple[str, Any]:
+    def _replacement(self, recorded: list[Tensor]) -> tuple[str, Any]:
         if (
             self._before_squashing
             and hasattr(self._target, "activation")
@@ -150,7 +141,7 @@ class Tap:
             activation = self._target.activation
 
             def squash(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-                recording.outputs.append(x)
+                recorded.append(x)
                 return activation(x, *args, **kwargs)
 
             return "activation", squash
@@ -161,9 +152,9 @@ class Tap:
             result = original(*args, **kwargs)
             if self._before_squashing:  # by position or by name, the first argument is the input
                 received = signature(original).bind(*args, **kwargs).arguments
-                recording.outputs.append(next(iter(received.values())))
+                recorded.append(next(iter(received.values())))
             else:
-                recording.outputs.append(result)
+                recorded.append(result)
             return result
 
         return "call", call

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
 from keras_pli.files import atomic_path, write_json, write_text
@@ -85,7 +86,10 @@ class TestAtomicPath:
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         with atomic_path(tmp_path / "model.weights.h5") as temporary:
             model.save_weights(temporary)
+        saved = model.get_weights()
+        model.set_weights([weight + 1 for weight in saved])
         model.load_weights(tmp_path / "model.weights.h5")
+        assert all(map(np.array_equal, model.get_weights(), saved))
 
     @pytest.mark.parametrize("mask", [0o022, 0o077])
     def test_usual_permissions(self, tmp_path, mask):

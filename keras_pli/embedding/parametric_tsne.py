@@ -240,9 +240,7 @@ class ParametricTSNE(keras.Model):
         Raises:
             ValueError: If points are not finite or too few for the perplexity.
         """
-        if isinstance(
-            x, dict
-        ):  # called by Keras in the middle of fit, on rows that fit has prepared
+        if isinstance(x, dict):  # Keras in the middle of fit, with rows that fit has prepared
             return super().evaluate(x, *args, batch_size=1, **kwargs)
         try:
             inputs = self._validation_inputs(x, batch_size)[0]
@@ -260,13 +258,10 @@ class ParametricTSNE(keras.Model):
             shape=(), initializer="zeros", trainable=False, name="started"
         )
         self.spread = self.add_weight(shape=(), initializer="zeros", trainable=False, name="spread")
+        shape = input_shape
         if self.projection is not None:
             self.projection.build(input_shape)
-        shape = (
-            input_shape
-            if self.projection is None
-            else self.projection.compute_output_shape(input_shape)
-        )
+            shape = self.projection.compute_output_shape(input_shape)
         if not self.network.built:
             self.network.build(shape)
         mapped = self.network.compute_output_shape((1, *shape[1:]))

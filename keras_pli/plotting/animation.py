@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from ..checks import finite_array
 from ..files import atomic_path
-from .maps import embedding_map, fitting_limits
+from .frame import fitting_limits
+from .maps import embedding_map
 from .style import MUTED, SMALL_SIZE, ClassNames
 
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import finite_array, label_array
-from .maps import draw_scale_bar, fitting_limits, frame_axes, point_alpha, point_size
+from .frame import draw_scale_bar, fitting_limits, frame_axes, point_alpha, point_size
 from .placement import label_spots
 from .style import (
     FRAME,

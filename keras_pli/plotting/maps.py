@@ -9,18 +9,16 @@ from typing import Any, cast
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import finite_array, quoted
 from .density import ClassDensity, class_density
+from .frame import draw_scale_bar, fitting_limits, frame_axes, point_alpha, point_size
 from .placement import label_spots
 from .style import (
-    FRAME,
     INK,
     MUTED,
     PALE,
-    SMALL_SIZE,
     TEXT_SIZE,
     ClassNames,
     ClassStyle,
@@ -216,65 +214,6 @@ def embedding_comparison(
     return root_figure(axes[0])
 
 
-def fitting_limits(embeddings: Sequence[NDArray[Any]]) -> tuple[float, ...]:
-    """Returns the ends of each component that show all points of all embeddings.
-
-    There are four percent of air around them, and the sides of a map differ by no more than a
-    third, so that a panel is never a sliver.
-
-    Example:
-        >>> fitting_limits([np.array([[0.0, 0.0], [100.0, 100.0]])])
-        (-4.0, 104.0, -4.0, 104.0)
-    """
-    low = np.min([points.min(axis=0) for points in embeddings], axis=0).astype(np.float64)
-    high = np.max([points.max(axis=0) for points in embeddings], axis=0).astype(np.float64)
-    widest = float((high - low).max())
-    # All points at one spot: any width shows them.
-    side = widest if widest > 0 else max(1.0, float(np.abs(high).max()))
-    half = np.maximum(high - low, side / 1.5) / 2 + 0.04 * side
-    ends = np.stack([(low + high) / 2 - half, (low + high) / 2 + half], axis=1)
-    return tuple(float(end) for end in ends.ravel())
-
-
-def draw_scale_bar(ax: Axes, limits: Sequence[float]) -> None:
-    """Draws a bar of round length under the right corner of a two-dimensional map."""
-    if len(limits) != 4:
-        return
-    span = limits[1] - limits[0]
-    length = next(tick for tick in MaxNLocator(6).tick_values(0.0, span) if tick > 0)
-    across = ax.get_xaxis_transform()
-    ends = [limits[1] - length, limits[1]]
-    ax.plot(
-        ends,
-        [-0.02, -0.02],
-        transform=across,
-        color=MUTED,
-        linewidth=1.6,
-        solid_capstyle="butt",
-        clip_on=False,
-    )
-    ax.text(
-        ends[0] - 0.012 * span,
-        -0.02,
-        f"{length:g}",
-        transform=across,
-        ha="right",
-        va="center",
-        fontsize=SMALL_SIZE,
-        color=MUTED,
-    )
-
-
-def point_size(count: int, width: float = 6.0) -> float:
-    """Returns the marker area in square points: `count` points on `width` inches of map."""
-    return float(np.clip(420.0 / np.sqrt(count), 1.3, 30.0) * np.clip(width / 6.0, 0.4, 1.0))
-
-
-def point_alpha(count: int) -> float:
-    """Returns the opacity at which `count` points still show what lies below them."""
-    return float(np.clip(1.6 * count**-0.13, 0.35, 0.85))
-
-
 def _draw_map(
     ax: Axes, data: _MapData, limits: Sequence[float], *, contours: bool, named: bool
 ) -> None:
@@ -292,28 +231,6 @@ def _draw_map(
                 density = _density(ax, members, len(data.points))
                 pale = label in data.pale
                 _draw_contour(ax, density, "#ABABAB" if pale else style.ink)
-
-
-def frame_axes(ax: Axes, limits: Sequence[float]) -> None:
-    """Gives a map its limits, equal aspect and a light frame without ticks."""
-    ax.set(xlim=limits[:2], ylim=limits[2:4])
-    if len(limits) == 6:
-        ax3 = cast(Any, ax)
-        ax3.set_zlim(*limits[4:])
-        ax3.set_box_aspect(np.diff(np.reshape(limits, (3, 2)))[:, 0], zoom=1.1)
-        for axis in (ax3.xaxis, ax3.yaxis, ax3.zaxis):
-            axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
-            axis.set_ticklabels([])
-            axis.line.set_color(FRAME)
-            axis.set_tick_params(color=FRAME)
-            # mplot3d ignores the usual grid arguments.
-            axis._axinfo["grid"].update(color="#EBEBEB", linewidth=0.8)
-            axis._axinfo["tick"].update(inward_factor=0.0, outward_factor=0.0)
-        return
-    ax.set_aspect("equal", adjustable="box")
-    ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set(color=FRAME, linewidth=0.8)
 
 
 def _draw_points(ax: Axes, data: _MapData, color: str | None) -> None:

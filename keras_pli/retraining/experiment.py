@@ -116,32 +116,19 @@ def pli_experiment(
     seeds = _checked_seeds(seeds)
     train = _checked(train, "train")
     test = _checked(test, "test")
-    PLILoss(
-        "mse", embedding_weight, moved_only=moved_only, scale=scale
-    )  # meets a bad λ at the door
-    settings = _Settings(
-        layer,
-        plan,
-        embedder,
-        loss,
-        embedding_weight,
-        moved_only,
-        scale,
-        optimizer,
-        epochs,
-        batch_size,
-        on_trained,
-    )
-    about = {
+    PLILoss("mse", embedding_weight, moved_only=moved_only, scale=scale)  # a bad λ is met here
+    about: dict[str, Any] = {
         "layer": layer,
         "embedding_weight": embedding_weight,
         "moved_only": moved_only,
         "scale": scale,
         "epochs": epochs,
         "batch_size": batch_size,
-        "train_samples": len(train[1]),
-        "test_samples": len(test[1]),
     }
+    settings = _Settings(
+        plan=plan, embedder=embedder, loss=loss, optimizer=optimizer, on_trained=on_trained, **about
+    )
+    about |= {"train_samples": len(train[1]), "test_samples": len(test[1])}
     _check_names(class_names, groups, _count_classes(classifier, train[1], test[1]))
     result = ExperimentResult(test[1], train[1], about, class_names, groups)
     if out is not None:

@@ -8,7 +8,7 @@ from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
 from keras_pli.plotting import class_styles, embedding_comparison, embedding_map
-from keras_pli.plotting.maps import fitting_limits
+from keras_pli.plotting.frame import fitting_limits
 
 
 def scatters(ax):
