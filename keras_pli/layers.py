@@ -72,6 +72,28 @@ def find_layer(model: keras.Model, path: str) -> keras.Layer:
     )
 
 
+@contextmanager
+def recorded_outputs(layer: keras.Layer) -> Iterator[list[Any]]:
+    """Yields a list that a layer's outputs are appended to, one for each time it runs within the block.
+
+    Example:
+        >>> layer = keras.layers.Dense(3)
+        >>> with recorded_outputs(layer) as outputs:
+        ...     _ = layer(np.zeros((2, 4)))
+        >>> outputs[0].shape
+        TensorShape([2, 3])
+    """
+    outputs: list[Any] = []
+    original = layer.call
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        outputs.append(original(*args, **kwargs))
+        return outputs[-1]
+
+    with _hidden(layer, "call", call):
+        yield outputs
+
+
 class Tap:
     """Reads a layer's activations during a forward pass of its model.
 
@@ -119,25 +141,17 @@ class Tap:
     @contextmanager
     def _recording(self) -> Iterator[list[Tensor]]:
         """Yields what the layer puts out, one entry for each time it runs."""
-        recorded: list[Tensor] = []
-        name, replacement = self._replacement(recorded)
-        # An attribute of the instance hides the method for the length of one pass; nothing stays behind.
-        had = self._target.__dict__.get(name)
-        object.__setattr__(self._target, name, replacement)
-        try:
+        if not self._before_squashing:
+            with recorded_outputs(self._target) as recorded:
+                yield recorded
+            return
+        recorded = []
+        with _hidden(self._target, *self._before(recorded)):
             yield recorded
-        finally:
-            if had is None:
-                object.__delattr__(self._target, name)
-            else:
-                object.__setattr__(self._target, name, had)
 
-    def _replacement(self, recorded: list[Tensor]) -> tuple[str, Any]:
-        if (
-            self._before_squashing
-            and hasattr(self._target, "activation")
-            and _has_weights(self._target)
-        ):
+    def _before(self, recorded: list[Tensor]) -> tuple[str, Any]:
+        """What stands in for the activation or the layer, and records what it receives."""
+        if hasattr(self._target, "activation") and _has_weights(self._target):
             activation = self._target.activation
 
             def squash(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -149,13 +163,10 @@ class Tap:
         original = self._target.call
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            if self._before_squashing:  # by position or by name, the first argument is the input
-                received = signature(original).bind(*args, **kwargs).arguments
-                recorded.append(next(iter(received.values())))
-            else:
-                recorded.append(result)
-            return result
+            # By position or by name, the first argument is the input.
+            received = signature(original).bind(*args, **kwargs).arguments
+            recorded.append(next(iter(received.values())))
+            return original(*args, **kwargs)
 
         return "call", call
 
@@ -228,6 +239,20 @@ def ends_squashed(model: keras.Model) -> bool:
         False
     """
     return _squashes(_output_operation(model))
+
+
+@contextmanager
+def _hidden(owner: Any, name: str, replacement: Any) -> Iterator[None]:
+    """Lets an attribute of the instance hide a method for the length of the block; nothing stays behind."""
+    had = owner.__dict__.get(name)
+    object.__setattr__(owner, name, replacement)
+    try:
+        yield
+    finally:
+        if had is None:
+            object.__delattr__(owner, name)
+        else:
+            object.__setattr__(owner, name, had)
 
 
 def _children(container: Any) -> list[keras.Layer]:

@@ -1,0 +1,3 @@
+from .attribution import Attribution
+from .gradients import GradientTimesInput, Saliency
+from .method import Method

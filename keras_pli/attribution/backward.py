@@ -1,0 +1,128 @@
+"""The backward pass over a traced graph, with another derivative at chosen operations.
+
+Working on TensorFlow's operations, and not on Keras layers, meets an activation whether it is an argument,
+a layer, inside a nested model or a call of `keras.ops`; and what comes out is made of ordinary operations,
+so that it compiles with XLA and exports without custom gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+
+from .pooling import box_max_gradient
+
+Tensor = Any
+Operation = Any
+# From an operation and the gradients at its outputs to those at its inputs; None where there is none.
+Rule: TypeAlias = Callable[[Operation, Sequence[Tensor | None]], Sequence[Tensor | None]]
+
+
+def backpropagate(
+    score: Tensor, sources: Any, rules: Mapping[str, Rule] | None = None, *, start: Tensor = None
+) -> Any:
+    """Returns the gradients of a score, with substituted derivatives where rules are given.
+
+    Must be called in the graph in which `score` was computed.
+
+    Args:
+        score: Tensor whose sum is differentiated.
+        sources: Tensor, or nested structure of tensors, to differentiate by.
+        rules: A rule for each type of operation, such as `"Relu"`, that shall have another derivative.
+        start: What to pass back from the score instead of ones.
+
+    Returns:
+        The structure of `sources`; zeros where the score does not depend on one.
+    """
+    rules = {**_CORRECTED, **(rules or {})}
+    flat = tf.nest.flatten(sources)
+    operations = operations_between(flat, score)
+    start = tf.ones_like(score) if start is None else start
+    if any(operation.type in rules for operation in operations):
+        found = _walk_back(score, start, flat, operations, rules)
+    else:
+        found = tf.gradients(score, flat, grad_ys=start)
+    filled = [
+        tf.zeros_like(source) if gradient is None else tf.convert_to_tensor(gradient)
+        for source, gradient in zip(flat, found, strict=True)
+    ]
+    return tf.nest.pack_sequence_as(sources, filled)
+
+
+def operations_between(sources: Any, target: Tensor) -> list[Operation]:
+    """Returns the operations on the ways from the sources to the target, in the order they run."""
+    reached = {source.name for source in tf.nest.flatten(sources)}
+    downstream = []
+    for operation in target.graph.get_operations():
+        if any(tensor.name in reached for tensor in operation.inputs):
+            reached.update(tensor.name for tensor in operation.outputs)
+            downstream.append(operation)
+    needed = {target.name}
+    between = []
+    for operation in reversed(downstream):
+        if any(tensor.name in needed for tensor in operation.outputs):
+            needed.update(tensor.name for tensor in operation.inputs)
+            between.append(operation)
+    return between[::-1]
+
+
+def native_gradient(
+    operation: Operation, gradients: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """The operation's own derivative, as a rule."""
+    received = [
+        (output, gradient)
+        for output, gradient in zip(operation.outputs, gradients, strict=True)
+        if gradient is not None
+    ]
+    # An input that stands twice, as in x · x, is differentiated once, by both places together.
+    inputs = {tensor.name: tensor for tensor in operation.inputs if _differentiable(tensor)}
+    found = tf.gradients(
+        [output for output, _ in received],
+        list(inputs.values()),
+        grad_ys=[gradient for _, gradient in received],
+        stop_gradients=list(inputs.values()),
+    )
+    by_name = dict(zip(inputs, found, strict=True))
+    return [by_name.pop(tensor.name, None) for tensor in operation.inputs]
+
+
+def _walk_back(
+    score: Tensor,
+    start: Tensor,
+    sources: Sequence[Tensor],
+    operations: Sequence[Operation],
+    rules: Mapping[str, Rule],
+) -> list[Tensor | None]:
+    waiting: dict[str, list[Tensor]] = {score.name: [start]}
+    on_the_way = {source.name for source in sources}
+    on_the_way.update(tensor.name for operation in operations for tensor in operation.outputs)
+    for operation in reversed(operations):
+        gradients = [_total(waiting.get(tensor.name)) for tensor in operation.outputs]
+        if all(gradient is None for gradient in gradients):
+            continue
+        passed = rules.get(operation.type, native_gradient)(operation, gradients)
+        for tensor, gradient in zip(operation.inputs, passed, strict=True):
+            if gradient is not None and tensor.name in on_the_way:
+                waiting.setdefault(tensor.name, []).append(gradient)
+    return [_total(waiting.get(source.name)) for source in sources]
+
+
+def _total(gradients: Sequence[Tensor] | None) -> Tensor | None:
+    if not gradients:
+        return None
+    return gradients[0] if len(gradients) == 1 else tf.add_n(list(gradients))
+
+
+def _differentiable(tensor: Tensor) -> bool:
+    return bool(tensor.dtype.is_floating)
+
+
+def _box_max(operation: Operation, gradients: Sequence[Tensor | None]) -> list[Tensor]:
+    return [box_max_gradient(operation, operation.inputs[0], gradients[0])]
+
+
+# Where TensorFlow's own derivative is wrong; in force for every method.
+_CORRECTED: dict[str, Rule] = {"MaxPool3D": _box_max}

@@ -1,0 +1,221 @@
+"""Explaining data sets of any length: a stream in, numbered files out, resumed where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from ..files import atomic_path, write_json
+from .method import Method
+
+Tensor = Any
+
+
+def explain_dataset(
+    method: Method,
+    dataset: tf.data.Dataset,
+    out: str | Path,
+    *,
+    target: int | Literal["label"] | Callable[[Tensor], Tensor] | None = None,
+    samples_per_file: int = 256,
+    shard_index: int = 0,
+    num_shards: int = 1,
+    verbose: int = 1,
+) -> list[Path]:
+    """Explains every sample of a data set in constant memory and stores what was found.
+
+    Writes numbered files `part-*.npz`, each whole or not at all, with the arrays `index` (the sample's
+    position in the data set), `attributions`, `scores`, `delta` where the method has one, and `details/<name>`. Called
+    again after an interruption, it goes on behind the last file; the data set must give its samples in the
+    same order each time. Several processes share the work by `shard_index`, with one folder for all.
+
+    Args:
+        method: Any attribution method.
+        dataset: Batches of inputs, or of `(inputs, labels)` tuples; labels are integers.
+        out: Folder of the files.
+        target: As in `Method.__call__`, or `"label"` for each sample's own label.
+        samples_per_file: Samples in one file, which is also what is held in memory.
+        shard_index: Which share of the samples this process explains, from 0.
+        num_shards: Number of shares; sample i belongs to share i modulo `num_shards`.
+        verbose: 1 draws a progress bar.
+
+    Returns:
+        The paths of this share's files, in order.
+
+    Raises:
+        ValueError: If the folder holds results of another method, model or sharing, a share does not exist,
+            or labels are asked for and the data set has none.
+        TypeError: If `dataset` is no `tf.data.Dataset`.
+
+    Example:
+        >>> files = explain_dataset(Saliency(model), images.batch(32), "runs/saliency")
+        >>> load_attributions("runs/saliency")["attributions"].shape
+        (60000, 28, 28, 1)
+    """
+    if not isinstance(dataset, tf.data.Dataset):
+        raise TypeError(f"`dataset` must be a tf.data.Dataset. Received: {type(dataset).__name__}.")
+    for name, value in {"samples_per_file": samples_per_file, "num_shards": num_shards}.items():
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {value}.")
+    if not 0 <= shard_index < num_shards:
+        raise ValueError(
+            f"`shard_index` must lie from 0 to {num_shards - 1}. Received: {shard_index}."
+        )
+    labelled = isinstance(dataset.element_spec, tuple)
+    if target == "label" and not labelled:
+        raise ValueError("target='label' needs a data set of (inputs, labels). It has inputs only.")
+    share = _Share(Path(out), shard_index, num_shards, samples_per_file)
+    share.claim(_identity(method, target))
+    if not share.finished:
+        samples = dataset.unbatch().enumerate().shard(num_shards, shard_index)
+        samples = samples.skip(share.samples_done)
+        progress = keras.utils.Progbar(_length(dataset, share), verbose=verbose, unit_name="sample")
+        progress.update(share.samples_done)
+        for rows in _grouped(samples.as_numpy_iterator(), samples_per_file):
+            share.store(_explained(method, rows, target, labelled))
+            progress.add(len(rows))
+        share.finish()
+    return share.files
+
+
+def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
+    """Returns what `explain_dataset` stored in a folder, by all shares, in the data set's order.
+
+    Args:
+        folder: The folder given to `explain_dataset`.
+
+    Returns:
+        Arrays by name, the samples first; `index` holds their positions in the data set.
+
+    Raises:
+        ValueError: If the folder holds no such files.
+
+    Example:
+        >>> load_attributions("runs/saliency")["scores"].mean()
+        4.2
+    """
+    files = sorted(Path(folder).glob("part-*.npz"))
+    if not files:
+        raise ValueError(f"There are no attributions in {folder}.")
+    parts = []
+    for file in files:
+        with np.load(file, allow_pickle=False) as stored:
+            parts.append(dict(stored))
+    order = np.argsort(np.concatenate([part["index"] for part in parts]))
+    return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+
+
+@dataclass(frozen=True)
+class _Share:
+    """The files of one process among others in a folder, and how far it got."""
+
+    folder: Path
+    index: int
+    count: int
+    samples_per_file: int
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted(self.folder.glob(f"part-{self._name}-*.npz"))
+
+    @property
+    def samples_done(self) -> int:
+        return len(self.files) * self.samples_per_file
+
+    @property
+    def finished(self) -> bool:
+        return self._mark.exists()
+
+    @property
+    def _name(self) -> str:
+        return f"{self.index:03d}-of-{self.count:03d}"
+
+    @property
+    def _mark(self) -> Path:
+        return self.folder / f"finished-{self._name}.json"
+
+    def claim(self, identity: dict[str, Any]) -> None:
+        """Notes what the folder is for; raises if it is for something else."""
+        identity = {**identity, "num_shards": self.count, "samples_per_file": self.samples_per_file}
+        path = self.folder / "attributions.json"
+        stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else identity
+        differing = [key for key in identity if stored.get(key) != identity[key]]
+        if differing:
+            raise ValueError(
+                f"{self.folder} holds attributions that were made otherwise: "
+                f"{ {key: stored.get(key) for key in differing} }, and now "
+                f"{ {key: identity[key] for key in differing} }."
+            )
+        write_json(path, identity)
+
+    def store(self, arrays: dict[str, NDArray[Any]]) -> None:
+        path = self.folder / f"part-{self._name}-{len(self.files):05d}.npz"
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    def finish(self) -> None:
+        write_json(self._mark, {"files": [path.name for path in self.files]})
+
+
+def _explained(
+    method: Method, rows: Sequence[Any], target: Any, labelled: bool
+) -> dict[str, NDArray[Any]]:
+    """Explains some `(index, sample)` pairs and returns what is stored of them."""
+    index = np.array([position for position, _ in rows])
+    samples = [sample[0] if labelled else sample for _, sample in rows]
+    x = tf.nest.map_structure(lambda *parts: np.stack(parts), *samples)
+    if target == "label":
+        target = np.array([sample[1] for _, sample in rows])
+    found = method(x, target)
+    arrays = {"index": index, "scores": found.scores, **_named("attributions", found.attributions)}
+    if found.delta is not None:
+        arrays["delta"] = found.delta
+    for name, value in found.details.items():
+        arrays |= _named(f"details/{name}", value)
+    return arrays
+
+
+def _named(name: str, structure: Any) -> dict[str, NDArray[Any]]:
+    """Gives the arrays of a structure names: `attributions`, or of several inputs `attributions/0`, …."""
+    if not tf.nest.is_nested(structure):
+        return {name: structure}
+    keys = structure if isinstance(structure, dict) else range(len(structure))
+    return {f"{name}/{key}": structure[key] for key in keys}
+
+
+def _grouped(samples: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    while group := list(islice(samples, size)):
+        yield group
+
+
+def _identity(method: Method, target: Any) -> dict[str, Any]:
+    """What must agree for results to belong together."""
+    digest = hashlib.sha256()
+    for weights in method.network.model.get_weights():
+        digest.update(np.ascontiguousarray(weights).tobytes())
+    name = getattr(target, "__qualname__", "callable") if callable(target) else target
+    return {
+        "method": repr(method),
+        "target": name,
+        "model": method.network.model.name,
+        "weights": digest.hexdigest()[:16],
+    }
+
+
+def _length(dataset: tf.data.Dataset, share: _Share) -> int | None:
+    """The number of samples in a share, as far as it can be told beforehand, for the progress bar."""
+    batches = int(dataset.cardinality())
+    size = tf.nest.flatten(dataset.element_spec)[0].shape[0]
+    if batches < 0 or size is None:
+        return None
+    return -(-batches * size // share.count)

@@ -1,0 +1,237 @@
+"""What all attribution methods share: one verb, targets, batches and compilation."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from .attribution import Attribution
+from .inputs import (
+    GivenBaseline,
+    GivenTarget,
+    batches,
+    check_classes,
+    checked_baseline,
+    checked_inputs,
+    checked_target,
+)
+from .network import Network, Target, predicted_classes
+
+Tensor = Any
+
+# While a model is traced, a layer to record has its `call` hidden; two traces at once would mix.
+_TRACING = threading.RLock()
+
+
+class Method:
+    """An attribution method over a Keras model: `Method(model)(x, target)` returns an `Attribution`.
+
+    A subclass defines `explain`, a pure function of tensors; everything else is here. The model is called in
+    inference mode, on its own weights as they are at the time, and is left as it was.
+
+    Args:
+        model: A built Keras model with inputs of any number of axes, samples first, channels last.
+        layer: Path of the layer whose units are explained, such as `"backbone/conv3"`; None for the model's
+            output. A unit of a layer with spatial positions is a channel, summed over them.
+        output: Position or name of the output, where the model has several.
+        score: `"logits"` explains what a final softmax or sigmoid receives, `"output"` what the model gives.
+        batch_size: Inputs that run through the model at a time. It changes no sample's result.
+        jit_compile: Whether XLA compiles; `"auto"` does so where there is a GPU.
+
+    Raises:
+        ValueError: If the model is not built, or there is no such layer or output.
+        TypeError: If `model` is no Keras model.
+    """
+
+    takes_baseline = False
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        layer: str | None = None,
+        output: int | str | None = None,
+        score: Literal["logits", "output"] = "logits",
+        batch_size: int = 32,
+        jit_compile: bool | Literal["auto"] = "auto",
+    ) -> None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(
+                f"`batch_size` must be a whole number from 1. Received: {batch_size!r}."
+            )
+        if jit_compile not in (True, False, "auto"):
+            raise ValueError(
+                f"`jit_compile` must be True, False or 'auto'. Received: {jit_compile!r}."
+            )
+        self.network = Network(model, layer=layer, output=output, score=score)
+        self.batch_size = batch_size
+        on_gpu = jit_compile == "auto" and bool(tf.config.list_physical_devices("GPU"))
+        self.jit_compile = on_gpu if jit_compile == "auto" else bool(jit_compile)
+        self._functions: dict[Any, Any] = {}
+
+    def __call__(
+        self,
+        x: Any,
+        target: GivenTarget = None,
+        *,
+        baseline: GivenBaseline = None,
+        verbose: int = 0,
+    ) -> Attribution:
+        """Explains every sample.
+
+        Args:
+            x: Inputs `(samples, ...)`, or a structure of such arrays for a model with several inputs.
+            target: A class, one class for each sample, a callable from logits `(batch, classes)` to scores
+                `(batch,)`, or None for the predicted class. A single sigmoid unit has the classes 0 and 1.
+            baseline: A baseline instead of the method's own, for methods that have one: a number, or an array
+                shaped like one sample or like `x`.
+            verbose: 1 draws a progress bar.
+
+        Returns:
+            An `Attribution` of NumPy arrays.
+
+        Raises:
+            ValueError: If a shape does not fit the model, a value is not finite, a class does not exist, or
+                no logits can be found.
+            TypeError: If the inputs are no numbers, or a baseline is given to a method without one.
+        """
+        inputs = checked_inputs(x, self.network.model)
+        samples = len(tf.nest.flatten(inputs)[0])
+        aim = checked_target(target, samples)
+        if baseline is not None:
+            if not self.takes_baseline:
+                raise TypeError(f"{type(self).__name__} has no baseline.")
+            baseline = checked_baseline(baseline, inputs)
+        score, classes = (aim, None) if callable(aim) else (None, aim)
+        if classes is not None:
+            check_classes(classes, self.classes(inputs), self.network.model)
+        return self._in_batches((inputs, classes, baseline), score, samples, verbose)
+
+    def __repr__(self) -> str:
+        """The method with its settings; two that say the same find the same, on the same model."""
+        own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        for plumbing in ("network", "batch_size", "jit_compile"):
+            del own[plumbing]
+        settings = {**own, **self.network.settings()}
+        return (
+            f"{type(self).__name__}({', '.join(f'{k}={_brief(v)}' for k, v in settings.items())})"
+        )
+
+    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors; to be called where a graph is traced.
+
+        Args:
+            x: Float32 tensor `(batch, ...)`, or a structure of them.
+            target: int32 classes `(batch,)`, a callable on logits, or None for the predicted class.
+            baseline: Shaped like `x`, for methods with `takes_baseline`; None for the method's own.
+        """
+        raise NotImplementedError
+
+    def traced(
+        self,
+        x: Any,
+        *,
+        target: Literal["predicted", "given"] | Callable[[Tensor], Tensor] = "predicted",
+        baseline: bool = False,
+    ) -> Any:
+        """Returns `explain` as a concrete function for inputs like `x`, of any number of samples.
+
+        Args:
+            x: Array, or structure of arrays, with the shapes after the first axis that will come.
+            target: `"predicted"`, `"given"` for an argument of int32 classes, or a callable on logits.
+            baseline: Whether the function takes a baseline, shaped like the inputs.
+
+        Returns:
+            A concrete function of `(x)`, `(x, target)`, `(x, baseline)` or `(x, target, baseline)`.
+        """
+
+        def function(inputs: Any, *others: Any) -> Attribution:
+            waiting = list(others)
+            aim = waiting.pop(0) if target == "given" else target if callable(target) else None
+            found = self.explain(inputs, aim, *waiting)
+            return found._replace(details=dict(found.details))
+
+        signature = [_signature(x)]
+        if target == "given":
+            signature.append(tf.TensorSpec((None,), tf.int32))
+        if baseline:
+            signature.append(_signature(x))
+        return self._compiled(function, signature, ("explain", target))
+
+    def classes(self, x: Any) -> int:
+        """Returns the number of classes that targets choose from, for inputs like `x`."""
+        return int(self.scoring(x).structured_outputs[0].shape[-1])
+
+    def scoring(self, x: Any) -> Any:
+        """Returns a concrete function from inputs like `x` to `(logits, predicted classes)`."""
+
+        def function(inputs: Any) -> tuple[Tensor, Tensor]:
+            logits = self.network.forward(inputs).logits
+            return logits, predicted_classes(logits)
+
+        return self._compiled(function, [_signature(x)], "scoring")
+
+    def _in_batches(
+        self, given: Any, score: Callable[[Tensor], Tensor] | None, samples: int, verbose: int
+    ) -> Attribution:
+        plan = list(batches(samples, self.batch_size, fill=self.jit_compile))
+        progress = keras.utils.Progbar(len(plan), verbose=verbose, unit_name="batch")
+        parts = []
+        for rows, count in plan:
+            x, classes, baseline = _mapped(lambda array, rows=rows: array[rows], given)
+            found = self._explain_batch(x, classes, baseline, score)
+            parts.append(_mapped(lambda array, count=count: array[:count], found))
+            progress.add(1)
+        return _mapped(lambda *arrays: np.concatenate(arrays), *parts)
+
+    def _explain_batch(
+        self,
+        x: Any,
+        classes: NDArray[np.int32] | None,
+        baseline: Any,
+        score: Callable[[Tensor], Tensor] | None,
+    ) -> Attribution:
+        """Explains a batch of arrays, by given classes, a callable on the logits, or the prediction."""
+        kind: Any = score or ("predicted" if classes is None else "given")
+        function = self.traced(x, target=kind, baseline=baseline is not None)
+        given = [part for part in (x, classes, baseline) if part is not None]
+        return _mapped(lambda tensor: tensor.numpy(), function(*_mapped(tf.constant, given)))
+
+    def _compiled(self, function: Callable[..., Any], signature: Sequence[Any], key: Any) -> Any:
+        """Traces a function once for a signature, also where TensorFlow is told to run functions eagerly."""
+        key = (key, repr(signature))
+        if key not in self._functions:
+            compiled = tf.function(function, autograph=False, jit_compile=self.jit_compile)
+            with _TRACING:
+                self._functions[key] = compiled.get_concrete_function(*signature)
+        return self._functions[key]
+
+
+def _signature(x: Any) -> Any:
+    """The shapes of a batch, with any number of samples."""
+    return tf.nest.map_structure(
+        lambda array: tf.TensorSpec((None, *array.shape[1:]), tf.float32), x
+    )
+
+
+def _mapped(function: Callable[..., Any], *structures: Any) -> Any:
+    """Maps structures in which None stands for what is not there."""
+    return tf.nest.map_structure(
+        lambda *leaves: None if leaves[0] is None else function(*leaves), *structures
+    )
+
+
+def _brief(value: Any) -> str:
+    """Arrays by their shape and a checksum; everything else as it is."""
+    if isinstance(value, np.ndarray):
+        return f"array{value.shape}#{zlib.crc32(np.ascontiguousarray(value).tobytes()):08x}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_brief, value))}]"
+    return getattr(value, "__qualname__", None) or repr(value)

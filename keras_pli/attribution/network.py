@@ -1,0 +1,232 @@
+"""A classifier seen from its scores: a forward pass to the logits, and gradients of a target's score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import keras
+import tensorflow as tf
+
+from ..checks import one_of, quoted
+from ..layers import find_layer, layer_paths, recorded_outputs
+from .backward import Rule, backpropagate, operations_between
+
+Tensor = Any
+Target: TypeAlias = "Tensor | Callable[[Tensor], Tensor] | None"
+
+# Operations that hand their input on, value by value and in the same order.
+_CARRIERS = {"Identity", "Cast", "StopGradient", "Reshape", "Squeeze", "ExpandDims"}
+# Operations that turn probabilities into other probabilities, as an average of two networks does.
+_MIXTURES = {"AddV2", "AddN", "Sub", "Mul", "RealDiv", "Mean", "Sum", "ConcatV2", "Pack"}
+_MIXTURES |= _CARRIERS | {"StridedSlice", "Transpose", "Maximum", "Minimum"}
+_SQUASHED = {"Softmax", "LogSoftmax", "Sigmoid"}
+_NONLINEAR = {
+    "Tanh",
+    "Relu",
+    "Relu6",
+    "LeakyRelu",
+    "Elu",
+    "Selu",
+    "Softplus",
+    "Softsign",
+    "Exp",
+    "Erf",
+}
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a forward pass gave.
+
+    Attributes:
+        logits: What targets are read from, float32 of shape `(batch, classes)`.
+        recorded: Output of the recorded layer, `(batch, ...)`, or None.
+    """
+
+    logits: Tensor
+    recorded: Tensor | None = None
+
+
+class Network:
+    """A model with the place in it that is explained.
+
+    Its functions make graph operations: call them where a graph is being traced.
+
+    Args:
+        model: A built Keras model.
+        layer: Path of the layer whose units are explained; None for the model's output. Of a layer with
+            spatial positions, a unit is a channel, summed over them.
+        output: Position or name of the output, where there are several.
+        score: `"logits"` to undo a softmax or sigmoid, `"output"` for values as they come out.
+        record: Path of a layer whose output is kept. Where a layer runs several times, `"conv@1"` is the
+            second time.
+
+    Raises:
+        ValueError: If the model is not built, or there is no such layer or output.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        layer: str | None = None,
+        output: int | str | None = None,
+        score: Literal["logits", "output"] = "logits",
+        record: str | None = None,
+    ) -> None:
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
+        if not model.built:
+            raise ValueError(
+                f"{model.name!r} is not built, so it has no weights to explain. Call it on a batch first."
+            )
+        if isinstance(output, bool) or not isinstance(output, int | str | None):
+            raise TypeError(f"`output` must be a position or a name. Received: {output!r}.")
+        self.model, self.layer, self.output = model, layer, output
+        self.score = one_of(score, ("logits", "output"), "score")
+        self.record = record
+        for path in (layer, record):
+            if path is not None:
+                self.find(path)
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what was chosen otherwise than by default."""
+        chosen = {"layer": self.layer or self.record, "output": self.output}
+        if self.score != "logits":
+            chosen["score"] = self.score
+        return {name: value for name, value in chosen.items() if value is not None}
+
+    def find(self, path: str) -> tuple[keras.Layer, int | None]:
+        """Returns the layer at a path, and which of its runs is meant: of `"conv@1"` the second."""
+        name, at, run = path.rpartition("@")
+        if at and run.isdigit() and path not in layer_paths(self.model):
+            return find_layer(self.model, name), int(run)
+        return find_layer(self.model, path), None
+
+    def forward(self, inputs: Any) -> Forward:
+        """Runs the model in inference mode on a batch, `inputs` being of the model's own structure."""
+        paths = [path for path in (self.layer, self.record) if path is not None]
+        layers = {id(layer): layer for layer, _ in map(self.find, paths)}
+        with ExitStack() as stack:
+            recorded = {
+                key: stack.enter_context(recorded_outputs(layer)) for key, layer in layers.items()
+            }
+            outputs = self.model(inputs, training=False)
+        at = {path: self._run(path, recorded) for path in paths}
+        explained = self._output(outputs) if self.layer is None else at[self.layer]
+        kept = at[self.record] if self.record is not None else None
+        return Forward(self._logits(explained, inputs), kept)
+
+    def gradients(
+        self,
+        inputs: Any,
+        target: Target,
+        rules: Mapping[str, Rule] | None = None,
+    ) -> tuple[Any, Tensor]:
+        """Returns the gradients of the target's score by the inputs, and the scores `(batch,)`."""
+        scores = target_scores(self.forward(inputs).logits, target)
+        return backpropagate(scores, inputs, rules), scores
+
+    def _output(self, outputs: Any) -> Tensor:
+        by_name = outputs if isinstance(outputs, dict) else None
+        flat = list(by_name.values()) if by_name else tf.nest.flatten(outputs)
+        names = list(by_name or getattr(self.model, "output_names", []))
+        choices = names if len(names) == len(flat) else list(range(len(flat)))
+        if self.output is None:
+            if len(flat) != 1:
+                raise ValueError(
+                    f"{self.model.name!r} has {len(flat)} outputs; say by `output` which one is meant: "
+                    f"{quoted(choices)}."
+                )
+            return flat[0]
+        if isinstance(self.output, str):
+            return flat[choices.index(one_of(self.output, choices, "output"))]
+        return flat[one_of(self.output, range(len(flat)), "output")]
+
+    def _run(self, path: str, recorded: Mapping[int, list[Any]]) -> Tensor:
+        layer, run = self.find(path)
+        outputs = recorded[id(layer)]
+        if run is None and len(outputs) > 1:
+            raise ValueError(
+                f"Layer {path!r} runs {len(outputs)} times in {self.model.name!r}; say which run is meant: "
+                f"{quoted([f'{path}@{index}' for index in range(len(outputs))])}."
+            )
+        if (run or 0) >= len(outputs):
+            raise ValueError(
+                f"Layer {path!r} does not run in a pass through {self.model.name!r}"
+                + (f"; it runs {len(outputs)} times." if outputs else ".")
+            )
+        return outputs[run or 0]
+
+    def _logits(self, explained: Tensor, inputs: Any) -> Tensor:
+        """Undoes the final squashing, and gives two columns to a single sigmoid unit."""
+        origin = explained
+        while origin.op.type in _CARRIERS:
+            origin = origin.op.inputs[0]
+        squashing = origin.op.type if origin.op.type in _SQUASHED else None
+        values = explained
+        if self.score == "logits":
+            if squashing:
+                values = tf.reshape(origin.op.inputs[0], tf.shape(explained))
+                values = tf.ensure_shape(values, explained.shape)
+            elif self.layer is None:
+                self._check_linear(explained, origin, inputs)
+        values = _by_class(tf.cast(values, tf.float32))
+        if squashing == "Sigmoid" and values.shape[-1] == 1:
+            other = -values if self.score == "logits" else 1.0 - values
+            return tf.concat([other, values], axis=-1)
+        return values
+
+    def _check_linear(self, explained: Tensor, origin: Tensor, inputs: Any) -> None:
+        """Raises where the output is no logit, rather than explain a squashed value unasked."""
+        remedy = "Pass score='output' to explain the output as it is, or a `layer` to explain."
+        if origin.op.type in _NONLINEAR:
+            raise ValueError(
+                f"No logits can be found: {self.model.name!r} ends in {origin.op.type}. {remedy}"
+            )
+        on_the_way = {operation.name for operation in operations_between(inputs, explained)}
+        waiting, seen = [explained.op], set()
+        while waiting:
+            operation = waiting.pop()
+            if operation.name in seen or operation.name not in on_the_way:
+                continue
+            seen.add(operation.name)
+            if operation.type in _SQUASHED | {"Exp"}:
+                raise ValueError(
+                    f"No logits can be found: the output of {self.model.name!r} is made by "
+                    f"{explained.op.type} from what {operation.type} gave. {remedy}"
+                )
+            parents = [t.op for t in operation.inputs if t.op.name in on_the_way]
+            gate = operation.type == "Mul" and len(parents) > 1  # features times their attention
+            if operation.type in _MIXTURES and not gate:
+                waiting.extend(parents)
+
+
+def target_scores(logits: Tensor, target: Target) -> Tensor:
+    """Returns each sample's score, `(batch,)`: the logit of its class, or what a callable makes of them."""
+    if target is None:
+        target = predicted_classes(logits)
+    if not callable(target):
+        return tf.reduce_sum(logits * tf.one_hot(target, logits.shape[-1]), axis=-1)
+    scores = tf.cast(tf.convert_to_tensor(target(logits)), tf.float32)
+    if scores.shape.rank != 1:
+        raise ValueError(
+            "`target` must give one score for each sample, shape (batch,), from logits of shape "
+            f"{tuple(logits.shape)}. Received shape {tuple(scores.shape)}."
+        )
+    return scores
+
+
+def predicted_classes(logits: Tensor) -> Tensor:
+    """Returns the class of the largest logit, int32 of shape `(batch,)`."""
+    return tf.argmax(logits, axis=-1, output_type=tf.int32)
+
+
+def _by_class(values: Tensor) -> Tensor:
+    """Brings values to `(batch, classes)`; spatial positions are summed for each channel."""
+    if values.shape.rank == 1:
+        return values[:, None]
+    return tf.reduce_sum(values, axis=tuple(range(1, values.shape.rank - 1)))

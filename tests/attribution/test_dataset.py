@@ -1,0 +1,194 @@
+"""Explaining a stream: files that add up to the whole, resumed after a kill, shared among processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_pli.attribution import GradientTimesInput, Saliency
+from keras_pli.attribution.dataset import explain_dataset, load_attributions
+
+SAMPLES = 23
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(3)
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def data():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(SAMPLES, 6, 6, 1)).astype("float32")
+    return x, generator.integers(0, 3, SAMPLES)
+
+
+def stream(x, batch=5):
+    return tf.data.Dataset.from_tensor_slices(x).batch(batch)
+
+
+def explained(method, dataset, out, **options):
+    return explain_dataset(method, dataset, out, verbose=0, **options)
+
+
+def test_equals_one_call_on_all(model, data, tmp_path):
+    x, _ = data
+    method = Saliency(model, batch_size=4)
+    files = explained(method, stream(x), tmp_path, samples_per_file=10)
+    assert len(files) == 3
+    stored = load_attributions(tmp_path)
+    whole = method(x)
+    np.testing.assert_array_equal(stored["index"], np.arange(SAMPLES))
+    np.testing.assert_allclose(stored["attributions"], whole.attributions, atol=1e-6)
+    np.testing.assert_allclose(stored["scores"], whole.scores, atol=1e-6)
+    assert set(stored) == {"index", "attributions", "scores"}
+
+
+@pytest.mark.parametrize("num_shards", [2, 3])
+def test_shares_are_disjoint_and_complete(model, data, tmp_path, num_shards):
+    x, _ = data
+    for index in range(num_shards):
+        explained(
+            Saliency(model),
+            stream(x),
+            tmp_path,
+            num_shards=num_shards,
+            shard_index=index,
+            samples_per_file=4,
+        )
+    stored = load_attributions(tmp_path)
+    np.testing.assert_array_equal(stored["index"], np.arange(SAMPLES))
+    np.testing.assert_allclose(stored["attributions"], Saliency(model)(x).attributions, atol=1e-6)
+
+
+def test_own_labels_are_explained(model, data, tmp_path):
+    x, y = data
+    explained(Saliency(model), stream((x, y)), tmp_path, target="label")
+    np.testing.assert_allclose(
+        load_attributions(tmp_path)["scores"], Saliency(model)(x, y).scores, atol=1e-6
+    )
+
+
+def test_goes_on_behind_the_last_whole_file(model, data, tmp_path):
+    x, _ = data
+
+    def interrupted():
+        for index, sample in enumerate(x):
+            if index == 17:
+                raise KeyboardInterrupt
+            yield sample
+
+    spec = tf.TensorSpec((6, 6, 1), tf.float32)
+    broken = tf.data.Dataset.from_generator(interrupted, output_signature=spec).batch(5)
+    with pytest.raises((KeyboardInterrupt, tf.errors.OpError)):
+        explained(Saliency(model), broken, tmp_path, samples_per_file=4)
+    first = {path: path.read_bytes() for path in tmp_path.glob("part-*.npz")}
+    assert 1 <= len(first) <= 4
+    explained(Saliency(model), stream(x), tmp_path, samples_per_file=4)
+    assert all(path.read_bytes() == content for path, content in first.items())
+    np.testing.assert_array_equal(load_attributions(tmp_path)["index"], np.arange(SAMPLES))
+
+
+def test_a_finished_folder_is_left_alone(model, data, tmp_path):
+    x, _ = data
+    files = explained(Saliency(model), stream(x), tmp_path)
+    before = [path.stat().st_mtime_ns for path in files]
+    assert explained(Saliency(model), stream(x), tmp_path) == files
+    assert [path.stat().st_mtime_ns for path in files] == before
+
+
+KILLED = """
+import sys, time, numpy as np, keras, tensorflow as tf
+from keras_pli.attribution import Saliency
+from keras_pli.attribution.dataset import explain_dataset
+model = keras.saving.load_model(sys.argv[1] + "/model.keras")
+x = np.load(sys.argv[1] + "/x.npy")
+def slow():
+    for sample in x:
+        time.sleep(0.05)
+        yield sample
+data = tf.data.Dataset.from_generator(slow, output_signature=tf.TensorSpec((6, 6, 1), tf.float32)).batch(2)
+explain_dataset(Saliency(model), data, sys.argv[1] + "/out", samples_per_file=3, verbose=0)
+"""
+
+
+def test_survives_a_kill(model, data, tmp_path):
+    x, _ = data
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "x.npy", x)
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], env=dict(os.environ))
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "out").glob("part-*.npz"))) < 2 and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list((tmp_path / "out").glob("finished-*"))
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    explained(Saliency(loaded), stream(x), tmp_path / "out", samples_per_file=3)
+    stored = load_attributions(tmp_path / "out")
+    np.testing.assert_array_equal(stored["index"], np.arange(SAMPLES))
+    np.testing.assert_allclose(stored["attributions"], Saliency(model)(x).attributions, atol=1e-6)
+
+
+class TestRefusals:
+    def test_another_method_model_or_sharing(self, model, data, tmp_path):
+        x, _ = data
+        explained(Saliency(model), stream(x), tmp_path)
+        with pytest.raises(ValueError, match=r"Saliency.*GradientTimesInput"):
+            explained(GradientTimesInput(model), stream(x), tmp_path)
+        with pytest.raises(ValueError, match="num_shards"):
+            explained(Saliency(model), stream(x), tmp_path, num_shards=2)
+        weights = model.get_weights()
+        model.set_weights([weight + 1 for weight in weights])
+        try:
+            with pytest.raises(ValueError, match="weights"):
+                explained(Saliency(model), stream(x), tmp_path)
+        finally:
+            model.set_weights(weights)
+
+    def test_bad_arguments(self, model, data, tmp_path):
+        x, _ = data
+        with pytest.raises(TypeError, match="ndarray"):
+            explain_dataset(Saliency(model), x, tmp_path)
+        with pytest.raises(ValueError, match=r"from 0 to 1.*2"):
+            explained(Saliency(model), stream(x), tmp_path, shard_index=2, num_shards=2)
+        with pytest.raises(ValueError, match="samples_per_file"):
+            explained(Saliency(model), stream(x), tmp_path, samples_per_file=0)
+        with pytest.raises(ValueError, match="labels"):
+            explained(Saliency(model), stream(x), tmp_path, target="label")
+        with pytest.raises(ValueError, match="no attributions"):
+            load_attributions(tmp_path / "nothing")
+
+
+def test_several_inputs_are_stored_by_name(tmp_path):
+    inputs = {"a": keras.Input((3,), name="a"), "b": keras.Input((2,), name="b")}
+    joined = keras.layers.Concatenate()(list(inputs.values()))
+    model = keras.Model(inputs, keras.layers.Dense(2)(joined))
+    x = {"a": np.ones((4, 3), "float32"), "b": np.ones((4, 2), "float32")}
+    explained(Saliency(model), stream(x, 2), tmp_path)
+    stored = load_attributions(tmp_path)
+    assert stored["attributions/a"].shape == (4, 3)
+    assert stored["attributions/b"].shape == (4, 2)
+
+
+def test_what_the_folder_is_for_can_be_read(model, data, tmp_path):
+    explained(Saliency(model, score="output"), stream(data[0]), tmp_path, target=1)
+    noted = json.loads((tmp_path / "attributions.json").read_text())
+    assert noted["method"] == "Saliency(score='output')"
+    assert noted["target"] == 1
