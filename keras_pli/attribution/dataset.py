@@ -30,14 +30,16 @@ def explain_dataset(
     samples_per_file: int = 256,
     shard_index: int = 0,
     num_shards: int = 1,
+    data_name: str | None = None,
     verbose: int = 1,
 ) -> list[Path]:
     """Explains every sample of a data set in constant memory and stores what was found.
 
     Writes numbered files `part-*.npz`, each whole or not at all, with the arrays `index` (the sample's
-    position in the data set), `attributions`, `scores`, `delta` where the method has one, and `details/<name>`. Called
-    again after an interruption, it goes on behind the last file; the data set must give its samples in the
-    same order each time. Several processes share the work by `shard_index`, with one folder for all.
+    position in the data set), `attributions`, `scores`, `delta` where the method has one, and
+    `details/<name>`. Called again after an interruption, it goes on behind the last file; the data set must
+    give its samples in the same order each time. Several processes share the work by `shard_index`, with
+    one folder for all.
 
     Args:
         method: Any attribution method.
@@ -47,20 +49,27 @@ def explain_dataset(
         samples_per_file: Samples in one file, which is also what is held in memory.
         shard_index: Which share of the samples this process explains, from 0.
         num_shards: Number of shares; sample i belongs to share i modulo `num_shards`.
+        data_name: What the data set is called, such as a version or a checksum; what the folder holds of
+            another name is refused.
         verbose: 1 draws a progress bar.
 
     Returns:
         The paths of this share's files, in order.
 
     Raises:
-        ValueError: If the folder holds results of another method, model or sharing, a share does not exist,
+        ValueError: If the folder holds results of another method, model, data set or sharing, a share does not exist,
             or labels are asked for and the data set has none.
         TypeError: If `dataset` is no `tf.data.Dataset`.
 
     Example:
-        >>> files = explain_dataset(Saliency(model), images.batch(32), "runs/saliency")
-        >>> load_attributions("runs/saliency")["attributions"].shape
-        (60000, 28, 28, 1)
+        >>> from tempfile import TemporaryDirectory
+        >>> from keras_pli.attribution import Saliency
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        >>> images = tf.data.Dataset.from_tensor_slices(np.ones((10, 4))).batch(5)
+        >>> with TemporaryDirectory() as folder:
+        ...     files = explain_dataset(Saliency(model), images, folder, verbose=0)
+        ...     load_attributions(folder)["attributions"].shape
+        (10, 4)
     """
     if not isinstance(dataset, tf.data.Dataset):
         raise TypeError(f"`dataset` must be a tf.data.Dataset. Received: {type(dataset).__name__}.")
@@ -75,7 +84,7 @@ def explain_dataset(
     if target == "label" and not labelled:
         raise ValueError("target='label' needs a data set of (inputs, labels). It has inputs only.")
     share = _Share(Path(out), shard_index, num_shards, samples_per_file)
-    share.claim(_identity(method, target))
+    share.claim({**_identity(method, target), "data": data_name})
     if not share.finished:
         samples = dataset.unbatch().enumerate().shard(num_shards, shard_index)
         samples = samples.skip(share.samples_done)
@@ -101,8 +110,10 @@ def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
         ValueError: If the folder holds no such files.
 
     Example:
-        >>> load_attributions("runs/saliency")["scores"].mean()
-        4.2
+        >>> load_attributions("nowhere")
+        Traceback (most recent call last):
+        ...
+        ValueError: There are no attributions in nowhere.
     """
     files = sorted(Path(folder).glob("part-*.npz"))
     if not files:

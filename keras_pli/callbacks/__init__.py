@@ -1,7 +1,8 @@
 """What plugs into `model.fit`: each callback does one thing, at the end of an epoch."""
 
+from .attribution_snapshots import AttributionSnapshots
 from .embedding_response import EmbeddingResponse
 from .embedding_snapshots import EmbeddingSnapshots
 from .performance_response import PerformanceResponse
 
-__all__ = ["EmbeddingResponse", "EmbeddingSnapshots", "PerformanceResponse"]
+__all__ = ["AttributionSnapshots", "EmbeddingResponse", "EmbeddingSnapshots", "PerformanceResponse"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from .. import plotting
 from ..files import atomic_path
 from .sample import class_labels, outputs_of, watched_sample
+from .tensorboard import log_figure
 
 
 class EmbeddingSnapshots(keras.callbacks.Callback):
@@ -100,22 +100,8 @@ class EmbeddingSnapshots(keras.callbacks.Callback):
             )
             plotting.save_figure(figure, path.with_suffix(".png"), dpi=100)
             if self.log_dir is not None:
-                _to_tensorboard(figure, Path(self.log_dir), epoch)
+                log_figure(figure, Path(self.log_dir), "embedding", epoch)
 
 
 def _title(epoch: int) -> str:
     return "before training" if epoch == 0 else f"epoch {epoch}"
-
-
-def _to_tensorboard(figure: Any, log_dir: Path, epoch: int) -> None:
-    import tensorflow as tf  # only its event files are wanted; the other backends do without
-
-    # Written by hand, since `tf.summary.image` needs TensorBoard itself, which TensorFlow leaves out.
-    png = plotting.figure_to_png_bytes(figure)
-    width, height = struct.unpack(">II", png[16:24])  # of the PNG's header
-    image = tf.compat.v1.Summary.Image(width=width, height=height, encoded_image_string=png)
-    entry = tf.compat.v1.Summary.Value(tag="embedding", image=image)
-    with tf.summary.create_file_writer(str(log_dir)).as_default():
-        tf.summary.experimental.write_raw_pb(
-            tf.compat.v1.Summary(value=[entry]).SerializeToString(), step=epoch
-        )

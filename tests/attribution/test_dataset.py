@@ -162,6 +162,11 @@ class TestRefusals:
         finally:
             model.set_weights(weights)
 
+    def test_another_data_set(self, model, data, tmp_path):
+        explained(Saliency(model), stream(data[0]), tmp_path, data_name="test 1")
+        with pytest.raises(ValueError, match=r"'test 1'.*'test 2'"):
+            explained(Saliency(model), stream(data[0]), tmp_path, data_name="test 2")
+
     def test_bad_arguments(self, model, data, tmp_path):
         x, _ = data
         with pytest.raises(TypeError, match="ndarray"):

@@ -1,0 +1,44 @@
+"""The methods by name, as the command line and exported signatures call them."""
+
+from __future__ import annotations
+
+import re
+
+from ..checks import quoted
+from .method import Method
+
+
+def method_name(method: type[Method]) -> str:
+    """Returns a method's name in lower case: that of `GradCAM` is `"grad_cam"`.
+
+    Example:
+        >>> from keras_pli.attribution import IntegratedGradients
+        >>> method_name(IntegratedGradients)
+        'integrated_gradients'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", method.__name__).lower()
+
+
+def find_method(name: str) -> type[Method]:
+    """Returns the method of a name; underscores, hyphens and capitals do not matter.
+
+    Raises:
+        ValueError: If there is none; those that exist are named.
+
+    Example:
+        >>> find_method("grad-cam")
+        <class 'keras_pli.attribution.cam.GradCAM'>
+    """
+    from . import METHODS  # which are gathered from files that need not know of names
+
+    plain = {_plain(method.__name__): method for method in METHODS}
+    if _plain(name) not in plain:
+        names = [method_name(method) for method in METHODS]
+        raise ValueError(
+            f"There is no attribution method {name!r}. There are {quoted(names, most=30)}."
+        )
+    return plain[_plain(name)]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()

@@ -1,0 +1,1 @@
+"""The families of commands that `keras_pli.cli` puts together."""

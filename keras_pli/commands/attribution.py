@@ -1,0 +1,147 @@
+"""The commands of attribution: explain and check."""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .files import Report, add_out, load_model, load_samples, written
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..attribution import Method
+
+
+def add_commands(commands: Any) -> None:
+    """Adds the commands to the parser."""
+    explain = commands.add_parser(
+        "explain", help="heat maps of what decided, as arrays and pictures"
+    )
+    _explained(explain)
+    explain.add_argument(
+        "--target",
+        default="predicted",
+        help="a class, `label` for each sample's own, or `predicted` (default)",
+    )
+    explain.add_argument(
+        "--samples",
+        type=int,
+        default=16,
+        help="the first so many; 0 for all (default: %(default)s)",
+    )
+    explain.add_argument("--index", help="positions of the samples instead, such as 3,17,20")
+    explain.add_argument(
+        "--pictures", type=int, default=8, help="samples that are drawn (default: %(default)s)"
+    )
+    explain.add_argument("--class-names", help="names of the classes, with commas between")
+    explain.set_defaults(run=_explain)
+
+
+def _explained(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="the classifier, a .keras file")
+    parser.add_argument(
+        "--data", required=True, help=".npz with x_test or x, and labels y_test or y"
+    )
+    parser.add_argument(
+        "--method",
+        required=True,
+        help="one or several with commas between: saliency, integrated_gradients, grad_cam, …",
+    )
+    parser.add_argument(
+        "--layer",
+        help="of class activation maps: the layer that makes the maps (default: the last)",
+    )
+    parser.add_argument("--output", help="name of the output, where the model has several")
+    parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
+    add_out(parser)
+
+
+def _explain(arguments: argparse.Namespace, report: Report) -> None:
+    import tensorflow as tf
+
+    from ..attribution import explain_dataset, load_attributions
+
+    out = Path(arguments.out)
+    methods = _methods(load_model(arguments.model), arguments)
+    x, labels = _chosen_samples(arguments)
+    target = _target(arguments.target)
+    if target == "label" and labels is None:
+        raise ValueError(f"--target label needs labels, y_test or y, in {arguments.data}.")
+    rows = (x, labels) if target == "label" else x
+    found = {}
+    for name, method in methods.items():
+        report(f"{name} of {len(x)} samples …")
+        stream = tf.data.Dataset.from_tensor_slices(rows).batch(arguments.batch_size)
+        checksum = f"{zlib.crc32(x.tobytes()):08x}"
+        explain_dataset(method, stream, out / name, target=target, data_name=checksum)
+        found[name] = load_attributions(out / name)
+    report(written(out, *(f"{name}/" for name in methods)))
+    drawn = slice(0, arguments.pictures)
+    if arguments.pictures > 0 and x.ndim > 2:  # a table has no picture
+        predicted = next(iter(methods.values())).scoring(x)(tf.constant(x[drawn]))[1].numpy()
+        maps = {name: arrays["attributions"][drawn] for name, arrays in found.items()}
+        captions = _captions(predicted, labels, arguments.class_names)
+        _draw(out / "attributions.png", x[drawn], maps, captions)
+        report(written(out, "attributions.png"))
+
+
+def _draw(path: Path, x: Any, maps: dict[str, Any], captions: list[str]) -> None:
+    from .. import plotting
+
+    figure = plotting.attribution_grid(x, maps, row_labels=captions)
+    plotting.save_figure(figure, path)
+
+
+def _methods(model: keras.Model, arguments: argparse.Namespace) -> dict[str, Method]:
+    """Makes the methods asked for, by name."""
+    from ..attribution import find_method, method_name
+
+    methods = {}
+    for given in arguments.method.split(","):
+        kind = find_method(given.strip())
+        options = {"batch_size": arguments.batch_size, "output": arguments.output}
+        if arguments.layer is not None and "layer" in kind.OPTIONS:
+            options["layer"] = arguments.layer
+        methods[method_name(kind)] = kind(model, **options)
+    return methods
+
+
+def _target(text: str) -> Any:
+    if text in ("label", "predicted"):
+        return None if text == "predicted" else text
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(
+            f"--target must be a class number, label or predicted. Received: {text!r}."
+        ) from None
+
+
+def _chosen_samples(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    import numpy as np
+
+    x, labels = load_samples(arguments.data)
+    if arguments.index:
+        chosen = np.array([int(text) for text in arguments.index.split(",")])
+        if np.any((chosen < 0) | (chosen >= len(x))):
+            raise ValueError(
+                f"--index must lie from 0 to {len(x) - 1}. Received: {arguments.index}."
+            )
+    else:
+        chosen = np.arange(min(arguments.samples or len(x), len(x)))
+    return x[chosen], None if labels is None else labels[chosen]
+
+
+def _captions(predicted: Any, labels: Any, class_names: str | None) -> list[str]:
+    names = class_names.split(",") if class_names else None
+
+    def name(label: Any) -> str:
+        return names[int(label)] if names and int(label) < len(names) else str(label)
+
+    captions = [f"predicted {name(label)}" for label in predicted]
+    if labels is None:
+        return captions
+    return [f"{name(label)}, {text}" for label, text in zip(labels, captions, strict=False)]

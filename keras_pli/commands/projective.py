@@ -1,0 +1,235 @@
+"""The commands of projective latent interventions: demo, embed, suggest, retrain, report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .files import Report, add_model_and_data, add_out, load_data, load_model, store_arrays, written
+
+if TYPE_CHECKING:
+    import keras
+
+
+def add_commands(commands: Any) -> None:
+    """Adds the commands to the parser."""
+    demo = commands.add_parser(
+        "demo", help="all of it on scikit-learn's digits, in a minute or two"
+    )
+    add_out(demo, "runs/demo")
+    demo.add_argument("--seeds", type=int, default=3, help="paired seeds (default: %(default)s)")
+    demo.set_defaults(run=_demo)
+
+    embed = commands.add_parser("embed", help="train a parametric t-SNE on a layer, draw the map")
+    add_model_and_data(embed)
+    add_out(embed)
+    embed.add_argument("--perplexity", type=float, default=50.0, help="default: %(default)s")
+    embed.add_argument("--epochs", type=int, default=10, help="default: %(default)s")
+    embed.add_argument("--batch-size", type=int, default=500, help="default: %(default)s")
+    embed.add_argument(
+        "--paper", action="store_true", help="the settings of Hinterreiter et al. (2020)"
+    )
+    embed.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    embed.set_defaults(run=_embed)
+
+    suggest = commands.add_parser("suggest", help="propose a plan for the most confused classes")
+    add_model_and_data(suggest)
+    add_out(suggest)
+    suggest.add_argument(
+        "--pairs", type=int, default=2, help="confused pairs (default: %(default)s)"
+    )
+    suggest.add_argument("--plan", help="where to write it (default: OUT/plan.json)")
+    suggest.set_defaults(run=_suggest)
+
+    retrain = commands.add_parser("retrain", help="retrain by a plan, beside a matched control")
+    add_model_and_data(retrain)
+    add_out(retrain)
+    retrain.add_argument("--plan", help="plan as JSON (default: OUT/plan.json)")
+    _retraining_options(retrain)
+    retrain.set_defaults(run=_retrain)
+
+    report = commands.add_parser("report", help="tables and the page of a stored experiment")
+    add_out(report)
+    report.add_argument("--data", help="the data again, to show images that changed")
+    report.add_argument("--seed", type=int, help="seed whose maps are drawn (default: the first)")
+    report.set_defaults(run=_report)
+
+
+def _retraining_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weight",
+        type=float,
+        default=0.1,
+        help="λ, the embedding's share in the loss (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--moved-only", action="store_true", help="let only moved points count in it"
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="the paper's plain squared distance, not by the map's spread",
+    )
+    parser.add_argument("--epochs", type=int, default=7, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=int, default=100, help="default: %(default)s")
+    parser.add_argument(
+        "--learning-rate", type=float, help="default: as the classifier was compiled"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="first seed (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="paired seeds (default: %(default)s)")
+
+
+def _demo(arguments: argparse.Namespace, report: Report) -> None:
+    from ..demo import prepare_digits
+
+    out = Path(arguments.out)
+    report("Training a classifier on digits of which 8 and 9 are rare …")
+    model, data = prepare_digits(out)
+    common = ["--model", str(model), "--data", str(data), "--out", str(out)]
+    steps = [
+        ["embed", *common, "--perplexity", "30"],
+        ["suggest", *common],
+        ["retrain", *common, "--weight", "0.1", "--seeds", str(arguments.seeds)],
+    ]
+    parser = argparse.ArgumentParser()
+    add_commands(parser.add_subparsers())
+    for step in steps:
+        report(f"\n$ keras-pli {' '.join(step)}")
+        chosen = parser.parse_args(step)
+        chosen.run(chosen, report)
+
+
+def _embed(arguments: argparse.Namespace, report: Report) -> None:
+    from .. import ParametricTSNE, activations, plotting, quality
+    from ..files import atomic_path
+
+    out = Path(arguments.out)
+    classifier = load_model(arguments.model)
+    train, _ = load_data(arguments.data)
+    z = activations(classifier, train[0], arguments.layer)
+    if arguments.paper:
+        tsne = ParametricTSNE.paper(seed=arguments.seed)
+    else:
+        tsne = ParametricTSNE(perplexity=arguments.perplexity, seed=arguments.seed)
+    tsne.fit(z, epochs=arguments.epochs, batch_size=arguments.batch_size)
+    embedding = tsne.predict(z, batch_size=1024, verbose=0)
+    with atomic_path(out / "embedder.keras") as temporary:
+        tsne.save(temporary)
+    store_arrays(out / "embedding.npz", embedding=embedding, labels=train[1])
+    plotting.save_figure(plotting.embedding_map(embedding, train[1]), out / "map.png")
+    some = slice(0, 5000)
+    trust = quality.trustworthiness(z[some], embedding[some])
+    report(
+        f"{len(z)} points, {z.shape[1]} features of {arguments.layer!r}; trustworthiness {trust:.3f}"
+    )
+    report(written(out, "map.png", "embedding.npz", "embedder.keras"))
+
+
+def _suggest(arguments: argparse.Namespace, report: Report) -> None:
+    from .. import plotting, suggest
+    from ..retraining import class_outputs
+
+    out = Path(arguments.out)
+    classifier = load_model(arguments.model)
+    (x, labels), _ = load_data(arguments.data)
+    embedding = _map_of(classifier, x, arguments)
+    plan = suggest(class_outputs(classifier, x), labels, embedding, pairs=arguments.pairs)
+    path = plan.save(arguments.plan or out / "plan.json")
+    targets, _ = plan.apply(embedding, labels)
+    figure = plotting.embedding_comparison({"Before": embedding, "Edited": targets}, labels)
+    plotting.save_figure(figure, out / "plan.png")
+    report(repr(plan))
+    report(f"Wrote {path} and {out / 'plan.png'}. Edit the plan if you know better.")
+
+
+def _retrain(arguments: argparse.Namespace, report: Report) -> None:
+    import keras
+
+    from .. import InterventionPlan, pli_experiment
+    from ..files import atomic_path
+
+    out = Path(arguments.out)
+    classifier = load_model(arguments.model)
+    train, test = load_data(arguments.data)
+    plan = InterventionPlan.load(arguments.plan or out / "plan.json")
+    optimizer = None
+    if arguments.learning_rate is not None:
+        optimizer = keras.optimizers.get(getattr(classifier, "optimizer", None) or "adam")
+        optimizer = type(optimizer).from_config(
+            {**optimizer.get_config(), "learning_rate": arguments.learning_rate}
+        )
+
+    def keep(seed: int, arm: str, trained: keras.Model) -> None:
+        if seed == arguments.seed:
+            with atomic_path(out / f"classifier-{arm.lower()}.keras") as temporary:
+                trained.save(temporary)
+
+    result = pli_experiment(
+        classifier,
+        train,
+        test,
+        plan,
+        layer=arguments.layer,
+        embedder=_load_embedder(out),
+        embedding_weight=arguments.weight,
+        moved_only=arguments.moved_only,
+        scale=None if arguments.plain else "spread",
+        loss=_loss_of(classifier),
+        optimizer=optimizer,
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        seeds=range(arguments.seed, arguments.seed + arguments.seeds),
+        out=out / "experiment",
+        on_trained=keep,
+    )
+    _report_result(result, out, report, images=test[0])
+    report(written(out, "classifier-pli.keras", "classifier-control.keras"))
+
+
+def _report(arguments: argparse.Namespace, report: Report) -> None:
+    from .. import ExperimentResult
+
+    out = Path(arguments.out)
+    result = ExperimentResult.load(out / "experiment")
+    images = None if arguments.data is None else load_data(arguments.data)[1][0]
+    _report_result(result, out, report, images=images, seed=arguments.seed)
+
+
+def _report_result(
+    result: Any, out: Path, report: Report, *, images: Any = None, seed: int | None = None
+) -> None:
+    from ..files import write_text
+
+    report(result.table().to_string())
+    report("")
+    report(result.verdict())
+    write_text(out / "scores.csv", result.scores().to_csv(index=False))
+    write_text(out / "response.csv", result.response().to_csv(index=False))
+    result.to_html(out / "report.html", images=images, seed=seed)
+    report(written(out, "report.html", "scores.csv", "response.csv"))
+
+
+def _load_embedder(out: Path) -> Any:
+    path = out / "embedder.keras"
+    if not path.exists():
+        raise ValueError(f"There is no {path}; run `keras-pli embed` with the same --out first.")
+    return load_model(str(path))
+
+
+def _map_of(classifier: Any, x: Any, arguments: argparse.Namespace) -> Any:
+    from .. import activations
+
+    embedder = _load_embedder(Path(arguments.out))
+    z = activations(classifier, x, arguments.layer)
+    return embedder.predict(z, batch_size=1024, verbose=0)
+
+
+def _loss_of(classifier: Any) -> Any:
+    import keras
+
+    from ..layers import ends_squashed
+
+    if getattr(classifier, "loss", None) is not None:
+        return None
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_squashed(classifier))
