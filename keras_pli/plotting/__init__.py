@@ -1,4 +1,4 @@
-"""Figures from arrays: maps, displacements, scores, curves, samples and animations.
+"""Figures from arrays: maps, displacements, scores, curves, samples, attributions, animations.
 
 Every function that draws returns a `matplotlib.figure.Figure`: a new one, or, if axes were given,
 the one that they lie in. New figures are made without pyplot, so that they work without a screen
@@ -6,29 +6,38 @@ and in threads, and are freed when nobody holds them.
 """
 
 from .animation import animate_maps
+from .attributions import attribution_overlay
 from .curves import training_curves
 from .density import ClassDensity, class_density
 from .displacement import displacement_arrows
+from .evaluation_curves import faithfulness_curves, randomization_curves
 from .export import figure_to_png_bytes, save_figure, to_data_uri
+from .grids import attribution_grid
 from .images import image_strip
 from .maps import embedding_comparison, embedding_map
 from .scores import class_scores, paired_differences
 from .style import ClassStyle, class_styles
+from .volumes import volume_slices
 
 __all__ = [
     "ClassDensity",
     "ClassStyle",
     "animate_maps",
+    "attribution_grid",
+    "attribution_overlay",
     "class_density",
     "class_scores",
     "class_styles",
     "displacement_arrows",
     "embedding_comparison",
     "embedding_map",
+    "faithfulness_curves",
     "figure_to_png_bytes",
     "image_strip",
     "paired_differences",
+    "randomization_curves",
     "save_figure",
     "to_data_uri",
     "training_curves",
+    "volume_slices",
 ]

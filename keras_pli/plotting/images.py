@@ -93,14 +93,15 @@ def _scaled(images: ArrayLike, value_range: tuple[float, float] | None) -> NDArr
     if len(bad):
         raise ValueError(f"`images` must be finite. NaN or infinity in the images {quoted(bad)}.")
     if value_range is None:
-        value_range = _natural_range(given)
+        value_range = natural_range(given)
     low, high = value_range
     if not low < high:
         raise ValueError(f"`value_range` must be increasing. Received: {value_range}.")
     return np.clip((pixels - low) / (high - low), 0.0, 1.0)
 
 
-def _natural_range(values: NDArray[Any]) -> tuple[float, float]:
+def natural_range(values: NDArray[Any]) -> tuple[float, float]:
+    """Returns the values that are drawn black and white where none are given."""
     if values.dtype == np.uint8:
         return 0.0, 255.0
     low, high = float(values.min()), float(values.max())

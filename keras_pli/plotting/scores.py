@@ -75,7 +75,7 @@ def class_scores(
         'F₁ score'
     """
     one_of(metric, METRICS, "metric")
-    _check_columns(table, ["class", "run", "mean", "low", "high"])
+    check_columns(table, ["class", "run", "mean", "low", "high"])
     _check_scores(table)
     classes, runs = list(table["class"].unique()), list(table["run"].unique())
     unknown = [name for name in emphasise if name not in classes]
@@ -244,7 +244,8 @@ def _draw_run_legend(ax: Axes, colors: dict[str, str]) -> None:
     )
 
 
-def _check_columns(table: pd.DataFrame, columns: list[str]) -> None:
+def check_columns(table: pd.DataFrame, columns: list[str]) -> None:
+    """Raises a `ValueError` if a table lacks a column or has no row."""
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise ValueError(
@@ -256,7 +257,7 @@ def _check_columns(table: pd.DataFrame, columns: list[str]) -> None:
 
 
 def _check_scores(table: pd.DataFrame) -> None:
-    _check_unique(table, ["class", "run"])
+    check_unique(table, ["class", "run"])
     values = table[["mean", "low", "high"]].to_numpy(np.float64)
     wrong = values[(values < 0) | (values > 1)]
     if len(wrong):
@@ -264,8 +265,8 @@ def _check_scores(table: pd.DataFrame) -> None:
 
 
 def _checked_differences(differences: pd.DataFrame) -> pd.DataFrame:
-    _check_columns(differences, ["name", "seed", "difference"])
-    _check_unique(differences, ["name", "seed"])
+    check_columns(differences, ["name", "seed", "difference"])
+    check_unique(differences, ["name", "seed"])
     table = differences.dropna(subset=["difference"])
     if table.empty:
         raise ValueError("`differences` must hold a difference. Received NaN in every row.")
@@ -277,7 +278,8 @@ def _checked_differences(differences: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _check_unique(table: pd.DataFrame, keys: list[str]) -> None:
+def check_unique(table: pd.DataFrame, keys: list[str]) -> None:
+    """Raises a `ValueError` if two rows agree in all keys."""
     twice = table[table.duplicated(keys)]
     if len(twice):
         pairs = [tuple(row) for row in twice[keys].to_numpy().tolist()]

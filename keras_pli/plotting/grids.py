@@ -1,0 +1,313 @@
+"""Many attributions on one page: samples as rows, methods as columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from ..checks import quoted
+from .attributions import axes_at, draw_heat, draw_picture, draw_signal
+from .heatmaps import (
+    Heatmap,
+    central_peak,
+    checked_alpha,
+    faded,
+    finite_values,
+    heatmap,
+    number,
+    picture,
+    spatial_dimensions,
+)
+from .style import INK, MUTED, SMALL_SIZE, TEXT_SIZE, TITLE_SIZE, new_figure, plain
+
+_LETTER = 0.072  # inches; the mean width of a letter of the headings
+_LINE = 0.15
+_GAP = 0.08
+_CAPTION = 0.21
+_KEY = 0.5
+_LEAST_WIDTH = 4.4
+_SAMPLE_NAMES = {1: "signal", 2: "image", 3: "volume"}
+
+
+@dataclass(frozen=True, eq=False)
+class _Cell:
+    """One picture of the grid: a sample, with a map over it or without."""
+
+    heading: str
+    shown: NDArray[np.float64]
+    heat: Heatmap | None
+    caption: str
+    is_signal: bool
+
+
+def attribution_grid(
+    images: ArrayLike,
+    attributions: Mapping[str, ArrayLike],
+    *,
+    row_labels: Sequence[str] | None = None,
+    columns: int | None = None,
+    signed: bool | None = None,
+    percentile: float | None = None,
+    alpha: float = 0.9,
+    dimensions: int | None = None,
+    slice_index: int | None = None,
+    value_range: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draws samples as rows and methods as columns, the sample itself first.
+
+    One sample is wrapped into as many rows as its methods need. Methods have different units, so
+    every map has a scale of its own, whose limit stands below it. Of a volume one slice is drawn,
+    across its first axis, the same for all methods.
+
+    Args:
+        images: Samples of shape `(samples, ...)`, signals and images as in `attribution_overlay`,
+            volumes as in `volume_slices`.
+        attributions: Method to its attributions, each of the shape of `images`, or that without
+            the channel axis. The order is kept.
+        row_labels: One text a sample.
+        columns: Pictures in a row, for one sample only; by default about six.
+        signed: Whether to show the signs; by default for each method where any of its values is
+            negative.
+        percentile: Share of the pixels, in percent, that lie within a map's scale; by default 99,
+            and 99.9 for volumes, of which what is sought fills a smaller part.
+        alpha: Opacity at the end of the scale.
+        dimensions: Number of spatial axes, 1, 2 or 3; see `attribution_overlay`.
+        slice_index: Which slice of the volumes to draw; by default the one of each sample with
+            the greatest attribution, all methods counted alike.
+        value_range: The values drawn black and white, the same for all samples; see `image_strip`.
+        title: What stands above the grid.
+
+    Returns:
+        A new figure.
+
+    Raises:
+        ValueError: If shapes do not fit, a value is not finite, there is no method, labels are of
+            another number, or an option is out of range or does not apply.
+
+    Example:
+        >>> maps = {"saliency": np.ones((2, 8, 8)), "occlusion": np.zeros((2, 8, 8))}
+        >>> figure = attribution_grid(np.zeros((2, 8, 8, 3)), maps, row_labels=["cat", "dog"])
+        >>> [ax.get_title() for ax in figure.axes[:3]]
+        ['image', 'saliency', 'occlusion']
+    """
+    samples = finite_values(images, "images")
+    rank = _common_rank(samples.shape, attributions, dimensions)
+    if slice_index is not None and rank < 3:
+        raise ValueError(
+            f"`slice_index` is for volumes. Received: {slice_index}, with samples of shape "
+            f"{samples.shape[1:]}."
+        )
+    if percentile is None:
+        percentile = 99.9 if rank == 3 else 99.0
+    heats = [
+        _method_heats(samples.shape, rank, name, values, signed, percentile)
+        for name, values in attributions.items()
+    ]
+    shown = samples
+    if rank > 1:
+        shown = picture(images, dimensions=rank + 1, value_range=value_range)
+    rows = [
+        _sample_cells(one, dict(zip(attributions, maps, strict=True)), rank, slice_index)
+        for one, *maps in zip(shown, *heats, strict=True)
+    ]
+    wrapped = _arranged(rows, columns, about=6 if rank > 1 else 3)
+    labels = _checked_labels(row_labels, len(rows))
+    note = _note([heat for maps in heats for heat in maps], percentile)
+    return _draw_cells(wrapped, labels, checked_alpha(alpha), title, note)
+
+
+def _note(heats: Sequence[Heatmap], percentile: float) -> str:
+    note = f"Each map has its own scale, to percentile {percentile:g} of its absolute values."
+    if any(heat.channels > 1 for heat in heats):
+        note += " Channels are summed."
+    if any(heat.unsigned for heat in heats):
+        note += " Signs are dropped."
+    return note
+
+
+def _common_rank(
+    shape: Sequence[int], attributions: Mapping[str, ArrayLike], dimensions: int | None
+) -> int:
+    """Returns the number of spatial axes that the samples and all their attributions agree on."""
+    if not attributions:
+        raise ValueError(f"`attributions` must hold at least one method. Received: {attributions}.")
+    ranks = []
+    for name, values in attributions.items():
+        received = np.shape(values)
+        if received[:1] != tuple(shape[:1]):
+            raise ValueError(
+                f"The attributions of {name!r} must have one entry for each of the {shape[0]} "
+                f"samples. Received shape {received} for images of shape {tuple(shape)}."
+            )
+        ranks.append(spatial_dimensions(shape[1:], received[1:], dimensions))
+    return min(ranks)
+
+
+def _method_heats(
+    shape: Sequence[int],
+    rank: int,
+    name: str,
+    attributions: ArrayLike,
+    signed: bool | None,
+    percentile: float,
+) -> list[Heatmap]:
+    """Reduces the maps of one method; where one has a sign, all are drawn with signs."""
+    values = finite_values(attributions, name)
+    if signed is None:
+        signed = bool((values < 0).any())
+    return [
+        heatmap(one, shape[1:], dimensions=rank, signed=signed, percentile=percentile, name=name)
+        for one in values
+    ]
+
+
+def _sample_cells(
+    shown: NDArray[np.float64], heats: dict[str, Heatmap], rank: int, slice_index: int | None
+) -> list[_Cell]:
+    """Returns the pictures of one sample: itself, then each method's map over it."""
+    caption = ""
+    if rank == 3:
+        place = _most_attributed(heats) if slice_index is None else slice_index
+        if not 0 <= place < len(shown):
+            raise ValueError(
+                f"`slice_index` must lie in [0, {len(shown) - 1}]. Received: {slice_index}."
+            )
+        shown, heats = shown[place], {name: heat.plane(place) for name, heat in heats.items()}
+        caption = f"slice {place}"
+    first = _Cell(_SAMPLE_NAMES[rank], shown, None, caption, rank == 1)
+    maps = [_Cell(name, shown, heat, _limit(heat), rank == 1) for name, heat in heats.items()]
+    return [first, *maps]
+
+
+def _most_attributed(heats: Mapping[str, Heatmap]) -> int:
+    return central_peak(sum(heat.strength.sum(axis=(1, 2)) for heat in heats.values()))[0]
+
+
+def _limit(heat: Heatmap) -> str:
+    if heat.limit == 0:
+        return "all zero"
+    return f"{'±' if heat.signed else '0 to '}{number(heat.limit)}"
+
+
+def _arranged(rows: list[list[_Cell]], columns: int | None, about: int) -> list[list[_Cell]]:
+    """Wraps the pictures of a lone sample into rows; leaves several samples a row each."""
+    if columns is not None and columns < 1:
+        raise ValueError(f"`columns` must be at least 1. Received: {columns}.")
+    if len(rows) > 1:
+        if columns is not None:
+            raise ValueError(
+                f"`columns` is for one sample; of several, each has a row of its own. Received: "
+                f"{columns} for {len(rows)} samples."
+            )
+        return rows
+    cells = rows[0]
+    if columns is None:
+        # The fewest gaps in the last row, and of equals the nearest to the usual width.
+        wide = range(about - 1, about + 2)
+        columns = min(wide, key=lambda width: (-len(cells) % width, abs(width - about)))
+        columns = len(cells) if len(cells) <= about + 1 else columns
+    return [cells[start : start + columns] for start in range(0, len(cells), columns)]
+
+
+def _checked_labels(labels: Sequence[str] | None, samples: int) -> list[str]:
+    if labels is None:
+        return [""] * samples
+    if len(labels) != samples:
+        raise ValueError(
+            f"`row_labels` must have one entry for each of the {samples} samples. Received: "
+            f"{quoted(labels)}."
+        )
+    return [str(label) for label in labels]
+
+
+def _draw_cells(
+    rows: list[list[_Cell]], labels: list[str], alpha: float, title: str | None, note: str
+) -> Figure:
+    """Draws all pictures, placed by the inch so that none is smaller than another."""
+    width, height = _cell_size(rows)
+    left = _LINE + 0.05 if any(labels) else 0.0
+    # Several samples share the headings of the first row.
+    headed = [len(labels) == 1 or i == 0 for i in range(len(rows))]
+    texts = [[_broken(cell.heading, width) for cell in row] for row in rows]
+    heads = [
+        _LINE * max(text.count("\n") + 1 for text in line) if shown else 0.0
+        for line, shown in zip(texts, headed, strict=True)
+    ]
+    top = 1.8 * _LINE if title else 0.0
+    across = max(left + max(len(row) for row in rows) * (width + _GAP), _LEAST_WIDTH)
+    figure = new_figure(across, top + sum(heads) + len(rows) * (height + _CAPTION) + _KEY)
+    figure.set_layout_engine("none")
+    for i, row in enumerate(rows):
+        top += heads[i]
+        for j, cell in enumerate(row):
+            ax = axes_at(figure, left + j * (width + _GAP), top, width, height)
+            _draw_cell(ax, cell, alpha)
+            if headed[i]:
+                ax.set_title(texts[i][j], fontsize=TEXT_SIZE, color=INK, pad=3, linespacing=1.0)
+        if i < len(labels):
+            figure.axes[-len(row)].set_ylabel(plain(labels[i]), fontsize=TEXT_SIZE, color=INK)
+        top += height + _CAPTION
+    kinds = {cell.heat.signed for row in rows for cell in row if cell.heat is not None}
+    _draw_key(figure, left, top + 0.08, kinds, alpha, note)
+    if title:
+        figure.suptitle(plain(title), fontsize=TITLE_SIZE, color=INK, x=left / across, ha="left")
+    return figure
+
+
+def _draw_cell(ax: Axes, cell: _Cell, alpha: float) -> None:
+    if cell.is_signal:
+        draw_signal(ax, cell.shown, cell.heat, alpha)
+    elif cell.heat is None:
+        draw_picture(ax, cell.shown)
+    else:
+        draw_picture(ax, faded(cell.shown))
+        draw_heat(ax, cell.heat, alpha)
+    ax.set_xlabel(cell.caption, fontsize=SMALL_SIZE, color=MUTED, labelpad=2)
+
+
+def _draw_key(
+    figure: Figure, left: float, top: float, kinds: set[bool], alpha: float, note: str
+) -> None:
+    """Draws one bar of colours for maps with signs and one for those without, and the note."""
+    figure.text(left / figure.get_size_inches()[0], 0.0, note, fontsize=SMALL_SIZE, color=MUTED)
+    for signed in sorted(kinds, reverse=True):
+        low = -1.0 if signed else 0.0
+        ax = axes_at(figure, left, top, 1.3, 0.09)
+        ramp = Heatmap(np.linspace(low, 1.0, 256)[np.newaxis], signed, 1.0)
+        draw_heat(ax, ramp, alpha, extent=(low, 1.0, 0.0, 1.0), aspect="auto")
+        names = {-1.0: "\N{MINUS SIGN}limit", 0.0: "0", 1.0: "limit"}
+        places = [place for place in names if place >= low]
+        ax.set_xticks(places, [names[place] for place in places])
+        ax.get_xticklabels()[0].set_horizontalalignment("left")
+        ax.get_xticklabels()[-1].set_horizontalalignment("right")
+        ax.set_yticks([])
+        ax.tick_params(length=0, pad=2, labelsize=SMALL_SIZE, labelcolor=MUTED)
+        ax.spines[:].set_visible(False)
+        left += 1.3 + 0.5
+
+
+def _cell_size(rows: list[list[_Cell]]) -> tuple[float, float]:
+    """Returns width and height of a picture in inches: smaller where there are many columns."""
+    columns, cell = max(len(row) for row in rows), rows[0][0]
+    if cell.is_signal:
+        return float(np.clip(14.0 / columns, 1.4, 2.6)), 0.85
+    width = float(np.clip(13.0 / columns, 0.8, 1.35))
+    return width, width * cell.shown.shape[0] / cell.shown.shape[1]
+
+
+def _broken(name: str, width: float) -> str:
+    """Breaks a method's name into lines at spaces, underscores and capitals inside of it."""
+    most = max(int(width / _LETTER), 8)
+    lines = [""]
+    for part in re.split(r"(?<=[\s_])|(?<=[a-z])(?=[A-Z])", name):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > most:
+            lines.append("")
+        lines[-1] += part
+    return plain("\n".join(line.strip() for line in lines))
