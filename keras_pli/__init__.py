@@ -1,5 +1,8 @@
 """See what a trained Keras classifier learned, correct it by hand, and show why it decides as it does."""
 
+from importlib import import_module
+from typing import Any
+
 from . import callbacks, embedding, intervention, plotting, retraining
 from .embedding import ParametricTSNE, affinities, nearest_neighbors, quality
 from .intervention import (
@@ -46,9 +49,11 @@ __all__ = [
     "__version__",
     "activations",
     "affinities",
+    "attribution",
     "callbacks",
     "embedding",
     "embedding_response",
+    "evaluation",
     "intervention",
     "layer_paths",
     "nearest_neighbors",
@@ -59,3 +64,12 @@ __all__ = [
     "retraining",
     "suggest",
 ]
+
+# These rooms need TensorFlow, and the others also run where there is none.
+_WITH_TENSORFLOW = ("attribution", "evaluation")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITH_TENSORFLOW:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

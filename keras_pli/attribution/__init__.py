@@ -1,3 +1,65 @@
+"""Heat maps of what decided, for 1-D, 2-D and 3-D Keras models: `Method(model)(x, target)` gives an `Attribution`.
+
+Gradients (`gradients`, `smoothing`, `paths`), other backward rules (`backprop`), class activation maps (`cam`)
+and perturbations (`occlusion`, `lime`, `meaningful_perturbation`) share one contract, `Method`.
+"""
+
 from .attribution import Attribution
+from .backprop import DeepLIFT, Deconvnet, EpsilonLRP, GuidedBackprop
+from .cam import CAM, ClassActivationMap, GradCAM, GuidedGradCAM
+from .dataset import explain_dataset, load_attributions
 from .gradients import GradientTimesInput, Saliency
+from .lime import LIME
+from .meaningful_perturbation import MeaningfulPerturbation
 from .method import Method
+from .names import find_method, method_name
+from .occlusion import Occlusion
+from .paths import GuidedIntegratedGradients, IntegratedGradients, InteriorGradients
+from .smoothing import SmoothGrad
+
+# Every method, in the order of their families.
+METHODS: tuple[type[Method], ...] = (
+    Saliency,
+    GradientTimesInput,
+    SmoothGrad,
+    IntegratedGradients,
+    InteriorGradients,
+    GuidedIntegratedGradients,
+    GuidedBackprop,
+    Deconvnet,
+    EpsilonLRP,
+    DeepLIFT,
+    CAM,
+    GradCAM,
+    GuidedGradCAM,
+    Occlusion,
+    LIME,
+    MeaningfulPerturbation,
+)
+
+__all__ = [
+    "CAM",
+    "LIME",
+    "METHODS",
+    "Attribution",
+    "ClassActivationMap",
+    "Deconvnet",
+    "DeepLIFT",
+    "EpsilonLRP",
+    "GradCAM",
+    "GradientTimesInput",
+    "GuidedBackprop",
+    "GuidedGradCAM",
+    "GuidedIntegratedGradients",
+    "IntegratedGradients",
+    "InteriorGradients",
+    "MeaningfulPerturbation",
+    "Method",
+    "Occlusion",
+    "Saliency",
+    "SmoothGrad",
+    "explain_dataset",
+    "find_method",
+    "load_attributions",
+    "method_name",
+]

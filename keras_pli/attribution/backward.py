@@ -52,10 +52,15 @@ def backpropagate(
 
 
 def operations_between(sources: Any, target: Tensor) -> list[Operation]:
-    """Returns the operations on the ways from the sources to the target, in the order they run."""
+    """Returns the operations on the ways from the sources to the target, in the order they run.
+
+    A way on which only a shape is handed on is none.
+    """
     reached = {source.name for source in tf.nest.flatten(sources)}
     downstream = []
     for operation in target.graph.get_operations():
+        if operation.type in _SHAPES:
+            continue
         if any(tensor.name in reached for tensor in operation.inputs):
             reached.update(tensor.name for tensor in operation.outputs)
             downstream.append(operation)
@@ -72,6 +77,8 @@ def native_gradient(
     operation: Operation, gradients: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     """The operation's own derivative, as a rule."""
+    if not any(attribute.HasField("func") for attribute in operation.node_def.attr.values()):
+        operation = _on_copies(operation)
     received = [
         (output, gradient)
         for output, gradient in zip(operation.outputs, gradients, strict=True)
@@ -87,6 +94,22 @@ def native_gradient(
     )
     by_name = dict(zip(inputs, found, strict=True))
     return [by_name.pop(tensor.name, None) for tensor in operation.inputs]
+
+
+def _on_copies(operation: Operation) -> Operation:
+    """Repeats an operation on copies of its inputs, from which nothing else is made.
+
+    `tf.gradients` searches everything made from where it stops, and would take quadratic time in all; and
+    where that is what a function returned, it differentiates the function as well, in a way unknown to XLA.
+    What of the copy is not needed for the derivative, TensorFlow leaves out.
+    """
+    inputs = [
+        tf.identity(tensor) if _differentiable(tensor) else tensor for tensor in operation.inputs
+    ]
+    dtypes = [tensor.dtype for tensor in operation.outputs]
+    return operation.graph.create_op(
+        operation.type, inputs, dtypes, attrs=dict(operation.node_def.attr)
+    )
 
 
 def _walk_back(
@@ -117,12 +140,15 @@ def _total(gradients: Sequence[Tensor] | None) -> Tensor | None:
 
 
 def _differentiable(tensor: Tensor) -> bool:
-    return bool(tensor.dtype.is_floating)
+    # A variant is a list of tensors, as a recurrent layer's loop takes and gives.
+    return bool(tensor.dtype.is_floating or tensor.dtype == tf.variant)
 
 
 def _box_max(operation: Operation, gradients: Sequence[Tensor | None]) -> list[Tensor]:
     return [box_max_gradient(operation, operation.inputs[0], gradients[0])]
 
 
+# What depends on the shape of an input, and not on its values.
+_SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 # Where TensorFlow's own derivative is wrong; in force for every method.
 _CORRECTED: dict[str, Rule] = {"MaxPool3D": _box_max}

@@ -110,8 +110,9 @@ def _is_structure(x: Any, shapes: list[tuple[int | None, ...]] | None) -> bool:
     """Whether a list stands for several inputs, and not for one array written as a list."""
     if not isinstance(x, list | tuple):
         return isinstance(x, dict)
-    several = shapes is not None and len(shapes) > 1
-    return several or all(hasattr(part, "shape") and len(part.shape) > 1 for part in x)
+    if shapes is None:
+        return all(hasattr(part, "shape") and len(part.shape) > 1 for part in x)
+    return len(shapes) > 1 or (len(x) == 1 and np.ndim(x[0]) == len(shapes[0]))
 
 
 def _input_shapes(model: keras.Model) -> list[tuple[int | None, ...]] | None:

@@ -70,3 +70,8 @@ def unfolded(tensor: Tensor, times: Tensor) -> Tensor:
 def weighted(tensor: Tensor, weights: Tensor) -> Tensor:
     """Sums `(times * batch, ...)` over the repeats by their weights `(times,)`, to `(batch, ...)`."""
     return tf.tensordot(weights, unfolded(tensor, tf.size(weights)), axes=1)
+
+
+def folded(tensor: Tensor) -> Tensor:
+    """The inverse of `unfolded`: `(times, batch, ...)` becomes `(times * batch, ...)`."""
+    return tf.reshape(tensor, tf.concat([[-1], tf.shape(tensor)[2:]], axis=0))

@@ -28,6 +28,8 @@ Tensor = Any
 
 # While a model is traced, a layer to record has its `call` hidden; two traces at once would mix.
 _TRACING = threading.RLock()
+# Each new callable target and each new input shape is traced; the oldest traces are let go.
+_KEPT_TRACES = 64
 
 
 class Method:
@@ -51,6 +53,8 @@ class Method:
     """
 
     takes_baseline = False
+    # Whether `explain` is there; a method that leaves the graph between passes cannot be exported.
+    in_graph = True
 
     def __init__(
         self,
@@ -158,11 +162,11 @@ class Method:
             found = self.explain(inputs, aim, *waiting)
             return found._replace(details=dict(found.details))
 
-        signature = [_signature(x)]
+        signature = [batch_spec(x)]
         if target == "given":
             signature.append(tf.TensorSpec((None,), tf.int32))
         if baseline:
-            signature.append(_signature(x))
+            signature.append(batch_spec(x))
         return self._compiled(function, signature, ("explain", target))
 
     def classes(self, x: Any) -> int:
@@ -176,7 +180,7 @@ class Method:
             logits = self.network.forward(inputs).logits
             return logits, predicted_classes(logits)
 
-        return self._compiled(function, [_signature(x)], "scoring")
+        return self._compiled(function, [batch_spec(x)], "scoring")
 
     def _in_batches(
         self, given: Any, score: Callable[[Tensor], Tensor] | None, samples: int, verbose: int
@@ -207,14 +211,17 @@ class Method:
     def _compiled(self, function: Callable[..., Any], signature: Sequence[Any], key: Any) -> Any:
         """Traces a function once for a signature, also where TensorFlow is told to run functions eagerly."""
         key = (key, repr(signature))
-        if key not in self._functions:
+        traced = self._functions.get(key)
+        if traced is None:
             compiled = tf.function(function, autograph=False, jit_compile=self.jit_compile)
             with _TRACING:
-                self._functions[key] = compiled.get_concrete_function(*signature)
-        return self._functions[key]
+                traced = self._functions[key] = compiled.get_concrete_function(*signature)
+                for oldest in list(self._functions)[:-_KEPT_TRACES]:
+                    del self._functions[oldest]
+        return traced
 
 
-def _signature(x: Any) -> Any:
+def batch_spec(x: Any) -> Any:
     """The shapes of a batch, with any number of samples."""
     return tf.nest.map_structure(
         lambda array: tf.TensorSpec((None, *array.shape[1:]), tf.float32), x

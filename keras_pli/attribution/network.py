@@ -21,7 +21,14 @@ Target: TypeAlias = "Tensor | Callable[[Tensor], Tensor] | None"
 _CARRIERS = {"Identity", "Cast", "StopGradient", "Reshape", "Squeeze", "ExpandDims"}
 # Operations that turn probabilities into other probabilities, as an average of two networks does.
 _MIXTURES = {"AddV2", "AddN", "Sub", "Mul", "RealDiv", "Mean", "Sum", "ConcatV2", "Pack"}
-_MIXTURES |= _CARRIERS | {"StridedSlice", "Transpose", "Maximum", "Minimum"}
+_MIXTURES |= _CARRIERS | {
+    "StridedSlice",
+    "Transpose",
+    "ReverseV2",
+    "SelectV2",
+    "Maximum",
+    "Minimum",
+}
 _SQUASHED = {"Softmax", "LogSoftmax", "Sigmoid"}
 _NONLINEAR = {
     "Tanh",
@@ -44,10 +51,12 @@ class Forward:
     Attributes:
         logits: What targets are read from, float32 of shape `(batch, classes)`.
         recorded: Output of the recorded layer, `(batch, ...)`, or None.
+        squashing: The operation that was undone, such as `"Softmax"`, or None.
     """
 
     logits: Tensor
     recorded: Tensor | None = None
+    squashing: str | None = None
 
 
 class Network:
@@ -90,6 +99,10 @@ class Network:
         self.record = record
         for path in (layer, record):
             if path is not None:
+                if not isinstance(path, str):
+                    raise TypeError(
+                        f"`layer` must be a path, such as 'backbone/conv3'. Received: {path!r}."
+                    )
                 self.find(path)
 
     def settings(self) -> dict[str, Any]:
@@ -118,7 +131,8 @@ class Network:
         at = {path: self._run(path, recorded) for path in paths}
         explained = self._output(outputs) if self.layer is None else at[self.layer]
         kept = at[self.record] if self.record is not None else None
-        return Forward(self._logits(explained, inputs), kept)
+        logits, squashing = self._logits(explained, inputs)
+        return Forward(logits, kept, squashing)
 
     def gradients(
         self,
@@ -161,8 +175,8 @@ class Network:
             )
         return outputs[run or 0]
 
-    def _logits(self, explained: Tensor, inputs: Any) -> Tensor:
-        """Undoes the final squashing, and gives two columns to a single sigmoid unit."""
+    def _logits(self, explained: Tensor, inputs: Any) -> tuple[Tensor, str | None]:
+        """Undoes the final squashing and says which; gives two columns to a single sigmoid unit."""
         origin = explained
         while origin.op.type in _CARRIERS:
             origin = origin.op.inputs[0]
@@ -174,11 +188,15 @@ class Network:
                 values = tf.ensure_shape(values, explained.shape)
             elif self.layer is None:
                 self._check_linear(explained, origin, inputs)
-        values = _by_class(tf.cast(values, tf.float32))
+        values = tf.cast(values, tf.float32)
+        if values.shape.rank == 1:
+            values = values[:, None]
         if squashing == "Sigmoid" and values.shape[-1] == 1:
             other = -values if self.score == "logits" else 1.0 - values
-            return tf.concat([other, values], axis=-1)
-        return values
+            values = tf.concat([other, values], axis=-1)
+        # Where there are positions, a class is scored by the sum over them.
+        values = tf.reduce_sum(values, axis=tuple(range(1, values.shape.rank - 1)))
+        return values, squashing if self.score == "logits" else None
 
     def _check_linear(self, explained: Tensor, origin: Tensor, inputs: Any) -> None:
         """Raises where the output is no logit, rather than explain a squashed value unasked."""
@@ -194,7 +212,7 @@ class Network:
             if operation.name in seen or operation.name not in on_the_way:
                 continue
             seen.add(operation.name)
-            if operation.type in _SQUASHED | {"Exp"}:
+            if operation.type in _SQUASHED | {"Exp", "Tanh", "Relu6"}:
                 raise ValueError(
                     f"No logits can be found: the output of {self.model.name!r} is made by "
                     f"{explained.op.type} from what {operation.type} gave. {remedy}"
@@ -223,10 +241,3 @@ def target_scores(logits: Tensor, target: Target) -> Tensor:
 def predicted_classes(logits: Tensor) -> Tensor:
     """Returns the class of the largest logit, int32 of shape `(batch,)`."""
     return tf.argmax(logits, axis=-1, output_type=tf.int32)
-
-
-def _by_class(values: Tensor) -> Tensor:
-    """Brings values to `(batch, classes)`; spatial positions are summed for each channel."""
-    if values.shape.rank == 1:
-        return values[:, None]
-    return tf.reduce_sum(values, axis=tuple(range(1, values.shape.rank - 1)))

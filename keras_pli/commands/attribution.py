@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .files import Report, add_out, load_model, load_samples, written
+from .files import Report, add_out, load_data, load_model, load_samples, loss_for, written
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +40,22 @@ def add_commands(commands: Any) -> None:
     explain.add_argument("--class-names", help="names of the classes, with commas between")
     explain.set_defaults(run=_explain)
 
+    check = commands.add_parser("check", help="randomisation tests: do the maps explain the model?")
+    _explained(check)
+    check.add_argument(
+        "--tests", default="model", help="model, data, or both with a comma (default: %(default)s)"
+    )
+    check.add_argument("--mode", choices=("cascading", "independent"), default="cascading")
+    check.add_argument(
+        "--samples", type=int, default=32, help="the first so many (default: %(default)s)"
+    )
+    check.add_argument("--index", help="positions of the samples instead, such as 3,17,20")
+    check.add_argument("--seeds", type=int, default=3, help="default: %(default)s")
+    check.add_argument(
+        "--epochs", type=int, default=100, help="most epochs of a training (default: %(default)s)"
+    )
+    check.set_defaults(run=_check)
+
 
 def _explained(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="the classifier, a .keras file")
@@ -65,7 +82,8 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
     from ..attribution import explain_dataset, load_attributions
 
     out = Path(arguments.out)
-    methods = _methods(load_model(arguments.model), arguments)
+    model = load_model(arguments.model)
+    methods = {name: _made(kind, arguments, model) for name, kind in _kinds(arguments).items()}
     x, labels = _chosen_samples(arguments)
     target = _target(arguments.target)
     if target == "label" and labels is None:
@@ -88,6 +106,59 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
         report(written(out, "attributions.png"))
 
 
+def _check(arguments: argparse.Namespace, report: Report) -> None:
+    import numpy as np
+
+    from ..checks import one_of
+    from ..evaluation import data_randomization_test, model_randomization_test
+
+    tests = [
+        one_of(name.strip(), ("model", "data"), "--tests") for name in arguments.tests.split(",")
+    ]
+    model = load_model(arguments.model)
+    kinds = _kinds(arguments)
+    factories = {name: partial(_made, kind, arguments) for name, kind in kinds.items()}
+    x, _ = _chosen_samples(arguments)
+    common = {"seeds": arguments.seeds, "verbose": 1}
+    if "model" in tests:
+        result = model_randomization_test(factories, model, x, mode=arguments.mode, **common)
+        _report_check(result, "model", arguments, report)
+    if "data" in tests:
+        (x_train, y_train), _ = load_data(arguments.data)
+        start = partial(_started_anew, model)
+        result = data_randomization_test(
+            factories, start, x_train, np.asarray(y_train), x, epochs=arguments.epochs, **common
+        )
+        _report_check(result, "data", arguments, report)
+
+
+def _report_check(result: Any, test: str, arguments: argparse.Namespace, report: Report) -> None:
+    from .. import plotting
+    from ..files import write_text
+
+    out = Path(arguments.out)
+    report(f"{test} randomisation:\n{result}")
+    if result.training is not None:
+        report(result.training.to_string(index=False))
+    names = [f"{test}-randomization.csv"]
+    write_text(out / names[0], result.table.to_csv(index=False))
+    if test == "model":
+        figure = plotting.randomization_curves(result.table, threshold=result.threshold)
+        names.append(f"{test}-randomization.png")
+        plotting.save_figure(figure, out / names[1])
+    report(written(out, *names))
+
+
+def _started_anew(model: keras.Model, seed: int) -> keras.Model:
+    """A network of the same layers with new weights, compiled as the model was."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    fresh = keras.models.clone_model(model)
+    fresh.compile("adam", loss=getattr(model, "loss", None) or loss_for(model))
+    return fresh
+
+
 def _draw(path: Path, x: Any, maps: dict[str, Any], captions: list[str]) -> None:
     from .. import plotting
 
@@ -95,18 +166,22 @@ def _draw(path: Path, x: Any, maps: dict[str, Any], captions: list[str]) -> None
     plotting.save_figure(figure, path)
 
 
-def _methods(model: keras.Model, arguments: argparse.Namespace) -> dict[str, Method]:
-    """Makes the methods asked for, by name."""
+def _kinds(arguments: argparse.Namespace) -> dict[str, type[Method]]:
+    """The methods asked for, by name."""
     from ..attribution import find_method, method_name
 
-    methods = {}
-    for given in arguments.method.split(","):
-        kind = find_method(given.strip())
-        options = {"batch_size": arguments.batch_size, "output": arguments.output}
-        if arguments.layer is not None and "layer" in kind.OPTIONS:
-            options["layer"] = arguments.layer
-        methods[method_name(kind)] = kind(model, **options)
-    return methods
+    kinds = [find_method(given.strip()) for given in arguments.method.split(",")]
+    return {method_name(kind): kind for kind in kinds}
+
+
+def _made(kind: type[Method], arguments: argparse.Namespace, model: keras.Model) -> Method:
+    """Makes a method of a model; `--layer` is for those that weigh a layer's maps."""
+    from ..attribution import ClassActivationMap
+
+    options = {"batch_size": arguments.batch_size, "output": arguments.output}
+    if arguments.layer is not None and issubclass(kind, ClassActivationMap):
+        options["layer"] = arguments.layer
+    return kind(model, **options)
 
 
 def _target(text: str) -> Any:

@@ -96,3 +96,12 @@ def store_arrays(path: Path, **arrays: Any) -> None:
 
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
+
+
+def loss_for(classifier: Any) -> Any:
+    """Returns the cross-entropy that suits a classifier's outputs and integer labels."""
+    import keras
+
+    from ..layers import ends_squashed
+
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_squashed(classifier))

@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .files import Report, add_model_and_data, add_out, load_data, load_model, store_arrays, written
+from .files import (
+    Report,
+    add_model_and_data,
+    add_out,
+    load_data,
+    load_model,
+    loss_for,
+    store_arrays,
+    written,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -175,7 +184,7 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
         embedding_weight=arguments.weight,
         moved_only=arguments.moved_only,
         scale=None if arguments.plain else "spread",
-        loss=_loss_of(classifier),
+        loss=_missing_loss(classifier),
         optimizer=optimizer,
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
@@ -225,11 +234,6 @@ def _map_of(classifier: Any, x: Any, arguments: argparse.Namespace) -> Any:
     return embedder.predict(z, batch_size=1024, verbose=0)
 
 
-def _loss_of(classifier: Any) -> Any:
-    import keras
-
-    from ..layers import ends_squashed
-
-    if getattr(classifier, "loss", None) is not None:
-        return None
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_squashed(classifier))
+def _missing_loss(classifier: Any) -> Any:
+    """A loss for a classifier that was not compiled; None where it has its own."""
+    return None if getattr(classifier, "loss", None) is not None else loss_for(classifier)

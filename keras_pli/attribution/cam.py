@@ -1,0 +1,271 @@
+"""Class activation maps: where among a layer's positions the evidence for a class lies."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from .attribution import Attribution
+from .backprop import _check_rectifiers
+from .backward import backpropagate, operations_between
+from .backward_rules import guided_rules
+from .maps import LayerMaps, chosen_maps, forward_with_maps
+from .method import Method, batch_spec
+from .network import Network, Target, target_scores
+from .resize import resize_linear
+
+Tensor = Any
+
+# Operations that leave every value at its position.
+_IN_PLACE = {"Identity", "Cast", "ExpandDims"}
+# Operations that are linear in all that they receive together, and those that are in each factor.
+_LINEAR = {"Identity", "Cast", "Reshape", "EnsureShape", "Squeeze", "ExpandDims", "StridedSlice"}
+_LINEAR |= {"BiasAdd", "AddV2", "Sub", "Neg", "Sum", "Mean", "ConcatV2"}
+_BILINEAR = {"MatMul", "BatchMatMulV2", "Mul", "Conv2D"}
+
+
+class ClassActivationMap(Method):
+    """What class activation maps share: whose maps are weighed, and how they come back to the input's size.
+
+    Args:
+        model: A built Keras model that convolves over 1, 2 or 3 axes.
+        layer: Path of the layer whose maps are weighed; `"conv@1"` is the second run of a shared layer. None
+            takes the last one whose output still has positions, which is what a global pooling or a
+            flattening receives: the activation, addition or pooling after the last convolution.
+        **options: `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+
+    Raises:
+        ValueError: If there is no such layer; when called, if it has no maps that the logits depend on.
+    """
+
+    def __init__(self, model: keras.Model, *, layer: str | None = None, **options: Any) -> None:
+        super().__init__(model, **options)
+        # What is explained is the output; `layer` only says where it is watched.
+        output, score = self.network.output, self.network.score
+        self.network = Network(model, output=output, score=score, record=layer)
+
+    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.explain`)."""
+        class_map, maps, scores = self.class_map(x, target)
+        below = tf.nest.flatten(x)[maps.over.index(True)]
+        resized = resize_linear(class_map, maps.positions(below))
+        return Attribution(resized, scores, details={"map": class_map})
+
+    def class_map(self, x: Any, target: Target) -> tuple[Tensor, LayerMaps, Tensor]:
+        """Returns the map of each sample at the layer's size, the maps it was made from, and the scores."""
+        forward, layers = forward_with_maps(self.network, x)
+        maps = chosen_maps(self.network, forward, layers)
+        scores = target_scores(forward.logits, target)
+        gradients = tf.cast(backpropagate(scores, maps.values), tf.float32)
+        return self.weighed(maps, gradients, forward.logits), maps, scores
+
+    def weighed(self, maps: LayerMaps, gradients: Tensor, logits: Tensor) -> Tensor:
+        """Returns the weighted sum of maps over their channels.
+
+        Args:
+            maps: Maps of shape `(batch, *positions, channels)`.
+            gradients: Of the score by the maps, float32.
+            logits: What the score was read from.
+        """
+        raise NotImplementedError
+
+    def map_layers(self, x: Any) -> tuple[str, ...]:
+        """Returns the paths of the layers that have maps, for inputs like `x`, in the order they run.
+
+        The last is the one that is used where no `layer` is named.
+        """
+
+        def function(inputs: Any) -> dict[str, Tensor]:
+            return {maps.path: maps.values for maps in forward_with_maps(self.network, inputs)[1]}
+
+        return tuple(self._compiled(function, [batch_spec(x)], "maps").structured_outputs)
+
+
+class CAM(ClassActivationMap):
+    """The maps that a global average pooling receives, summed by the weights of a class behind it.
+
+    M(p) = Σₖ wₖ fₖ(p) at each position p, for the weights wₖ of the class and the maps fₖ (Zhou et al. 2016,
+    equation 2). It keeps its sign: its mean is the score less the bias. The weights are read off the
+    gradient, so that several linear layers may follow one another.
+
+    Args:
+        model: A built Keras model with nothing but a global average pooling and linear layers above the maps.
+        layer: Path of the layer whose maps are weighed; None for the last one with positions.
+        **options: `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+
+    Raises:
+        ValueError: When called, if the model's head is another, or there are no maps.
+
+    Returns:
+        Attributions of shape `(samples, *positions)`, the map resized to the input's positions; of several
+        inputs, to those of the first that the maps are made from. `details["map"]` is the map as it was.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> layers = keras.layers
+        >>> model = keras.Sequential([
+        ...     keras.Input((8, 8, 1)), layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), layers.Dense(3)
+        ... ])
+        >>> found = CAM(model)(np.ones((5, 8, 8, 1)), target=2)
+        >>> found.attributions.shape, found.details["map"].shape
+        ((5, 8, 8), (5, 6, 6))
+    """
+
+    def weighed(self, maps: LayerMaps, gradients: Tensor, logits: Tensor) -> Tensor:
+        """See `ClassActivationMap.weighed`."""
+        self._check_head(maps, logits)
+        # The pooling shares a weight out among the positions.
+        weights = tf.reduce_sum(gradients, axis=_positions(gradients), keepdims=True)
+        return _weighted_sum(maps.values, weights)
+
+    def _check_head(self, maps: LayerMaps, logits: Tensor) -> None:
+        spread, pooled = {maps.values.name}, set[str]()
+        for operation in operations_between(maps.values, logits):
+            names = [tensor.name for tensor in operation.inputs]
+            outputs = [tensor.name for tensor in operation.outputs]
+            below = not spread.isdisjoint(names)
+            if below and operation.type in _IN_PLACE:
+                spread.update(outputs)
+            elif _averages_all(operation) if below else _is_linear(operation, names, pooled):
+                pooled.update(outputs)
+            else:
+                raise ValueError(
+                    "CAM needs a global average pooling and nothing but linear layers between the maps of "
+                    f"{maps.path!r} and the logits; in {self.network.model.name!r} there is "
+                    f"{operation.type}. GradCAM explains any head."
+                )
+
+
+class GradCAM(ClassActivationMap):
+    """Maps weighed by how much the score grows with each, on average over its positions.
+
+    M = ReLU(Σₖ αₖ fₖ) with αₖ the mean of ∂S/∂fₖ(p) over the positions p (Selvaraju et al. 2017, equations 1
+    and 2). Where a global average pooling and a linear layer follow, Σₖ αₖ fₖ is the map of `CAM` divided
+    by the number of positions.
+
+    Args:
+        model: A built Keras model that convolves over 1, 2 or 3 axes.
+        layer: Path of the layer whose maps are weighed, as `"backbone/conv3"`; `"conv@1"` is the second run
+            of a shared layer. None takes the last one whose output still has positions, which is what a
+            global pooling or a flattening receives: the activation, addition or pooling after the last
+            convolution. Earlier layers give finer maps; `map_layers` lists them.
+        counterfactual: Weigh by −αₖ: what speaks for another class.
+        relu: Whether to set what speaks against the score to 0.
+        **options: `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+
+    Raises:
+        ValueError: If there is no such layer; when called, if it has no maps that the logits depend on.
+
+    Returns:
+        Attributions of shape `(samples, *positions)`, the map resized to the input's positions; of several
+        inputs, to those of the first that the maps are made from. `details["map"]` is the map as it was.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> layers = keras.layers
+        >>> model = keras.Sequential([
+        ...     keras.Input((8, 8, 1)), layers.Conv2D(4, 3, name="conv"), layers.Flatten(), layers.Dense(3)
+        ... ])
+        >>> found = GradCAM(model, layer="conv")(np.ones((5, 8, 8, 1)), target=2)
+        >>> found.attributions.shape, found.details["map"].shape
+        ((5, 8, 8), (5, 6, 6))
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        layer: str | None = None,
+        counterfactual: bool = False,
+        relu: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(model, layer=layer, **options)
+        self.counterfactual = counterfactual
+        self.relu = relu
+
+    def weighed(self, maps: LayerMaps, gradients: Tensor, logits: Tensor) -> Tensor:
+        """See `ClassActivationMap.weighed`."""
+        weights = tf.reduce_mean(gradients, axis=_positions(gradients), keepdims=True)
+        found = _weighted_sum(maps.values, -weights if self.counterfactual else weights)
+        return tf.nn.relu(found) if self.relu else found
+
+
+class GuidedGradCAM(GradCAM):
+    """Guided backpropagation times the resized Grad-CAM: fine detail, where the class is seen.
+
+    (Selvaraju et al. 2017). It is as blind to the upper layers' weights as guided
+    backpropagation is (Adebayo et al. 2018).
+
+    Args:
+        model: A built Keras model that convolves over 1, 2 or 3 axes, with ReLUs.
+        layer: Path of the layer whose maps are weighed, as in `GradCAM`.
+        **options: `counterfactual` and `relu`, as in `GradCAM`; `output`, `score`, `batch_size` and
+            `jit_compile`, as in `Method`.
+
+    Raises:
+        ValueError: When called, if the layer has no maps or guided backpropagation meets no ReLU.
+
+    Returns:
+        Attributions shaped like the inputs; 0 for an input that the maps are not made from. `details["map"]`
+        is the map at the layer's size.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> layers = keras.layers
+        >>> model = keras.Sequential([
+        ...     keras.Input((8, 8, 1)), layers.Conv2D(4, 3), layers.ReLU(), layers.Flatten(), layers.Dense(3)
+        ... ])
+        >>> GuidedGradCAM(model)(np.ones((5, 8, 8, 1)), target=2).attributions.shape
+        (5, 8, 8, 1)
+    """
+
+    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.explain`)."""
+        class_map, maps, scores = self.class_map(x, target)
+        _check_rectifiers(operations_between(x, scores), type(self).__name__)
+        guided = backpropagate(scores, x, guided_rules())
+        products = [
+            gradients * self._laid_over(gradients, class_map, maps)
+            if over
+            else tf.zeros_like(gradients)
+            for gradients, over in zip(tf.nest.flatten(guided), maps.over, strict=True)
+        ]
+        attributions = tf.nest.pack_sequence_as(x, products)
+        return Attribution(attributions, scores, details={"map": class_map})
+
+    @staticmethod
+    def _laid_over(tensor: Tensor, class_map: Tensor, maps: LayerMaps) -> Tensor:
+        resized = resize_linear(class_map, maps.positions(tensor))
+        return resized[..., None] if tensor.shape.rank > resized.shape.rank else resized
+
+
+def _weighted_sum(maps: Tensor, weights: Tensor) -> Tensor:
+    # No matrix product, which a GPU would round to TensorFloat-32.
+    return tf.reduce_sum(weights * tf.cast(maps, tf.float32), axis=-1)
+
+
+def _positions(maps: Tensor) -> list[int]:
+    return list(range(1, maps.shape.rank - 1))
+
+
+def _averages_all(operation: Any) -> bool:
+    """Whether an operation averages over all positions of what it receives."""
+    shape = operation.inputs[0].shape
+    if operation.type == "Mean":
+        axes = tf.get_static_value(operation.inputs[1])
+        return sorted(axis % shape.rank for axis in axes.ravel()) == list(range(1, shape.rank - 1))
+    if operation.type in ("AvgPool", "AvgPool3D"):
+        window = operation.get_attr("ksize")[1:-1]
+        return window == list(shape[1:-1]) and operation.get_attr("padding") == b"VALID"
+    return False
+
+
+def _is_linear(operation: Any, names: Sequence[str], variable: Collection[str]) -> bool:
+    """Whether an operation is linear in those of its inputs that are variable."""
+    if operation.type in _BILINEAR:
+        return sum(name in variable for name in names) == 1
+    return operation.type in _LINEAR

@@ -1,0 +1,129 @@
+"""Kinds of TensorFlow operations, as the substituted backward rules tell them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+Operation = Any
+
+RECTIFIERS = frozenset({"Relu", "Relu6", "LeakyRelu", "Elu", "Selu"})
+# y = f(z), value by value; of two inputs, such as a base and its exponent, one is z.
+ELEMENTWISE = RECTIFIERS | {
+    *("Sigmoid", "Tanh", "Softplus", "Softsign", "Exp", "Expm1", "Log", "Log1p", "Erf", "Erfc"),
+    *("Abs", "Square", "Sqrt", "Rsqrt", "Reciprocal", "Inv", "Pow", "Sin", "Cos", "Atan"),
+    *("Maximum", "Minimum", "ClipByValue"),
+}
+COMPARISONS = frozenset({"Greater", "GreaterEqual", "Less", "LessEqual"})
+MAXIMA = frozenset({"MaxPool", "MaxPool3D", "Max"})
+# Hand on what they get, also where TensorFlow's own derivative is another: `custom_gradient` wraps its
+# results in an IdentityN.
+STRAIGHT = frozenset({"IdentityN", "StopGradient"})
+# Linear in all inputs together.
+_LINEAR = frozenset({"AddV2", "Add", "AddN", "Sub", "BiasAdd", "ConcatV2", "Pack"})
+_CONVOLUTIONS = frozenset(
+    {
+        *("Conv2D", "Conv3D", "DepthwiseConv2dNative"),
+        *("Conv2DBackpropInput", "Conv3DBackpropInputV2"),
+        *("SpaceToBatchND", "BatchToSpaceND", "ExpandDims", "Squeeze", "Identity"),
+    }
+)
+# Linear in one input, where the others do not depend on x.
+_LINEAR_IN_ONE = _CONVOLUTIONS | {
+    *("MatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "RealDiv", "FusedBatchNormV3"),
+    *("Neg", "Cast", "EnsureShape", "Sum", "Mean", "Cumsum", "AvgPool", "AvgPool3D"),
+    *("Reshape", "Transpose", "ReverseV2", "Split", "SplitV", "Unpack", "Slice", "StridedSlice"),
+    *("GatherV2", "GatherNd", "Tile", "BroadcastTo", "Roll", "Pad", "PadV2", "MirrorPad"),
+    *("DepthToSpace", "SpaceToDepth", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic"),
+    *("ResizeArea", "ScaleAndTranslate"),
+}
+_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+# What a function holds beside the operations that matter.
+_NO_VALUES = frozenset({"Const", "ReadVariableOp", "NoOp"})
+
+
+def is_rectifier(operation: Operation) -> bool:
+    """Whether an operation is a rectifier: one by name, or the maximum with zero."""
+    if operation.type == "Maximum":
+        values = [tf.get_static_value(tensor) for tensor in operation.inputs]
+        return any(value is not None and not value.any() for value in values)
+    return operation.type in RECTIFIERS
+
+
+def dependent_places(operation: Operation, dependent: Collection[str]) -> list[int]:
+    """The positions of the inputs whose names are among those that depend on x."""
+    return [place for place, tensor in enumerate(operation.inputs) if tensor.name in dependent]
+
+
+def inner_types(operation: Operation) -> set[str]:
+    """The types of operations in the functions that an operation calls, as a loop its body."""
+    attributes = operation.node_def.attr.values()
+    waiting = [function.name for value in attributes for function in _functions(value)]
+    if not waiting:
+        return set()
+    library = operation.graph.as_graph_def().library.function
+    bodies = {function.signature.name: function.node_def for function in library}
+    types: set[str] = set()
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in bodies:
+            continue
+        seen.add(name)
+        for node in bodies[name]:
+            types.add(node.op)
+            waiting += [inner.name for value in node.attr.values() for inner in _functions(value)]
+    return types
+
+
+def check_decomposable(
+    operations: Sequence[Operation], dependent: Collection[str], method: str
+) -> None:
+    """Raises unless a score can be passed back through every operation without loss.
+
+    Args:
+        operations: Those on the ways from the inputs to the score.
+        dependent: Names of the tensors that depend on the inputs.
+        method: Who asks; named in the error.
+
+    Raises:
+        ValueError: If there is no rule for an operation; its type and its name, which has the layer's in it,
+            are given.
+    """
+    for operation in operations:
+        places = dependent_places(operation, dependent)
+        if not _decomposable(operation, places):
+            several = (
+                f" of {len(places)} tensors that depend on the input" if len(places) > 1 else ""
+            )
+            raise ValueError(
+                f"{method} has no rule for the operation {operation.type!r}{several} at {operation.name!r}. "
+                "Explain a `layer` before it, or use a method that needs no rules, such as "
+                "IntegratedGradients."
+            )
+
+
+def _decomposable(operation: Operation, places: Sequence[int]) -> bool:
+    kind, first = operation.type, operation.inputs[places[0]]
+    if kind in _LINEAR | STRAIGHT | {"Mul", "SelectV2"}:
+        return True
+    if len(places) > 1:
+        return False
+    if kind in ELEMENTWISE | COMPARISONS:
+        return operation.outputs[0].shape.as_list() == first.shape.as_list()
+    if kind == "Cast":
+        return bool(first.dtype.is_floating)
+    if kind == "RealDiv":
+        return places[0] == 0
+    if kind == "FusedBatchNormV3":
+        return places[0] == 0 and not operation.get_attr("is_training")
+    if kind in _CALLS:  # Keras compiles a convolution in groups apart
+        return inner_types(operation) <= _CONVOLUTIONS | _NO_VALUES
+    return kind in _LINEAR_IN_ONE | MAXIMA
+
+
+def _functions(attribute: Any) -> list[Any]:
+    single = [attribute.func] if attribute.HasField("func") else []
+    return [*single, *attribute.list.func]

@@ -1,0 +1,54 @@
+"""Linear interpolation of maps with any number of axes; TensorFlow resizes only images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+Tensor = Any
+
+
+def resize_linear(maps: Tensor, shape: Sequence[int]) -> Tensor:
+    """Resizes maps by linear interpolation along each axis in turn.
+
+    Pixel centres lie at half-integers and the border is continued, as in `tf.image.resize` with
+    `method="bilinear"`, which this equals in 2-D. Nothing is smoothed where a map is made smaller.
+
+    Args:
+        maps: Floating-point tensor `(batch, *positions)`.
+        shape: The new size of each axis after the first.
+
+    Raises:
+        ValueError: If there is not one size for each axis after the first.
+
+    Example:
+        >>> resize_linear(tf.constant([[0.0, 1.0]]), (4,)).numpy().tolist()
+        [[0.0, 0.25, 0.75, 1.0]]
+    """
+    maps = tf.convert_to_tensor(maps)
+    if len(shape) != maps.shape.rank - 1:
+        raise ValueError(
+            f"`shape` must have one size for each axis after the first of {tuple(maps.shape)}. "
+            f"Received: {tuple(shape)}."
+        )
+    # The last axis goes first, while there is little to copy. A product with a matrix of weights would be
+    # slower, and on a GPU it would be rounded to TensorFloat-32.
+    for axis in range(len(shape), 0, -1):
+        maps = _resize_axis(maps, axis, shape[axis - 1])
+    return maps
+
+
+def _resize_axis(maps: Tensor, axis: int, size: int) -> Tensor:
+    given = tf.shape(maps)[axis]
+    # In double precision: a place's rounding error grows with the axis, and its fraction is what counts.
+    centers = tf.range(size, dtype=tf.float64) + 0.5
+    places = centers * tf.cast(given, tf.float64) / tf.cast(size, tf.float64) - 0.5
+    places = tf.clip_by_value(places, 0.0, tf.cast(given - 1, tf.float64))
+    lower = tf.cast(places, tf.int32)
+    share = tf.cast(places - tf.cast(lower, tf.float64), maps.dtype)
+    share = tf.reshape(share, (size, *[1] * (maps.shape.rank - 1 - axis)))
+    below = tf.gather(maps, lower, axis=axis)
+    above = tf.gather(maps, tf.minimum(lower + 1, given - 1), axis=axis)
+    return below + share * (above - below)

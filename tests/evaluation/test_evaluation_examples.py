@@ -1,0 +1,21 @@
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import keras_pli.evaluation as evaluation
+
+MODULES = [
+    f"keras_pli.evaluation.{module.name}" for module in pkgutil.iter_modules(evaluation.__path__)
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize("name", [name for name in evaluation.__all__ if name[0].islower()])
+def test_every_public_function_has_an_example(name):
+    assert ">>> " in getattr(evaluation, name).__doc__
