@@ -1,8 +1,8 @@
 """Do the maps lie on what decided? All methods on images, signals and volumes whose answer is known.
 
-The class of each sample is decided by a small object at a known place; a network is trained to 99 % or more, and
-its attributions for samples it gets right are compared with the object's mask, beside a random map, the edges
-of the sample and a blob in its middle. Means over samples with 95 % intervals.
+The class of each sample is decided by a small object at a known place; a network is trained to 99 % or more,
+and its attributions for samples it gets right are compared with the object's mask, beside a random map, the
+edges of the sample and a blob in its middle. Means over samples with 95 % intervals.
 
     python benchmarks/localization.py                    # 1-D, 2-D and 3-D; some minutes on two cores
     python benchmarks/localization.py --dimensions 3 --samples 64

@@ -57,6 +57,7 @@ def all_methods(model):
 
 
 def main():
+    """Trains the classifier, draws all maps, and tests three of the methods."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_data_argument(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/attribution"))

@@ -1,11 +1,12 @@
-"""Heat maps of what decided, for 1-D, 2-D and 3-D Keras models: `Method(model)(x, target)` gives an `Attribution`.
+"""Heat maps of what decided, for 1-D, 2-D and 3-D Keras models.
 
-Gradients (`gradients`, `smoothing`, `paths`), other backward rules (`backprop`), class activation maps (`cam`)
-and perturbations (`occlusion`, `lime`, `meaningful_perturbation`) share one contract, `Method`.
+Gradients (`gradients`, `smoothing`, `paths`), other backward rules (`backprop`), class activation maps
+(`cam`) and perturbations (`occlusion`, `lime`, `meaningful_perturbation`) share one contract, `Method`:
+`Saliency(model)(x, target)` gives an `Attribution`.
 """
 
 from .attribution import Attribution
-from .backprop import DeepLIFT, Deconvnet, EpsilonLRP, GuidedBackprop
+from .backprop import Deconvnet, DeepLIFT, EpsilonLRP, GuidedBackprop
 from .cam import CAM, ClassActivationMap, GradCAM, GuidedGradCAM
 from .dataset import explain_dataset, load_attributions
 from .gradients import GradientTimesInput, Saliency

@@ -61,7 +61,7 @@ class GuidedBackprop(Method):
         """Explains a batch of tensors (see `Method.explain`)."""
         x = _in_this_graph(x)
         scores = target_scores(self.network.forward(x).logits, target)
-        _check_rectifiers(operations_between(x, scores), type(self).__name__)
+        check_rectifiers(operations_between(x, scores), type(self).__name__)
         return Attribution(backpropagate(scores, x, self._rules()), scores)
 
     def _rules(self) -> dict[str, Rule]:
@@ -258,7 +258,7 @@ def _explained(logits: Tensor, target: Target) -> tuple[Tensor, Tensor, Tensor]:
     return logits, tf.one_hot(classes, logits.shape[-1]), scores
 
 
-def _check_rectifiers(operations: Sequence[Operation], method: str) -> None:
+def check_rectifiers(operations: Sequence[Operation], method: str) -> None:
     for operation in operations:
         hidden = inner_types(operation) & RECTIFIERS
         if hidden:

@@ -35,6 +35,9 @@ def backpropagate(
 
     Returns:
         The structure of `sources`; zeros where the score does not depend on one.
+
+    Raises:
+        ValueError: If it depends on none of them.
     """
     rules = {**_CORRECTED, **(rules or {})}
     flat = tf.nest.flatten(sources)
@@ -44,6 +47,11 @@ def backpropagate(
         found = _walk_back(score, start, flat, operations, rules)
     else:
         found = tf.gradients(score, flat, grad_ys=start)
+    if all(gradient is None for gradient in found):
+        raise ValueError(
+            f"The score {score.name!r} has no gradient by its inputs: no differentiable way leads there. Are "
+            "they rounded or cast to integers, as before an embedding?"
+        )
     filled = [
         tf.zeros_like(source) if gradient is None else tf.convert_to_tensor(gradient)
         for source, gradient in zip(flat, found, strict=True)

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from .attribution import Attribution
-from .backprop import _check_rectifiers
+from .backprop import check_rectifiers
 from .backward import backpropagate, operations_between
 from .backward_rules import guided_rules
 from .maps import LayerMaps, chosen_maps, forward_with_maps
@@ -226,7 +226,7 @@ class GuidedGradCAM(GradCAM):
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
         class_map, maps, scores = self.class_map(x, target)
-        _check_rectifiers(operations_between(x, scores), type(self).__name__)
+        check_rectifiers(operations_between(x, scores), type(self).__name__)
         guided = backpropagate(scores, x, guided_rules())
         products = [
             gradients * self._laid_over(gradients, class_map, maps)

@@ -57,8 +57,8 @@ def explain_dataset(
         The paths of this share's files, in order.
 
     Raises:
-        ValueError: If the folder holds results of another method, model, data set or sharing, a share does not exist,
-            or labels are asked for and the data set has none.
+        ValueError: If the folder holds results of another method, model, data set or sharing, a share does
+            not exist, or labels are asked for and the data set has none.
         TypeError: If `dataset` is no `tf.data.Dataset`.
 
     Example:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from scipy.ndimage import gaussian_filter1d
 
 from .draws import normal, uniform
-from .perturbation import over_channels, spatial_sizes
+from .perturbation import over_channels
 from .resize import resize_linear
 
 Tensor = Any
@@ -21,30 +21,23 @@ Tensor = Any
 class Deletion:
     """The operator Φ(x; m) of Fong & Vedaldi (2017, section 4.1): what a mask leaves of the inputs.
 
-    Masks of a coarse grid are enlarged linearly and smoothed by a Gaussian of 5/8 of a cell, as in the paper,
-    where a cell has 8 pixels and σ_m is 5.
-
     Args:
         inputs: `(batch, *sizes, channels)`.
         replaced: What deleted places show, like the inputs; None for noise, drawn anew at each step.
-        grid: Cells of the mask along each axis.
+        matrices: What enlarges a mask, for each axis (see `enlarging`).
         jitter: By how many positions a step may shift the inputs, along each axis.
         seed: Seed of noise and jitter, which are the same for all samples.
     """
 
     inputs: Tensor
     replaced: Tensor | None
-    grid: tuple[int, ...]
+    matrices: tuple[Tensor, ...]
     jitter: tuple[int, ...]
     seed: int
 
     def enlarged(self, masks: Tensor) -> Tensor:
         """Returns masks `(batch, *grid)` at all positions, `(batch, *sizes)`."""
-        matrices = []
-        for cells, size in zip(self.grid, spatial_sizes(self.inputs), strict=True):
-            width = 0.625 * size / cells if cells < size else 0.0
-            matrices.append(resize_linear(tf.eye(cells), (size,)) @ blurring(size, width))
-        return along_axes(masks, matrices)
+        return along_axes(masks, self.matrices)
 
     def perturbed(self, masks: Tensor, step: Tensor, *, jittered: bool = True) -> Tensor:
         """Returns Φ(x; m), with x shifted by a step's jitter."""
@@ -79,6 +72,19 @@ class Deletion:
         mean, variance = tf.nn.moments(self.inputs, axes, keepdims=True)
         shape, seed = self.inputs.shape[1:], (self.seed, 2 * step + 1)
         return mean + tf.sqrt(variance) * normal(shape, seed)
+
+
+def enlarging(grid: Sequence[int], sizes: Sequence[int]) -> tuple[Tensor, ...]:
+    """Returns the matrices, `(cells, size)` for each axis, that enlarge a mask to the size of an input.
+
+    They interpolate linearly and smooth by a Gaussian of 5/8 of a cell, as in the paper, where a cell has 8
+    pixels and σ_m is 5.
+    """
+    return tuple(
+        resize_linear(tf.eye(cells), (size,))
+        @ blurring(size, 0.625 * size / cells if cells < size else 0.0)
+        for cells, size in zip(grid, sizes, strict=True)
+    )
 
 
 def blurred(samples: Tensor, sigmas: Sequence[float]) -> Tensor:

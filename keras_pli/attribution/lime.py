@@ -282,9 +282,9 @@ def fit_surrogate(
 
     Example:
         >>> draws = np.array([[True, True], [True, False], [False, True], [False, False]])
-        >>> weights, r2 = fit_surrogate(draws, draws @ np.float32([3, 0]), kernel_width=100.0)
+        >>> weights, r2 = fit_surrogate(draws, draws @ np.float32([4, 2]), kernel_width=100.0)
         >>> weights.round(1).tolist(), round(r2, 2)
-        ([1.5, 0.0], 0.75)
+        ([2.0, 1.0], 0.75)
     """
     # The cosine between a draw of ones and zeros and all ones is the root of its share of ones.
     distances = 1.0 - np.sqrt(draws.mean(axis=1))

@@ -115,6 +115,8 @@ class Method:
             baseline = checked_baseline(baseline, inputs)
         score, classes = (aim, None) if callable(aim) else (None, aim)
         if classes is not None:
+            if self.in_graph:  # tracing tells the number of classes, too
+                self.traced(inputs, target="given", baseline=baseline is not None)
             check_classes(classes, self.classes(inputs), self.network.model)
         return self._in_batches((inputs, classes, baseline), score, samples, verbose)
 
@@ -171,7 +173,9 @@ class Method:
 
     def classes(self, x: Any) -> int:
         """Returns the number of classes that targets choose from, for inputs like `x`."""
-        return int(self.scoring(x).structured_outputs[0].shape[-1])
+        if self.network.classes is None:
+            self.scoring(x)
+        return int(self.network.classes or 0)
 
     def scoring(self, x: Any) -> Any:
         """Returns a concrete function from inputs like `x` to `(logits, predicted classes)`."""

@@ -97,6 +97,8 @@ class Network:
         self.model, self.layer, self.output = model, layer, output
         self.score = one_of(score, ("logits", "output"), "score")
         self.record = record
+        # How many there are to choose from, as soon as a forward pass was traced.
+        self.classes: int | None = None
         for path in (layer, record):
             if path is not None:
                 if not isinstance(path, str):
@@ -132,6 +134,7 @@ class Network:
         explained = self._output(outputs) if self.layer is None else at[self.layer]
         kept = at[self.record] if self.record is not None else None
         logits, squashing = self._logits(explained, inputs)
+        self.classes = int(logits.shape[-1])
         return Forward(logits, kept, squashing)
 
     def gradients(

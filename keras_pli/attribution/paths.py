@@ -61,7 +61,7 @@ class IntegratedGradients(Method):
         super().__init__(model, **options)
         self.steps = checked_number(steps, "steps", least=1, whole=True)
         if baselines is not None:
-            if not isinstance(baselines, Sequence) or len(baselines) == 0:
+            if not isinstance(baselines, list | tuple) or len(baselines) == 0:
                 raise ValueError(
                     f"`baselines` must be a list of baselines. Received: {baselines!r}."
                 )

@@ -45,7 +45,7 @@ def _resize_axis(maps: Tensor, axis: int, size: int) -> Tensor:
     # In double precision: a place's rounding error grows with the axis, and its fraction is what counts.
     centers = tf.range(size, dtype=tf.float64) + 0.5
     places = centers * tf.cast(given, tf.float64) / tf.cast(size, tf.float64) - 0.5
-    places = tf.clip_by_value(places, 0.0, tf.cast(given - 1, tf.float64))
+    places = tf.maximum(places, 0.0)
     lower = tf.cast(places, tf.int32)
     share = tf.cast(places - tf.cast(lower, tf.float64), maps.dtype)
     share = tf.reshape(share, (size, *[1] * (maps.shape.rank - 1 - axis)))

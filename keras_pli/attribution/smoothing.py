@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ..checks import one_of
 from .attribution import Attribution
+from .draws import normal
 from .gradients import Saliency
 from .loops import folded, repeated, summed, weighted
 from .method import Method
@@ -21,8 +22,6 @@ Tensor = Any
 
 # The powers of the maps that are averaged for a statistic.
 _POWERS = {"mean": (1,), "square": (2,), "variance": (1, 2)}
-# Uniform numbers stand in the middle of as many equal parts of (0, 1), the most that float32 tells apart.
-_PARTS = 2**23
 
 
 class SmoothGrad(Method):
@@ -82,10 +81,7 @@ class SmoothGrad(Method):
             batch_size=inner.batch_size if batch_size is None else batch_size,
             jit_compile=inner.jit_compile if jit_compile is None else jit_compile,
         )
-        # The caller's method keeps its own settings, and its functions those they were traced with.
-        self.method = copy.copy(inner)
-        self.method.batch_size, self.method.jit_compile = self.batch_size, self.jit_compile
-        self.method._functions = {}
+        self.method = _compiled_like(self, inner)
         self.samples = checked_number(samples, "samples", least=1, whole=True)
         self.noise = checked_number(noise, "noise", least=0)
         self.statistic = one_of(statistic, _POWERS, "statistic")
@@ -100,16 +96,16 @@ class SmoothGrad(Method):
         """Explains a batch of tensors (see `Method.explain`)."""
         target, scores = aimed(self.network, x, target)
         plain = self.method.explain(x, target, baseline).attributions
+        # A variance is the same about any value; about a near one, little cancels.
+        centre = plain if self.statistic == "variance" else None
         powers = _POWERS[self.statistic]
 
         def moments(draws: Tensor, weights: Tensor) -> list[Any]:
             times = tf.size(draws)
             given = repeated(target, times), repeated(baseline, times)
             maps = self.method.explain(self._noisy(x, draws), *given).attributions
-            if (
-                self.statistic == "variance"
-            ):  # is the same about any value; about a near one, little cancels
-                maps = tf.nest.map_structure(tf.subtract, maps, repeated(plain, times))
+            if centre is not None:
+                maps = tf.nest.map_structure(tf.subtract, maps, repeated(centre, times))
             return [
                 tf.nest.map_structure(lambda m, power=power: weighted(m**power, weights), maps)
                 for power in powers
@@ -134,7 +130,7 @@ class SmoothGrad(Method):
             sigma = self.noise * (largest - tf.reduce_min(leaf, axis=values, keepdims=True))
             streams = draws * len(leaves) + index
             noise = tf.map_fn(
-                lambda stream: _normal(tf.shape(leaf)[1:], self.seed, stream),
+                lambda stream: normal(tf.shape(leaf)[1:], (self.seed, stream)),
                 streams,
                 fn_output_signature=tf.TensorSpec(leaf.shape[1:]),
             )
@@ -157,17 +153,16 @@ def _as_method(method: Method | keras.Model, options: dict[str, Any]) -> Method:
     return method
 
 
+def _compiled_like(outer: Method, method: Method) -> Method:
+    """A copy of a method that runs and compiles as the outer one; the caller's stays as it was."""
+    own = copy.copy(method)
+    own.batch_size, own.jit_compile, own._functions = outer.batch_size, outer.jit_compile, {}
+    if isinstance(own, SmoothGrad):
+        own.method = _compiled_like(outer, own.method)
+    return own
+
+
 def _zeros_like(maps: Tensor, batch: Tensor) -> Tensor:
     """Zeros for which the maps themselves need not be computed, if their shape is known."""
     shape = maps.shape[1:]
     return tf.zeros((batch, *shape)) if shape.is_fully_defined() else tf.zeros_like(maps)
-
-
-def _normal(shape: Tensor, seed: int, stream: Tensor) -> Tensor:
-    """Draws standard normal values.
-
-    XLA makes other normal numbers than TensorFlow of the same random bits, so that these are made here.
-    """
-    seeds = tf.stack([tf.constant(seed, tf.int64), tf.cast(stream, tf.int64)])
-    parts = tf.random.stateless_uniform(shape, seeds, 0, _PARTS, tf.int32, alg="philox")
-    return tf.math.ndtri((tf.cast(parts, tf.float32) + 0.5) / _PARTS)

@@ -115,7 +115,8 @@ def faithfulness(
         >>> model = keras.Sequential([keras.Input((9,)), keras.layers.Dense(2, "softmax")])
         >>> x = np.random.default_rng(0).normal(size=(8, 9))
         >>> methods = {"saliency": Saliency(model), "gxi": GradientTimesInput(model)}
-        >>> table = faithfulness(model, x, {name: method(x) for name, method in methods.items()})
+        >>> maps = {name: method(x) for name, method in methods.items()}
+        >>> table = faithfulness(model, x, maps, score="logit")
         >>> table["deletion"]["mean"].idxmin()
         'gxi'
     """

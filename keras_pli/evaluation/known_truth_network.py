@@ -85,8 +85,8 @@ def train_known_truth(
 
     Args:
         data: Samples to train on, from `known_truth`.
-        held_out: Samples made with another seed; training stops after the first epoch that reaches
-            `accuracy` on them.
+        held_out: Samples made with another seed; training stops when two epochs running reach `accuracy` on
+            them, since one may do so by luck.
         head: `"gap"` or `"dense"`, see `known_truth_classifier`.
         batch_norm: Whether to use batch normalisation.
         accuracy: The share of held-out samples to be put into their class.
@@ -120,18 +120,19 @@ def train_known_truth(
         metrics=["accuracy"],
         jit_compile=False,  # XLA makes an epoch of these networks 4 to 25 times slower on a CPU
     )
-    random, best = np.random.default_rng(seed), 0.0
+    random = np.random.default_rng(seed)
+    history = [0.0]
     for _ in range(epochs):
         order = random.permutation(len(data.x))
         classifier.fit(data.x[order], data.y[order], batch_size=50, shuffle=False, verbose=0)
-        reached = classifier.evaluate(held_out.x, held_out.y, batch_size=250, verbose=0)[1]
-        if reached >= accuracy:
+        history.append(classifier.evaluate(held_out.x, held_out.y, batch_size=250, verbose=0)[1])
+        if min(history[-2:]) >= accuracy:
             _centre_logits(classifier)
             return classifier
-        best = max(best, reached)
     raise RuntimeError(
-        f"The network put {best:.1%} of the held-out samples into their class, not {accuracy:.1%}, in "
-        f"{epochs} epochs on {len(data.x)} samples. Train on more samples, for longer, or from another seed."
+        f"The network did not put {accuracy:.1%} of the held-out samples into their class after two epochs "
+        f"running; the best of {epochs} on {len(data.x)} samples was {max(history):.1%}. Train on more "
+        "samples, for longer, or from another seed."
     )
 
 

@@ -85,7 +85,8 @@ def model_randomization_test(
     Example:
         >>> import numpy as np
         >>> from keras_pli.attribution import Saliency
-        >>> hidden, head = keras.layers.Dense(8, "relu"), keras.layers.Dense(2)
+        >>> keras.utils.set_random_seed(0)
+        >>> hidden, head = keras.layers.Dense(32, "relu"), keras.layers.Dense(2)
         >>> model = keras.Sequential([keras.Input((6,)), hidden, head])
         >>> x = np.random.default_rng(0).normal(size=(10, 6))
         >>> result = model_randomization_test({"saliency": Saliency}, model, x, target=0)

@@ -228,7 +228,7 @@ class TestOutputs:
         hidden = LAYERS.Dense(5, "tanh", name="hidden")(inputs)
         organ = LAYERS.Dense(3, "softmax", name="organ")(hidden)
         finding = LAYERS.Dense(2, "sigmoid", name="finding")(hidden)
-        outputs = {"finding": finding, "organ": organ} if as_dict else [organ, finding]
+        outputs = {"organ": organ, "finding": finding} if as_dict else [organ, finding]
         return randomized(keras.Model(inputs, outputs, name="net"))
 
     def expected(self, model, name, x, target):
@@ -244,7 +244,7 @@ class TestOutputs:
             found = Saliency(model, output=output)(x, target=1).attributions
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
-    @pytest.mark.parametrize("name, position", [("organ", 1), ("finding", 0)])
+    @pytest.mark.parametrize("name, position", [("organ", 0), ("finding", 1)])
     def test_of_a_dict_are_chosen_by_key_or_position(self, name, position, x):
         model = self.several(as_dict=True)
         expected = self.expected(model, name, x, 1)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +12,7 @@ from keras_pli.attribution.deletion import (
     blurred,
     circles,
     deleted_area,
+    enlarging,
     roughness,
 )
 
@@ -20,7 +23,9 @@ def enlarged_by_hand(mask, sizes):
     """Linear interpolation between the centres of cells, then a Gaussian of 5/8 of a cell."""
     for axis, (cells, size) in enumerate(zip(mask.shape, sizes, strict=True)):
         at = (np.arange(size) + 0.5) * cells / size - 0.5
-        mask = np.apply_along_axis(lambda row, at=at: np.interp(at, range(len(row)), row), axis, mask)
+        mask = np.apply_along_axis(
+            lambda row, at=at: np.interp(at, range(len(row)), row), axis, mask
+        )
         if cells < size:
             mask = ndimage.gaussian_filter1d(mask, 0.625 * size / cells, axis, mode="nearest")
     return mask
@@ -28,9 +33,8 @@ def enlarged_by_hand(mask, sizes):
 
 def deletion(axes, *, replaced=True, jitter=0, seed=0, count=5):
     shown = tf.constant(samples(axes, count, seed=9)) if replaced else None
-    return Deletion(
-        tf.constant(samples(axes, count)), shown, GRIDS[axes], (jitter,) * axes, seed
-    )
+    matrices = enlarging(GRIDS[axes], SHAPES[axes][:-1])
+    return Deletion(tf.constant(samples(axes, count)), shown, matrices, (jitter,) * axes, seed)
 
 
 def masks_of(axes, count=5):
@@ -70,7 +74,7 @@ def test_masks_are_enlarged_linearly_and_smoothed(axes):
 
 
 def test_a_mask_as_fine_as_the_input_stays_as_it_is():
-    own = Deletion(tf.constant(samples(2)), None, (9, 8), (0, 0), 0)
+    own = Deletion(tf.constant(samples(2)), None, enlarging((9, 8), (9, 8)), (0, 0), 0)
     masks = np.random.default_rng(0).uniform(size=(5, 9, 8)).astype(np.float32)
     np.testing.assert_allclose(own.enlarged(tf.constant(masks)), masks, atol=1e-6)
 
@@ -89,7 +93,7 @@ def test_a_mask_blends_the_input_with_what_replaces_it(axes):
 
 @pytest.mark.parametrize("axes", AXES)
 def test_jitter_shifts_the_input_under_the_mask(axes):
-    """Both the input and what replaces it, by one of all shifts up to two positions, over a continued border."""
+    """And what replaces it, by each of the shifts up to two positions, over a continued border."""
     own, masks = deletion(axes, jitter=2), masks_of(axes)
     share = np.stack([enlarged_by_hand(mask, SHAPES[axes][:-1]) for mask in masks])[..., None]
     borders = [(0, 0), *[(2, 2)] * axes, (0, 0)]
@@ -122,7 +126,7 @@ def test_no_jitter_when_it_is_not_wanted():
 def test_noise_has_the_moments_of_each_sample_and_channel(axes):
     scales = np.float32([0.1, 1, 5, 20, 3]).reshape(-1, *[1] * (axes + 1))
     x = tf.constant(samples(axes) * scales + scales)
-    own = Deletion(x, None, GRIDS[axes], (0,) * axes, 0)
+    own = Deletion(x, None, enlarging(GRIDS[axes], SHAPES[axes][:-1]), (0,) * axes, 0)
     nothing = tf.zeros((5, *GRIDS[axes]))
     draw = tf.function(lambda step: own.perturbed(nothing, step))
     noise = np.stack([draw(tf.constant(step)) for step in range(300)])
@@ -156,7 +160,7 @@ def test_area_and_roughness(axes, beta):
         wanted = 0.0
         for axis in range(axes):
             lines = np.moveaxis(mask, axis, -1).reshape(-1, mask.shape[axis])
-            wanted += np.mean([sum(abs(b - a) ** beta for a, b in zip(r, r[1:])) for r in lines])
+            wanted += np.mean([sum(abs(b - a) ** beta for a, b in pairwise(r)) for r in lines])
         assert float(rough) == pytest.approx(wanted, abs=1e-5)
 
 

@@ -6,9 +6,7 @@ from scipy import stats
 from keras_pli.attribution.draws import normal, uniform
 
 
-@pytest.mark.parametrize(
-    ("draw", "distribution"), [(uniform, stats.uniform), (normal, stats.norm)]
-)
+@pytest.mark.parametrize(("draw", "distribution"), [(uniform, stats.uniform), (normal, stats.norm)])
 def test_draws_follow_their_distribution(draw, distribution):
     values = draw((200, 100), (3, 5)).numpy().ravel()
     assert stats.kstest(values, distribution.cdf).pvalue > 0.01

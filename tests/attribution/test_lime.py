@@ -161,7 +161,9 @@ def test_segment_means(axes):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_superpixels_are_connected_and_about_as_many_as_wanted(sizes, channels):
     random = np.random.default_rng(0)
-    smooth = ndimage.gaussian_filter(random.normal(size=(*sizes, channels)), (1,) * len(sizes) + (0,))
+    smooth = ndimage.gaussian_filter(
+        random.normal(size=(*sizes, channels)), (1,) * len(sizes) + (0,)
+    )
     for sample in (smooth, random.normal(size=smooth.shape), np.zeros_like(smooth)):
         labels = superpixels(sample.astype(np.float32), 20)
         assert labels.shape == sizes

@@ -154,17 +154,14 @@ class TestTheInput:
         heat = GradCAM(model)(x, target=1).attributions[..., None]
         np.testing.assert_allclose(image, guided[1] * heat, atol=1e-6)
 
-    def test_of_two_images_the_first_gives_the_size(self):
+    def test_of_two_images_the_first_that_the_maps_are_made_from_gives_the_size(self):
         near, far = keras.Input((9, 8, 1)), keras.Input((18, 16, 1))
-        far_maps = LAYERS.Conv2D(3, 2, strides=2)(far)
+        far_maps = LAYERS.Conv2D(3, 2, strides=2, name="far_maps")(far)
         joined = LAYERS.Concatenate()([LAYERS.Conv2D(3, 1)(near), far_maps])
         outputs = LAYERS.Dense(3)(LAYERS.GlobalAveragePooling2D()(LAYERS.ReLU()(joined)))
         model = randomized(keras.Model([near, far], outputs))
         x = [np.ones((2, 9, 8, 1), np.float32), np.ones((2, 18, 16, 1), np.float32)]
         assert GradCAM(model)(x).attributions.shape == (2, 9, 8)
-        assert GradCAM(model, layer=model.layers[2].name)(x).attributions.shape[1:] in (
-            (18, 16),
-            (9, 8),
-        )
+        assert GradCAM(model, layer="far_maps")(x).attributions.shape == (2, 18, 16)
         products = GuidedGradCAM(model)(x).attributions
         assert [product.shape for product in products] == [(2, 9, 8, 1), (2, 18, 16, 1)]

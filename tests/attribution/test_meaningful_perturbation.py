@@ -16,7 +16,7 @@ from toy_networks import (
     subclassed_network,
 )
 
-from keras_pli.attribution.deletion import Deletion, circles
+from keras_pli.attribution.deletion import circles
 from keras_pli.attribution.descent import Descent
 from keras_pli.attribution.meaningful_perturbation import MeaningfulPerturbation
 
@@ -64,7 +64,9 @@ def objective_by_hand(score, sample, mask, shown, *, area=0.5, smoothness=0.1, b
     for axis in range(mask.ndim):
         steps = np.abs(np.diff(mask, axis=axis)) ** beta
         rough += steps.sum(axis=axis).mean()
-    return score(share * sample + (1 - share) * shown) + area * (1 - mask).mean() + smoothness * rough
+    return (
+        score(share * sample + (1 - share) * shown) + area * (1 - mask).mean() + smoothness * rough
+    )
 
 
 @pytest.mark.parametrize("axes", AXES)
@@ -123,7 +125,9 @@ def test_what_is_returned_fits_together(axes):
     found = MeaningfulPerturbation(model, replacement="constant", steps=25)(x, 1)
     masks, details = found.details["mask"], found.details
     enlarged = np.stack([enlarged_by_hand(mask, SHAPES[axes][:-1]) for mask in masks])[..., None]
-    np.testing.assert_allclose(found.attributions, np.broadcast_to(1 - enlarged, x.shape), atol=1e-5)
+    np.testing.assert_allclose(
+        found.attributions, np.broadcast_to(1 - enlarged, x.shape), atol=1e-5
+    )
     means = x.mean(axis=tuple(range(1, axes + 1)), keepdims=True)
     deleted = softmax(reference(model, enlarged * x + (1 - enlarged) * means), axis=1)[:, 1]
     np.testing.assert_allclose(details["deleted_score"], deleted, atol=1e-4)
@@ -134,7 +138,7 @@ def test_what_is_returned_fits_together(axes):
 
 
 @pytest.mark.parametrize("axes", AXES)
-@pytest.mark.parametrize("replacement", ["constant", "noise", "blur"])
+@pytest.mark.parametrize("replacement", ["noise", "blur"])
 def test_deletes_the_region_that_decides(axes, replacement):
     random = np.random.default_rng(0)
     x = random.normal(scale=0.05, size=(3, *SIZES[axes], 1)).astype(np.float32)
@@ -196,9 +200,9 @@ def test_the_score_is_the_probability(head, squashed):
     x = samples(1)
     kernel, bias = (np.asarray(weight, np.float64) for weight in head.get_weights())
     wanted = squashed(x.reshape(5, -1) @ kernel + bias)
+    method = MeaningfulPerturbation(model, steps=2)
     for target in range(wanted.shape[1]):
-        found = MeaningfulPerturbation(model, steps=3)(x, target)
-        np.testing.assert_allclose(found.scores, wanted[:, target], atol=1e-5)
+        np.testing.assert_allclose(method(x, target).scores, wanted[:, target], atol=1e-5)
 
 
 def test_scores_that_are_no_probabilities():
@@ -248,29 +252,33 @@ def test_a_baseline_takes_the_place_of_the_replacement():
     np.testing.assert_allclose(found.details["deleted_score"], deleted, atol=1e-4)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 100])
 @pytest.mark.parametrize("replacement", ["blur", "noise"])
-def test_no_batch_changes_a_result(batch_size, replacement):
+def test_no_batch_changes_a_result(replacement):
+    """Neither its mates nor how long they go on."""
     model, x = flat_network(2, normalized=True), samples(2)
     options = {"replacement": replacement, "patience": 5, "tolerance": 1e-3}
-    at_once = MeaningfulPerturbation(model, **options)(x)
-    found = MeaningfulPerturbation(model, batch_size=batch_size, **options)(x)
-    np.testing.assert_allclose(found.attributions, at_once.attributions, atol=1e-3)
-    np.testing.assert_array_equal(found.details["steps"], at_once.details["steps"])
-    assert len(set(found.details["steps"])) > 1
-    alone = MeaningfulPerturbation(model, **options)(x[3:4])
-    np.testing.assert_allclose(found.attributions[3:4], alone.attributions, atol=1e-3)
+    method = MeaningfulPerturbation(model, **options)
+    at_once = method(x)
+    assert len(set(at_once.details["steps"])) > 1
+    for batch_size in (1, 3):
+        method.batch_size = batch_size
+        found = method(x)
+        np.testing.assert_allclose(found.attributions, at_once.attributions, atol=1e-3)
+        np.testing.assert_array_equal(found.details["steps"], at_once.details["steps"])
+    alone = method(x[3:4])
+    np.testing.assert_allclose(at_once.attributions[3:4], alone.attributions, atol=1e-3)
 
 
-@pytest.mark.parametrize("axes", AXES)
-@pytest.mark.parametrize("replacement", ["blur", "noise"])
+@pytest.mark.parametrize(("axes", "replacement"), [(1, "noise"), (2, "blur"), (3, "constant")])
 def test_compiled_by_xla_and_told_to_run_eagerly(axes, replacement):
     model, x = flat_network(axes, normalized=True), samples(axes, 3)
-    options = {"replacement": replacement, "steps": 20}
+    options = {"replacement": replacement, "steps": 20, "grid": 3}
     plain = MeaningfulPerturbation(model, **options)(x)
     compiled = MeaningfulPerturbation(model, jit_compile=True, **options)(x)
     np.testing.assert_allclose(compiled.attributions, plain.attributions, atol=1e-3)
-    np.testing.assert_allclose(compiled.details["deleted_score"], plain.details["deleted_score"], atol=1e-3)
+    np.testing.assert_allclose(
+        compiled.details["deleted_score"], plain.details["deleted_score"], atol=1e-3
+    )
     tf.config.run_functions_eagerly(True)
     try:
         eager = MeaningfulPerturbation(model, **options)(x)
@@ -295,12 +303,10 @@ def test_all_kinds_of_models(network):
 
 def test_the_same_seed_finds_the_same():
     model, x = flat_network(2), samples(2, 2)
-    first, again, other = (
-        MeaningfulPerturbation(model, replacement="noise", steps=15, seed=seed)(x, 0)
-        for seed in (4, 4, 5)
+    first, again = (
+        MeaningfulPerturbation(model, replacement="noise", steps=15, seed=4)(x, 0) for _ in "12"
     )
     np.testing.assert_array_equal(first.attributions, again.attributions)
-    assert (first.attributions != other.attributions).any()
 
 
 def test_other_values_are_not_traced_again():
@@ -315,8 +321,7 @@ def grid_by_default(shape):
         keras.Sequential([keras.Input(shape), LAYERS.Flatten(), LAYERS.Dense(1)])
     )
     deletion = method._deletion(tf.zeros((1, *shape)), None)
-    assert isinstance(deletion, Deletion)
-    return deletion.grid, deletion.jitter
+    return tuple(matrix.shape[0] for matrix in deletion.matrices), deletion.jitter
 
 
 def test_grid_and_jitter_by_default():

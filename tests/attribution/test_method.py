@@ -20,6 +20,7 @@ from toy_networks import (
 )
 
 from keras_pli.attribution import Attribution, Method, Saliency
+from keras_pli.attribution.inputs import batches
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +226,14 @@ class TestBatches:
         np.testing.assert_allclose(found.attributions, x - x[::-1], atol=1e-6)
         np.testing.assert_allclose(found.scores, WithBaseline(model)(x, target).scores, atol=1e-5)
         np.testing.assert_array_equal(found.delta, found.scores)
+
+    @pytest.mark.parametrize("fill", [False, True])
+    def test_a_short_last_one_is_filled_up_for_xla(self, fill):
+        plan = list(batches(7, 3, fill=fill))
+        assert [len(rows) for rows, _ in plan] == [3, 3, 3 if fill else 1]
+        assert [count for _, count in plan] == [3, 3, 1]
+        taken = np.concatenate([rows[:count] for rows, count in plan])
+        np.testing.assert_array_equal(taken, np.arange(7))
 
     def test_progress_is_shown_when_asked(self, model, x, capsys):
         Saliency(model, batch_size=3)(x)

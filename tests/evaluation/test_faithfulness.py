@@ -232,6 +232,9 @@ def test_mu_fidelity_is_undefined_where_nothing_varies():
     assert np.isnan(mu_fidelity(model, x, np.full((2, 10), 0.3))).all()
     model.layers[-1].set_weights([np.zeros((10, 3)), np.ones(3)])
     assert np.isnan(mu_fidelity(model, x, x)).all()
+    # Falls that only rounding makes: a float32 near 1000 is known to 6e-5.
+    model.layers[-1].set_weights([np.full((10, 3), 3e-5), np.full(3, 1000.0)])
+    assert np.isnan(mu_fidelity(model, x, x)).all()
 
 
 @pytest.mark.parametrize("perturbation", ["square", "gaussian"])
@@ -376,6 +379,7 @@ def test_the_table_puts_a_random_map_beside_the_methods():
     }.items():
         assert list(means[measure].sort_values().index) == order
     assert means.loc["best", "infidelity"] < 1e-8 < means.loc["random", "infidelity"]
+    assert means.loc["worst", "infidelity"] < 1e-8  # its best scale is −1
     area = deletion_curve(model, x, best, 0, score="logit").area
     low, high = t.interval(0.95, 11, loc=area.mean(), scale=area.std(ddof=1) / np.sqrt(12))
     np.testing.assert_allclose(table.loc["best", "deletion"], [area.mean(), low, high])

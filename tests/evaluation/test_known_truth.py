@@ -193,9 +193,9 @@ class TestClassifier:
         right = classifier.predict(held_out.x, verbose=0).argmax(axis=1) == held_out.y
         assert right.mean() >= 0.99
         # On samples that had no part in when to stop, too, within the error of counting.
-        fresh = known_truth(dimensions, samples=1000, seed=77)
+        fresh = known_truth(dimensions, samples=2000, seed=77)
         right = classifier.predict(fresh.x, verbose=0).argmax(axis=1) == fresh.y
-        assert right.mean() >= 0.975
+        assert right.mean() >= 0.983
 
     @in_every_dimension
     @pytest.mark.parametrize("head", ["gap", "dense"])
@@ -314,8 +314,16 @@ class TestErrors:
 
     def test_accuracy_not_reached(self):
         data, held_out = known_truth(1, samples=30), known_truth(1, samples=60, seed=1)
-        with pytest.raises(RuntimeError, match=r"not 99\.0%, in 2 epochs on 30 samples"):
+        with pytest.raises(
+            RuntimeError, match=r"not put 99\.0%.*best of 2 on 30 samples was [3-7]"
+        ):
             train_known_truth(data, held_out, epochs=2)
+
+    def test_one_epoch_may_be_luck(self):
+        data, held_out = known_truth(1, samples=30), known_truth(1, samples=60, seed=1)
+        with pytest.raises(RuntimeError, match="two epochs running; the best of 1 on 30"):
+            train_known_truth(data, held_out, epochs=1, accuracy=0.01)
+        train_known_truth(data, held_out, epochs=2, accuracy=0.01)
 
     def test_frozen(self):
         data = known_truth(1, samples=6)

@@ -161,7 +161,8 @@ class TestClosedForms:
 
     def test_no_position_is_marked_where_none_is_positive(self):
         masks = np.array([[True, False, False]])
-        assert iou([[-1.0, -2.0, -3.0]], masks, threshold=0.5) == 0
+        for highest in (0.0, -1.0):
+            assert iou([[highest, -2.0, -3.0]], masks, threshold=0.5) == 0
 
 
 class TestTies:
@@ -289,6 +290,10 @@ class TestTable:
         unsigned = localization({"x": maps}, masks, absolute=True).loc["x"]
         assert signed["pointing_game", "mean"] == 0
         assert unsigned["pointing_game", "mean"] == 1
+        noise = np.random.default_rng(0).normal(size=masks.shape)
+        table = localization({"x": noise}, masks, absolute=True)
+        expected = localization({"x": abs(noise)}, masks)
+        pd.testing.assert_frame_equal(table, expected)
         # Channels are summed before the sign is dropped: opposite ones cancel.
         pair = np.stack([maps, -maps], axis=-1)
         cancelled = localization({"x": pair}, masks, absolute=True)["iou"]
