@@ -179,6 +179,8 @@ def only(logits):
     [
         # Shrikumar et al. 2017, figure 1: saturated, so that the gradient is zero.
         (lambda x: 1 - keras.ops.relu(1 - x[:, :1] - x[:, 1:]), (1, 1), (0, 0), (0.5, 0.5)),
+        # What rises and falls cancels out at the nonlinearity, whose slope is then its derivative.
+        (lambda x: 3 * keras.ops.tanh(x[:, :1] - x[:, 1:]), (1, 1), (0, 0), (3, -3)),
         (lambda x: x[:, :1] * x[:, 1:], (3, 2), (1, 1), (3, 2)),
         (lambda x: keras.ops.square(x[:, :1]) + x[:, 1:] * x[:, 1:], (3, 2), (1, 1), (8, 3)),
         (lambda x: keras.ops.max(x, axis=1, keepdims=True), (3, 1), (0, 2), (1, 0)),
@@ -188,7 +190,18 @@ def only(logits):
         (lambda x: keras.ops.where(x > 1, x, 0.5)[:, :1], (3, 0), (0, 0), (2.5, 0)),
         (lambda x: keras.ops.stop_gradient(x[:, :1]) - x[:, 1:], (3, 2), (1, 1), (2, -1)),
     ],
-    ids=["saturated", "product", "squares", "rise", "fall", "moved", "tied", "choice", "stopped"],
+    ids=[
+        "saturated",
+        "cancelled",
+        "product",
+        "squares",
+        "rise",
+        "fall",
+        "moved",
+        "tied",
+        "choice",
+        "stopped",
+    ],
 )
 def test_deep_lift_by_hand(function, x, baseline, expected):
     method = DeepLIFT(function_of_two(function), baseline=np.array(baseline))
