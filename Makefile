@@ -26,7 +26,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 $(VENV)/.installed-slow: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[jax]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[jax,oracles]'
 	touch $@
 
 test-slow: lint $(VENV)/.installed-slow
@@ -38,6 +38,8 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 
 bench: $(VENV)/.installed-bench  ## side by side with the peers; needs Fashion-MNIST, which Keras downloads
 	$(BIN)/python benchmarks/embedding.py
+	$(BIN)/python benchmarks/attribution.py
+	$(BIN)/python benchmarks/localization.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

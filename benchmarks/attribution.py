@@ -376,7 +376,7 @@ def main() -> None:
             options = ["--networks", kind, "--folder", name, "--repeats", str(arguments.repeats)]
             figures = {system: in_fresh_process(__file__, system, *options) for system in SYSTEMS}
             print(
-                f"\n{kind} network\n{table(kind, folder, figures).to_string(float_format='%.3f')}"
+                f"\n{kind} network\n{table(kind, folder, figures).to_string(float_format='{:.3f}'.format)}"
             )
 
 

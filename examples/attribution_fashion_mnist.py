@@ -74,9 +74,7 @@ def main():
 
     methods = all_methods(model)
     image = x_test[arguments.image][None]
-    maps = {
-        name: method(image, arguments.target).attributions for name, method in methods.items()
-    }
+    maps = {name: method(image, arguments.target).attributions for name, method in methods.items()}
     figure = kp.plotting.attribution_grid(image, maps)
     kp.plotting.save_figure(figure, arguments.out / "attributions.png")
 

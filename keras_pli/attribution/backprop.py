@@ -259,6 +259,7 @@ def _explained(logits: Tensor, target: Target) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def check_rectifiers(operations: Sequence[Operation], method: str) -> None:
+    """Raises a `ValueError` if no rectifier is among the operations, or one is hidden in a function."""
     for operation in operations:
         hidden = inner_types(operation) & RECTIFIERS
         if hidden:

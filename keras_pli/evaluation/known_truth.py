@@ -1,8 +1,7 @@
 """The known-truth benchmark: samples whose class is decided by a small object at a known place.
 
-An attribution map of a network that classifies them well should lie on the object. The benchmark is made on
-the spot, in 1-D, 2-D and 3-D, after the idea of Kim et al. 2018 (TCAV, section 4.3) and Arras et al. 2022
-(CLEVR-XAI): where the data are made, one knows what decides.
+An attribution map of a network that classifies them well should lie on the object: where the data are made,
+one knows what decides, as in Arras et al. 2022 (CLEVR-XAI). Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from ..checks import one_of
 from .shapes import Shapes, shapes
 
 SIZES = {1: 128, 2: 32, 3: 16}
-SMALLEST = {1: 64, 2: 20, 3: 14}  # below, places at which no two objects overlap get rare
+SMALLEST = {1: 64, 2: 20, 3: 14}  # below, arrangements without overlap are rare
 DISTRACTORS = 2
 # Standard deviations of the texture's coarse and fine part; the objects' mean is 1.
 COARSE, FINE = 0.15, 0.1

@@ -27,7 +27,7 @@ BLOB_WIDTH = 0.25  # standard deviation of the blob, in lengths of the axis
 
 
 def pointing_game(attributions: ArrayLike, masks: ArrayLike, *, tolerance: float = 0.0) -> Scores:
-    """Measures whether a map's maximum lies on the object (Zhang et al. 2018, section 4.1).
+    """Measures whether a map's maximum lies on the object (Zhang et al. 2018).
 
     Args:
         attributions: Maps of shape `(samples, *spatial)`, or `(samples, *spatial, channels)`, whose
@@ -62,7 +62,7 @@ def pointing_game(attributions: ArrayLike, masks: ArrayLike, *, tolerance: float
 
 
 def relevance_mass_accuracy(attributions: ArrayLike, masks: ArrayLike) -> Scores:
-    """Returns the share of a map's positive relevance that lies on the object (Arras et al. 2022, eq. 1).
+    """Returns the share of a map's positive relevance that lies on the object (Arras et al. 2022).
 
     Takes and raises what `pointing_game` does.
 
@@ -81,7 +81,7 @@ def relevance_mass_accuracy(attributions: ArrayLike, masks: ArrayLike) -> Scores
 
 
 def relevance_rank_accuracy(attributions: ArrayLike, masks: ArrayLike) -> Scores:
-    """Returns the share of a map's highest positions that lie on the object (Arras et al. 2022, eq. 2).
+    """Returns the share of a map's highest positions that lie on the object (Arras et al. 2022).
 
     As many positions are taken as the object fills. Takes and raises what `pointing_game` does.
 
@@ -167,7 +167,8 @@ def localization(
         masks: Booleans of shape `(samples, *spatial)`, True on the object.
         images: The explained inputs, `(samples, *spatial)` or `(samples, *spatial, channels)`; without
             them there is no edge map.
-        absolute: Whether the sign of the methods' maps is dropped, after summing channels.
+        absolute: Whether the sign of the methods' maps is dropped, after summing channels ("sum,abs" in
+            Arras et al. 2022).
         tolerance: As in `pointing_game`.
 
     Returns:

@@ -204,7 +204,7 @@ def only(logits):
     ],
 )
 def test_deep_lift_by_hand(function, x, baseline, expected):
-    method = DeepLIFT(function_of_two(function), baseline=np.array(baseline))
+    method = DeepLIFT(function_of_two(function), baseline=np.array(baseline), score="output")
     found = method(np.array([x], np.float32), only)
     np.testing.assert_allclose(found.attributions, [expected], atol=1e-6)
 
@@ -233,7 +233,7 @@ def test_deep_lift_through_pooling_by_hand(axes, x, baseline, expected):
     ids=["bias", "product", "maximum"],
 )
 def test_lrp_by_hand(function, x, expected):
-    found = EpsilonLRP(function_of_two(function))(np.array([x], np.float32), only)
+    found = EpsilonLRP(function_of_two(function), score="output")(np.array([x], np.float32), only)
     np.testing.assert_allclose(found.attributions, [expected], rtol=1e-5)
 
 

@@ -55,7 +55,9 @@ def test_shapes_and_scores(kind, axes, networks):
     if kind is not MeaningfulPerturbation:  # which may find nothing worth deleting
         assert np.ptp(found.attributions) > 0
     probabilities = model.predict(x, verbose=0)
-    expected = np.log(probabilities[:, 2] / probabilities[:, 0])  # what a softmax leaves of its logits
+    expected = np.log(
+        probabilities[:, 2] / probabilities[:, 0]
+    )  # what a softmax leaves of its logits
     if kind is MeaningfulPerturbation:  # whose game is about the probability, as in the paper
         expected = probabilities[:, 2] - probabilities[:, 0]
     difference = found.scores - made(kind, model)(x, 0).scores

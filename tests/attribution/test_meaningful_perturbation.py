@@ -331,6 +331,20 @@ def test_grid_and_jitter_by_default():
 
 
 @pytest.mark.parametrize(
+    ("options", "smoothing"),
+    [
+        ({"replacement": "constant", "jitter": 0}, 0.0),
+        ({"replacement": "constant", "jitter": (0, 1)}, 0.9),
+        ({"replacement": "noise", "jitter": 0}, 0.9),
+    ],
+)
+def test_a_wavering_objective_is_smoothed(options, smoothing):
+    method = MeaningfulPerturbation(flat_network(2), **options)
+    deletion = method._deletion(tf.constant(samples(2)), None)
+    assert method._descent(deletion).smoothing == smoothing
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"grid": 10}, r"`grid` \(10, 10\) is finer than the input.*\(9, 8\)"),

@@ -157,6 +157,7 @@ def test_windows_by_default():
     assert Windows.over((28, 224), None, None).window == (4, 32)
     assert Windows.over((28, 224), None, None).stride == (2, 16)
     assert Windows.over((2, 16), None, None).window == (2, 3)
+    assert Windows.over((2, 16), None, None).stride == (1, 2)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])

@@ -139,14 +139,15 @@ class TestEveryMethod:
         graph = comparable(METHODS[name](model, jit_compile=False)(x))
         assert np.abs(graph[0]).max() > 1e-3
         assert_same(comparable(METHODS[name](model, jit_compile=True)(x)), graph, 1e-4)
-        assert_same(eagerly(lambda: comparable(METHODS[name](model, jit_compile=False)(x))), graph)
+        if axes == 2:
+            eager = eagerly(lambda: comparable(METHODS[name](model, jit_compile=False)(x)))
+            assert_same(eager, graph)
 
-    @pytest.mark.parametrize("axes", AXES)
-    def test_one_by_one_is_all_at_once(self, name, axes):
+    @pytest.mark.parametrize(("axes", "size"), [(1, 1), (2, 3), (3, 2)])
+    def test_batches_of_any_size(self, name, axes, size):
         model, x = flat_network(axes), samples(axes, count=7)
-        together = comparable(METHODS[name](model, batch_size=1000)(x))
-        for size in (1, 3):
-            assert_same(comparable(METHODS[name](model, batch_size=size)(x)), together)
+        together = METHODS[name](model, batch_size=1000)(x)
+        assert_same(comparable(METHODS[name](model, batch_size=size)(x)), comparable(together))
 
     def test_further_calls_do_not_trace(self, name):
         method = METHODS[name](flat_network(2), batch_size=4)
@@ -445,15 +446,15 @@ class TestGuidedIntegratedGradients:
         np.testing.assert_allclose(found.attributions[0, 0], found.attributions[0, 1], rtol=1e-5)
 
     @pytest.mark.parametrize(
-        "options",
+        ("axes", "options"),
         [
-            {"steps": 20, "fraction": 0.25, "max_distance": 0.05},
-            {"steps": 9, "fraction": 0.1, "max_distance": 0.3},
-            {"steps": 10, "fraction": 0.6, "max_distance": 1.0},
-            {"steps": 10, "fraction": 0.01, "max_distance": 0.1},
+            (1, {"steps": 20, "fraction": 0.25, "max_distance": 0.05}),
+            (1, {"steps": 10, "fraction": 0.01, "max_distance": 0.1}),
+            (2, {"steps": 9, "fraction": 0.1, "max_distance": 0.3}),
+            (2, {"steps": 10, "fraction": 0.6, "max_distance": 1.0}),
+            (3, {"steps": 20, "fraction": 0.25, "max_distance": 0.05}),
         ],
     )
-    @pytest.mark.parametrize("axes", AXES)
     def test_equals_the_algorithm_step_by_step(self, axes, options):
         model, x = gap_network(axes), samples(axes, count=3)
         start = samples(axes, count=1, seed=1)[0]
@@ -474,14 +475,18 @@ class TestGuidedIntegratedGradients:
         rise = found.scores - scores(model, 0 * x, 1)
         assert np.abs(found.delta).mean() < 0.5 * np.abs(first - rise).mean()
 
-    @pytest.mark.parametrize("axes", AXES)
     @pytest.mark.parametrize(
-        "options", [{"max_distance": 0.0}, {"max_distance": 1.0, "fraction": 1.0}]
+        ("axes", "options"),
+        [
+            (1, {"max_distance": 0.0}),
+            (2, {"max_distance": 1.0, "fraction": 1.0}),
+            (3, {"max_distance": 0.0}),
+        ],
     )
     def test_on_the_straight_line_it_is_integrated_gradients(self, axes, options):
-        model, x = flat_network(axes), samples(axes)
-        found = GuidedIntegratedGradients(model, steps=400, **options)(x, 1).attributions
-        expected = IntegratedGradients(model, steps=400)(x, 1).attributions
+        model, x = flat_network(axes), samples(axes, count=3)
+        found = GuidedIntegratedGradients(model, steps=200, **options)(x, 1).attributions
+        expected = IntegratedGradients(model, steps=200)(x, 1).attributions
         assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
 
     @pytest.mark.parametrize("axes", AXES)
