@@ -1,6 +1,8 @@
 # Each target does its own set-up: the first call makes .venv and installs the package into it.
 PYTHON ?= python3
 VENV ?= .venv
+# Test processes; each holds some 2 GB.
+JOBS ?= 2
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -23,7 +25,7 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 $(VENV)/.installed-slow: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[jax,oracles]'
