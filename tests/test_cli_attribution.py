@@ -26,7 +26,7 @@ def files(tmp_path_factory):
             keras.layers.Conv2D(8, 3, activation="relu", name="first"),
             keras.layers.Conv2D(8, 3, activation="relu", name="second"),
             keras.layers.Flatten(),
-            keras.layers.Dense(10, activation="softmax"),
+            keras.layers.Dense(10, activation="softmax", name="head"),
         ]
     )
     classifier.compile("adam", "sparse_categorical_crossentropy")
@@ -84,7 +84,7 @@ def test_check_runs_both_tests(files, tmp_path, capsys):
     assert "permuted" in printed
     table = pd.read_csv(tmp_path / "model-randomization.csv")
     assert set(table["method"]) == {"saliency", "guided_backprop"}
-    assert list(table["layer"].unique()) == ["dense", "second", "first"]
+    assert list(table["layer"].unique()) == ["head", "second", "first"]
     assert set(pd.read_csv(tmp_path / "data-randomization.csv")["mode"]) == {"data"}
     assert Image.open(tmp_path / "model-randomization.png").width > 300
 
