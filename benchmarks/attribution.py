@@ -310,12 +310,16 @@ SYSTEMS = {
 PEERS = ("tf-keras-vis", "xplique", "captum")
 
 
-def measured(system: str, kind: str, folder: Path, repeats: int) -> dict[str, float | str]:
+def measured(
+    system: str, kind: str, folder: Path, repeats: int, chosen: list[str] | None
+) -> dict[str, float | str]:
     """Median seconds of each method; what it found is stored beside, for the agreement."""
     with np.load(folder / "data.npz") as data:
         x, target = data["x"], data["target"]
     figures: dict[str, float | str] = {}
     for name, method in SYSTEMS[system](folder, kind).items():
+        if chosen and name not in chosen:
+            continue
         few = slice(0, LIME_IMAGES) if name == "LIME" else slice(None)
         try:
             found = method(x[few], target[few])
@@ -362,18 +366,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", choices=list(WINDOWS), default=list(WINDOWS))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", help="some methods instead of all")
     parser.add_argument("--only", choices=list(SYSTEMS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
         folder, kind = Path(arguments.folder), arguments.networks[0]
-        print(json.dumps(measured(arguments.only, kind, folder, arguments.repeats)))
+        print(
+            json.dumps(measured(arguments.only, kind, folder, arguments.repeats, arguments.methods))
+        )
         return
     for kind in arguments.networks:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             make_network(kind, folder)
             options = ["--networks", kind, "--folder", name, "--repeats", str(arguments.repeats)]
+            if arguments.methods:
+                options += ["--methods", *arguments.methods]
             figures = {system: in_fresh_process(__file__, system, *options) for system in SYSTEMS}
             print(
                 f"\n{kind} network\n{table(kind, folder, figures).to_string(float_format='{:.3f}'.format)}"

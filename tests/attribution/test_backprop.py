@@ -349,6 +349,14 @@ def test_a_callable_target_is_taken_apart_as_well(method):
     assert_near(contrast.attributions, parts[0] - parts[1], 1e-4)
 
 
+@by_name
+def test_compiled_with_a_convolution_that_keras_compiles_apart(method):
+    grouped = LAYERS.Conv2D(4, 3, groups=2, activation="relu")
+    model, x = chain(grouped, LAYERS.Flatten(), LAYERS.Dense(3)), samples(2)
+    found = [method(model, jit_compile=xla)(x).attributions for xla in (False, True)]
+    assert_near(found[1], found[0])
+
+
 def first_sizes(method, x, kind):
     operations = method.traced(x).graph.get_operations()
     return [each.outputs[0].shape[0] for each in operations if each.type == kind]
