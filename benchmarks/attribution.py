@@ -2,8 +2,10 @@
 
 The same small CNN explains 256 images of Fashion-MNIST, and a 3-D one volumes. Every system runs in a process
 of its own, in batches of 64, with 50 path steps or noise draws; seconds are medians of calls after a first
-one. The floor is what the method cannot do without: the bare gradient of the logit in a `tf.function`, called
-as often as the method needs it. Agreement is the median over samples of Spearman's correlation with ours.
+one. The floor is the bare gradient of the logit in a `tf.function`, called as often as the method needs it.
+Integrated gradients and SmoothGrad lie below it, since their sum passes the first convolution once; DeepLIFT,
+ε-LRP and Grad-CAM work on the layers' outputs beside that gradient, which no floor counts. Agreement is the
+median over samples of Spearman's correlation with ours.
 
     python benchmarks/attribution.py                     # about 10 minutes on two cores
     python benchmarks/attribution.py --networks 3-D --repeats 5

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ..checks import quoted
 from .attribution import Attribution
-from .backward import Rule, backpropagate, operations_between
+from .backward import Rule, backpropagate, in_this_graph, operations_between
 from .backward_rules import (
     EpsilonRules,
     RescaleRules,
@@ -59,7 +59,7 @@ class GuidedBackprop(Method):
 
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
-        x = _in_this_graph(x)
+        x = in_this_graph(x)
         scores = target_scores(self.network.forward(x).logits, target)
         check_rectifiers(operations_between(x, scores), type(self).__name__)
         return Attribution(backpropagate(scores, x, self._rules()), scores)
@@ -133,7 +133,7 @@ class EpsilonLRP(Method):
 
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
-        x = _in_this_graph(x)
+        x = in_this_graph(x)
         output, start, scores = _explained(self.network.forward(x).logits, target)
         operations = operations_between(x, output)
         dependent = _dependent(x, operations)
@@ -188,7 +188,7 @@ class DeepLIFT(Method):
 
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
-        x = _in_this_graph(x)
+        x = in_this_graph(x)
         logits = self.network.forward(x).logits
         target = predicted_classes(logits) if target is None else target
         output, start, scores = _explained(logits, target)
@@ -236,14 +236,9 @@ class DeepLIFT(Method):
         return baseline, rules, scores
 
     def _run(self, inputs: Any, target: Target) -> tuple[list[Operation], Tensor]:
-        inputs = _in_this_graph(inputs)
+        inputs = in_this_graph(inputs)
         output, _, scores = _explained(self.network.forward(inputs).logits, target)
         return operations_between(inputs, output), scores
-
-
-def _in_this_graph(x: Any) -> Any:
-    """The same tensors; those that a loop's body takes from outside are known in it by other names."""
-    return tf.nest.map_structure(tf.identity, x)
 
 
 def _explained(logits: Tensor, target: Target) -> tuple[Tensor, Tensor, Tensor]:

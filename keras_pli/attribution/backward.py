@@ -29,7 +29,8 @@ def backpropagate(
 
     Args:
         score: Tensor whose sum is differentiated.
-        sources: Tensor, or nested structure of tensors, to differentiate by.
+        sources: Tensor, or nested structure of tensors, to differentiate by. Each is a variable of its own,
+            also where one is made from another.
         rules: A rule for each type of operation, such as `"Relu"`, that shall have another derivative.
         start: What to pass back from the score instead of ones.
 
@@ -46,7 +47,7 @@ def backpropagate(
     if any(operation.type in rules for operation in operations):
         found = _walk_back(score, start, flat, operations, rules)
     else:
-        found = tf.gradients(score, flat, grad_ys=start)
+        found = tf.gradients(score, flat, grad_ys=start, stop_gradients=flat)
     if all(gradient is None for gradient in found):
         raise ValueError(
             f"The score {score.name!r} has no gradient by its inputs: no differentiable way leads there. Are "
@@ -62,9 +63,10 @@ def backpropagate(
 def operations_between(sources: Any, target: Tensor) -> list[Operation]:
     """Returns the operations on the ways from the sources to the target, in the order they run.
 
-    A way on which only a shape is handed on is none.
+    A way on which only a shape is handed on is none; one through a source begins there.
     """
-    reached = {source.name for source in tf.nest.flatten(sources)}
+    begin = {source.name for source in tf.nest.flatten(sources)}
+    reached = set(begin)
     downstream = []
     for operation in target.graph.get_operations():
         if operation.type in _SHAPES:
@@ -76,9 +78,14 @@ def operations_between(sources: Any, target: Tensor) -> list[Operation]:
     between = []
     for operation in reversed(downstream):
         if any(tensor.name in needed for tensor in operation.outputs):
-            needed.update(tensor.name for tensor in operation.inputs)
+            needed.update(tensor.name for tensor in operation.inputs if tensor.name not in begin)
             between.append(operation)
     return between[::-1]
+
+
+def in_this_graph(x: Any) -> Any:
+    """Returns the same tensors; what a loop's body takes from outside is known in it by another name."""
+    return tf.nest.map_structure(tf.identity, x)
 
 
 def native_gradient(

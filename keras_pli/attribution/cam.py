@@ -81,7 +81,7 @@ class ClassActivationMap(Method):
         def function(inputs: Any) -> dict[str, Tensor]:
             return {maps.path: maps.values for maps in forward_with_maps(self.network, inputs)[1]}
 
-        return tuple(self._compiled(function, [batch_spec(x)], "maps").structured_outputs)
+        return tuple(self.compiled(function, [batch_spec(x)], "maps").structured_outputs)
 
 
 class CAM(ClassActivationMap):

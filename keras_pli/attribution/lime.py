@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -102,21 +103,24 @@ class LIME(Method):
         """Raises an error, since there is no graph function to trace or export."""
         raise NotImplementedError("LIME fits its surrogates outside the graph. Call it on arrays.")
 
-    def _explain_batch(
+    def _on_arrays(
         self,
         x: Any,
         classes: NDArray[np.int32] | None,
         baseline: Any,
         score: Callable[[Tensor], Tensor] | None,
-    ) -> Attribution:
+    ) -> Callable[..., Attribution]:
+        kind: Any = score or ("predicted" if classes is None else "given")
+        return partial(self._surrogates, self._scorer(x, kind, baseline is not None))
+
+    def _surrogates(self, scorer: Any, x: Any, *others: Any) -> Attribution:
+        """Explains a batch of arrays, given what `_scorer` returned."""
         inputs = only_input(x, "LIME")
         segments = np.stack([self._segmented(sample) for sample in inputs])
         counts = segments.reshape(len(inputs), -1).max(axis=1) + 1
         # A power of two, so that XLA compiles for few different widths.
         draws = self._draws(width=1 << int(counts.max() - 1).bit_length())
-        kind: Any = score or ("predicted" if classes is None else "given")
-        given = [part for part in (classes, baseline) if part is not None]
-        scorer = self._scorer(x, kind, baseline is not None)
+        given = [part for part in others if part is not None]
         scores = scorer(*tf.nest.map_structure(tf.constant, (x, segments, draws, *given))).numpy()
         fits = [
             fit_surrogate(draws[:, :count], found, self.kernel_width)
@@ -166,7 +170,7 @@ class LIME(Method):
             signature.append(tf.TensorSpec((None,), tf.int32))
         if with_baseline:
             signature.append(batch_spec(x))
-        return self._compiled(function, signature, ("scores", kind))
+        return self.compiled(function, signature, ("scores", kind))
 
     def _scores(
         self, x: Any, segments: Tensor, draws: Tensor, target: Target, baseline: Any = None

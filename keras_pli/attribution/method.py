@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import zlib
 from collections.abc import Callable, Sequence
@@ -169,7 +170,13 @@ class Method:
             signature.append(tf.TensorSpec((None,), tf.int32))
         if baseline:
             signature.append(batch_spec(x))
-        return self._compiled(function, signature, ("explain", target))
+        return self.compiled(function, signature, ("explain", target))
+
+    def compiling(self, jit_compile: bool) -> Method:
+        """Returns the method with or without XLA; this one stays as it was."""
+        other = copy.copy(self)
+        other.jit_compile, other._functions = jit_compile, {}
+        return other
 
     def classes(self, x: Any) -> int:
         """Returns the number of classes that targets choose from, for inputs like `x`."""
@@ -184,36 +191,19 @@ class Method:
             logits = self.network.forward(inputs).logits
             return logits, predicted_classes(logits)
 
-        return self._compiled(function, [batch_spec(x)], "scoring")
+        return self.compiled(function, [batch_spec(x)], "scoring")
 
-    def _in_batches(
-        self, given: Any, score: Callable[[Tensor], Tensor] | None, samples: int, verbose: int
-    ) -> Attribution:
-        plan = list(batches(samples, self.batch_size, fill=self.jit_compile))
-        progress = keras.utils.Progbar(len(plan), verbose=verbose, unit_name="batch")
-        parts = []
-        for rows, count in plan:
-            x, classes, baseline = _mapped(lambda array, rows=rows: array[rows], given)
-            found = self._explain_batch(x, classes, baseline, score)
-            parts.append(_mapped(lambda array, count=count: array[:count], found))
-            progress.add(1)
-        return _mapped(lambda *arrays: np.concatenate(arrays), *parts)
+    def compiled(self, function: Callable[..., Any], signature: Sequence[Any], key: Any) -> Any:
+        """Traces a function once for a signature, also where TensorFlow is told to run functions eagerly.
 
-    def _explain_batch(
-        self,
-        x: Any,
-        classes: NDArray[np.int32] | None,
-        baseline: Any,
-        score: Callable[[Tensor], Tensor] | None,
-    ) -> Attribution:
-        """Explains a batch of arrays, by given classes, a callable on the logits, or the prediction."""
-        kind: Any = score or ("predicted" if classes is None else "given")
-        function = self.traced(x, target=kind, baseline=baseline is not None)
-        given = [part for part in (x, classes, baseline) if part is not None]
-        return _mapped(lambda tensor: tensor.numpy(), function(*_mapped(tf.constant, given)))
+        Args:
+            function: A function of tensors, which may use `network`.
+            signature: Tensor specs of its arguments.
+            key: What tells the function from others with this signature.
 
-    def _compiled(self, function: Callable[..., Any], signature: Sequence[Any], key: Any) -> Any:
-        """Traces a function once for a signature, also where TensorFlow is told to run functions eagerly."""
+        Returns:
+            A concrete function, kept for the next time.
+        """
         key = (key, repr(signature))
         traced = self._functions.get(key)
         if traced is None:
@@ -223,6 +213,37 @@ class Method:
                 for oldest in list(self._functions)[:-_KEPT_TRACES]:
                     del self._functions[oldest]
         return traced
+
+    def _in_batches(
+        self, given: Any, score: Callable[[Tensor], Tensor] | None, samples: int, verbose: int
+    ) -> Attribution:
+        plan = list(batches(samples, self.batch_size, fill=self.jit_compile))
+        progress = keras.utils.Progbar(len(plan), verbose=verbose, unit_name="batch")
+        x, classes, baseline = given
+        explain = self._on_arrays(x, classes, baseline, score)
+        parts = []
+        for rows, count in plan:
+            found = explain(*_mapped(lambda array, rows=rows: array[rows], given))
+            parts.append(_mapped(lambda array, count=count: np.asarray(array)[:count], found))
+            progress.add(1)
+        return _mapped(lambda *arrays: np.concatenate(arrays), *parts)
+
+    def _on_arrays(
+        self,
+        x: Any,
+        classes: NDArray[np.int32] | None,
+        baseline: Any,
+        score: Callable[[Tensor], Tensor] | None,
+    ) -> Callable[..., Attribution]:
+        """Returns a function that explains a batch of arrays `(x, classes, baseline)` like the given ones.
+
+        It explains a callable on the logits, where there is one, the classes or else the prediction.
+        """
+        kind: Any = score or ("predicted" if classes is None else "given")
+        function = self.traced(x, target=kind, baseline=baseline is not None)
+        return lambda *given: function(
+            *(_mapped(tf.constant, part) for part in given if part is not None)
+        )
 
 
 def batch_spec(x: Any) -> Any:

@@ -241,6 +241,23 @@ def target_scores(logits: Tensor, target: Target) -> Tensor:
     return scores
 
 
+def probabilities(
+    forward: Forward, activation: Literal["auto", "softmax", "sigmoid"] = "auto"
+) -> Tensor:
+    """Returns the probability of each class, `(batch, classes)`.
+
+    Args:
+        forward: A pass to the logits.
+        activation: What makes probabilities of them; `"auto"` is what was undone, and where nothing was,
+            softmax, or sigmoid for a single unit.
+    """
+    logits = forward.logits
+    if activation == "auto":
+        single = logits.shape[-1] == 1
+        activation = "sigmoid" if forward.squashing == "Sigmoid" or single else "softmax"
+    return tf.sigmoid(logits) if activation == "sigmoid" else tf.nn.softmax(logits)
+
+
 def predicted_classes(logits: Tensor) -> Tensor:
     """Returns the class of the largest logit, int32 of shape `(batch,)`."""
     return tf.argmax(logits, axis=-1, output_type=tf.int32)

@@ -39,6 +39,15 @@ _LINEAR_IN_ONE = _CONVOLUTIONS | {
     *("DepthToSpace", "SpaceToDepth", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic"),
     *("ResizeArea", "ScaleAndTranslate"),
 }
+# Affine in one input, and of these the ones in which each sample of a batch stays where it is.
+_BY_SAMPLE = frozenset(
+    {
+        *("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "FusedBatchNormV3", "AvgPool"),
+        *("AvgPool3D", "Pad", "RealDiv", "Mul", "AddV2", "Sub", "BiasAdd", "Neg", "Cast"),
+        *("Identity", "EnsureShape", "Reshape", "ExpandDims", "Squeeze"),
+    }
+)
+_EITHER = frozenset({"Mul", "AddV2", "Sub"})
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 # What a function holds beside the operations that matter.
 _NO_VALUES = frozenset({"Const", "ReadVariableOp", "NoOp"})
@@ -55,6 +64,23 @@ def is_rectifier(operation: Operation) -> bool:
 def dependent_places(operation: Operation, dependent: Collection[str]) -> list[int]:
     """The positions of the inputs whose names are among those that depend on x."""
     return [place for place, tensor in enumerate(operation.inputs) if tensor.name in dependent]
+
+
+def is_affine_by_sample(operation: Operation, dependent: Collection[str]) -> bool:
+    """Whether an operation has one derivative at all inputs, and keeps samples along the first axis.
+
+    Only operations in which both is certain are known here. The number of samples must not be fixed.
+    """
+    places, output = dependent_places(operation, dependent), operation.outputs[0]
+    if operation.type not in _BY_SAMPLE or len(places) > 1 or not output.shape.rank:
+        return False
+    if places[0] > 0 and operation.type not in _EITHER:
+        return False
+    if operation.type == "FusedBatchNormV3" and operation.get_attr("is_training"):
+        return False
+    given = operation.inputs[places[0]]
+    samples = (given.shape[0], output.shape[0])
+    return given.dtype.is_floating and output.dtype.is_floating and samples == (None, None)
 
 
 def inner_types(operation: Operation) -> set[str]:

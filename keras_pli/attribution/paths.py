@@ -11,11 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from .attribution import Attribution
+from .backward import in_this_graph
 from .inputs import GivenBaseline, checked_baseline
 from .loops import folded, repeated, summed, unfolded, weighted
 from .method import Method
 from .network import Network, Target, predicted_classes, target_scores
 from .perturbation import checked_number
+from .stem import Stem, mean_gradient
 
 Tensor = Any
 
@@ -71,24 +73,29 @@ class IntegratedGradients(Method):
 
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
-        target, scores = aimed(self.network, x, target)
+        x = in_this_graph(x)
+        target, scores, logits = aimed(self.network, x, target)
+        stem = Stem.between(x, logits)
         own = [self.baseline] if self.baselines is None else self.baselines
         lines = StraightLines.to(x, own, baseline)
 
-        def contributions(positions: Tensor, weights: Tensor) -> Any:
-            points, differences = lines.points(positions, self.steps)
-            aims = repeated(target, tf.size(positions))
-            gradients, _ = self.network.gradients(points, aims)
-            return tf.nest.map_structure(
-                lambda gradient, difference: weighted(gradient * folded(difference), weights),
-                gradients,
-                differences,
+        def contributions(line: Tensor, _: Tensor) -> Any:
+            first = line[0] * self.steps
+            gradients = mean_gradient(
+                self.network,
+                stem,
+                target,
+                lambda positions: lines.points(first + positions, self.steps),
+                self.steps,
+                batch=lines.batch,
+                room=self.batch_size,
             )
+            differences = lines.differences(line[0])
+            return tf.nest.map_structure(tf.multiply, gradients, differences)
 
         zeros = tf.nest.map_structure(tf.zeros_like, x)
-        count = self.steps * lines.count
-        sums = summed(contributions, count, zeros, batch=lines.batch, room=self.batch_size)
-        attributions = tf.nest.map_structure(lambda total: total / count, sums)
+        sums = summed(contributions, lines.count, zeros, batch=lines.batch, room=1)
+        attributions = tf.nest.map_structure(lambda total: total / lines.count, sums)
         starts = lines.mean_score(self.network, target, room=self.batch_size)
         return Attribution(attributions, scores, _sum(attributions) - (scores - starts))
 
@@ -151,13 +158,13 @@ class InteriorGradients(Method):
 
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
-        target, scores = aimed(self.network, x, target)
+        target, scores, _ = aimed(self.network, x, target)
         lines = StraightLines.to(x, [self.baseline], baseline)
         outputs = self._outputs(x)
 
         def follow(positions: Tensor, weights: Tensor) -> Any:
             times = tf.size(positions)
-            points, _ = lines.points(positions, self.steps)
+            points = lines.points(positions, self.steps)
             gradients, found = self.network.gradients(points, repeated(target, times))
             norms = tf.norm(_flat(gradients), axis=1)
             followed = [found, norms, *_distances(self._outputs(points), repeated(outputs, times))]
@@ -241,7 +248,7 @@ class GuidedIntegratedGradients(Method):
 
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
-        target, scores = aimed(self.network, x, target)
+        target, scores, _ = aimed(self.network, x, target)
         lines = StraightLines.to(x, [self.baseline], baseline)
         start = _flat(tf.nest.map_structure(lambda starts: starts[0], lines.starts))
         differences = _flat(x) - start
@@ -348,26 +355,22 @@ class StraightLines:
         """Number of samples."""
         return tf.shape(tf.nest.flatten(self.x)[0])[0]
 
-    def points(self, positions: Tensor, steps: int) -> tuple[Any, Any]:
-        """Returns the points at some positions, of which each line has `steps`, one line after the other.
+    def differences(self, line: Tensor) -> Any:
+        """Returns the inputs less the baselines of a line, in the structure of the inputs."""
+        return tf.nest.map_structure(lambda x, starts: x - starts[line], self.x, self.starts)
 
-        Returns:
-            Points `(times * batch, ...)` for positions `(times,)`, and the inputs less the baselines,
-            `(times, batch, ...)`.
+    def points(self, positions: Tensor, steps: int) -> Any:
+        """Returns the points `(times * batch, ...)` at positions `(times,)`.
+
+        Each line has `steps` of them, and one line comes after the other.
         """
-        starts = tf.nest.map_structure(
-            lambda tensor: tf.gather(tensor, positions // steps), self.starts
-        )
-        differences = tf.nest.map_structure(tf.subtract, self.x, starts)
         alphas = _midpoints(positions % steps, steps)
-        points = tf.nest.map_structure(
-            lambda start, way: folded(
-                start + tf.reshape(alphas, [-1] + [1] * (way.shape.rank - 1)) * way
-            ),
-            starts,
-            differences,
-        )
-        return points, differences
+
+        def between(x: Tensor, starts: Tensor) -> Tensor:
+            start = tf.gather(starts, positions // steps)
+            return folded(start + tf.reshape(alphas, [-1] + [1] * x.shape.rank) * (x - start))
+
+        return tf.nest.map_structure(between, self.x, self.starts)
 
     def mean_score(self, network: Network, target: Target, *, room: int) -> Tensor:
         """Returns the mean score of each sample's baselines, `(batch,)`."""
@@ -386,11 +389,11 @@ class StraightLines:
         return total / self.count
 
 
-def aimed(network: Network, x: Any, target: Target) -> tuple[Target, Tensor]:
-    """Returns the target, the class predicted at `x` if it is None, and the scores there."""
+def aimed(network: Network, x: Any, target: Target) -> tuple[Target, Tensor, Tensor]:
+    """Returns the target, the class predicted at `x` if it is None, and the scores and logits there."""
     logits = network.forward(x).logits
     target = predicted_classes(logits) if target is None else target
-    return target, target_scores(logits, target)
+    return target, target_scores(logits, target), logits
 
 
 def _midpoints(steps: Tensor, count: int) -> Tensor:

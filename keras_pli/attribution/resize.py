@@ -34,7 +34,7 @@ def resize_linear(maps: Tensor, shape: Sequence[int]) -> Tensor:
             f"Received: {tuple(shape)}."
         )
     # The last axis goes first, while there is little to copy. A product with a matrix of weights would be
-    # slower, and on a GPU it would be rounded to TensorFloat-32.
+    # rounded to TensorFloat-32 on a GPU.
     for axis in range(len(shape), 0, -1):
         maps = _resize_axis(maps, axis, shape[axis - 1])
     return maps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Literal
 
 import keras
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from ..checks import one_of
 from .attribution import Attribution
+from .backward import in_this_graph
 from .draws import normal
 from .gradients import Saliency
 from .loops import folded, repeated, summed, weighted
@@ -17,6 +17,7 @@ from .method import Method
 from .network import Target
 from .paths import aimed
 from .perturbation import checked_number
+from .stem import Stem, mean_gradient
 
 Tensor = Any
 
@@ -92,9 +93,31 @@ class SmoothGrad(Method):
         """Whether the smoothed method has one."""
         return self.method.takes_baseline
 
+    def compiling(self, jit_compile: bool) -> Method:
+        """Returns the method with or without XLA; this one stays as it was."""
+        other: Any = super().compiling(jit_compile)
+        other.method = other.method.compiling(jit_compile)
+        return other
+
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
-        target, scores = aimed(self.network, x, target)
+        x = in_this_graph(x)
+        target, scores, logits = aimed(self.network, x, target)
+        if self.statistic == "mean" and type(self.method) is Saliency:
+            found = mean_gradient(
+                self.network,
+                Stem.between(x, logits),
+                target,
+                lambda draws: self._noisy(x, draws),
+                self.samples,
+                batch=tf.size(scores),
+                room=self.batch_size,
+            )
+            return Attribution(found, scores)
+        return Attribution(self._statistic(x, target, baseline, tf.size(scores)), scores)
+
+    def _statistic(self, x: Any, target: Target, baseline: Any, batch: Tensor) -> Any:
+        """Gathers the maps of all noisy copies into the statistic."""
         plain = self.method.explain(x, target, baseline).attributions
         # A variance is the same about any value; about a near one, little cancels.
         centre = plain if self.statistic == "variance" else None
@@ -111,14 +134,13 @@ class SmoothGrad(Method):
                 for power in powers
             ]
 
-        batch = tf.size(scores)
         zeros = tf.nest.map_structure(lambda maps: _zeros_like(maps, batch), plain)
         start = [zeros] * len(powers)
         sums = summed(moments, self.samples, start, batch=batch, room=self.batch_size)
         found, *squares = tf.nest.map_structure(lambda total: total / self.samples, sums)
         if squares:
             found = tf.nest.map_structure(lambda mean, square: square - mean**2, found, squares[0])
-        return Attribution(found, scores)
+        return found
 
     def _noisy(self, x: Any, draws: Tensor) -> Any:
         """Returns the inputs with the noise of some draws, `(draws * batch, ...)`."""
@@ -155,8 +177,8 @@ def _as_method(method: Method | keras.Model, options: dict[str, Any]) -> Method:
 
 def _compiled_like(outer: Method, method: Method) -> Method:
     """A copy of a method that runs and compiles as the outer one; the caller's stays as it was."""
-    own = copy.copy(method)
-    own.batch_size, own.jit_compile, own._functions = outer.batch_size, outer.jit_compile, {}
+    own = method.compiling(outer.jit_compile)
+    own.batch_size = outer.batch_size
     if isinstance(own, SmoothGrad):
         own.method = _compiled_like(outer, own.method)
     return own

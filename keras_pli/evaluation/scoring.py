@@ -19,7 +19,7 @@ from ..attribution.inputs import (
     checked_target,
 )
 from ..attribution.method import batch_spec
-from ..attribution.network import Network, target_scores
+from ..attribution.network import Network, probabilities, target_scores
 from ..checks import finite_array, one_of
 
 Tensor = Any
@@ -166,7 +166,7 @@ class Scorer:
         signature = [batch_spec(x)]
         if target is None:
             signature.append(tf.TensorSpec((None,), tf.int32))
-        return self.method._compiled(function, signature, ("score", score, target))
+        return self.method.compiled(function, signature, ("score", score, target))
 
 
 def as_scorer(model: keras.Model | Method | Scorer) -> Scorer:
@@ -231,10 +231,8 @@ def _values(network: Network, inputs: Tensor, score: str) -> Tensor:
     forward = network.forward(inputs)
     if score == "logit" or network.score == "output":
         return forward.logits
-    if forward.squashing == "Sigmoid":
-        return tf.sigmoid(forward.logits)
     if network.layer is not None and forward.squashing is None:
         raise ValueError(
             f"Layer {network.layer!r} has no probabilities. Pass score='logit' to score its units."
         )
-    return tf.nn.softmax(forward.logits)
+    return probabilities(forward)
