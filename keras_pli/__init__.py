@@ -54,6 +54,7 @@ __all__ = [
     "embedding",
     "embedding_response",
     "evaluation",
+    "export",
     "intervention",
     "layer_paths",
     "nearest_neighbors",
@@ -62,14 +63,17 @@ __all__ = [
     "plotting",
     "quality",
     "retraining",
+    "serving",
     "suggest",
 ]
 
 # These rooms need TensorFlow, and the others also run where there is none.
-_WITH_TENSORFLOW = ("attribution", "evaluation")
+_WITH_TENSORFLOW = ("attribution", "evaluation", "serving")
 
 
 def __getattr__(name: str) -> Any:
     if name in _WITH_TENSORFLOW:
         return import_module(f".{name}", __name__)
+    if name == "export":
+        return import_module(".serving", __name__).export
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 
-from .commands import attribution, projective
+from .commands import attribution, projective, serving
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -31,6 +31,11 @@ Show what decided, and whether the maps can be believed:
 
   keras-pli explain --model clf.keras --data data.npz --method grad_cam,saliency --out run
   keras-pli check   --model clf.keras --data data.npz --method grad_cam,saliency --out run
+
+Serve predictions, the map and explanations:
+
+  keras-pli export  --model clf.keras --method grad_cam --out models/clf
+  keras-pli serve   --dir models                                    a local server, to try it
 
 DATA.npz holds arrays x_train, y_train, x_test, y_test: inputs as the classifier takes them, labels as
 integers. Without a test set, a fifth is held out. All results lie in the folder named by --out, each
@@ -54,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("keras-pli: interrupted; what was finished is kept.", file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         print(f"keras-pli: error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -68,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for family in (projective, attribution):
+    for family in (projective, attribution, serving):
         family.add_commands(commands)
     return parser
 

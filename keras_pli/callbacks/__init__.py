@@ -3,6 +3,13 @@
 from .attribution_snapshots import AttributionSnapshots
 from .embedding_response import EmbeddingResponse
 from .embedding_snapshots import EmbeddingSnapshots
+from .export_best import ExportBest
 from .performance_response import PerformanceResponse
 
-__all__ = ["AttributionSnapshots", "EmbeddingResponse", "EmbeddingSnapshots", "PerformanceResponse"]
+__all__ = [
+    "AttributionSnapshots",
+    "EmbeddingResponse",
+    "EmbeddingSnapshots",
+    "ExportBest",
+    "PerformanceResponse",
+]

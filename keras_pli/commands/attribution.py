@@ -8,7 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .files import Report, add_out, load_data, load_model, load_samples, loss_for, written
+from .files import (
+    Report,
+    add_out,
+    kinds_named,
+    load_data,
+    load_model,
+    load_samples,
+    loss_for,
+    written,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -83,7 +92,9 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
 
     out = Path(arguments.out)
     model = load_model(arguments.model)
-    methods = {name: _made(kind, arguments, model) for name, kind in _kinds(arguments).items()}
+    methods = {
+        name: _made(kind, arguments, model) for name, kind in kinds_named(arguments.method).items()
+    }
     x, labels = _chosen_samples(arguments)
     target = _target(arguments.target)
     if target == "label" and labels is None:
@@ -116,7 +127,7 @@ def _check(arguments: argparse.Namespace, report: Report) -> None:
         one_of(name.strip(), ("model", "data"), "--tests") for name in arguments.tests.split(",")
     ]
     model = load_model(arguments.model)
-    kinds = _kinds(arguments)
+    kinds = kinds_named(arguments.method)
     factories = {name: partial(_made, kind, arguments) for name, kind in kinds.items()}
     x, _ = _chosen_samples(arguments)
     common = {"seeds": arguments.seeds, "verbose": 1}
@@ -164,14 +175,6 @@ def _draw(path: Path, x: Any, maps: dict[str, Any], captions: list[str]) -> None
 
     figure = plotting.attribution_grid(x, maps, row_labels=captions)
     plotting.save_figure(figure, path)
-
-
-def _kinds(arguments: argparse.Namespace) -> dict[str, type[Method]]:
-    """The methods asked for, by name."""
-    from ..attribution import find_method, method_name
-
-    kinds = [find_method(given.strip()) for given in arguments.method.split(",")]
-    return {method_name(kind): kind for kind in kinds}
 
 
 def _made(kind: type[Method], arguments: argparse.Namespace, model: keras.Model) -> Method:

@@ -6,7 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..attribution import Method
 
 Report = Callable[[str], None]
 
@@ -44,6 +47,14 @@ def load_model(path: str) -> Any:
         return keras.saving.load_model(path)
     except Exception as error:  # Keras raises half a dozen kinds for damaged or foreign files
         raise ValueError(f"{path} cannot be loaded as a Keras model: {error}") from error
+
+
+def kinds_named(methods: str) -> dict[str, type[Method]]:
+    """Returns the attribution methods that a text names, with commas between, by their own names."""
+    from ..attribution import find_method, method_name
+
+    kinds = [find_method(given.strip()) for given in methods.split(",")]
+    return {method_name(kind): kind for kind in kinds}
 
 
 def load_data(path: str) -> tuple[tuple[Any, Any], tuple[Any, Any]]:

@@ -1,0 +1,193 @@
+"""A trained classifier as a SavedModel that answers, and explains its answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..attribution import Method
+from ..checks import one_of
+from ..layers import LOGITS
+from ..retraining import PLIModel
+from .archive import write_saved_model
+from .configuration import write_configuration
+from .documents import documents
+from .inputs import ModelInputs
+from .signatures import Signature, embedding, explanation, named_methods, prediction
+from .versions import new_version
+from .warmup import WARMUP_SIZES, can_write_warmup, write_warmup
+
+Explanation: TypeAlias = "Method | Callable[[keras.Model], Method]"
+
+
+def export(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    *,
+    explanations: Sequence[Explanation] | Mapping[str, Explanation] = (),
+    embedder: keras.Model | None = None,
+    layer: str | None = None,
+    class_names: Sequence[str] | None = None,
+    version: int | None = None,
+    output: int | str | None = None,
+    score: Literal["logits", "output"] = "logits",
+    activation: Literal["auto", "softmax", "sigmoid"] = "auto",
+    top: int = 5,
+    examples: Any = None,
+    checks: bool = True,
+    xla: bool = False,
+    warmup: Sequence[int] | Literal["auto"] | None = "auto",
+) -> Path:
+    """Writes a classifier, and explanations of its answers, as a SavedModel for TensorFlow Serving.
+
+    `path/<version>/` gets the signatures `serving_default` (probabilities, logits and the most probable
+    classes), `embed` (the position on a map) and one `explain_<method>` for each explanation. All inputs and
+    outputs are named and have the samples first; `assets/signatures.json` describes them. The SavedModel
+    needs neither Python nor this package. It is loaded and every signature is compared with the model before
+    the version appears; after an error or a crash there is no version.
+
+    Args:
+        model: A built classifier, or a `PLIModel`, whose classifier, embedder and layer are taken.
+        path: Folder of the model's versions; its name is the model's name for a server.
+        explanations: Attribution methods of this model, or functions that make one of a model, such as
+            `GradCAM`; a mapping names the signatures.
+        embedder: A `ParametricTSNE`, or another Keras model from a layer's activations to a map.
+        layer: Path of the layer that the embedder maps; None for the logits.
+        class_names: Names of the classes 0, 1, ….
+        version: A whole number; None takes the one after the highest.
+        output: Position or name of the classifying output, where the model has several. The others are
+            given as they come.
+        score: `"output"` serves what the model gives instead of logits and probabilities, for models that end
+            in something else than a softmax, a sigmoid or a linear layer.
+        activation: What makes probabilities of logits; `"auto"` is the model's own, and softmax where it ends
+            linearly (sigmoid for a single unit).
+        top: How many classes `serving_default` lists at most.
+        examples: A few inputs as the model takes them, to compare and to warm up on; made up if None.
+            Subclassed models need them.
+        checks: Whether signatures refuse NaN, infinity and classes that do not exist. A server that joins
+            requests into batches refuses a whole batch for a bad one: without checks, bad samples get
+            NaN or zeros, and the others their answer.
+        xla: Whether each signature gets a twin `<name>_xla`, compiled by XLA where it is served.
+        warmup: Batch sizes of the requests that warm a server up, which are stored in the version; None for
+            no such requests. `"auto"` leaves them out where tensorflow-serving-api is missing.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        ValueError: If the version is there already, the model is not built or has no logits, an explanation
+            cannot be exported or is of another model, or names do not fit.
+        TypeError: If `model` is no Keras model or an explanation no method.
+        RuntimeError: If the written SavedModel answers otherwise than the model.
+        ImportError: If requests for warming up are asked for and tensorflow-serving-api is missing.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from keras_pli.attribution import Saliency
+        >>> model = keras.Sequential([keras.Input((4,), name="measured"), keras.layers.Dense(3)])
+        >>> with TemporaryDirectory() as folder:
+        ...     written = export(model, f"{folder}/flowers", explanations=[Saliency], warmup=None)
+        ...     served = tf.saved_model.load(str(written))
+        ...     found = served.signatures["explain_saliency"](
+        ...         measured=tf.ones((2, 4)), target=tf.constant([0, -1])
+        ...     )
+        >>> written.name, found["attributions"].shape
+        ('1', TensorShape([2, 4]))
+    """
+    if isinstance(model, PLIModel):
+        model, embedder, layer = model.classifier, embedder or model.embedder, layer or model.layer
+    if layer is not None and embedder is None:
+        raise ValueError(
+            f"`layer` names what the embedder maps; pass the `embedder` of {layer!r}, too."
+        )
+    one_of(activation, ("auto", "softmax", "sigmoid"), "activation")
+    plain = Method(model, output=output, score=score, jit_compile=False)
+    inputs = ModelInputs(model, examples)
+    classes = plain.classes(inputs.pack(inputs.specs))
+    _check_names(class_names, classes)
+    methods = _methods(explanations, model)
+
+    def signatures_of(compiled: bool) -> list[Signature]:
+        names = None if compiled else class_names  # XLA has no strings
+        made = [prediction(plain, inputs, activation=activation, top=top, class_names=names)]
+        if embedder is not None:
+            made.append(embedding(model, embedder, layer or LOGITS, inputs))
+        made += [explanation(name, m.compiling(compiled), inputs, classes) for name, m in methods]
+        return [signature.compiled() for signature in made] if compiled else made
+
+    signatures = signatures_of(compiled=False) + (signatures_of(compiled=True) if xla else [])
+    functions = {signature.name: signature.traced(checks=checks) for signature in signatures}
+    texts = documents(model, functions, signatures, classes=classes, class_names=class_names)
+    requests = {s.name: partial(s.request, inputs.examples) for s in signatures}
+    with new_version(path, version) as new:
+        write_saved_model(new.folder, functions, [model], texts)
+        _compare(new.folder, functions, requests)
+        if warmup is not None and (warmup != "auto" or can_write_warmup()):
+            sizes = WARMUP_SIZES if warmup == "auto" else warmup
+            write_warmup(new.folder, Path(path).name, requests, sizes)
+    write_configuration(path)
+    return new.path
+
+
+def _methods(
+    given: Sequence[Explanation] | Mapping[str, Explanation], model: keras.Model
+) -> list[tuple[str, Method]]:
+    """Makes the methods of the model and checks that they are; returns them by name."""
+
+    def made(explanation: Explanation) -> Method:
+        method = explanation if isinstance(explanation, Method) else _called(explanation, model)
+        if method.network.model is not model:
+            raise ValueError(
+                f"{type(method).__name__} explains {method.network.model.name!r} instead of the exported "
+                f"{model.name!r}."
+            )
+        return method
+
+    if isinstance(given, Mapping):
+        return list(named_methods({name: made(part) for name, part in given.items()}).items())
+    return list(named_methods([made(part) for part in given]).items())
+
+
+def _called(explanation: Any, model: keras.Model) -> Method:
+    method = explanation(model) if callable(explanation) else explanation
+    if not isinstance(method, Method):
+        raise TypeError(
+            "`explanations` must be attribution methods, or functions that make one of a model, such as "
+            f"GradCAM. Received: {explanation!r}."
+        )
+    return method
+
+
+def _check_names(class_names: Sequence[str] | None, classes: int) -> None:
+    if class_names is None:
+        return
+    if isinstance(class_names, str) or len(class_names) != classes:
+        raise ValueError(
+            f"`class_names` must name the {classes} classes. Received: {class_names!r}."
+        )
+
+
+def _compare(folder: Path, functions: Mapping[str, Any], requests: Mapping[str, Any]) -> None:
+    """Raises if what was written answers otherwise than the model."""
+    served = tf.saved_model.load(str(folder)).signatures
+    for name, function in functions.items():
+        tensors = {key: tf.constant(array) for key, array in requests[name](2).items()}
+        expected, found = function(**tensors), served[name](**tensors)
+        for key, value in expected.items():
+            if value.dtype.is_floating and not _close(found[key].numpy(), value.numpy()):
+                raise RuntimeError(
+                    f"The written signature {name!r} gives another {key!r} than the model; nothing was "
+                    "exported. Pass `examples` that the model was made for, if made-up inputs are the cause."
+                )
+
+
+def _close(found: Any, expected: Any) -> bool:
+    scale = np.max(np.abs(expected), initial=1e-6, where=np.isfinite(expected))
+    return np.allclose(found, expected, rtol=1e-3, atol=1e-4 * scale, equal_nan=True)

@@ -1,0 +1,239 @@
+"""TensorFlow Serving's gRPC services: PredictionService and ModelService."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+from tensorflow.core.framework.tensor_pb2 import TensorProto
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from ...checks import quoted
+from .errors import ServingError, known
+from .models import DEFAULT_SIGNATURE, LoadedModel, ModelRepository
+from .prediction import Signature
+
+THREADS = 8
+LARGEST_MESSAGE = 2**31 - 1  # of Protocol Buffers
+SIGNATURE_DEF = "signature_def"
+
+# TensorFlow Serving fills these fields and not `tensor_content`, and clients read them.
+_VALUE_FIELDS = {
+    "float32": "float_val",
+    "float64": "double_val",
+    "int8": "int_val",
+    "int16": "int_val",
+    "int32": "int_val",
+    "uint8": "int_val",
+    "uint16": "int_val",
+    "uint32": "uint32_val",
+    "uint64": "uint64_val",
+    "int64": "int64_val",
+    "bool": "bool_val",
+    "object": "string_val",
+}
+
+logger = logging.getLogger(__name__)
+
+
+def grpc_server(models: ModelRepository, *, max_request_bytes: int) -> grpc.Server:
+    """Returns a server without a port, not started yet.
+
+    Args:
+        models: What is served.
+        max_request_bytes: The largest message that is read; answers have no limit.
+    """
+    server = grpc.server(
+        ThreadPoolExecutor(THREADS, thread_name_prefix="grpc"),
+        options=[
+            ("grpc.max_receive_message_length", min(max_request_bytes, LARGEST_MESSAGE)),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),  # else a taken port is shared without a word
+        ],
+    )
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+        PredictionService(models, max_request_bytes), server
+    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(models), server)
+    return server
+
+
+def _answered(method: Callable[[Any, Any], Message]) -> Callable[[Any, Any, Any], Message]:
+    """Turns a ServingError into the status of the call, and logs one line a call."""
+
+    @functools.wraps(method)
+    def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Message:
+        code, text = "OK", ""
+        try:
+            return method(self, request)
+        except ServingError as error:
+            code, text = error.code, str(error)
+        except Exception as error:
+            logger.exception("gRPC %s", method.__name__)
+            code, text = "INTERNAL", f"{type(error).__name__}: {error}"
+        finally:
+            logger.info("%s gRPC %s %s", context.peer(), method.__name__, code)
+        context.abort(grpc.StatusCode[code], text)
+
+    return answer
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Predict and GetModelMetadata."""
+
+    def __init__(self, models: ModelRepository, max_request_bytes: int) -> None:
+        self._models = models
+        self._max_request_bytes = max_request_bytes
+
+    @_answered
+    def Predict(self, request: Any) -> Message:
+        """Runs one signature; `output_filter` names the outputs that are sent."""
+        loaded = _load(self._models, request)
+        signature = loaded.signature(request.model_spec.signature_name)
+        wanted = _filtered(signature, request.output_filter)
+        tensors = self._tensors(request.inputs, signature)
+        outputs = signature.run(tensors)
+        response = predict_pb2.PredictResponse()
+        _echo(response.model_spec, loaded)
+        response.model_spec.signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        for name in wanted:
+            response.outputs[name].CopyFrom(_proto(outputs[name]))
+        return response
+
+    @_answered
+    def GetModelMetadata(self, request: Any) -> Message:
+        """Sends the SignatureDef of every signature."""
+        if not request.metadata_field:
+            raise ServingError(f"'metadata_field' must name {SIGNATURE_DEF!r}. Received nothing.")
+        for field in request.metadata_field:
+            known(field, [SIGNATURE_DEF], "metadata_field", code="INVALID_ARGUMENT")
+        loaded = _load(self._models, request)
+        definitions = get_model_metadata_pb2.SignatureDefMap()
+        for name, definition in loaded.definitions.items():
+            definitions.signature_def[name].CopyFrom(definition)
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        _echo(response.model_spec, loaded)
+        response.metadata[SIGNATURE_DEF].Pack(definitions)
+        return response
+
+    @_answered
+    def Classify(self, request: Any) -> Message:
+        """Is not served."""
+        raise _only_predict("Classify")
+
+    @_answered
+    def Regress(self, request: Any) -> Message:
+        """Is not served."""
+        raise _only_predict("Regress")
+
+    @_answered
+    def MultiInference(self, request: Any) -> Message:
+        """Is not served."""
+        raise _only_predict("MultiInference")
+
+    def _tensors(self, inputs: Any, signature: Signature) -> dict[str, NDArray[Any]]:
+        signature.check_names(inputs)
+        tensors = {}
+        for name, proto in inputs.items():
+            shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+            signature.check_tensor(name, tf.dtypes.as_dtype(proto.dtype), shape)
+            # One value and a shape can stand for any number of values.
+            if math.prod(shape) * signature.inputs[name].dtype.size > self._max_request_bytes:
+                raise ServingError(
+                    f"Input {name!r} of shape {shape} is larger than the limit of "
+                    f"{self._max_request_bytes} bytes.",
+                    "RESOURCE_EXHAUSTED",
+                )
+            try:
+                tensors[name] = tf.make_ndarray(proto)
+            except (ValueError, TypeError) as error:
+                raise ServingError(
+                    f"Input {name!r} is not a tensor of shape {shape}: {error}."
+                ) from error
+        return tensors
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """GetModelStatus."""
+
+    def __init__(self, models: ModelRepository) -> None:
+        self._models = models
+
+    @_answered
+    def GetModelStatus(self, request: Any) -> Message:
+        """Sends the state of one version, or of all."""
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for status in self._models.status(request.model_spec.name, _version(request.model_spec)):
+            entry = response.model_version_status.add()
+            entry.version = status.version
+            entry.state = entry.State.Value(status.state)
+            # The enumeration of error codes has no public import; its descriptor knows the names.
+            codes = entry.status.DESCRIPTOR.fields_by_name["error_code"].enum_type
+            entry.status.error_code = codes.values_by_name[status.error_code].number
+            entry.status.error_message = status.error_message
+        return response
+
+    @_answered
+    def HandleReloadConfigRequest(self, request: Any) -> Message:
+        """Is not served."""
+        raise ServingError(
+            "The models are those in the folder; a new version is found by itself.", "UNIMPLEMENTED"
+        )
+
+
+def _load(models: ModelRepository, request: Any) -> LoadedModel:
+    return models.load(request.model_spec.name, _version(request.model_spec))
+
+
+def _version(spec: Any) -> int | None:
+    if spec.version_label:
+        raise ServingError("There are no version labels here; ask by version.", "UNIMPLEMENTED")
+    return int(spec.version.value) if spec.HasField("version") else None
+
+
+def _echo(spec: Any, loaded: LoadedModel) -> None:
+    spec.name = loaded.name
+    spec.version.value = loaded.version
+
+
+def _filtered(signature: Signature, names: Any) -> list[str]:
+    for name in names:
+        known(name, signature.outputs, "output_filter", code="INVALID_ARGUMENT")
+    if len(set(names)) < len(names):
+        raise ServingError(f"'output_filter' names an output twice: {quoted(names)}.")
+    return list(names) or list(signature.outputs)
+
+
+def _proto(array: NDArray[Any]) -> TensorProto:
+    field = _VALUE_FIELDS.get(array.dtype.name)
+    if field is None:
+        return tf.make_tensor_proto(array)
+    proto = TensorProto(
+        dtype=tf.dtypes.as_dtype(array.dtype).as_datatype_enum,
+        tensor_shape=tf.TensorShape(array.shape).as_proto(),
+    )
+    getattr(proto, field).extend(np.ravel(array).tolist())
+    return proto
+
+
+def _only_predict(method: str) -> ServingError:
+    return ServingError(
+        f"{method} is not served here: Predict is, and an explanation is a signature of its own, named in "
+        "model_spec.signature_name.",
+        "UNIMPLEMENTED",
+    )

@@ -1,0 +1,298 @@
+"""The local server: REST and gRPC over one folder of models, for trying out and for tests."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from .models import ModelRepository
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+INSTALL = "pip install 'keras-pli[serving]'"
+MAX_REQUEST_BYTES = 64 * 2**20
+START_SECONDS = 30.0
+STOP_SECONDS = 5
+_LOGGERS = ("uvicorn.access", __package__)
+
+
+class LocalServer:
+    """Serves a folder of models over TensorFlow Serving's REST and gRPC interfaces.
+
+    For trying out and for tests: no encryption, no authentication, no batching over requests. The folder
+    goes as it is to the real server. gRPC is left out where tensorflow-serving-api is not installed.
+
+    Args:
+        directory: A folder of models, or the folder of one model with its versions.
+        host: The address to listen on.
+        rest_port: The port of the REST interface; 0 takes a free one.
+        grpc_port: The port of the gRPC interface; 0 takes a free one, None leaves gRPC out.
+        max_request_bytes: The largest request that is read.
+        verbose: Whether every request is logged to standard error.
+
+    Raises:
+        ImportError: If starlette or uvicorn is not installed.
+        ValueError: If the folder holds no model, or a port or `max_request_bytes` is out of range.
+
+    Example:
+        >>> from urllib.request import urlopen
+        >>> with LocalServer("saved_models") as server:
+        ...     status = urlopen(f"{server.url}/v1/models/digits").status
+        >>> status
+        200
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        host: str = "127.0.0.1",
+        rest_port: int = 0,
+        grpc_port: int | None = 0,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
+        verbose: bool = False,
+    ) -> None:
+        if max_request_bytes < 1:
+            raise ValueError(
+                f"`max_request_bytes` must be at least 1. Received: {max_request_bytes}."
+            )
+        for name, port in (("rest_port", rest_port), ("grpc_port", grpc_port)):
+            if port is not None and not 0 <= port <= 65535:
+                raise ValueError(f"`{name}` must lie in 0 to 65535. Received: {port}.")
+        self.models = ModelRepository(directory)
+        self.host = host
+        self.rest_port = rest_port
+        self.grpc_port = (
+            grpc_port if find_spec("tensorflow_serving") and find_spec("grpc") else None
+        )
+        self._max_request_bytes = max_request_bytes
+        self._verbose = verbose
+        self._rest = _rest_server(self.models, max_request_bytes, verbose)
+        self._log = logging.StreamHandler(sys.stderr)
+        self._thread: threading.Thread | None = None
+        self._grpc: Any = None
+
+    @property
+    def url(self) -> str:
+        """The address of the REST interface."""
+        return f"http://{_bracketed(self.host)}:{self.rest_port}"
+
+    @property
+    def grpc_target(self) -> str:
+        """The address of the gRPC interface, as `grpc.insecure_channel` takes it."""
+        return f"{_bracketed(self.host)}:{self.grpc_port}"
+
+    def start(self) -> LocalServer:
+        """Listens on both ports and returns the server itself; the ports are then known.
+
+        Raises:
+            OSError: If a port is taken or the host is not this machine's.
+            ImportError: If tensorflow-serving-api is of another version than TensorFlow.
+            RuntimeError: If the server was started before.
+        """
+        if self._thread is not None:
+            raise RuntimeError("A server starts once. Make another one of the same folder.")
+        if not _is_loopback(self.host):
+            warnings.warn(
+                f"The local server listens on {self.host!r}: who reaches this machine can send it requests, "
+                "without a password and unencrypted.",
+                stacklevel=2,
+            )
+        listener = _listen(self.host, self.rest_port)
+        try:
+            if self.grpc_port is not None:
+                self._start_grpc()
+        except BaseException:
+            listener.close()
+            raise
+        self.rest_port = listener.getsockname()[1]
+        if self._verbose:
+            for name in _LOGGERS:
+                logging.getLogger(name).addHandler(self._log)
+                logging.getLogger(name).setLevel(logging.INFO)
+        self._thread = threading.Thread(
+            target=self._rest.run, args=([listener],), name="keras-pli-rest", daemon=True
+        )
+        self._thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._rest.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"The REST server did not start on {self.url}.")
+            time.sleep(0.01)
+        return self
+
+    def stop(self) -> None:
+        """Lets the requests under way end, for some seconds, and closes the ports."""
+        self._rest.should_exit = True
+        if self._grpc is not None:
+            self._grpc.stop(STOP_SECONDS).wait()
+        if self._thread is not None:
+            self._thread.join()
+        for name in _LOGGERS:
+            logging.getLogger(name).removeHandler(self._log)
+
+    def __enter__(self) -> LocalServer:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start_grpc(self) -> None:
+        server = _grpc_module().grpc_server(self.models, max_request_bytes=self._max_request_bytes)
+        try:
+            port = server.add_insecure_port(self.grpc_target)
+        except RuntimeError:
+            port = 0  # how grpcio before 1.58 told it
+        if not port:
+            raise OSError(_cannot_listen(self.host, self.grpc_port, "it may be taken"))
+        self.grpc_port = port
+        server.start()
+        self._grpc = server
+
+
+def serve(
+    directory: str | os.PathLike[str],
+    *,
+    host: str = "127.0.0.1",
+    rest_port: int = 8501,
+    grpc_port: int | None = 8500,
+    max_request_bytes: int = MAX_REQUEST_BYTES,
+    verbose: bool = True,
+) -> None:
+    """Serves a folder until Ctrl-C or SIGTERM; the ports are TensorFlow Serving's.
+
+    Args:
+        directory: As in `LocalServer`, and so are the others.
+        host: The address to listen on.
+        rest_port: The port of the REST interface; 0 takes a free one.
+        grpc_port: The port of the gRPC interface; 0 takes a free one, None leaves gRPC out.
+        max_request_bytes: The largest request that is read.
+        verbose: Whether every request is logged to standard error.
+
+    Raises:
+        ImportError: If starlette or uvicorn is not installed.
+        OSError: If a port is taken.
+        ValueError: If the folder holds no model, or a port or `max_request_bytes` is out of range.
+
+    Example:
+        >>> serve("saved_models")  # doctest: +SKIP
+    """
+    server = LocalServer(
+        directory,
+        host=host,
+        rest_port=rest_port,
+        grpc_port=grpc_port,
+        max_request_bytes=max_request_bytes,
+        verbose=verbose,
+    )
+    stopped = threading.Event()
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with server:
+            _announce(server, without_grpc=grpc_port is not None and server.grpc_port is None)
+            while not stopped.wait(0.5):  # a wait without end hears no Ctrl-C on Windows
+                pass
+            print("Stopping.", file=sys.stderr, flush=True)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _announce(server: LocalServer, *, without_grpc: bool) -> None:
+    lines = [
+        "A local server for trying out and for tests; in production, TensorFlow Serving serves this folder."
+    ]
+    for name, versions in server.models.models().items():
+        lines.append(f"  {name}: versions {', '.join(map(str, versions))}")
+    lines.append(f"REST: {server.url}/v1/models")
+    if server.grpc_port is not None:
+        lines.append(f"gRPC: {server.grpc_target}")
+    elif without_grpc:
+        lines.append(f"gRPC: left out, for tensorflow-serving-api is missing; {INSTALL}")
+    print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def _rest_server(models: ModelRepository, max_request_bytes: int, verbose: bool) -> Any:
+    try:
+        import uvicorn
+
+        from .rest import application
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"The local server needs {error.name!r}: {INSTALL}", name=error.name
+        ) from error
+    config = uvicorn.Config(
+        application(models, max_request_bytes=max_request_bytes),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,  # uvicorn's own would close the handlers of all other loggers
+        access_log=verbose,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
+def _grpc_module() -> Any:
+    try:
+        from . import grpc_service
+    except (ImportError, AttributeError, TypeError) as error:  # as protocol buffers put it
+        raise ImportError(
+            f"tensorflow-serving-api cannot be imported: {error}. Its version must be that of TensorFlow, "
+            f"{tf.__version__}. `grpc_port=None` leaves gRPC out."
+        ) from error
+    return grpc_service
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        # asyncio sends small packets at once only where the protocol is named, which create_server
+        # leaves open; without, every answer on a kept connection waits 40 ms.
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            if os.name == "posix":  # elsewhere it would share a taken port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        raise OSError(_cannot_listen(host, port, str(error))) from error
+    return listener
+
+
+def _cannot_listen(host: str, port: int | None, reason: str) -> str:
+    return f"Cannot listen on port {port} of {host!r}: {reason}. Port 0 takes a free one."
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,312 @@
+"""The signatures of an export: named tensors in, named tensors out, each with a sentence on what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from ..attribution import Method, method_name
+from ..attribution.network import probabilities
+from ..layers import Tap, recorded_outputs
+from .assertions import check_finite, check_samples, check_target
+from .inputs import ModelInputs
+
+Tensor = Any
+Tensors = dict[str, Tensor]
+
+SERVING_DEFAULT = "serving_default"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a server answers to one kind of request.
+
+    Attributes:
+        name: Name of the signature.
+        description: A sentence on what it gives.
+        specs: Inputs by name; the first axis is that of the samples.
+        compute: From checked tensors by name to outputs by name, each with the samples first.
+        check: From tensors by name to assertions about them.
+        meanings: A sentence on each input and output.
+        settings: How it was made, for the record.
+    """
+
+    name: str
+    description: str
+    specs: Mapping[str, tf.TensorSpec]
+    compute: Callable[[Tensors], Tensors]
+    check: Callable[[Tensors], Any]
+    meanings: Mapping[str, str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def traced(self, *, checks: bool = True) -> Any:
+        """Returns a concrete function of the named inputs."""
+
+        def function(**tensors: Tensor) -> Tensors:
+            with tf.control_dependencies(self.check(tensors) if checks else []):
+                return self.compute({name: tf.identity(t) for name, t in tensors.items()})
+
+        traced = tf.function(function, autograph=False)
+        try:
+            return traced.get_concrete_function(**self.specs)
+        except (TypeError, ValueError) as error:
+            open_ended = [s for s in self.specs.values() if None in s.shape[1:]]
+            if not open_ended:
+                raise
+            raise ValueError(
+                f"{self.name} needs inputs of a fixed size, and {open_ended[0].name!r} has shape "
+                f"{tuple(open_ended[0].shape)}. Give the model a fixed input size to export it."
+            ) from error
+
+    def request(
+        self, examples: Callable[[int], Mapping[str, NDArray[Any]]], samples: int
+    ) -> dict[str, NDArray[Any]]:
+        """Returns a request on examples of the model's inputs: the predicted class, a baseline of zeros."""
+        given = examples(samples)
+        made = {}
+        for name, spec in self.specs.items():
+            start = given.get(name)
+            if name == "target":
+                start = np.full(samples, -1)
+            elif start is None:  # a baseline, named alone or after its input
+                start = np.zeros_like(
+                    given.get(name.removeprefix("baseline_"), next(iter(given.values())))
+                )
+            made[name] = start.astype(spec.dtype.as_numpy_dtype)
+        return made
+
+    def compiled(self) -> Signature:
+        """Returns the twin whose computation XLA compiles; the checks stay outside, where they are heard."""
+        compute = tf.function(self.compute, autograph=False, jit_compile=True)
+        return Signature(
+            f"{self.name}_xla",
+            f"{self.description} Compiled by XLA, once for each batch size.",
+            self.specs,
+            compute,
+            self.check,
+            self.meanings,
+            self.settings,
+        )
+
+
+def prediction(
+    method: Method,
+    inputs: ModelInputs,
+    *,
+    activation: Literal["auto", "softmax", "sigmoid"] = "auto",
+    top: int = 5,
+    class_names: Sequence[str] | None = None,
+) -> Signature:
+    """Returns `serving_default`: probabilities, logits and the most probable classes.
+
+    Args:
+        method: Any method of the model; its network finds the logits.
+        inputs: The model's inputs.
+        activation: What makes probabilities of logits; `"auto"` is the model's own, and softmax where it
+            ends linearly (sigmoid for a single unit).
+        top: How many classes are listed at most.
+        class_names: Names of the classes.
+    """
+    network = method.network
+    squeezed = network.score == "logits"
+
+    def compute(tensors: Tensors) -> Tensors:
+        with recorded_outputs(network.model) as passes:
+            forward = network.forward(inputs.pack(tensors))
+        chances = probabilities(forward, activation) if squeezed else forward.logits
+        largest, classes = tf.math.top_k(chances, k=min(top, chances.shape[-1]))
+        found = {"probabilities": chances, "top_classes": classes, "top_probabilities": largest}
+        if squeezed:
+            found["logits"] = forward.logits
+        if class_names is not None:
+            found["top_names"] = tf.gather(tf.constant(list(class_names)), classes)
+        return found | _other_outputs(network.model, passes[0])
+
+    return Signature(
+        SERVING_DEFAULT,
+        "Classifies.",
+        inputs.specs,
+        compute,
+        check_inputs,
+        _INPUT_MEANINGS
+        | {
+            "probabilities": "Probability of each class.",
+            "logits": "What the final softmax or sigmoid receives, for each class.",
+            "top_classes": "The most probable classes, the first one first.",
+            "top_probabilities": "Their probabilities.",
+            "top_names": "Their names.",
+        },
+    )
+
+
+def embedding(
+    model: keras.Model, embedder: keras.Model, layer: str, inputs: ModelInputs
+) -> Signature:
+    """Returns `embed`: the map's position of each sample."""
+    tap = Tap(model, layer)
+
+    def compute(tensors: Tensors) -> Tensors:
+        _, activations = tap.run(inputs.pack(tensors), training=False)
+        return {"embedding": tf.cast(embedder(activations, training=False), tf.float32)}
+
+    return Signature(
+        "embed",
+        f"Places samples on the map of {layer!r}.",
+        inputs.specs,
+        compute,
+        check_inputs,
+        _INPUT_MEANINGS | {"embedding": "Position on the map."},
+        {"layer": layer},
+    )
+
+
+def explanation(name: str, method: Method, inputs: ModelInputs, classes: int) -> Signature:
+    """Returns `explain_<name>`: attributions for a target class.
+
+    Args:
+        name: What follows `explain_`.
+        method: A method whose computation is fixed.
+        inputs: The model's inputs.
+        classes: How many there are.
+
+    Raises:
+        ValueError: If the method leaves the graph, or an input is called as an argument of the signature.
+    """
+    if not method.in_graph:
+        raise ValueError(
+            f"{type(method).__name__} cannot be exported: it runs Python between its passes. "
+            "Methods that compute within TensorFlow can."
+        )
+    floats = {name: _as_float(name, spec) for name, spec in inputs.specs.items()}
+    baselines = {_beside("baseline", name, floats): name for name in floats}
+    if not method.takes_baseline:
+        baselines = {}
+    extra = {"target": tf.TensorSpec((None,), tf.int32, "target")}
+    extra |= {
+        new: tf.TensorSpec(floats[of].shape, tf.float32, new) for new, of in baselines.items()
+    }
+    if set(extra) & set(floats):
+        raise ValueError(
+            f"An input of {method.network.model.name!r} is called {sorted(set(extra) & set(floats))[0]!r}, "
+            f"as an argument of explain_{name} is. Give `keras.Input` another name."
+        )
+
+    def compute(tensors: Tensors) -> Tensors:
+        x = inputs.pack(tensors)
+        target = _with_predictions(method, x, tensors["target"])
+        baseline = {of: tensors[new] for new, of in baselines.items()}
+        function = method.traced(x, target="given", baseline=bool(baselines))
+        found = function(x, target, *([inputs.pack(baseline)] if baselines else []))
+        return _outputs(found, inputs) | {"target": target}
+
+    def check(tensors: Tensors) -> list[Any]:
+        samples = tf.shape(tensors[next(iter(floats))])[0]
+        numbers = {name: tensor for name, tensor in tensors.items() if name != "target"}
+        return [
+            *check_inputs(numbers),
+            *check_target(tensors["target"], classes, samples),
+        ]
+
+    return Signature(
+        f"explain_{name}",
+        f"Explains a class by {type(method).__name__}.",
+        {**floats, **extra},
+        compute,
+        check,
+        _INPUT_MEANINGS | _EXPLANATION_MEANINGS,
+        {"method": repr(method)},
+    )
+
+
+def named_methods(methods: Sequence[Method] | Mapping[str, Method]) -> dict[str, Method]:
+    """Returns methods by the names of their signatures.
+
+    Raises:
+        ValueError: If two have the same name, or a name cannot be that of a signature.
+    """
+    given = methods.items() if isinstance(methods, Mapping) else [(None, m) for m in methods]
+    named: dict[str, Method] = {}
+    for key, method in given:
+        name = method_name(type(method)) if key is None else key
+        if not name.isidentifier():
+            raise ValueError(f"A signature cannot be called 'explain_{name}'.")
+        if name in named:
+            raise ValueError(
+                f"There are two explanations {name!r}. Pass a mapping from names to methods."
+            )
+        named[name] = method
+    return named
+
+
+def check_inputs(tensors: Tensors) -> list[Any]:
+    """The assertions that all signatures make about the model's inputs."""
+    samples = tf.shape(next(iter(tensors.values())))[0]
+    others = dict(list(tensors.items())[1:])
+    return [*check_finite(tensors), *check_samples(others, samples)]
+
+
+_INPUT_MEANINGS = {"*": "Input of the model."}
+_EXPLANATION_MEANINGS = {
+    "target": "The class that is explained; as an input, -1 stands for the predicted one.",
+    "baseline": "What the input is compared with, such as zeros.",
+    "attributions": "Share of each input value, or position, in the score.",
+    "scores": "The explained score.",
+    "delta": "Completeness error: the sum of the attributions less what they should add up to.",
+    "details": "More about the explanation; see the method.",
+}
+
+
+def _with_predictions(method: Method, x: Any, target: Tensor) -> Tensor:
+    """Puts the predicted class where a target is -1; where none is, no pass is made to find it."""
+    scoring = method.scoring(x)
+    return tf.cond(
+        tf.reduce_any(target < 0),
+        lambda: tf.where(target < 0, scoring(x)[1], target),
+        lambda: tf.identity(target),
+    )
+
+
+def _other_outputs(model: keras.Model, outputs: Any) -> Tensors:
+    """The model's outputs as they come, where it has several."""
+    flat = tf.nest.flatten(outputs)
+    if len(flat) == 1:
+        return {}
+    names = sorted(outputs) if isinstance(outputs, dict) else model.output_names
+    return {
+        f"output_{name}": tf.cast(tensor, tf.float32) if tensor.dtype.is_floating else tensor
+        for name, tensor in zip(names, flat, strict=True)
+    }
+
+
+def _outputs(found: Any, inputs: ModelInputs) -> Tensors:
+    """An `Attribution` as tensors by name."""
+    maps = found.attributions
+    if tf.nest.is_nested(maps):
+        named = {f"attributions_{name}": leaf for name, leaf in inputs.by_name(maps).items()}
+    else:
+        named = {"attributions": maps}
+    named["scores"] = found.scores
+    if found.delta is not None:
+        named["delta"] = found.delta
+    for name, value in found.details.items():
+        flat = tf.nest.flatten(value)
+        ends = [""] if len(flat) == 1 else [f"_{index}" for index in range(len(flat))]
+        named |= {f"details_{name}{end}": leaf for end, leaf in zip(ends, flat, strict=True)}
+    return named
+
+
+def _as_float(name: str, spec: tf.TensorSpec) -> tf.TensorSpec:
+    if spec.dtype == tf.string:
+        raise ValueError(f"Input {name!r} takes strings, which have no attributions.")
+    return tf.TensorSpec(spec.shape, tf.float32, name)
+
+
+def _beside(name: str, of: str, names: Mapping[str, Any]) -> str:
+    """The name of what goes with an input: plain where there is only one."""
+    return name if len(names) == 1 else f"{name}_{of}"

@@ -1,0 +1,32 @@
+"""The examples in the docstrings run."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+from served_models import save_classifier
+
+import keras_pli.serving.server as server
+
+MODULES = [module.name for module in pkgutil.iter_modules(server.__path__)]
+
+
+@pytest.fixture
+def folder_with_saved_models(tmp_path, monkeypatch):
+    save_classifier(tmp_path / "saved_models" / "digits", 1, seed=1)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name, folder_with_saved_models):
+    pytest.importorskip("uvicorn")
+    if name == "grpc_service":
+        pytest.importorskip("tensorflow_serving")
+    module = importlib.import_module(f"keras_pli.serving.server.{name}")
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("name", server.__all__)
+def test_every_public_name_has_an_example(name):
+    assert ">>> " in getattr(server, name).__doc__
