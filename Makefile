@@ -14,6 +14,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,test]'
+	# Its own requirement, tensorflow, would come beside tensorflow-cpu.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps tensorflow-serving-api
 	touch $@
 
 demo: install  ## the main job on scikit-learn's digits: map, plan, retraining, report
@@ -42,6 +44,7 @@ bench: $(VENV)/.installed-bench  ## side by side with the peers; needs Fashion-M
 	$(BIN)/python benchmarks/embedding.py
 	$(BIN)/python benchmarks/attribution.py
 	$(BIN)/python benchmarks/localization.py
+	$(BIN)/python benchmarks/serving.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
