@@ -71,8 +71,7 @@ class ModelInputs:
                 name: np.resize(array, (samples, *array.shape[1:]))
                 for name, array in self._examples.items()
             }
-        random = np.random.default_rng(0)
-        return {name: _made_up(spec, samples, random) for name, spec in self.specs.items()}
+        return {name: made_up(spec, samples) for name, spec in self.specs.items()}
 
     def _checked(self, examples: Any) -> dict[str, NDArray[Any]]:
         flat = tf.nest.flatten(_arrays(examples))
@@ -89,6 +88,16 @@ class ModelInputs:
                 )
             checked[name] = array.astype(spec.dtype.as_numpy_dtype)
         return checked
+
+
+def made_up(spec: tf.TensorSpec, samples: int) -> NDArray[Any]:
+    """Returns an array that fits: floats at random from 0 to 1, always the same; zeros or empty texts."""
+    shape = (samples, *(size or 32 for size in spec.shape[1:]))
+    if spec.dtype.is_floating:
+        return np.random.default_rng(0).random(shape, dtype=np.float32)
+    if spec.dtype == tf.string:
+        return np.full(shape, "", object)
+    return np.zeros(shape, spec.dtype.as_numpy_dtype)
 
 
 def _own_structure(model: keras.Model) -> Any:
@@ -128,12 +137,3 @@ def _identifier(name: str) -> str:
 def _dtype(dtype: Any) -> tf.DType:
     found = tf.as_dtype(dtype)
     return tf.float32 if found.is_floating else found
-
-
-def _made_up(spec: tf.TensorSpec, samples: int, random: np.random.Generator) -> NDArray[Any]:
-    shape = (samples, *(size or 32 for size in spec.shape[1:]))
-    if spec.dtype.is_floating:
-        return random.random(shape, dtype=np.float32)
-    if spec.dtype == tf.string:
-        return np.full(shape, "", object)
-    return np.zeros(shape, spec.dtype.as_numpy_dtype)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -15,7 +15,10 @@ from ..attribution import Method, method_name
 from ..attribution.network import probabilities
 from ..layers import Tap, recorded_outputs
 from .assertions import check_finite, check_samples, check_target
-from .inputs import ModelInputs
+from .inputs import ModelInputs, made_up
+
+if TYPE_CHECKING:
+    from ..rationale import RationaleGenerator
 
 Tensor = Any
 Tensors = dict[str, Tensor]
@@ -35,6 +38,7 @@ class Signature:
         check: From tensors by name to assertions about them.
         meanings: A sentence on each input and output.
         settings: How it was made, for the record.
+        exact: Whether the same request has the same answer on any machine; a search may end elsewhere.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Signature:
     check: Callable[[Tensors], Any]
     meanings: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    exact: bool = True
 
     def traced(self, *, checks: bool = True) -> Any:
         """Returns a concrete function of the named inputs."""
@@ -71,27 +76,26 @@ class Signature:
         given = examples(samples)
         made = {}
         for name, spec in self.specs.items():
-            start = given.get(name)
-            if name == "target":
-                start = np.full(samples, -1)
-            elif start is None:  # a baseline, named alone or after its input
-                start = np.zeros_like(
-                    given.get(name.removeprefix("baseline_"), next(iter(given.values())))
-                )
+            if name in given:
+                start = given[name]
+            elif name == "target":
+                start = np.full(samples, np.nan if spec.dtype.is_floating else -1)
+            elif name.startswith("baseline"):  # alone, or followed by the name of its input
+                of = name.removeprefix("baseline_")
+                start = np.zeros_like(given[of if of in given else next(iter(given))])
+            else:
+                start = made_up(spec, samples)
             made[name] = start.astype(spec.dtype.as_numpy_dtype)
         return made
 
     def compiled(self) -> Signature:
         """Returns the twin whose computation XLA compiles; the checks stay outside, where they are heard."""
         compute = tf.function(self.compute, autograph=False, jit_compile=True)
-        return Signature(
-            f"{self.name}_xla",
-            f"{self.description} Compiled by XLA, once for each batch size.",
-            self.specs,
-            compute,
-            self.check,
-            self.meanings,
-            self.settings,
+        return replace(
+            self,
+            name=f"{self.name}_xla",
+            description=f"{self.description} Compiled by XLA, once for each batch size.",
+            compute=compute,
         )
 
 
@@ -224,6 +228,43 @@ def explanation(name: str, method: Method, inputs: ModelInputs, classes: int) ->
     )
 
 
+def rationale(rationales: RationaleGenerator, inputs: ModelInputs) -> Signature:
+    """Returns `rationalise`: what would have to change for the prediction to change.
+
+    Args:
+        rationales: The search, with its generator, encoder and classifier.
+        inputs: Of the exported model; the images are called as its input, if it takes such.
+    """
+    from ..rationale import STATUSES  # only who has rationales waits for their import
+
+    image, target = rationales.specs["image"], rationales.specs["target"]
+    same = [name for name, spec in inputs.specs.items() if spec.shape[1:] == image.shape[1:]]
+    name = same[0] if len(same) == 1 else "image"
+    classes = None if target.dtype.is_floating else rationales.decision.classes
+
+    def compute(tensors: Tensors) -> Tensors:
+        return rationales.explain(tensors[name], tensors["target"])
+
+    def check(tensors: Tensors) -> list[Any]:
+        samples = tf.shape(tensors[name])[0]
+        aims = {"target": tensors["target"]}
+        made = check_finite({name: tensors[name]})
+        if classes is None:  # NaN asks for the usual cutoff
+            return [*made, *check_samples(aims, samples)]
+        return [*made, *check_target(tensors["target"], classes, samples)]
+
+    return Signature(
+        "rationalise",
+        "Changes images until their prediction is another.",
+        {name: tf.TensorSpec(image.shape, image.dtype, name), "target": target},
+        compute,
+        check,
+        _INPUT_MEANINGS | _RATIONALE_MEANINGS,
+        {"statuses": list(STATUSES), "image_range": list(rationales.image_range)},
+        exact=False,
+    )
+
+
 def named_methods(methods: Sequence[Method] | Mapping[str, Method]) -> dict[str, Method]:
     """Returns methods by the names of their signatures.
 
@@ -252,6 +293,16 @@ def check_inputs(tensors: Tensors) -> list[Any]:
 
 
 _INPUT_MEANINGS = {"*": "Input of the model."}
+_RATIONALE_MEANINGS = {
+    "target": "The class to change to, -1 for the runner-up; or the cutoff, NaN for the usual one.",
+    "rationales": "Reconstruction less changed image: what spoke for the first prediction, signed.",
+    "images": "The changed images.",
+    "reconstructions": "What the generator makes of the images as they are.",
+    "codes": "Latent codes of the changed images.",
+    "probabilities": "What the classifier says on the way from reconstruction to changed image.",
+    "steps": "Steps of the search.",
+    "status": "Place in the list `statuses`.",
+}
 _EXPLANATION_MEANINGS = {
     "target": "The class that is explained; as an input, -1 stands for the predicted one.",
     "baseline": "What the input is compared with, such as zeros.",
