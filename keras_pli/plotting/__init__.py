@@ -1,4 +1,4 @@
-"""Figures from arrays: maps, displacements, scores, curves, samples, attributions, animations.
+"""Figures from arrays: maps, displacements, scores, curves, samples, attributions, rationales, animations.
 
 Every function that draws returns a `matplotlib.figure.Figure`: a new one, or, if axes were given,
 the one that they lie in. New figures are made without pyplot, so that they work without a screen
@@ -15,6 +15,7 @@ from .export import figure_to_png_bytes, save_figure, to_data_uri
 from .grids import attribution_grid
 from .images import image_strip
 from .maps import embedding_comparison, embedding_map
+from .rationales import animate_morphs, morph_strip, rationale_grid
 from .scores import class_scores, paired_differences
 from .style import ClassStyle, class_styles
 from .volumes import volume_slices
@@ -23,6 +24,7 @@ __all__ = [
     "ClassDensity",
     "ClassStyle",
     "animate_maps",
+    "animate_morphs",
     "attribution_grid",
     "attribution_overlay",
     "class_density",
@@ -34,8 +36,10 @@ __all__ = [
     "faithfulness_curves",
     "figure_to_png_bytes",
     "image_strip",
+    "morph_strip",
     "paired_differences",
     "randomization_curves",
+    "rationale_grid",
     "save_figure",
     "to_data_uri",
     "training_curves",

@@ -240,7 +240,7 @@ def rationale(rationales: RationaleGenerator, inputs: ModelInputs) -> Signature:
     image, target = rationales.specs["image"], rationales.specs["target"]
     same = [name for name, spec in inputs.specs.items() if spec.shape[1:] == image.shape[1:]]
     name = same[0] if len(same) == 1 else "image"
-    classes = None if target.dtype.is_floating else rationales.decision.classes
+    classes = getattr(rationales.decision, "classes", None)  # a regressor has a cutoff instead
 
     def compute(tensors: Tensors) -> Tensors:
         return rationales.explain(tensors[name], tensors["target"])
@@ -260,7 +260,7 @@ def rationale(rationales: RationaleGenerator, inputs: ModelInputs) -> Signature:
         compute,
         check,
         _INPUT_MEANINGS | _RATIONALE_MEANINGS,
-        {"statuses": list(STATUSES), "image_range": list(rationales.image_range)},
+        {"statuses": list(STATUSES), "image_range": rationales.image_range},
         exact=False,
     )
 
