@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.ndimage import gaussian_filter1d
 
-from .draws import normal, uniform
+from ..draws import normal, uniform
 from .perturbation import over_channels
 from .resize import resize_linear
 

@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from ..checks import one_of
+from ..draws import normal
 from .attribution import Attribution
 from .backward import in_this_graph
-from .draws import normal
 from .gradients import Saliency
 from .loops import folded, repeated, summed, weighted
 from .method import Method

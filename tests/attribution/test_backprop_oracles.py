@@ -58,8 +58,11 @@ def twin(model):
 
 
 def zennit_rules():
-    """The rules of zennit, which do without the torchvision that the package imports beside them."""
-    with contextlib.suppress(ImportError):
+    """The rules of zennit, which do without the torchvision that the package imports beside them.
+
+    It may be missing, or made for another PyTorch.
+    """
+    with contextlib.suppress(ImportError, RuntimeError):
         import zennit.rules  # noqa: F401
     return sys.modules.get("zennit.rules") or pytest.skip("zennit is not installed")
 

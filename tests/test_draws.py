@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from keras_pli.attribution.draws import normal, uniform
+from keras_pli.draws import normal, uniform
 
 
 @pytest.mark.parametrize(("draw", "distribution"), [(uniform, stats.uniform), (normal, stats.norm)])
