@@ -4,6 +4,7 @@ from .attribution_snapshots import AttributionSnapshots
 from .embedding_response import EmbeddingResponse
 from .embedding_snapshots import EmbeddingSnapshots
 from .export_best import ExportBest
+from .generated_samples import GeneratedSamples
 from .performance_response import PerformanceResponse
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "EmbeddingResponse",
     "EmbeddingSnapshots",
     "ExportBest",
+    "GeneratedSamples",
     "PerformanceResponse",
 ]

@@ -1,0 +1,74 @@
+"""Grids of generated images after each epoch: of the model as it was, from the same codes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_pli.callbacks.generated_samples import GeneratedSamples
+
+
+class Painter(keras.Model):
+    """Paints every pixel with its one weight, which training raises, and notes what it is asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.shade = self.add_weight(shape=(), initializer="zeros", name="shade")
+        self.asked = []
+
+    def call(self, x):
+        return x + self.shade
+
+    def generate(self, count, seed):
+        self.asked.append((count, seed))
+        return np.full((count, 8, 8, 1), np.clip(self.shade.numpy(), -1, 1))
+
+
+def trained(callback, epochs):
+    model = Painter()
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.fit(np.zeros((4, 1)), np.ones((4, 1)), epochs=epochs, verbose=0, callbacks=callback)
+    return model
+
+
+def shade_of(path):
+    """The grey in the middle of the first image."""
+    pixels = np.asarray(Image.open(path).convert("L"))
+    return int(pixels[-pixels.shape[0] // 4, 40])
+
+
+def test_each_epoch_is_drawn_as_the_model_was(tmp_path):
+    model = trained(GeneratedSamples(tmp_path, count=3, seed=7), 2)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["epoch-000.png", "epoch-001.png", "epoch-002.png"]
+    assert model.asked == [(3, 7)] * 3
+    # Shades 0, 0.2 and 0.36 of a range from -1 to 1.
+    shades = [shade_of(tmp_path / name) for name in names]
+    np.testing.assert_allclose(shades, [127, 153, 173], atol=4)
+
+
+def test_every_other_epoch_and_a_range_of_one_s_own(tmp_path):
+    trained(GeneratedSamples(tmp_path, 2, count=1, value_range=(0.0, 1.0)), 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-000.png", "epoch-002.png"]
+    assert shade_of(tmp_path / "epoch-000.png") < 5
+
+
+def test_pictures_in_tensorboard(tmp_path):
+    trained(GeneratedSamples(tmp_path / "grids", count=2, log_dir=tmp_path / "logs"), 1)
+    steps = []
+    for file in (tmp_path / "logs").iterdir():
+        for record in tf.data.TFRecordDataset(str(file)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            steps += [event.step for value in event.summary.value if value.tag == "generated"]
+    assert sorted(steps) == [0, 1]
+
+
+def test_bad_arguments(tmp_path):
+    for name in ("every", "count"):
+        with pytest.raises(ValueError, match=f"`{name}`.*0"):
+            GeneratedSamples(tmp_path, **{name: 0})
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match="Sequential"):
+        model.fit(np.zeros((4, 1)), np.zeros(4), verbose=0, callbacks=[GeneratedSamples(tmp_path)])
