@@ -42,6 +42,7 @@ __all__ = [
     "PLILoss",
     "PLIModel",
     "ParametricTSNE",
+    "RationaleGenerator",
     "Rotate",
     "Scale",
     "Separate",
@@ -62,18 +63,20 @@ __all__ = [
     "pli_experiment",
     "plotting",
     "quality",
+    "rationale",
     "retraining",
     "serving",
     "suggest",
 ]
 
 # These rooms need TensorFlow, and the others also run where there is none.
-_WITH_TENSORFLOW = ("attribution", "evaluation", "serving")
+_WITH_TENSORFLOW = ("attribution", "evaluation", "rationale", "serving")
+_FROM_THEM = {"RationaleGenerator": "rationale", "export": "serving"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _WITH_TENSORFLOW:
         return import_module(f".{name}", __name__)
-    if name == "export":
-        return import_module(".serving", __name__).export
+    if name in _FROM_THEM:
+        return getattr(import_module(f".{_FROM_THEM[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""The search in latent space that turns a prediction, and what it found."""
