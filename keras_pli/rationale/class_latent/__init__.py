@@ -1,0 +1,1 @@
+"""A generator whose codes hold structure and class apart: training, inversion, traversal."""
