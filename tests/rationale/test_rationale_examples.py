@@ -1,0 +1,23 @@
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import keras_pli.rationale as rationale
+
+MODULES = [
+    module.name for module in pkgutil.walk_packages(rationale.__path__, "keras_pli.rationale.")
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize("name", rationale.__all__)
+def test_everything_public_has_a_docstring_and_functions_an_example(name):
+    documented = getattr(rationale, name).__doc__
+    assert documented
+    assert ">>> " in documented or not name[0].islower()
