@@ -22,9 +22,7 @@ from keras import layers
 from measure import seconds
 
 from keras_pli import activations, attribution, rationale
-from keras_pli.rationale import known_truth
-from keras_pli.rationale.class_latent.class_latent_gan import ClassLatentGAN
-from keras_pli.rationale.class_latent.traversal_measures import measure_traversal
+from keras_pli.rationale import ClassLatentGAN, known_truth, measure_traversal
 
 # Where classifiers agree, and where they only just do: a second one rarely follows to p = 0.9.
 SURE, BARELY = 0.999, 0.9

@@ -16,6 +16,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_readme_code_runs(tmp_path, monkeypatch, capsys):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(blocks) >= 2
+    (tmp_path / "saved_models").symlink_to(README.parent / "saved_models")
     monkeypatch.chdir(tmp_path)
     session: dict = {}
     for block in blocks:
@@ -24,9 +25,11 @@ def test_readme_code_runs(tmp_path, monkeypatch, capsys):
         "map.png",
         "classifier.keras",
         "report.html",
+        "rationales.png",
     }
     printed = capsys.readouterr().out
     assert "F1 of 'moved' classes, PLI less control" in printed
+    assert "9 → 4" in printed
     assert "achieved" in printed  # the callbacks' numbers, in Keras's own line
 
     _check_served(tmp_path, session)

@@ -1,7 +1,6 @@
 """A classifier's decision as a search sees it: what to lower, and when the decision has changed.
 
-The one file of this room that leans on another one: `attribution` finds the logits before a softmax or
-sigmoid, in whatever way the classifier makes it.
+`attribution` finds the logits before a softmax or sigmoid, in whatever way the classifier makes it.
 """
 
 from __future__ import annotations
