@@ -12,12 +12,17 @@ gRPC. Latencies are of calls after the first ones; the last column is the median
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import re
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -96,20 +101,42 @@ def python_routes(name, model, method, signature, given) -> dict[str, Route]:
     return {**routes, "signature in Python": loaded}
 
 
+@contextmanager
+def local_server(folder: Path) -> Iterator[tuple[str, str]]:
+    """Runs `keras-pli serve` in a process of its own; yields the addresses for REST and for gRPC."""
+    command = [sys.executable, "-m", "keras_pli.cli", "serve", "--dir", str(folder)]
+    ports = ["--rest-port", "0", "--grpc-port", "0"]
+    process = subprocess.Popen([*command, *ports], stderr=subprocess.PIPE, text=True)
+    said = ""
+    while not (found := re.search(r"REST: (http://\S+)/v1/models\ngRPC: (\S+)\n", said)):
+        line = process.stderr.readline()
+        if not line:
+            raise RuntimeError(f"The local server did not start: {said}")
+        said += line
+    # Its log of requests is read on, or the pipe would fill and hold it up.
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    try:
+        yield found[1], found[2]
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def server_routes(name, server, given) -> dict[str, Route]:
     """A client's whole request, with what it takes to write and to read it."""
     import grpc
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-    url = f"http://127.0.0.1:{server.rest_port}/v1/models/cnn:predict"
+    rest_address, grpc_address = server
+    url = f"{rest_address}/v1/models/cnn:predict"
 
     def rest():
         inputs = {key: array.tolist() for key, array in given.items()}
         body = json.dumps({"signature_name": name, "inputs": inputs}).encode()
         return json.load(urllib.request.urlopen(urllib.request.Request(url, body)))["outputs"]
 
-    channel = grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}")
+    channel = grpc.insecure_channel(grpc_address)
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
     def by_grpc():
@@ -128,7 +155,6 @@ def measured(batches: list[int], calls: int, folder: Path) -> pd.DataFrame:
     import tensorflow as tf
 
     import keras_pli as kp
-    from keras_pli.serving.server import LocalServer
 
     model = make_model()
     methods = make_methods(model)
@@ -136,7 +162,10 @@ def measured(batches: list[int], calls: int, folder: Path) -> pd.DataFrame:
     signatures = tf.saved_model.load(str(version)).signatures
     program = c_program.build(folder)
     rows = []
-    with LocalServer(folder, rest_port=0, grpc_port=0) as server:
+    # What was traced stays: Python need not look for garbage in it, a quarter of a second each time.
+    gc.collect()
+    gc.freeze()
+    with local_server(folder) as server:
         for name, method in {"serving_default": None, **methods}.items():
             for batch in batches:
                 x = np.random.default_rng(0).random((batch, 28, 28, 1), dtype=np.float32)
