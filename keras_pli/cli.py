@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 
-from .commands import attribution, projective, serving
+from .commands import attribution, projective, rationale, serving
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -31,6 +31,10 @@ Show what decided, and whether the maps can be believed:
 
   keras-pli explain --model clf.keras --data data.npz --method grad_cam,saliency --out run
   keras-pli check   --model clf.keras --data data.npz --method grad_cam,saliency --out run
+
+Change images until the prediction is another:
+
+  keras-pli rationale --generator g.keras --encoder e.keras --classifier c.keras --data data.npz --out run
 
 Serve predictions, the map and explanations:
 
@@ -73,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for family in (projective, attribution, serving):
+    for family in (projective, attribution, rationale, serving):
         family.add_commands(commands)
     return parser
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from .files import (
     Report,
     add_out,
+    chosen_samples,
     kinds_named,
     load_data,
     load_model,
-    load_samples,
     loss_for,
     written,
 )
@@ -95,7 +95,7 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
     methods = {
         name: _made(kind, arguments, model) for name, kind in kinds_named(arguments.method).items()
     }
-    x, labels = _chosen_samples(arguments)
+    x, labels = chosen_samples(arguments)
     target = _target(arguments.target)
     if target == "label" and labels is None:
         raise ValueError(f"--target label needs labels, y_test or y, in {arguments.data}.")
@@ -129,7 +129,7 @@ def _check(arguments: argparse.Namespace, report: Report) -> None:
     model = load_model(arguments.model)
     kinds = kinds_named(arguments.method)
     factories = {name: partial(_made, kind, arguments) for name, kind in kinds.items()}
-    x, _ = _chosen_samples(arguments)
+    x, _ = chosen_samples(arguments)
     common = {"seeds": arguments.seeds, "verbose": 1}
     if "model" in tests:
         result = model_randomization_test(factories, model, x, mode=arguments.mode, **common)
@@ -196,21 +196,6 @@ def _target(text: str) -> Any:
         raise ValueError(
             f"--target must be a class number, label or predicted. Received: {text!r}."
         ) from None
-
-
-def _chosen_samples(arguments: argparse.Namespace) -> tuple[Any, Any]:
-    import numpy as np
-
-    x, labels = load_samples(arguments.data)
-    if arguments.index:
-        chosen = np.array([int(text) for text in arguments.index.split(",")])
-        if np.any((chosen < 0) | (chosen >= len(x))):
-            raise ValueError(
-                f"--index must lie from 0 to {len(x) - 1}. Received: {arguments.index}."
-            )
-    else:
-        chosen = np.arange(min(arguments.samples or len(x), len(x)))
-    return x[chosen], None if labels is None else labels[chosen]
 
 
 def _captions(predicted: Any, labels: Any, class_names: str | None) -> list[str]:

@@ -82,6 +82,22 @@ def load_samples(path: str) -> tuple[Any, Any]:
     raise _lacking(path, {"x_test"}, arrays)
 
 
+def chosen_samples(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    """Returns inputs and labels of --data at --index, or the first --samples."""
+    import numpy as np
+
+    x, labels = load_samples(arguments.data)
+    if arguments.index:
+        chosen = np.array([int(text) for text in arguments.index.split(",")])
+        if np.any((chosen < 0) | (chosen >= len(x))):
+            raise ValueError(
+                f"--index must lie from 0 to {len(x) - 1}. Received: {arguments.index}."
+            )
+    else:
+        chosen = np.arange(min(arguments.samples or len(x), len(x)))
+    return x[chosen], None if labels is None else labels[chosen]
+
+
 def _load_arrays(path: str) -> dict[str, Any]:
     import numpy as np
 
