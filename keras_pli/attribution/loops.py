@@ -29,6 +29,9 @@ def summed(
     Returns:
         The sums, a structure like `zeros`.
     """
+    if count == 1:  # without a loop, which would slow down the loops within it
+        found = evaluate(tf.zeros(1, tf.int32), tf.ones(1))
+        return tf.nest.map_structure(tf.add, zeros, found)
 
     def unfinished(done: Tensor, _: Any) -> Tensor:
         return done < count
