@@ -20,7 +20,7 @@ def small_gan(seed=3, *, jit_compile=False, **settings):
 
 def everything(gan):
     """All that a run hangs on, as arrays."""
-    optimizers = [*gan.generator_optimizer.variables, *gan.critic_optimizer.variables]
+    optimizers = [*gan.generator_optimizer.variables, *gan.adversary_optimizer.variables]
     return [variable.numpy().copy() for variable in [*gan.variables, *optimizers]]
 
 
@@ -137,7 +137,7 @@ def test_what_is_saved_keeps_how_it_was_compiled(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["gan.keras"]
     again = keras.saving.load_model(tmp_path / "gan.keras")
     assert isinstance(again.generator_optimizer, keras.optimizers.RMSprop)
-    config = again.critic_optimizer.get_config()
+    config = again.adversary_optimizer.get_config()
     assert (config["beta_1"], config["beta_2"]) == (0.4, 0.8)
     assert config["learning_rate"] == pytest.approx(0.3)
     assert (again.critic_steps, again.penalty_weight, again.latent_size) == (2, 5.0, 4)

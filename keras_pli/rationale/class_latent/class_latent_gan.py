@@ -10,11 +10,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ...checks import finite_array, quoted
-from ...layers import layer_paths
+from ...checks import finite_array
 from ..generators.adversarial_model import AdversarialModel
 from ..generators.networks import dcgan_critic, dcgan_generator
-from ..model_shapes import check_number, input_shape, output_shape
+from ..model_shapes import check_number, input_shape
 from ..search.class_reader import ClassReader
 from .class_codes import ClassCodes, CodeScheme
 
@@ -125,10 +124,9 @@ class ClassLatentGAN(AdversarialModel):
         self.discriminator = discriminator or dcgan_critic(
             self.image_shape, width=width, seed=start
         )
-        _check_networks(generator, self.discriminator, self.image_shape)
+        self._begin(generator, self.discriminator)
         (latent_size,) = input_shape(generator, "generator")
         self.scheme = CodeScheme.of(latent_size, structure_size, self.classes)
-        self._begin(generator, self.discriminator)
 
     def sample_codes(
         self, count: int, labels: ArrayLike | None = None, *, seed: int = 0
@@ -302,29 +300,6 @@ _NETWORKS = ("classifier", "generator", "discriminator")
 def _mean_loss(logits: Tensor, *, real: bool) -> Tensor:
     """−log D, or −log(1 − D), on average, from the discriminator's logits."""
     return tf.reduce_mean(tf.nn.softplus(-logits if real else logits))
-
-
-def _check_networks(
-    generator: keras.Model, discriminator: keras.Model, image_shape: tuple[int, ...]
-) -> None:
-    """Refuses networks that do not fit each other or compute in less than float32."""
-    for name, found, wanted in (
-        ("generator's output", output_shape(generator, "generator"), image_shape),
-        ("discriminator's input", input_shape(discriminator, "discriminator"), image_shape),
-        ("discriminator's output", output_shape(discriminator, "discriminator"), (1,)),
-    ):
-        if found != wanted:
-            raise ValueError(
-                f"The {name} must have the shape {wanted} for a sample. Received: {found}."
-            )
-    for network in (generator, discriminator):
-        paths = layer_paths(network)
-        other = [path for path in paths if paths[path].compute_dtype != "float32"]
-        if other:
-            raise ValueError(
-                "A GAN is trained in float32 throughout. Make the network under the dtype policy 'float32'. "
-                f"Layers of {network.name!r} with another: {quoted(other)}."
-            )
 
 
 def _checked_shares(shares: Sequence[float] | None, classes: int) -> tuple[float, ...]:

@@ -11,21 +11,23 @@ import tensorflow as tf
 
 from ...files import atomic_path
 from ..model_shapes import check_number
+from .adversaries import check_adversaries
 from .batches import held_out_batches, training_batches
+from .divergence import HEALTHY, StopAtFailure, apply_if_finite, raise_if_failed
+from .weight_average import follow
 
 Tensor = Any
-_HEALTHY = -1
 _Model = TypeVar("_Model", bound="AdversarialModel")
 
 
 class AdversarialModel(keras.Model):
     """A generator and its adversary in one model, whose training can be stopped and resumed anywhere.
 
+    A subclass calls `_begin` as soon as it has its networks, and gives `train_step` and `test_step`.
+
     All that a run hangs on (weights, optimizers, steps done, seed) is in the model, and every draw follows
     from the seed and the number of the step. Training is in float32 whatever the dtype policy. An update
     that is not finite is not made, and ends the training.
-
-    A subclass calls `_begin` as soon as it has its networks, and gives `train_step` and `test_step`.
 
     Args:
         image_shape: Shape of an image.
@@ -48,7 +50,7 @@ class AdversarialModel(keras.Model):
         seed: int,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**{"dtype": "float32", **kwargs})
+        super().__init__(**{**kwargs, "dtype": "float32"})
         if average_decay is not None:
             check_number(average_decay, "average_decay", least=0.0, below=1.0)
         self.image_shape = tuple(image_shape)
@@ -56,14 +58,19 @@ class AdversarialModel(keras.Model):
         self._training_key, self._order_key, self._validation_key, self._weights_key = _keys(seed)
 
     def _begin(self, generator: keras.Model, adversary: keras.Model) -> None:
-        """Takes the networks, and makes what the training writes to."""
+        """Takes the networks, and makes what the training writes to.
+
+        Raises:
+            ValueError: If the networks do not fit each other or the image shape.
+        """
+        check_adversaries(generator, adversary, self.image_shape, self.adversary_name)
         self.generator, self._adversary = generator, adversary
         self.averaged: keras.Model | None = None
         if self.average_decay is not None:
             self.averaged = keras.models.clone_model(generator)
             self.averaged.set_weights(generator.get_weights())
         self.steps_done = self._counter("steps_done", 0)
-        self.failed_at = self._counter("failed_at", _HEALTHY)
+        self.failed_at = self._counter("failed_at", HEALTHY)
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.logged}
         self.built = True
         self.compile()
@@ -84,6 +91,11 @@ class AdversarialModel(keras.Model):
         """Saves networks, optimizers and the training's state in one `.keras` file, whole or not at all."""
         with atomic_path(filepath) as temporary:
             super().save(temporary, **kwargs)
+
+    @property
+    def adversary_steps(self) -> int:
+        """Updates of the adversary in a training step, each of which takes a batch of images of its own."""
+        return 1
 
     @property
     def best_generator(self) -> keras.Model:
@@ -166,10 +178,10 @@ class AdversarialModel(keras.Model):
             ValueError: If images are of another shape or range, not finite, or too few for a step.
             FloatingPointError: If a loss or gradient was not finite. The weights are the last good ones.
         """
-        self.failed_at.assign(_HEALTHY)
+        self.failed_at.assign(HEALTHY)
         data, steps = training_batches(
             images,
-            check_number(batch_size, "batch_size", least=1, whole=True),
+            self.adversary_steps * check_number(batch_size, "batch_size", least=1, whole=True),
             shape=self.image_shape,
             value_range=self.value_range,
             epochs=epochs - initial_epoch,
@@ -185,10 +197,10 @@ class AdversarialModel(keras.Model):
             steps_per_epoch=steps or steps_per_epoch,
             validation_data=validation_data,
             shuffle=False,
-            callbacks=[*_listed(callbacks), _StopAtFailure()],
+            callbacks=[*_listed(callbacks), StopAtFailure()],
             verbose=verbose,
         )
-        self._raise_if_failed()
+        raise_if_failed(self.failed_at)
         return history
 
     def evaluate(self, x: Any, batch_size: int | None = 64, **kwargs: Any) -> Any:
@@ -221,27 +233,18 @@ class AdversarialModel(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def _update(self, optimizer: Any, loss: Tensor, tape: Any, variables: list[Any]) -> None:
-        """Makes an update if all of it is finite and none before it failed."""
-        gradients = tape.gradient(loss, variables)
-        sizes = [tf.reduce_sum(tf.abs(gradient)) for gradient in [loss, *gradients]]
-        finite = tf.reduce_all(tf.math.is_finite(tf.stack(sizes)))
-        healthy = tf.equal(self.failed_at, _HEALTHY)
-        tf.cond(
-            finite & healthy,
-            lambda: _nothing(optimizer.apply(gradients, variables)),
-            lambda: _nothing(
-                self.failed_at.assign(tf.where(healthy, self.steps_done, self.failed_at))
-            ),
+        apply_if_finite(
+            optimizer,
+            loss,
+            tape.gradient(loss, variables),
+            variables,
+            failed_at=self.failed_at,
+            step=self.steps_done,
         )
 
     def _update_average(self) -> None:
-        if self.averaged is None:
-            return
-        # Young averages forget faster, or the initial weights would stay in them for long.
-        steps = tf.cast(self.steps_done, tf.float32)
-        decay = tf.minimum(self.average_decay, (1.0 + steps) / (10.0 + steps))
-        for mean, now in zip(self.averaged.weights, self.generator.weights, strict=True):
-            mean.assign(decay * mean + (1.0 - decay) * now)
+        if self.averaged is not None and self.average_decay is not None:
+            follow(self.averaged, self.generator, self.average_decay, self.steps_done)
 
     def _logged(self, **values: Tensor) -> dict[str, Tensor]:
         for name, value in values.items():
@@ -262,22 +265,6 @@ class AdversarialModel(keras.Model):
             name=name,
         ).value
 
-    def _raise_if_failed(self) -> None:
-        step = int(self.failed_at.numpy())
-        if step != _HEALTHY:
-            raise FloatingPointError(
-                f"A loss or gradient was not finite in step {step}; training has stopped and the weights are "
-                "the last good ones. Lower the learning rate, or look for extreme values in the images."
-            )
-
-
-class _StopAtFailure(keras.callbacks.Callback):
-    """Ends a training in which an update was not finite."""
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if int(self.model.failed_at.numpy()) != _HEALTHY:
-            self.model.stop_training = True
-
 
 def _keys(seed: int) -> list[int]:
     """Seeds of the training's draws, the order of images, the validation's draws and the initial weights."""
@@ -289,8 +276,3 @@ def _listed(callbacks: Any) -> list[Any]:
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-
-
-def _nothing(_: Any) -> Tensor:
-    """A value for both branches of a condition that is there for its effects."""
-    return tf.constant(0)
