@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
@@ -93,17 +93,6 @@ def check_classes(target: NDArray[np.int32], classes: int, model: keras.Model) -
             f"`target` holds classes that do not exist: {quoted(wrong)}. "
             f"{model.name!r} has {classes} classes here, 0 to {classes - 1}."
         )
-
-
-def batches(samples: int, size: int, *, fill: bool) -> Iterator[tuple[NDArray[np.intp], int]]:
-    """Yields the rows of each batch, and how many of them count.
-
-    With `fill`, a short last batch repeats its rows up to the size of the others, so that XLA does not
-    compile once more.
-    """
-    for start in range(0, samples, size):
-        rows = np.arange(start, min(start + size, samples))
-        yield np.resize(rows, size) if fill and samples > size else rows, len(rows)
 
 
 def _is_structure(x: Any, shapes: list[tuple[int | None, ...]] | None) -> bool:

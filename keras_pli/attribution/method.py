@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from ..batched import batches, uses_xla
 from .attribution import Attribution
 from .inputs import (
     GivenBaseline,
     GivenTarget,
-    batches,
     check_classes,
     checked_baseline,
     checked_inputs,
@@ -71,14 +71,9 @@ class Method:
             raise ValueError(
                 f"`batch_size` must be a whole number from 1. Received: {batch_size!r}."
             )
-        if jit_compile not in (True, False, "auto"):
-            raise ValueError(
-                f"`jit_compile` must be True, False or 'auto'. Received: {jit_compile!r}."
-            )
         self.network = Network(model, layer=layer, output=output, score=score)
         self.batch_size = batch_size
-        on_gpu = jit_compile == "auto" and bool(tf.config.list_physical_devices("GPU"))
-        self.jit_compile = on_gpu if jit_compile == "auto" else bool(jit_compile)
+        self.jit_compile = uses_xla(jit_compile)
         self._functions: dict[Any, Any] = {}
 
     def __call__(

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from ..attribution import Attribution, Method
 from ..attribution.inputs import (
     GivenTarget,
-    batches,
     check_classes,
     checked_inputs,
     checked_target,
 )
 from ..attribution.method import batch_spec
 from ..attribution.network import Network, probabilities, target_scores
+from ..batched import batches
 from ..checks import finite_array, one_of
 
 Tensor = Any

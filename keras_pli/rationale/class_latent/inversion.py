@@ -13,13 +13,13 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from ...attribution.backward import backpropagate
+from ...batched import in_batches, traced_for, uses_xla
 from ...draws import normal
 from ..model_shapes import check_number, image_range_of, input_shape, output_shape
 from ..search.class_reader import ClassReader
 from ..search.latent_search import LatentSearch
 from ..search.rationale_inputs import checked_images
 from .class_codes import CodeScheme
-from .code_batches import in_batches, whether_to_compile
 
 Tensor = Any
 Array = NDArray[Any]
@@ -173,11 +173,12 @@ def invert(
     checked = checked_images(
         images, output_shape(model, "generator"), image_range_of(model, scheme.latent_size)
     )
+    xla = uses_xla(jit_compile)
     found = in_batches(
-        search,
+        traced_for(search, [checked], jit_compile=xla),
         [checked],
         batch_size=check_number(batch_size, "batch_size", least=1, whole=True),
-        jit_compile=whether_to_compile(jit_compile),
+        fill=xla,
         verbose=verbose,
     )
     z1, z2 = scheme.parts(found.pop("codes"))

@@ -12,10 +12,10 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from ...batched import in_batches, traced_for, uses_xla
 from ..model_shapes import check_number, image_range_of
 from ..search.class_reader import ClassReader, log_odds
 from .class_codes import CodeScheme
-from .code_batches import in_batches, whether_to_compile
 from .inversion import explained
 from .monotony import rank_correlations, violations
 
@@ -207,11 +207,13 @@ def traverse(
     first, second = scheme.parts(codes)
     labels = scheme.classes_of(second)
     positions = (rate * np.arange(steps + 1)).astype(np.float32)
+    xla = uses_xla(jit_compile)
+    walker = _Walker(model, reader, scheme, positions)
     found = in_batches(
-        _Walker(model, reader, scheme, positions),
+        traced_for(walker, [codes, labels], jit_compile=xla),
         [codes, labels],
         batch_size=check_number(batch_size, "batch_size", least=1, whole=True),
-        jit_compile=whether_to_compile(jit_compile),
+        fill=xla,
         verbose=verbose,
     )
     about = {

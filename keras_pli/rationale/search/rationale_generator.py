@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from ...attribution.backward import backpropagate
-from ...checks import one_of
+from ...batched import in_batches, uses_xla
 from ...draws import normal
 from ..model_shapes import check_number, fitting_shapes, image_range_of, what_is_classified
 from .decision import Aim, CutoffDecision, Scores, decision_of
@@ -172,9 +172,7 @@ class RationaleGenerator:
         )
         self.image_range = image_range or image_range_of(generator, self.latent_size)
         self.batch_size = check_number(batch_size, "batch_size", least=1, whole=True)
-        one_of(jit_compile, (True, False, "auto"), "jit_compile")
-        on_gpu = jit_compile == "auto" and bool(tf.config.list_physical_devices("GPU"))
-        self.jit_compile = on_gpu if jit_compile == "auto" else bool(jit_compile)
+        self.jit_compile = uses_xla(jit_compile)
         self.seed = check_number(seed, "seed", least=0, whole=True)
         self.class_names = None if class_names is None else tuple(map(str, class_names))
         self._traced: dict[str, Any] = {}
@@ -389,18 +387,10 @@ class RationaleGenerator:
     def _in_batches(
         self, function: Callable[..., Tensors], arrays: Sequence[NDArray[Any]], verbose: int
     ) -> dict[str, NDArray[Any]]:
-        """Runs a compiled function batch by batch; a short last one is filled up for XLA."""
         traced = self._compiled(function, len(arrays))
-        samples, size = len(arrays[0]), self.batch_size
-        progress = keras.utils.Progbar(-(-samples // size), verbose=verbose, unit_name="batch")
-        parts = []
-        for first in range(0, samples, size):
-            rows = np.arange(first, min(first + size, samples))
-            filled = np.resize(rows, size) if self.jit_compile and samples > size else rows
-            found = traced(*(tf.constant(array[filled]) for array in arrays))
-            parts.append({name: tensor.numpy()[: len(rows)] for name, tensor in found.items()})
-            progress.add(1)
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return in_batches(
+            traced, arrays, batch_size=self.batch_size, fill=self.jit_compile, verbose=verbose
+        )
 
     def _compiled(self, function: Callable[..., Tensors], arguments: int) -> Any:
         """Traces a function once, also where TensorFlow is told to run functions eagerly."""

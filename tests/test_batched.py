@@ -1,0 +1,44 @@
+"""Arrays go through a compiled function in batches, and come back whole."""
+
+import doctest
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_pli import batched
+from keras_pli.batched import in_batches, traced_for, uses_xla
+
+ARRAYS = [np.arange(21.0, dtype="float32").reshape(7, 3), np.arange(7, dtype="int32")]
+
+
+def combined(x, number):
+    return {"sum": tf.reduce_sum(x, axis=1) + tf.cast(number, tf.float32), "twice": 2 * number}
+
+
+@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize("size", [1, 3, 7, 20])
+def test_any_batch_size_gives_the_same(size, xla):
+    function = traced_for(combined, ARRAYS, jit_compile=xla)
+    found = in_batches(function, ARRAYS, batch_size=size, fill=xla)
+    np.testing.assert_array_equal(found["sum"], ARRAYS[0].sum(axis=1) + ARRAYS[1])
+    np.testing.assert_array_equal(found["twice"], 2 * ARRAYS[1])
+
+
+def test_a_filled_batch_has_the_size_of_the_others():
+    seen = []
+    in_batches(lambda x: {"x": seen.append(len(x)) or x}, ARRAYS[:1], batch_size=3, fill=True)
+    in_batches(lambda x: {"x": seen.append(len(x)) or x}, ARRAYS[:1], batch_size=3)
+    assert seen == [3, 3, 3, 3, 3, 1]
+
+
+def test_whether_xla_compiles():
+    assert uses_xla(True) and not uses_xla(False)
+    assert uses_xla("auto") == bool(tf.config.list_physical_devices("GPU"))
+    with pytest.raises(ValueError, match="`jit_compile` must be True, False or 'auto'.*'on'"):
+        uses_xla("on")
+
+
+def test_examples_run():
+    result = doctest.testmod(batched)
+    assert result.attempted and not result.failed
