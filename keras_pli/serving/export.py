@@ -121,6 +121,8 @@ def export(
             f"`layer` names what the embedder maps; pass the `embedder` of {layer!r}, too."
         )
     one_of(activation, ("auto", "softmax", "sigmoid"), "activation")
+    if top < 1:
+        raise ValueError(f"`top` must be at least 1. Received: {top}.")
     plain = Method(model, output=output, score=score, jit_compile=False)
     inputs = ModelInputs(model, examples)
     classes = plain.classes(inputs.pack(inputs.specs))

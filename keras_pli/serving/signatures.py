@@ -62,7 +62,7 @@ class Signature:
             return traced.get_concrete_function(**self.specs)
         except (TypeError, ValueError) as error:
             open_ended = [s for s in self.specs.values() if None in s.shape[1:]]
-            if not open_ended:
+            if not open_ended or "None" not in str(error):
                 raise
             raise ValueError(
                 f"{self.name} needs inputs of a fixed size, and {open_ended[0].name!r} has shape "

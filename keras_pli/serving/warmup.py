@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +21,15 @@ Request = dict[str, NDArray[Any]]
 
 
 def can_write_warmup() -> bool:
-    """Whether tensorflow-serving-api is there, whose records these are."""
-    return find_spec("tensorflow_serving") is not None
+    """Whether tensorflow-serving-api is there, whose records these are; warns if it is of another version."""
+    if find_spec("tensorflow_serving") is None:
+        return False
+    try:
+        _protos()
+    except ImportError as error:
+        warnings.warn(f"The version has no requests to warm up on. {error}", stacklevel=3)
+        return False
+    return True
 
 
 def write_warmup(
@@ -89,9 +97,9 @@ def read_warmup(version: str | Path) -> list[tuple[str, Request]]:
 def _protos() -> Any:
     try:
         from tensorflow_serving.apis import prediction_log_pb2
-    except ImportError as error:
+    except (ImportError, AttributeError, TypeError) as error:  # as protocol buffers put it
         raise ImportError(
-            "Requests to warm up on are written with tensorflow-serving-api: "
-            "pip install 'keras-pli[serving]'. Pass warmup=None to do without."
+            "Requests to warm up on are written with tensorflow-serving-api of TensorFlow's own version, "
+            f"{tf.__version__}: pip install 'keras-pli[serving]'. Pass warmup=None to do without. ({error})"
         ) from error
     return prediction_log_pb2
