@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .files import (
     Report,
     add_out,
+    add_samples,
     chosen_samples,
     kinds_named,
     load_data,
@@ -36,13 +37,7 @@ def add_commands(commands: Any) -> None:
         default="predicted",
         help="a class, `label` for each sample's own, or `predicted` (default)",
     )
-    explain.add_argument(
-        "--samples",
-        type=int,
-        default=16,
-        help="the first so many; 0 for all (default: %(default)s)",
-    )
-    explain.add_argument("--index", help="positions of the samples instead, such as 3,17,20")
+    add_samples(explain, 16)
     explain.add_argument(
         "--pictures", type=int, default=8, help="samples that are drawn (default: %(default)s)"
     )
@@ -55,10 +50,7 @@ def add_commands(commands: Any) -> None:
         "--tests", default="model", help="model, data, or both with a comma (default: %(default)s)"
     )
     check.add_argument("--mode", choices=("cascading", "independent"), default="cascading")
-    check.add_argument(
-        "--samples", type=int, default=32, help="the first so many (default: %(default)s)"
-    )
-    check.add_argument("--index", help="positions of the samples instead, such as 3,17,20")
+    add_samples(check, 32)
     check.add_argument("--seeds", type=int, default=3, help="default: %(default)s")
     check.add_argument(
         "--epochs", type=int, default=100, help="most epochs of a training (default: %(default)s)"

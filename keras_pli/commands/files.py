@@ -25,6 +25,17 @@ def add_model_and_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_samples(parser: argparse.ArgumentParser, default: int) -> None:
+    """Adds --samples and --index, by which `chosen_samples` chooses."""
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=default,
+        help="the first so many; 0 for all (default: %(default)s)",
+    )
+    parser.add_argument("--index", help="positions of the samples instead, such as 3,17,20")
+
+
 def add_out(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     """Adds --out, required where there is no default."""
     parser.add_argument(

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .files import Report, add_out, chosen_samples, load_model, written
+from .files import Report, add_out, add_samples, chosen_samples, load_model, written
 
 
 def add_commands(commands: Any) -> None:
@@ -34,13 +34,7 @@ def add_commands(commands: Any) -> None:
     rationale.add_argument(
         "--steps", type=int, default=5000, help="most steps of the search (default: %(default)s)"
     )
-    rationale.add_argument(
-        "--samples",
-        type=int,
-        default=16,
-        help="the first so many; 0 for all (default: %(default)s)",
-    )
-    rationale.add_argument("--index", help="positions of the samples instead, such as 3,17,20")
+    add_samples(rationale, 16)
     rationale.add_argument("--class-names", help="names of the classes, with commas between")
     rationale.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     add_out(rationale)
