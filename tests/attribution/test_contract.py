@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from quick_methods import QUICK
 from toy_networks import SHAPES, samples, stem
 
 from keras_pli.attribution import (
@@ -16,16 +17,6 @@ from keras_pli.attribution import (
     find_method,
     method_name,
 )
-
-# Fewer passes than by default, so that all of them run in a moment.
-QUICK = {
-    "SmoothGrad": {"samples": 4},
-    "IntegratedGradients": {"steps": 6},
-    "InteriorGradients": {"steps": 6},
-    "GuidedIntegratedGradients": {"steps": 6},
-    "LIME": {"samples": 20},
-    "MeaningfulPerturbation": {"steps": 4},
-}
 
 
 def network(axes):

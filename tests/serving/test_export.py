@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from quick_methods import QUICK
 
 import keras_pli as kp
 from keras_pli.attribution import (
@@ -25,13 +26,6 @@ from keras_pli.attribution import (
 )
 from keras_pli.serving import export
 
-QUICK = {
-    "SmoothGrad": {"samples": 4},
-    "IntegratedGradients": {"steps": 6},
-    "InteriorGradients": {"steps": 6},
-    "GuidedIntegratedGradients": {"steps": 6},
-    "MeaningfulPerturbation": {"steps": 4},
-}
 EXPORTED = [kind for kind in METHODS if kind.in_graph]
 
 

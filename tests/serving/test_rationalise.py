@@ -1,18 +1,13 @@
 """The signature that changes images finds what the search itself finds."""
 
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from linear_rationale_models import drawn, small_models
 
 from keras_pli.rationale import STATUSES, RationaleGenerator
 from keras_pli.serving import export
-
-sys.path.append(str(Path(__file__).parents[1] / "rationale"))
-from linear_rationale_models import drawn, small_models
 
 
 @pytest.fixture(scope="module")
