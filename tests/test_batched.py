@@ -35,7 +35,7 @@ def test_a_filled_batch_has_the_size_of_the_others():
 def test_whether_xla_compiles():
     assert uses_xla(True) and not uses_xla(False)
     assert uses_xla("auto") == bool(tf.config.list_physical_devices("GPU"))
-    with pytest.raises(ValueError, match="`jit_compile` must be True, False or 'auto'.*'on'"):
+    with pytest.raises(ValueError, match=r"`jit_compile` must be True, False or 'auto'.*'on'"):
         uses_xla("on")
 
 
