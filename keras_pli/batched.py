@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from .parts import PartFolder
+
 Tensors = dict[str, Any]
 
 
@@ -52,6 +54,7 @@ def in_batches(
     *,
     batch_size: int,
     fill: bool = False,
+    parts: PartFolder | None = None,
     verbose: int = 0,
 ) -> dict[str, NDArray[Any]]:
     """Returns what a function gives for all samples.
@@ -61,6 +64,7 @@ def in_batches(
         arrays: What it takes, of equally many samples.
         batch_size: Samples at a time.
         fill: Whether a short last batch is filled up (see `batches`).
+        parts: Where each batch's results are written at once; those that are there are taken as they are.
         verbose: 1 draws a progress bar.
 
     Example:
@@ -70,9 +74,12 @@ def in_batches(
     """
     plan = list(batches(len(arrays[0]), batch_size, fill=fill))
     progress = keras.utils.Progbar(len(plan), verbose=verbose, unit_name="batch")
-    parts = []
-    for rows, count in plan:
+    done = parts.read() if parts else []
+    progress.update(len(done))
+    for rows, count in plan[len(done) :]:
         found = function(*(tf.constant(array[rows]) for array in arrays))
-        parts.append({name: tensor.numpy()[:count] for name, tensor in found.items()})
+        done.append({name: tensor.numpy()[:count] for name, tensor in found.items()})
+        if parts:
+            parts.add(done[-1])
         progress.add(1)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: np.concatenate([part[name] for part in done]) for name in done[0]}

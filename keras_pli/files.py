@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 
 @contextmanager
@@ -49,3 +52,16 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
 def write_json(path: str | os.PathLike[str], value: Any) -> Path:
     """Writes `value` as indented JSON, atomically, and returns the path."""
     return write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike]) -> Path:
+    """Writes arrays as compressed `.npz`, atomically, and returns the path."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return Path(path)
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Returns the arrays of an `.npz` file by name; nothing is unpickled."""
+    with np.load(path, allow_pickle=False) as stored:
+        return dict(stored)

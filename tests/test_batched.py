@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_pli import batched
 from keras_pli.batched import in_batches, traced_for, uses_xla
+from keras_pli.parts import PartFolder
 
 ARRAYS = [np.arange(21.0, dtype="float32").reshape(7, 3), np.arange(7, dtype="int32")]
 
@@ -30,6 +31,28 @@ def test_a_filled_batch_has_the_size_of_the_others():
     in_batches(lambda x: {"x": seen.append(len(x)) or x}, ARRAYS[:1], batch_size=3, fill=True)
     in_batches(lambda x: {"x": seen.append(len(x)) or x}, ARRAYS[:1], batch_size=3)
     assert seen == [3, 3, 3, 3, 3, 1]
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_batches_that_are_there_are_not_computed_again(tmp_path, fill):
+    parts, seen = PartFolder(tmp_path, "sums"), []
+
+    def counted(*tensors):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return combined(*tensors)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_batches(counted, ARRAYS, batch_size=2, fill=fill, parts=parts)
+    assert len(parts.files) == 2
+    seen[:] = [1, 1, 1]
+    found = in_batches(counted, ARRAYS, batch_size=2, fill=fill, parts=parts)
+    assert len(seen) == 5 and len(parts.files) == 4
+    for name, array in in_batches(combined, ARRAYS, batch_size=2, fill=fill).items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+    assert len(parts.read()[-1]["sum"]) == 1
 
 
 def test_whether_xla_compiles():

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from keras_pli import rationale
 from keras_pli.cli import main
-from keras_pli.rationale import Rationale, letterbox, to_range
+from keras_pli.rationale import Rationale, RationaleGenerator, letterbox, to_range
 
 NETWORKS = Path(__file__).parents[1] / "saved_models" / "rationale_digits"
 
@@ -35,6 +36,38 @@ def test_it_writes_everything(arguments, tmp_path, capsys):
     assert list(pd.read_csv(tmp_path / "rationales.csv")["target"]) == [4, 4]
     assert "9 → 4" in (tmp_path / "rationales.html").read_text(encoding="utf-8")
     assert Image.open(tmp_path / "rationales.png").width > 300
+
+
+def test_run_again_it_goes_on(arguments, tmp_path, monkeypatch, capsys):
+    class Stopped(RationaleGenerator):
+        def __init__(self, *models, **options):
+            super().__init__(*models, batch_size=2, **options)
+            traced, runs = self._compiled(self.tensors, 2), []
+
+            def run(*tensors):
+                if len(runs) == 2:
+                    raise KeyboardInterrupt
+                runs.append(1)
+                return traced(*tensors)
+
+            self._traced["tensors"] = run
+
+    given = [*arguments, "--target", "4", "--index", "0,1,2,3,4", "--out"]
+    assert main([*given, str(tmp_path / "whole")]) == 0
+    monkeypatch.setattr(rationale, "RationaleGenerator", Stopped)
+    folder = tmp_path / "parted"
+    assert main([*given, str(folder)]) == 130
+    assert "what was finished is kept" in capsys.readouterr().err
+    assert not (folder / "rationales.npz").exists()
+    assert len(list((folder / "parts").glob("part-*.npz"))) == 2
+    assert main([*given[:-1], "--seed", "1", "--out", str(folder)]) == 1
+    assert "'seed': 0}, and now {'seed': 1}. Delete it" in capsys.readouterr().err
+    assert main([*given, str(folder)]) == 0
+    assert not (folder / "parts").exists()
+    whole, parted = (
+        Rationale.load(tmp_path / name / "rationales.npz") for name in ("whole", "parted")
+    )
+    np.testing.assert_allclose(parted.codes, whole.codes, atol=1e-4)
 
 
 def test_bad_input(arguments, tmp_path, capsys):

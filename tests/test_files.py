@@ -9,7 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from keras_pli.files import atomic_path, write_json, write_text
+from keras_pli.files import atomic_path, read_arrays, write_arrays, write_json, write_text
 
 
 def names(folder):
@@ -136,3 +136,20 @@ def test_write_json_of_what_json_cannot_hold(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "value.json", {"a": object()})
     assert names(tmp_path) == []
+
+
+def test_arrays_come_back_as_they_were(tmp_path):
+    given = {"a": np.arange(6, dtype="int8").reshape(2, 3), "b/c": np.array(["é", "long"])}
+    path = write_arrays(tmp_path / "deep" / "arrays.npz", given)
+    assert names(path.parent) == ["arrays.npz"]
+    back = read_arrays(path)
+    assert set(back) == set(given)
+    for name, array in given.items():
+        np.testing.assert_array_equal(back[name], array)
+        assert back[name].dtype == array.dtype
+
+
+def test_nothing_is_unpickled(tmp_path):
+    np.savez(tmp_path / "pickled.npz", x=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        read_arrays(tmp_path / "pickled.npz")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ..files import atomic_path, write_json
+from ..files import read_arrays, write_json
+from ..parts import PartFolder, digest
 from .method import Method
 
 Tensor = Any
@@ -84,17 +83,24 @@ def explain_dataset(
     if target == "label" and not labelled:
         raise ValueError("target='label' needs a data set of (inputs, labels). It has inputs only.")
     share = _Share(Path(out), shard_index, num_shards, samples_per_file)
-    share.claim({**_identity(method, target), "data": data_name})
+    share.parts.claim(
+        {
+            **_identity(method, target),
+            "data": data_name,
+            "num_shards": num_shards,
+            "samples_per_file": samples_per_file,
+        }
+    )
     if not share.finished:
         samples = dataset.unbatch().enumerate().shard(num_shards, shard_index)
         samples = samples.skip(share.samples_done)
         progress = keras.utils.Progbar(_length(dataset, share), verbose=verbose, unit_name="sample")
         progress.update(share.samples_done)
         for rows in _grouped(samples.as_numpy_iterator(), samples_per_file):
-            share.store(_explained(method, rows, target, labelled))
+            share.parts.add(_explained(method, rows, target, labelled))
             progress.add(len(rows))
         share.finish()
-    return share.files
+    return share.parts.files
 
 
 def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
@@ -118,10 +124,7 @@ def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
     files = sorted(Path(folder).glob("part-*.npz"))
     if not files:
         raise ValueError(f"There are no attributions in {folder}.")
-    parts = []
-    for file in files:
-        with np.load(file, allow_pickle=False) as stored:
-            parts.append(dict(stored))
+    parts = [read_arrays(file) for file in files]
     order = np.argsort(np.concatenate([part["index"] for part in parts]))
     return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
 
@@ -136,12 +139,12 @@ class _Share:
     samples_per_file: int
 
     @property
-    def files(self) -> list[Path]:
-        return sorted(self.folder.glob(f"part-{self._name}-*.npz"))
+    def parts(self) -> PartFolder:
+        return PartFolder(self.folder, "attributions", f"part-{self._name}")
 
     @property
     def samples_done(self) -> int:
-        return len(self.files) * self.samples_per_file
+        return len(self.parts.files) * self.samples_per_file
 
     @property
     def finished(self) -> bool:
@@ -155,27 +158,8 @@ class _Share:
     def _mark(self) -> Path:
         return self.folder / f"finished-{self._name}.json"
 
-    def claim(self, identity: dict[str, Any]) -> None:
-        """Notes what the folder is for; raises if it is for something else."""
-        identity = {**identity, "num_shards": self.count, "samples_per_file": self.samples_per_file}
-        path = self.folder / "attributions.json"
-        stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else identity
-        differing = [key for key in identity if stored.get(key) != identity[key]]
-        if differing:
-            raise ValueError(
-                f"{self.folder} holds attributions that were made otherwise: "
-                f"{ {key: stored.get(key) for key in differing} }, and now "
-                f"{ {key: identity[key] for key in differing} }."
-            )
-        write_json(path, identity)
-
-    def store(self, arrays: dict[str, NDArray[Any]]) -> None:
-        path = self.folder / f"part-{self._name}-{len(self.files):05d}.npz"
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-
     def finish(self) -> None:
-        write_json(self._mark, {"files": [path.name for path in self.files]})
+        write_json(self._mark, {"files": [path.name for path in self.parts.files]})
 
 
 def _explained(
@@ -211,15 +195,12 @@ def _grouped(samples: Iterator[Any], size: int) -> Iterator[list[Any]]:
 
 def _identity(method: Method, target: Any) -> dict[str, Any]:
     """What must agree for results to belong together."""
-    digest = hashlib.sha256()
-    for weights in method.network.model.get_weights():
-        digest.update(np.ascontiguousarray(weights).tobytes())
     name = getattr(target, "__qualname__", "callable") if callable(target) else target
     return {
         "method": repr(method),
         "target": name,
         "model": method.network.model.name,
-        "weights": digest.hexdigest()[:16],
+        "weights": digest(*method.network.model.get_weights()),
     }
 
 

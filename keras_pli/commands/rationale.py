@@ -12,7 +12,10 @@ from .files import Report, add_out, add_samples, chosen_samples, load_model, wri
 def add_commands(commands: Any) -> None:
     """Adds the command to the parser."""
     rationale = commands.add_parser(
-        "rationale", help="images changed until the prediction is another"
+        "rationale",
+        help="images changed until the prediction is another",
+        description="Changes images until the prediction is another. Once interrupted, it goes on when run "
+        "again with the same --out.",
     )
     for name, what in (
         ("generator", "from codes to images"),
@@ -44,6 +47,7 @@ def add_commands(commands: Any) -> None:
 def _rationale(arguments: argparse.Namespace, report: Report) -> None:
     from .. import plotting
     from ..files import write_text
+    from ..parts import PartFolder
     from ..rationale import RationaleGenerator
 
     out = Path(arguments.out)
@@ -56,10 +60,11 @@ def _rationale(arguments: argparse.Namespace, report: Report) -> None:
         class_names=names,
     )
     images, _ = chosen_samples(arguments)
-    found = search(images, arguments.target, verbose=1)
+    found = search(images, arguments.target, store=out / "parts", verbose=1)
     for index, verdict in enumerate(found.verdicts):
         report(f"{index}: {verdict}")
     found.save(out / "rationales.npz")
+    PartFolder(out / "parts", "rationales").clear()
     found.to_html(out / "rationales.html")
     write_text(out / "rationales.csv", found.to_frame().to_csv(index=False))
     plotting.save_figure(found.plot(), out / "rationales.png")

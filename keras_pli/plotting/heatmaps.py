@@ -251,14 +251,14 @@ def over_white(colors: ListedColormap) -> ListedColormap:
     return ListedColormap(1.0 - rgba[:, 3:] * (1.0 - rgba[:, :3]))
 
 
-def number(value: float) -> str:
-    """Writes a value in two digits with a true minus sign.
+def number(value: float, *, digits: int = 2) -> str:
+    """Writes a value in a few digits with a true minus sign.
 
     Example:
         >>> number(-0.0000314), number(0.25)
         ('−3.1e−05', '0.25')
     """
-    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:.{digits}g}".replace("-", "\N{MINUS SIGN}")
 
 
 def checked_alpha(alpha: float) -> float:

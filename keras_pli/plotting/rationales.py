@@ -297,7 +297,7 @@ def _draw_curves(
         ends = (-0.5, places[-1] + 0.05)
         ax.plot(ends, (level, level), color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         ax.annotate(
-            f"aim {number(level)}",
+            f"aim {number(level, digits=4)}",
             (-0.5, level),
             xytext=(3, 2),
             textcoords="offset points",

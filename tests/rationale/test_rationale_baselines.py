@@ -186,6 +186,16 @@ def test_table_measures_some_rows(results):
     assert keeps_class(results["pixels"]).all()
 
 
+def test_a_classifier_of_images_sees_reconstructions_anew(results):
+    """A search by codes sees image and reconstruction alike, whatever became of the image."""
+    why = results["pixels"]
+    flipped = (np.arange(9) % 3 == 0)[:, None]
+    chances = why.path_probabilities[:, 0]
+    other = np.where(flipped, chances[:, ::-1], chances)
+    kept = keeps_class(why, lambda images: other if (images == why.reconstructions).all() else 0)
+    assert kept.tolist() == (~flipped[:, 0]).tolist()
+
+
 def test_table_wants_the_same_images(results):
     with pytest.raises(ValueError, match="'nearest' differs"):
         evaluate_rationales({"pixels": results["pixels"], "nearest": results["nearest"][:3]})

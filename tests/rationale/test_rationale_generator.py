@@ -319,6 +319,30 @@ def test_the_served_form_of_a_regressor(line):
 # Bad input
 
 
+@pytest.mark.parametrize("of_images", [False, True])
+@pytest.mark.parametrize("xla", [False, True])
+def test_predictions_are_the_classifiers(of_images, xla):
+    models = small_models(of_images)
+    x = drawn(models[0], 7)[0] * 0.9 + 0.05  # off what the generator can draw
+    make = RationaleGenerator(*models, batch_size=3, jit_compile=xla)
+    seen = models[2](x if of_images else models[1](x)).numpy()
+    np.testing.assert_allclose(make.predictions(x), seen, atol=1e-6)
+    np.testing.assert_allclose(make(x).original_probabilities, make.predictions(x), atol=1e-6)
+    with pytest.raises(ValueError, match="generator's shape"):
+        make.predictions(x[:, 1:])
+    with pytest.raises(ValueError, match="rows"):
+        make.predictions(0 * x)
+
+
+def test_predictions_of_single_outputs(line):
+    generator, encoder, x, codes = line
+    values = RationaleGenerator(generator, encoder, linear([[1.5]], [0.5]), cutoff=0).predictions(x)
+    np.testing.assert_allclose(values, 1.5 * codes + 0.5, atol=1e-4)
+    pairs = RationaleGenerator(generator, encoder, linear([[2.0]], [1.0], "sigmoid")).predictions(x)
+    chance = 1 / (1 + np.exp(-2 * codes[:, 0] - 1))
+    np.testing.assert_allclose(pairs, np.stack([1 - chance, chance], axis=1), atol=1e-4)
+
+
 def test_errors_at_the_door(bent):
     models, x = bent
     make = RationaleGenerator(*models)

@@ -1,3 +1,4 @@
+import html
 import re
 from dataclasses import FrozenInstanceError, replace
 
@@ -128,6 +129,24 @@ def test_figures(why, tmp_path):
     assert Image.open(path).n_frames >= 11
 
 
+def test_the_target_has_one_colour_and_the_aim_its_digits():
+    chances = np.array([[[0.98, 0.01, 0.01], [0.1, 0.0, 0.9], [0.0, 0.9995, 0.0005]]])
+    start = np.zeros((1, 3, 2, 4, 1))
+    colours = []
+    for target in (1, 2):
+        why = made(1, 0, target=np.array([target]), path_probabilities=chances, path_images=start)
+        why = replace(why, about={**why.about, "confidence": 0.999})
+        curves = {line.get_label(): line for line in why.plot_path().axes[-1].lines}
+        told = {text.get_text(): text for text in why.plot_path().axes[-1].texts}
+        assert {"9", "4", "7", "aim 0.999"} <= set(told)
+        curve = next(
+            line for line in curves.values()
+            if np.array_equal(line.get_ydata(), chances[0, :, target])
+        )  # fmt: skip
+        colours.append(curve.get_color())
+    assert colours[0] == colours[1]
+
+
 def test_the_page_needs_nothing_else(why, tmp_path):
     page = why.to_html(tmp_path / "why.html", title="Owls & cats", most=3).read_text("utf-8")
     sources = re.findall(r'src="([^"]{0,30})', page)
@@ -135,6 +154,12 @@ def test_the_page_needs_nothing_else(why, tmp_path):
     text = re.sub(r'src="[^"]*"', "", page)
     assert "http" not in text and "url(" not in text and "<script" not in text
     assert "Owls &amp; cats" in text and "<b>&" not in text and "the first 3 of 6" in text
+    assert text.count('<div class="figure">') == 4 and "γ\u00a0=\u00a010" in text
+    heads = [name.replace("_", " ") for name in why.to_frame() if name != "verdict"]
+    assert re.findall(r"<th>([^<\d]+)</th>", text) == heads
+    row = re.search(r"<th>0</th>\s*<td>([^<]*)</td>\s*<td>([^<]*)</td>", text)
+    names = [why.name_of(label) for label in (why.predicted[0], why.target[0])]
+    assert [html.unescape(name) for name in row.groups()] == names
     assert why.summary() in text and "&lt;b&gt;&amp;" in text
 
 

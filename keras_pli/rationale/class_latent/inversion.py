@@ -19,6 +19,7 @@ from ..model_shapes import check_number, image_range_of, input_shape, output_sha
 from ..search.class_reader import ClassReader
 from ..search.latent_search import LatentSearch
 from ..search.rationale_inputs import checked_images
+from ..stored_result import StoredResult
 from .class_codes import CodeScheme
 
 Tensor = Any
@@ -27,7 +28,7 @@ INVERSION_STATUSES = ("faithful", "class changed", "reconstruction too far")
 
 
 @dataclass(frozen=True, eq=False)
-class Inversion:
+class Inversion(StoredResult):
     """Codes found for images, and how well they stand for them; an entry for every image.
 
     Attributes:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...batched import in_batches, traced_for, uses_xla
 from ..model_shapes import check_number, image_range_of
 from ..search.class_reader import ClassReader, log_odds
+from ..stored_result import StoredResult
 from .class_codes import CodeScheme
 from .inversion import explained
 from .monotony import rank_correlations, violations
@@ -27,7 +28,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Traversal:
+class Traversal(StoredResult):
     """Images on the ways from z₂ = 0 outwards, one way a sample, and what a classifier says about them.
 
     Attributes:

@@ -89,8 +89,13 @@ def laplacian_loss(first: Any, second: Any, *, levels: int = 3) -> Tensor:
     """The distance of images on their Laplacian pyramids: Lap₁(x, x′) = Σⱼ 2⁻²ʲ ‖Lʲ(x) − Lʲ(x′)‖₁.
 
     Lʲ is level j, counted from 0, the finest, and the norm sums over its entries (Bojanowski et al. 2018,
-    section 2). An edge that is out of place costs less than under a squared error, which would rather have
-    it blurred.
+    "Optimizing the Latent Space of Generative Networks", section 2). An edge that is out of place costs less
+    than under a squared error, which would rather have it blurred.
+
+    The weights decide what counts. Those taken here are the ones that Athar et al. print ("Latent
+    Convolutional Models", 2019), who take the loss from there: fine levels count most, each coarser one 4
+    times less an entry. Seah et al. (2018) name the loss and give no weights. Well-known programs sum the
+    *means* of the levels instead, by which an entry counts 4 times more on each coarser level, as with 2²ʲ.
 
     Args:
         first: Images x, `(samples, height, width, channels)`.

@@ -74,7 +74,7 @@ def classifier_contrast(
     found: dict[str, tuple[Array, Array, float]] = {}
     for name, classifier in classifiers.items():
         search = RationaleGenerator(generator, encoder, classifier, **options)
-        rows = np.flatnonzero(_called(search, images) != target)
+        rows = np.flatnonzero(search.predictions(images).argmax(axis=1) != target)
         scores, maps = np.full(len(images), np.nan), np.full(images.shape, np.nan)
         reached = np.nan
         if len(rows):
@@ -192,14 +192,6 @@ class _UntilMemorised(keras.callbacks.Callback):
         classes = (outputs[:, 0] > 0.5).astype(int) if single else outputs.argmax(axis=1)
         self.known = float(np.mean(classes == self.labels))
         self.model.stop_training = self.known >= self.accuracy
-
-
-def _called(search: RationaleGenerator, images: Array) -> NDArray[np.int64]:
-    """The classes that a search's classifier sees, in batches as it explains them."""
-    size, look = search.batch_size, tf.function(search.look, autograph=False, reduce_retracing=True)
-    starts = range(0, len(images), size)
-    outputs = [look(tf.constant(images[i : i + size]))["outputs"].numpy() for i in starts]
-    return np.concatenate(outputs).argmax(axis=1)
 
 
 def _line(values: tuple[Array, Array, float], first: tuple[Array, Array, float]) -> dict[str, Any]:

@@ -100,10 +100,16 @@ def evaluate_rationales(
     return pd.DataFrame(lines)
 
 
-def keeps_class(why: Rationale) -> NDArray[np.bool_]:
-    """Returns which reconstructions the classifier decides as it does the images themselves.
+def keeps_class(why: Rationale, classifier: Predictor | None = None) -> NDArray[np.bool_]:
+    """Returns which reconstructions are decided as the images themselves.
 
     Of the others a rationale says little: it explains another decision.
+
+    Args:
+        why: What was found.
+        classifier: A classifier of images, to be asked about the reconstructions as images. None takes what
+            the search saw, which for a classifier of codes is no test: image and reconstruction have one
+            code there, unless it was refined. For these give `through_encoder(encoder, classifier)`.
 
     Example:
         >>> from keras_pli.rationale.measures.baselines import pixel_search
@@ -114,7 +120,10 @@ def keeps_class(why: Rationale) -> NDArray[np.bool_]:
         >>> keeps_class(pixel_search(classifier)(x)).tolist()
         [True, True, True]
     """
-    return np.asarray(why.path_probabilities[:, 0].argmax(axis=1) == why.predicted)
+    seen = why.path_probabilities[:, 0]
+    if classifier is not None:
+        seen = predicted(classifier, why.reconstructions)
+    return np.asarray(seen.argmax(axis=1) == why.predicted)
 
 
 def measure_table(table: pd.DataFrame) -> pd.DataFrame:

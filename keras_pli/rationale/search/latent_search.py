@@ -164,6 +164,15 @@ def bisected(
     return tf.while_loop(unfinished, halved, start, parallel_iterations=1)[2]
 
 
+def cheaper(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Returns each sample's result with the lower cost, which stands last; of equals the first."""
+    better = other[-1] < one[-1]
+    return tuple(
+        tf.where(tf.reshape(better, (-1, *[1] * (new.shape.rank - 1))), new, old)
+        for old, new in zip(one, other, strict=True)
+    )
+
+
 def _begun(start: Tensor) -> SearchState:
     batch, nothing = tf.shape(start)[0], tf.zeros_like(start)
     return SearchState(

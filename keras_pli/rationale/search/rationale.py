@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ...files import atomic_path, write_text
+from ...files import write_text
+from ..stored_result import StoredResult
 from .verdicts import PIXEL_SHARE, output_text, verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
-FORMAT = "keras_pli.Rationale"
 STATUSES = ("reached", "stopped at the limit", "reconstruction too far")
 
 
 @dataclass(frozen=True, eq=False)
-class Rationale:
+class Rationale(StoredResult):
     """What a `RationaleGenerator` found, with an entry for every image, whatever became of it.
 
     Arrays have the samples first. z₀ is the code of the image, z* that of the least change found on the
@@ -215,8 +214,11 @@ class Rationale:
         if not self.is_regression:
             chances = self.path_probabilities[index]
             # Classes that lead on the way belong to its story, too.
-            shown = {*chances.argmax(axis=1).tolist(), int(self.target[index])}
-            columns = {label: self.name_of(label) for label in sorted(shown)}
+            others = {*chances.argmax(axis=1).tolist()} - {int(self.target[index])}
+            # The target stands first, so that it has one colour on all ways.
+            columns = {
+                label: self.name_of(label) for label in (self.target[index], *sorted(others))
+            }
             level = self.about.get("confidence")
         return morph_strip(
             self.path_images[index],
@@ -264,34 +266,6 @@ class Rationale:
         from .rationale_page import html_page
 
         return write_text(path, html_page(self, title=title, most=most))
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Stores everything in a `.npz` file without pickles."""
-        about = json.dumps({"format": FORMAT, **self.about})
-        with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-            np.savez_compressed(stream, about=np.array(about), **self._arrays())
-        return Path(path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Rationale:
-        """Reads what `save` stored.
-
-        Raises:
-            ValueError: If the file holds something else.
-        """
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = dict(stored.items())
-        about = json.loads(str(arrays.pop("about", "{}")))
-        if about.pop("format", None) != FORMAT:
-            raise ValueError(f"{str(path)!r} holds no Rationale.")
-        for name in ("class_names", "image_range"):
-            if about.get(name) is not None:
-                about[name] = tuple(about[name])
-        return cls(**arrays, about=about)
-
-    def _arrays(self) -> dict[str, Any]:
-        names = [field.name for field in fields(self) if field.name != "about"]
-        return {name: getattr(self, name) for name in names}
 
     def _changes(self) -> Array:
         return self.rationales.mean(axis=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -14,11 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from ...attribution.backward import backpropagate
 from ...batched import in_batches, uses_xla
 from ...draws import normal
+from ...parts import PartFolder
 from ..model_shapes import check_number, fitting_shapes, image_range_of, what_is_classified
 from .decision import Aim, CutoffDecision, Scores, decision_of
-from .latent_search import LatentSearch, bisected
+from .latent_search import LatentSearch, bisected, cheaper
 from .rationale import STATUSES, Rationale
 from .rationale_inputs import checked_classes, checked_cutoffs, checked_images
+from .search_identity import claimed_parts
 
 Tensor = Any
 Tensors = dict[str, Tensor]
@@ -155,9 +158,10 @@ class RationaleGenerator:
             direction=direction,
         )
         self.similarity_weight = check_number(similarity_weight, "similarity_weight", least=0)
-        self.similarity_half_life = similarity_half_life
-        if similarity_half_life is not None:
-            check_number(similarity_half_life, "similarity_half_life", least=1)
+        half_life = similarity_half_life
+        self.similarity_half_life = (
+            None if half_life is None else check_number(half_life, "similarity_half_life", least=1)
+        )
         self.steps = check_number(steps, "steps", least=1, whole=True)
         self.learning_rate = check_number(learning_rate, "learning_rate", least=0)
         refine = (100 if of_images else 0) if refine is None else refine
@@ -178,7 +182,12 @@ class RationaleGenerator:
         self._traced: dict[str, Any] = {}
 
     def __call__(
-        self, x: ArrayLike, target: ArrayLike | None = None, *, verbose: int = 0
+        self,
+        x: ArrayLike,
+        target: ArrayLike | None = None,
+        *,
+        store: str | Path | None = None,
+        verbose: int = 0,
     ) -> Rationale:
         """Finds a rationale for each image.
 
@@ -186,6 +195,9 @@ class RationaleGenerator:
             x: Images `(samples, height, width, channels)` in the generator's range.
             target: The class to change to, or one for each sample; None for the runner-up. For a regressor,
                 the cutoff to reach, or one for each sample; None for the constructor's.
+            store: A folder in which each batch is kept as soon as it is done. The same call goes on there
+                after an interruption, and gives what it would have given without one. The folder may be
+                deleted when the call has returned.
             verbose: 1 draws a progress bar.
 
         Returns:
@@ -193,12 +205,14 @@ class RationaleGenerator:
 
         Raises:
             ValueError: If images do not fit the models, leave the generator's range, hold NaN or are
-                constant; if a target is no class, is the predicted one already, or a cutoff is met already.
+                constant; if a target is no class, is the predicted one already, or a cutoff is met already;
+                if `store` holds batches of other weights, settings, images or targets.
             TypeError: If images hold no numbers.
         """
         images = checked_images(x, self.image_shape, self.image_range)
-        outputs = self._in_batches(self.look, (images,), 0)["outputs"]
-        found = self._in_batches(self.tensors, (images, self._aims(target, outputs)), verbose)
+        aims = self._aims(target, self.predictions(images))
+        parts = None if store is None else claimed_parts(store, self, images, aims)
+        found = self._in_batches(self.tensors, (images, aims), parts, verbose)
         status = np.array(STATUSES)[found.pop("status")]
         about = {
             "task": self.decision.task,
@@ -210,6 +224,23 @@ class RationaleGenerator:
             "seed": self.seed,
         }
         return Rationale(originals=images, status=status, about=about, **found)
+
+    def predictions(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Returns what the classifier says about images as they are; one of codes sees them by the encoder.
+
+        Args:
+            x: Images `(samples, height, width, channels)` in the generator's range.
+
+        Returns:
+            Probabilities `(samples, classes)`, or a regressor's values `(samples, 1)`.
+
+        Raises:
+            ValueError: If images do not fit the models, leave the generator's range, hold NaN or are
+                constant.
+            TypeError: If images hold no numbers.
+        """
+        images = checked_images(x, self.image_shape, self.image_range)
+        return self._in_batches(self._look, (images,))["outputs"]
 
     def _aims(self, target: ArrayLike | None, outputs: NDArray[Any]) -> NDArray[Any]:
         if isinstance(self.decision, CutoffDecision):
@@ -251,10 +282,6 @@ class RationaleGenerator:
             "probabilities": found["path_probabilities"],
         }
 
-    def look(self, image: Tensor) -> Tensors:
-        """Returns the classifier's `outputs` for images as they are, `(batch, classes)`."""
-        return {"outputs": self._scores(self._encoded(image), image).outputs}
-
     def tensors(self, image: Tensor, target: Tensor) -> Tensors:
         """Returns the entries of a `Rationale` as tensors, and `status` as a place in `STATUSES`."""
         encoded = self._encoded(image)
@@ -289,6 +316,9 @@ class RationaleGenerator:
             "status": tf.where(too_far, 2, tf.where(reached, 0, 1)),
         }
 
+    def _look(self, image: Tensor) -> Tensors:
+        return {"outputs": self._scores(self._encoded(image), image).outputs}
+
     def _searched(self, start: Tensor, anchor: Tensor, aim: Aim) -> tuple[Tensor, Tensor]:
         """Returns the codes of the least change that reaches the aim, and the steps that led there."""
         about = {"anchor": anchor, "aim": aim}
@@ -300,7 +330,7 @@ class RationaleGenerator:
             if self.starts == 1:
                 return codes, found.steps
             rival = (codes, found.steps, self._cost(codes, about))
-            best = rival if best is None else _cheaper(best, rival)
+            best = rival if best is None else cheaper(best, rival)
         assert best is not None
         return best[:2]
 
@@ -385,11 +415,19 @@ class RationaleGenerator:
         return self.decision.read(self._decoded(codes) if images is None else images)
 
     def _in_batches(
-        self, function: Callable[..., Tensors], arrays: Sequence[NDArray[Any]], verbose: int
+        self,
+        function: Callable[..., Tensors],
+        arrays: Sequence[NDArray[Any]],
+        parts: PartFolder | None = None,
+        verbose: int = 0,
     ) -> dict[str, NDArray[Any]]:
-        traced = self._compiled(function, len(arrays))
         return in_batches(
-            traced, arrays, batch_size=self.batch_size, fill=self.jit_compile, verbose=verbose
+            self._compiled(function, len(arrays)),
+            arrays,
+            batch_size=self.batch_size,
+            fill=self.jit_compile,
+            parts=parts,
+            verbose=verbose,
         )
 
     def _compiled(self, function: Callable[..., Tensors], arguments: int) -> Any:
@@ -409,12 +447,3 @@ def mean_squared_error(images: Tensor, others: Tensor) -> Tensor:
 
 def _axes(images: Tensor) -> list[int]:
     return list(range(1, images.shape.rank))
-
-
-def _cheaper(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Each sample's result with the lower cost, which stands last; of equals the first."""
-    better = other[-1] < one[-1]
-    return tuple(
-        tf.where(tf.reshape(better, (-1, *[1] * (new.shape.rank - 1))), new, old)
-        for old, new in zip(one, other, strict=True)
-    )

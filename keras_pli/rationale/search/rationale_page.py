@@ -25,8 +25,8 @@ h2 { font-size: 1.15rem; margin: 2.6rem 0 .6rem; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #e4e8ed; }
 thead th { border-bottom: 2px solid #aab4c0; }
-td:last-child, th:last-child { text-align: left; }
-img { max-width: 100%; height: auto; display: block; }
+.figure { overflow-x: auto; margin: 1rem 0; break-inside: avoid; }
+.figure img { max-width: 100%; min-width: 40rem; height: auto; display: block; }
 """.strip()
 
 NOTE = (
@@ -47,7 +47,6 @@ def html_page(rationale: Rationale, *, title: str, most: int) -> str:
         most: How many samples are drawn.
     """
     shown = min(most, len(rationale))
-    table = rationale.to_frame().round(4).to_html(border=0, na_rep="-")
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="settings">{escape(_settings(rationale))}</p>',
@@ -60,7 +59,7 @@ def html_page(rationale: Rationale, *, title: str, most: int) -> str:
     ]
     for index in range(min(shown, 4)):
         parts.append(_figure(rationale.plot_path(index), rationale.verdicts[index]))
-    parts += ["<h2>All samples</h2>", f'<div class="scroll">{table}</div>']
+    parts += ["<h2>All samples</h2>", f'<div class="scroll">{_table(rationale)}</div>']
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -69,13 +68,23 @@ def html_page(rationale: Rationale, *, title: str, most: int) -> str:
     )
 
 
+def _table(rationale: Rationale) -> str:
+    # A verdict says no more than the other columns, and takes more room than all of them.
+    table = rationale.to_frame().drop(columns="verdict").round(4)
+    if not rationale.is_regression:
+        for name in ("predicted", "target"):
+            table[name] = table[name].map(rationale.name_of)
+    table.columns = [name.replace("_", " ") for name in table]
+    return table.to_html(border=0, na_rep="-")
+
+
 def _settings(rationale: Rationale) -> str:
     about = rationale.about
     said = []
     if about.get("confidence") is not None:
         said.append(f"to a probability of {about['confidence']:g}")
     for name, text in (
-        ("similarity_weight", "similarity weight γ = {:g}"),
+        ("similarity_weight", "similarity weight γ\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{:g}"),
         ("steps", "at most {} steps"),
     ):
         if name in about:
@@ -88,4 +97,5 @@ def _of(shown: int, samples: int) -> str:
 
 
 def _figure(figure: Figure, text: str) -> str:
-    return f'<p><img alt="{escape(text)}" src="{plotting.to_data_uri(figure)}"></p>'
+    source = plotting.to_data_uri(figure)
+    return f'<div class="figure"><img alt="{escape(text)}" src="{source}"></div>'
