@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from .files import atomic_path
+from .files import atomic_path, write_arrays
 
 RARE = {8: 40, 9: 40}  # training images left of these digits, which then get confused with 1 and 3
 
@@ -43,8 +43,8 @@ def prepare_digits(out: Path, *, seed: int = 0) -> tuple[Path, Path]:
     classifier.fit(
         x_train[order], y_train[order], epochs=2, batch_size=50, shuffle=False, verbose=0
     )
-    with atomic_path(out / "digits.npz") as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+    write_arrays(out / "digits.npz", arrays)
     with atomic_path(out / "classifier.keras") as temporary:
         classifier.save(temporary)
     return out / "classifier.keras", out / "digits.npz"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import plotting
-from ..files import atomic_path
+from ..files import write_arrays
 from ..retraining import PLIModel
 from .tensorboard import log_figure
 
@@ -93,9 +93,7 @@ class AttributionSnapshots(keras.callbacks.Callback):
         found = {name: method(self.x, self.target) for name, method in self._methods.items()}
         maps = {name: result.attributions for name, result in found.items()}
         scores = {f"scores/{name}": result.scores for name, result in found.items()}
-        path = self.folder / f"epoch-{epoch:03d}.npz"
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **scores, **maps)
+        path = write_arrays(self.folder / f"epoch-{epoch:03d}.npz", scores | maps)
         if self.pictures:
             title = "before training" if epoch == 0 else f"epoch {epoch}"
             figure = plotting.attribution_grid(

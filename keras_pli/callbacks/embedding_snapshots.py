@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from .. import plotting
-from ..files import atomic_path
+from ..files import write_arrays
 from .sample import class_labels, outputs_of, watched_sample
 from .tensorboard import log_figure
 
@@ -91,9 +90,8 @@ class EmbeddingSnapshots(keras.callbacks.Callback):
         embedding = outputs_of(self.model, self._x)["embedding"]
         self._frames.append(embedding)
         self._epochs.append(epoch)
-        path = self.folder / f"epoch-{epoch:03d}.npz"
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, embedding=embedding, labels=self._labels)
+        arrays = {"embedding": embedding, "labels": self._labels}
+        path = write_arrays(self.folder / f"epoch-{epoch:03d}.npz", arrays)
         if self._drawn:
             figure = plotting.embedding_map(
                 embedding, self._labels, class_names=self.class_names, title=_title(epoch)

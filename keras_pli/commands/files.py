@@ -126,16 +126,6 @@ def _lacking(path: str, missing: set[str], arrays: dict[str, Any]) -> ValueError
     return ValueError(f"{path} lacks {', '.join(sorted(missing))}. It holds {held}.")
 
 
-def store_arrays(path: Path, **arrays: Any) -> None:
-    """Stores arrays as compressed .npz, atomically."""
-    import numpy as np
-
-    from ..files import atomic_path
-
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
-
-
 def loss_for(classifier: Any) -> Any:
     """Returns the cross-entropy that suits a classifier's outputs and integer labels."""
     import keras

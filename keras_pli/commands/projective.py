@@ -13,7 +13,6 @@ from .files import (
     load_data,
     load_model,
     loss_for,
-    store_arrays,
     written,
 )
 
@@ -111,7 +110,7 @@ def _demo(arguments: argparse.Namespace, report: Report) -> None:
 
 def _embed(arguments: argparse.Namespace, report: Report) -> None:
     from .. import ParametricTSNE, activations, plotting, quality
-    from ..files import atomic_path
+    from ..files import atomic_path, write_arrays
 
     out = Path(arguments.out)
     classifier = load_model(arguments.model)
@@ -125,7 +124,7 @@ def _embed(arguments: argparse.Namespace, report: Report) -> None:
     embedding = tsne.predict(z, batch_size=1024, verbose=0)
     with atomic_path(out / "embedder.keras") as temporary:
         tsne.save(temporary)
-    store_arrays(out / "embedding.npz", embedding=embedding, labels=train[1])
+    write_arrays(out / "embedding.npz", {"embedding": embedding, "labels": train[1]})
     plotting.save_figure(plotting.embedding_map(embedding, train[1]), out / "map.png")
     some = slice(0, 5000)
     trust = quality.trustworthiness(z[some], embedding[some])

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import one_of, quoted
-from ..files import atomic_path, write_json, write_text
+from ..files import write_arrays, write_json, write_text
 from ..intervals import mean_interval
 from .response import SCORES, embedding_response, performance_response
 from .seed_run import ARMS, RUNS, SeedRun
@@ -334,8 +334,7 @@ class ExperimentResult:
             if self.groups is None
             else {name: [int(label) for label in members] for name, members in self.groups.items()},
         }
-        with atomic_path(folder / "labels.npz") as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, test=self.labels, train=self.train_labels)
+        write_arrays(folder / "labels.npz", {"test": self.labels, "train": self.train_labels})
         write_json(folder / "experiment.json", head)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import atomic_path
+from ..files import write_arrays
 
 Array = NDArray[Any]
 ARMS = ("control", "PLI")
@@ -69,9 +69,7 @@ class SeedRun:
         }
         if self.test_targets is not None and self.test_moved is not None:
             arrays |= {"test_targets": self.test_targets, "test_moved": self.test_moved}
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            arrays["about"] = np.array(json.dumps(about))
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        write_arrays(path, {**arrays, "about": json.dumps(about)})
 
     @classmethod
     def load(cls, path: Path) -> SeedRun:
