@@ -5,7 +5,8 @@ baselines: the pixels changed directly (Wachter) and the nearest real image of t
 a bright bar that has nothing to do with them and must stay; boxes have their evidence at known places, where
 a contaminated and a randomised classifier are held against the honest one; Fashion-MNIST is the long run.
 
-    python benchmarks/rationale.py                          # hours on two cores, most for Fashion-MNIST
+    python examples/rationale_fashion_mnist.py --out runs/fashion                   # an hour on two cores
+    python benchmarks/rationale.py --networks runs/fashion                          # half an hour
     python benchmarks/rationale.py --data digits boxes --quick       # minutes; too short for good figures
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -40,6 +42,7 @@ class Settings:
     rate: float = 1e-3
     encoder_epochs: int = 60
     explained: int = 256
+    folder: Path | None = None  # of networks that are there already
 
 
 SETTINGS = {
@@ -63,7 +66,6 @@ class Networks:
     generator: keras.Model
     encoder: keras.Model
     classifier: keras.Model  # of codes
-    gan: rationale.WassersteinGAN
 
     def explain(self, x, target=None, classifier=None, **options):
         """Rationales, and the seconds that they took."""
@@ -83,17 +85,25 @@ def trained(x, y, settings: Settings) -> Networks:
     gan.fit(x, epochs=settings.epochs, batch_size=32, verbose=0)
     autoencoder = rationale.GeneratorEncoder(gan.best_generator, width=settings.width, seed=0)
     autoencoder.fit(x, epochs=settings.encoder_epochs, batch_size=32, verbose=0)
-    classifier = linear_classifier(settings.latent, int(y.max()) + 1)
-    classifier.fit(autoencoder.encode(x), y, epochs=40, verbose=0)
-    return Networks(gan.best_generator, autoencoder.encoder, classifier, gan)
+    return with_classifier(gan.best_generator, autoencoder.encoder, x, y)
 
 
-def linear_classifier(inputs: int, classes: int) -> keras.Model:
+def read(folder: Path, x, y) -> Networks:
+    """Generator and encoder that were trained elsewhere."""
+    generator, encoder = (
+        keras.saving.load_model(folder / f"{name}.keras") for name in ("generator", "encoder")
+    )
+    return with_classifier(generator, encoder, x, y)
+
+
+def with_classifier(generator: keras.Model, encoder: keras.Model, x, y) -> Networks:
     keras.utils.set_random_seed(1)
-    codes = keras.Input((inputs,))
-    model = keras.Model(codes, layers.Dense(classes, activation="softmax")(codes))
+    codes = keras.Input(encoder.output_shape[1:])
+    head = layers.Dense(int(y.max()) + 1, activation="softmax")
+    model = keras.Model(codes, head(codes))
     model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", jit_compile=False)
-    return model
+    model.fit(encoder.predict(x, batch_size=256, verbose=0), y, epochs=40, verbose=0)
+    return Networks(generator, encoder, model)
 
 
 def convolutional(x, y, seed: int, epochs: int = 20, width: int = 16) -> keras.Model:
@@ -122,6 +132,7 @@ def compared(networks: Networks, oracle, x, y, x_test, *, factors=None, classes=
     nearest, of_nearest = seconds(
         lambda: rationale.nearest_images(x_test, ours.target, x, sees, whole, confidence=SURE)
     )
+    kept = rationale.keeps_class(ours, whole)
     table = rationale.evaluate_rationales(
         {"ours": ours, f"ours, p {BARELY:g}": barely, "pixels": pixels, "nearest": nearest},
         classifier=whole,
@@ -129,9 +140,9 @@ def compared(networks: Networks, oracle, x, y, x_test, *, factors=None, classes=
         autoencoders=rationale.class_autoencoders(x, y, classes=classes),
         factors=factors,
         seconds={"ours": took, "pixels": of_pixels, "nearest": of_nearest},
-        rows=rationale.keeps_class(ours),
+        rows=kept,
     )
-    return rationale.measure_table(table), float(rationale.keeps_class(ours).mean())
+    return rationale.measure_table(table), float(kept.mean())
 
 
 def quality(networks: Networks, judge, x_test) -> dict[str, float]:
@@ -140,7 +151,8 @@ def quality(networks: Networks, judge, x_test) -> dict[str, float]:
     first, second = x_test[:half], x_test[half : 2 * half]
     # Reconstructions of the second half, since those of the first would be compared with themselves.
     drawn = networks.generator.predict(networks.encoder.predict(second, verbose=0), verbose=0)
-    parts = (first, second, networks.gan.generate(half, seed=5), drawn)
+    codes = np.random.default_rng(5).normal(size=(half, networks.generator.input_shape[1]))
+    parts = (first, second, networks.generator.predict(codes, verbose=0), drawn)
     reference, floor, samples, again = rationale.standardised(
         *(activations(judge, part, "features") for part in parts)
     )
@@ -182,10 +194,10 @@ def digits(settings: Settings) -> tuple[pd.DataFrame, dict[str, float]]:
 
 def fashion(settings: Settings) -> tuple[pd.DataFrame, dict[str, float]]:
     (x, y), (x_test, _) = keras.datasets.fashion_mnist.load_data()
-    few = 10_000 if settings.epochs == 1 else len(x)
+    few = 10_000 if settings.epochs == 1 else len(x)  # --quick
     x, x_test = (rationale.to_range(images[..., None]) for images in (x[:few], x_test))
     y = y[:few].astype(int)
-    networks = trained(x, y, settings)
+    networks = read(settings.folder, x, y) if settings.folder else trained(x, y, settings)
     oracle = convolutional(x, y, seed=7, epochs=5)
     table, kept = compared(networks, oracle, x, y, x_test[: settings.explained])
     figures = {"reconstructions that keep their class": kept}
@@ -297,12 +309,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
     parser.add_argument("--quick", action="store_true", help="train minutes, not hours")
+    parser.add_argument(
+        "--networks",
+        type=Path,
+        help="folder with generator.keras and encoder.keras for Fashion-MNIST, in place of training them",
+    )
     arguments = parser.parse_args()
     rows = []
     for name in arguments.data:
         settings = SETTINGS[name]
         if arguments.quick:
             settings = replace(settings, **QUICK[name])
+        if name == "fashion":
+            settings = replace(settings, folder=arguments.networks)
         (table, figures), took = seconds(DATA[name], settings)
         print(
             f"\n{name}, {took:.0f} s\n{table.T.to_string(float_format='{:.3f}'.format)}", flush=True
