@@ -50,6 +50,21 @@ def test_example_on_data_from_a_file(script, kind, small_digits, tmp_path):
     assert (tmp_path / "report.html").read_text(encoding="utf-8").count("data:image/png") >= 3
 
 
+@pytest.mark.parametrize("script", ["rationale_mnist.py", "rationale_fashion_mnist.py"])
+def test_rationales_of_data_from_a_file_and_again(script, small_digits, tmp_path):
+    """A second run trains nothing: it finds the networks of the first."""
+    options = ["--data", str(small_digits / "grey.npz"), "--out", str(tmp_path), "--width", "4"]
+    options += ["--change", "0", "1", "--images", "3", "--steps", "20", "--epochs"]
+    run(script, *options, "1")
+    assert set(tmp_path.glob("*.png")) >= {
+        tmp_path / f"{name}.png" for name in ("rationales", "path", "beside")
+    }
+    (tmp_path / "generator.keras").unlink()
+    printed = run(script, *options, "2")
+    assert "Epoch 2/2" in printed and "Epoch 1/2" not in printed
+    assert "images: " in printed or "image: " in printed
+
+
 def test_data_file_without_an_array_is_named(tmp_path):
     np.savez(tmp_path / "half.npz", x_train=np.zeros((2, 2)))
     done = subprocess.run(
