@@ -232,7 +232,9 @@ def _draw_cells(
 ) -> Figure:
     """Draws all pictures, placed by the inch so that none is smaller than another."""
     width, height = _cell_size(rows)
-    left = _LINE + 0.05 if any(labels) else 0.0
+    beside = [_broken(label, height) for label in labels]
+    lines = max((text.count("\n") + 1 for text in beside if text), default=0)
+    left = _LINE * lines + 0.05 if lines else 0.0
     # Several samples share the headings of the first row.
     headed = [len(labels) == 1 or i == 0 for i in range(len(rows))]
     texts = [[_broken(cell.heading, width) for cell in row] for row in rows]
@@ -251,8 +253,8 @@ def _draw_cells(
             _draw_cell(ax, cell, alpha)
             if headed[i]:
                 ax.set_title(texts[i][j], fontsize=TEXT_SIZE, color=INK, pad=3, linespacing=1.0)
-        if i < len(labels):
-            figure.axes[-len(row)].set_ylabel(plain(labels[i]), fontsize=TEXT_SIZE, color=INK)
+        if i < len(beside):
+            figure.axes[-len(row)].set_ylabel(beside[i], fontsize=TEXT_SIZE, color=INK)
         top += height + _CAPTION
     kinds = {cell.heat.signed for row in rows for cell in row if cell.heat is not None}
     _draw_key(figure, left, top + 0.08, kinds, alpha, note)
@@ -303,7 +305,7 @@ def _cell_size(rows: list[list[_Cell]]) -> tuple[float, float]:
 
 
 def _broken(name: str, width: float) -> str:
-    """Breaks a method's name into lines at spaces, underscores and capitals inside of it."""
+    """Breaks a text, such as a method's name, into lines at spaces, underscores and capitals inside of it."""
     most = max(int(width / _LETTER), 8)
     lines = [""]
     for part in re.split(r"(?<=[\s_])|(?<=[a-z])(?=[A-Z])", name):

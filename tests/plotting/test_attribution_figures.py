@@ -208,7 +208,7 @@ def test_one_sample_is_wrapped_with_a_heading_for_each_map(methods, columns, row
 @pytest.mark.parametrize("samples", [1, 2])
 def test_nothing_overlaps_in_a_grid_of_all_methods(samples):
     maps = {name: RNG.normal(size=(samples, 8, 8, 3)) for name in METHODS}
-    labels = ["first", "second"][:samples]
+    labels = ["enlarged heart: p 0.01 → 1.00", "enlarged heart: p 0.20 → 1.00"][:samples]
     figure = attribution_grid(RNG.random((samples, 8, 8, 3)), maps, row_labels=labels, title="T")
     figure.draw_without_rendering()
     boxes = [ax.get_window_extent() for ax in figure.axes]
