@@ -118,6 +118,20 @@ def test_the_heart_decides_and_is_the_only_difference():
     assert 0.3 < data.labels.mean() < 0.7
 
 
+def test_counterparts_of_enlarged_hearts_are_as_wide_as_asked_for():
+    usual, least = chest_phantoms(300, seed=2), chest_phantoms(300, healthy=0.5, seed=2)
+    np.testing.assert_array_equal(usual.images, least.images)
+    large = usual.labels == 1
+    np.testing.assert_array_equal(usual.differences[~large], least.differences[~large])
+    areas = [data.masks[large].sum(axis=(1, 2)) for data in (usual, least)]
+    assert (areas[1] <= areas[0]).all() and areas[1].mean() < 0.9 * areas[0].mean()
+    # What is taken away grows with the width that is too much, and is nothing where nothing is.
+    taken = least.differences[large].sum(axis=(1, 2, 3))
+    over = least.ratios[large] - 0.5
+    assert np.corrcoef(taken, over)[0, 1] > 0.9
+    assert taken[over < 0.02].max() < 0.3 * taken.max()
+
+
 def lung_border(row):
     """Where, from the left, the lung begins: after air, which is dark, and tissue, which is not."""
     dark = row < -0.25
@@ -166,6 +180,11 @@ def test_the_scanners_see_the_same_patients_differently():
         (boxes, {"size": 15}, "`size` must be a whole number from 16. Received: 15"),
         (boxes, {"shape": "circle"}, "`shape` must be one of 'box', 'disc'. Received: 'circle'"),
         (chest_phantoms, {"scanner": "c"}, "`scanner` must be one of 'a', 'b'. Received: 'c'"),
+        (
+            chest_phantoms,
+            {"healthy": 0.51},
+            "`healthy` must be a ratio from 0.36 to 0.5. Received: 0.51",
+        ),
         (chest_phantoms, {"size": 28}, "`size` must be a whole number from 32. Received: 28"),
         (digits_with_attribute, {"digits": [3, 3]}, "must be different ones from 0 to 9"),
         (digits_with_attribute, {"samples": 9999}, "There are 1797 images of the digits"),

@@ -49,7 +49,8 @@ class ChestPhantoms:
     Attributes:
         images: float32 `(samples, size, size, 1)`, in [−1, 1].
         counterparts: The same patients, noise and all, with another heart: one of healthy width
-            (`HEALTHY`) where it is enlarged, and an enlarged one (`ENLARGED`) where it is not.
+            (`HEALTHY`, unless asked otherwise) where it is enlarged, and an enlarged one (`ENLARGED`) where
+            it is not.
         targets: ln(BNP) / 10, float32 `(samples,)`: what to regress (see `scale_bnp`).
         bnp: Readings in ng/L.
         labels: 1 where the reading is above 100 ng/L, `(samples,)`.
@@ -100,6 +101,7 @@ def chest_phantoms(
     *,
     size: int = 32,
     scanner: Literal["a", "b"] = "a",
+    healthy: float = HEALTHY,
     seed: int = 0,
 ) -> ChestPhantoms:
     """Makes chest-radiograph-like images whose heart's width against the thorax decides a BNP reading.
@@ -116,13 +118,16 @@ def chest_phantoms(
         samples: Number of images.
         size: Height and width, at least 32.
         scanner: `"a"` or `"b"`.
+        healthy: The ratio that enlarged hearts have in their counterparts, at most `CUTOFF`: with `CUTOFF`
+            the difference is the least that makes a heart healthy. It changes no image.
         seed: Seed of everything random.
 
     Returns:
         `ChestPhantoms`.
 
     Raises:
-        ValueError: If there is no sample, no such scanner, or `size` is too small.
+        ValueError: If there is no sample, no such scanner, `size` is too small, or `healthy` is no ratio of
+            a healthy heart.
 
     Example:
         >>> chests = chest_phantoms(50)
@@ -134,12 +139,16 @@ def chest_phantoms(
     check_number(samples, "samples", least=1, whole=True)
     check_number(size, "size", least=SMALLEST, whole=True)
     one_of(scanner, SCANNERS, "scanner")
+    if not RATIOS[0] <= healthy <= CUTOFF:
+        raise ValueError(
+            f"`healthy` must be a ratio from {RATIOS[0]} to {CUTOFF}. Received: {healthy!r}."
+        )
     random = np.random.default_rng(seed)
     groups = _groups(samples, random)
     anatomy = _anatomy(groups, random)
     ratios = anatomy.ratio[:, 0, 0]
     enlarged = anatomy.ratio > CUTOFF
-    other = anatomy.with_ratio(np.where(enlarged, HEALTHY, ENLARGED))
+    other = anatomy.with_ratio(np.where(enlarged, healthy, ENLARGED))
     seen, instead = (_blurred(_body(body, size), scanner) for body in (anatomy, other))
     masks = abs(seen - instead) > _VISIBLE * (_HEART - _LUNG) * SCANNERS[scanner].gain
     noise = SCANNERS[scanner].noise * random.standard_normal(seen.shape)
