@@ -129,6 +129,6 @@ def _adam(settings, steps_per_step):
 def _saved(network, path: Path):
     """Stores a network without the state of its training, and returns it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    plain = keras.Model(network.inputs, network.outputs, name=network.name)
+    plain = keras.Model(network.input, network.output, name=network.name)
     plain.save(path)
     return plain

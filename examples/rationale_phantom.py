@@ -30,7 +30,7 @@ import keras_pli as kp
 from keras_pli import attribution, rationale
 from keras_pli.rationale.known_truth import chest_phantoms
 
-CUTOFF = float(rationale.scale_bnp(100.0))  # above it heart failure is assumed
+CUTOFF = rationale.scale_bnp(100.0)  # above it heart failure is assumed
 AT_CUTOFF = 0.5  # the ratio of heart to thorax that has this reading
 WINDOW = 8
 

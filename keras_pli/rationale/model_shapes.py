@@ -122,6 +122,10 @@ def check_number(
         >>> check_number(3, "steps", least=1, whole=True)
         3
     """
+    if (
+        isinstance(value, np.ndarray) and value.ndim == 0
+    ):  # what functions of arrays make of a number
+        value = value.item()
     kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < below:
         bounds = f" from {least:g}" if np.isfinite(least) else ""

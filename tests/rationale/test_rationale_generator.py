@@ -336,7 +336,9 @@ def test_predictions_are_the_classifiers(of_images, xla):
 
 def test_predictions_of_single_outputs(line):
     generator, encoder, x, codes = line
-    values = RationaleGenerator(generator, encoder, linear([[1.5]], [0.5]), cutoff=0).predictions(x)
+    values = RationaleGenerator(
+        generator, encoder, linear([[1.5]], [0.5]), cutoff=np.array(0)
+    ).predictions(x)
     np.testing.assert_allclose(values, 1.5 * codes + 0.5, atol=1e-4)
     pairs = RationaleGenerator(generator, encoder, linear([[2.0]], [1.0], "sigmoid")).predictions(x)
     chance = 1 / (1 + np.exp(-2 * codes[:, 0] - 1))

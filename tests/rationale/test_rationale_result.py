@@ -52,6 +52,7 @@ def test_verdicts():
         "9 → 4: p .02 → .93 in 41 steps; 3 pixels removed, 2 added; reconstruction error .009"
     ]
     assert made(1, 0).verdicts[0].endswith("1 pixel removed, 0 added; reconstruction error .009")
+    assert "→ .93 in 1 step; 3" in made(3, 2, steps=np.array([1])).verdicts[0]
     stopped = made(1, 0, reached=np.array([False]), status=np.array(STATUSES[1:2]))
     assert "in 41 steps; stopped at the limit; 1 pixel" in stopped.verdicts[0]
     far = made(1, 0, status=np.array(STATUSES[2:]))

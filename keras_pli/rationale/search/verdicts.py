@@ -17,7 +17,8 @@ def verdict(rationale: Rationale, index: int, *, cost: bool = True) -> str:
     Example:
         "9 → 4: p .02 → .93 in 41 steps; 41 pixels removed, 3 added; reconstruction error .009".
     """
-    parts = [f"{_course(rationale, index)} in {rationale.steps[index]} steps"]
+    steps = int(rationale.steps[index])
+    parts = [f"{_course(rationale, index)} in {steps} step{'s' if steps != 1 else ''}"]
     if rationale.status[index] == "reconstruction too far":
         parts.append(_why_too_far(rationale, index))
     elif not rationale.reached[index]:
