@@ -50,17 +50,16 @@ def make_classifier(x, y, path, seed):
 def generator_figures(generator, encoder, oracle, x_test, out):
     """Draws samples and reconstructions, and measures both against held-out images."""
     half = len(x_test) // 2
-    codes = np.random.default_rng(5).normal(size=(half, generator.input_shape[1]))
+    # Reconstructions are of other images, since they would be too near to their own.
+    real, others = x_test[:half], x_test[half:]
+    codes = np.random.default_rng(5).normal(size=(len(others), generator.input_shape[1]))
     samples = generator.predict(codes, batch_size=256, verbose=0)
-    # Of the other half, since those of the first would be compared with themselves.
-    again = generator.predict(encoder.predict(x_test[half:], verbose=0), verbose=0)
+    again = generator.predict(encoder.predict(others, verbose=0), verbose=0)
     for name, made in (("samples", samples), ("reconstructions", again)):
-        table = rationale.generator_quality(x_test, made, oracle, "features")
+        table = rationale.generator_quality(real, made, oracle, "features")
         print(f"Quality of {name}, in the second classifier's features\n{table.round(3)}")
-    for name, images in {
-        "samples": samples[:64],
-        "reconstructions": np.concatenate([x_test[half : half + 32], again[:32]]),
-    }.items():
+    rows = [others[:16], again[:16], others[16:32], again[16:32]]
+    for name, images in (("samples", samples[:64]), ("reconstructions", np.concatenate(rows))):
         figure = kp.plotting.image_strip(images, columns=16, value_range=(-1, 1))
         kp.plotting.save_figure(figure, out / f"{name}.png", dpi=150)
 

@@ -103,7 +103,7 @@ def show(why, model, out, title, *, window):
     kp.plotting.save_figure(why.plot_path(0), out / "path.png")
     methods = {
         "Saliency": attribution.Saliency(model),
-        f"Occlusion, window {window}": attribution.Occlusion(model, window=window, stride=1),
+        f"Occlusion, {window} × {window}": attribution.Occlusion(model, window=window, stride=1),
         "Integrated gradients": attribution.IntegratedGradients(model, baseline=-1.0),
         "LIME": attribution.LIME(model),
     }

@@ -41,7 +41,11 @@ def small_digits(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("script", "kind"), [("pli_mnist.py", "grey"), ("pli_cifar10.py", "color")]
+    ("script", "kind"),
+    [
+        ("pli_mnist.py", "grey"),
+        pytest.param("pli_cifar10.py", "color", marks=pytest.mark.slow),  # the same on other images
+    ],
 )
 def test_example_on_data_from_a_file(script, kind, small_digits, tmp_path):
     data = ["--data", str(small_digits / f"{kind}.npz")]
@@ -50,7 +54,13 @@ def test_example_on_data_from_a_file(script, kind, small_digits, tmp_path):
     assert (tmp_path / "report.html").read_text(encoding="utf-8").count("data:image/png") >= 3
 
 
-@pytest.mark.parametrize("script", ["rationale_mnist.py", "rationale_fashion_mnist.py"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "rationale_fashion_mnist.py",
+        pytest.param("rationale_mnist.py", marks=pytest.mark.slow),  # most of it is the same
+    ],
+)
 def test_rationales_of_data_from_a_file_and_again(script, small_digits, tmp_path):
     """A second run trains nothing: it finds the networks of the first."""
     options = ["--data", str(small_digits / "grey.npz"), "--out", str(tmp_path), "--width", "4"]
