@@ -101,7 +101,7 @@ def main():
         generator,
         encoder,
         classifier,
-        confidence=0.999,
+        confidence=0.99,
         steps=arguments.steps,
         class_names=NAMES,
     )
