@@ -92,25 +92,13 @@ def trained(x, y, settings: Settings) -> Networks:
     gan.fit(x, epochs=settings.epochs, batch_size=32, verbose=0)
     autoencoder = rationale.GeneratorEncoder(gan.best_generator, width=settings.width, seed=0)
     autoencoder.fit(x, epochs=settings.encoder_epochs, batch_size=32, verbose=0)
-    return with_classifier(gan.best_generator, autoencoder.encoder, x, y)
-
-
-def read(folder: Path, x, y) -> Networks:
-    """Generator and encoder that were trained elsewhere."""
-    generator, encoder = (
-        keras.saving.load_model(folder / f"{name}.keras") for name in ("generator", "encoder")
-    )
-    return with_classifier(generator, encoder, x, y)
-
-
-def with_classifier(generator: keras.Model, encoder: keras.Model, x, y) -> Networks:
     keras.utils.set_random_seed(1)
-    codes = keras.Input(encoder.output_shape[1:])
+    codes = keras.Input((settings.latent,))
     head = layers.Dense(int(y.max()) + 1, activation="softmax")
     model = keras.Model(codes, head(codes))
     model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", jit_compile=False)
-    model.fit(encoder.predict(x, batch_size=256, verbose=0), y, epochs=40, verbose=0)
-    return Networks(generator, encoder, model)
+    model.fit(autoencoder.encode(x), y, epochs=40, verbose=0)
+    return Networks(gan.best_generator, autoencoder.encoder, model)
 
 
 def convolutional(x, y, seed: int, epochs: int = 20, width: int = 16) -> keras.Model:
@@ -132,8 +120,8 @@ def convolutional(x, y, seed: int, epochs: int = 20, width: int = 16) -> keras.M
 def compared(networks: Networks, oracle, x, y, x_test, *, sure, factors=None, classes=None):
     """The measures of ours and both baselines among images whose reconstruction keeps its class."""
     whole = networks.of_images
-    ours, took = networks.explain(x_test, confidence=sure, steps=1000)
-    barely, _ = networks.explain(x_test, ours.target, confidence=BARELY, steps=1000)
+    ours, took = networks.explain(x_test, confidence=sure)
+    barely, _ = networks.explain(x_test, ours.target, confidence=BARELY)
     pixels, of_pixels = seconds(rationale.pixel_search(whole, confidence=sure), x_test, ours.target)
     sees = whole.predict(x, batch_size=256, verbose=0).argmax(axis=1)
     nearest, of_nearest = seconds(
@@ -210,10 +198,17 @@ def fashion(settings: Settings) -> tuple[pd.DataFrame, dict[str, float]]:
     few = 10_000 if settings.epochs == 1 else len(x)  # --quick
     x, x_test = (rationale.to_range(images[..., None]) for images in (x[:few], x_test))
     y = y[:few].astype(int)
-    networks = read(settings.folder, x, y) if settings.folder else trained(x, y, settings)
-    # A classifier of images, as most people have: neither generator nor encoder has seen a label.
-    networks = replace(networks, classifier=convolutional(x, y, seed=1, epochs=5))
-    oracle = convolutional(x, y, seed=7, epochs=5)
+    # The classifier is one of images, as most people have; generator and encoder have seen no label.
+    if settings.folder:
+        *parts, oracle = (
+            keras.saving.load_model(settings.folder / f"{name}.keras")
+            for name in ("generator", "encoder", "classifier", "oracle")
+        )
+        networks = Networks(*parts)
+    else:
+        networks = trained(x, y, settings)
+        networks = replace(networks, classifier=convolutional(x, y, seed=1, epochs=5))
+        oracle = convolutional(x, y, seed=7, epochs=5)
     table, kept = compared(networks, oracle, x, y, x_test[: settings.explained], sure=settings.sure)
     figures = {"reconstructions that keep their class": kept}
     return table, figures | quality(networks, oracle, x_test) | speed(networks, x_test)
@@ -327,7 +322,7 @@ def main() -> None:
     parser.add_argument(
         "--networks",
         type=Path,
-        help="folder with generator.keras and encoder.keras for Fashion-MNIST, in place of training them",
+        help="folder of the example's networks for Fashion-MNIST, in place of training others",
     )
     arguments = parser.parse_args()
     rows = []
