@@ -5,6 +5,9 @@ from scipy.spatial.distance import cdist
 
 from keras_pli.embedding import NeighborGraph, given_neighbors, nearest_neighbors
 
+# Its first call compiles for a minute.
+APPROXIMATE = pytest.param("approximate", marks=pytest.mark.slow)
+
 
 def brute_force(z, k):
     z = z.reshape(len(z), -1).astype(np.float64)
@@ -60,7 +63,7 @@ class TestExact:
 
 class TestDuplicates:
     @pytest.mark.parametrize("features", [3, 40])
-    @pytest.mark.parametrize("method", ["exact", "approximate"])
+    @pytest.mark.parametrize("method", ["exact", APPROXIMATE])
     def test_a_pair_is_kept_at_distance_zero(self, features, method):
         rng = np.random.default_rng(4)
         z = rng.normal(size=(150, features)).astype(np.float32)
@@ -93,6 +96,7 @@ class TestDuplicates:
         np.testing.assert_allclose(graph.distances, exact, rtol=1e-5)
 
 
+@pytest.mark.slow
 class TestApproximate:
     def test_recall(self, blobs, approximate):
         exact, _ = brute_force(blobs, 15)

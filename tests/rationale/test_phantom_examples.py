@@ -42,6 +42,7 @@ def is_drawn(path):
     return matplotlib.image.imread(path)[..., :3].std() > 0.05
 
 
+@pytest.mark.slow
 def test_rationales_of_phantoms(run, tmp_path):
     options = ["--out", tmp_path, "--epochs", 2, "--width", 4, "--phantoms", 512, "--images", 2]
     options += ["--head-epochs", 12, "--labels", 40, "--draws", 1]

@@ -58,7 +58,8 @@ class RationaleGenerator:
         encoder: A built Keras model from images to codes.
         classifier: A built Keras model of codes or of images, with one output: classes (softmax, sigmoid or
             logits) or, for a regressor, one value.
-        confidence: Probability of the target class to reach, in (0, 1).
+        confidence: Probability of the target class to reach, in (0, 1). At 0.9 this classifier has changed
+            its mind and another often has not; 0.99 to 0.999 gives changes that others agree with.
         target_weight: β; without effect for a single output.
         leave: Which class m is: at each step the `"strongest"` but the target, so that no third class takes
             over, or the one `"predicted"` at the start, as in the paper.
