@@ -28,6 +28,16 @@ NAMES = {
 SIZES = {1: 128, 2: 32, 3: 16}
 in_every_dimension = pytest.mark.parametrize("dimensions", [1, 2, 3], ids=["1-D", "2-D", "3-D"])
 
+# Training takes its time: signals and volumes only where there is some.
+where_trained = pytest.mark.parametrize(
+    "dimensions",
+    [
+        pytest.param(1, marks=pytest.mark.slow, id="1-D"),
+        pytest.param(2, id="2-D"),
+        pytest.param(3, marks=pytest.mark.slow, id="3-D"),
+    ],
+)
+
 
 @pytest.fixture(scope="module")
 def data():
@@ -41,14 +51,18 @@ def data():
     }
 
 
+class Trained(dict):
+    """For each dimension a trained network and the held-out samples, made when they are asked for."""
+
+    def __missing__(self, dimensions):
+        held_out = known_truth(dimensions, samples=1000, seed=1)
+        self[dimensions] = train_known_truth(known_truth(dimensions), held_out), held_out
+        return self[dimensions]
+
+
 @pytest.fixture(scope="module")
 def trained():
-    """For each dimension a trained network and the held-out samples."""
-    made = {}
-    for d in SIZES:
-        held_out = known_truth(d, samples=1000, seed=1)
-        made[d] = train_known_truth(known_truth(d), held_out), held_out
-    return made
+    return Trained()
 
 
 @in_every_dimension
@@ -160,16 +174,6 @@ class TestNoShortcut:
         for features in (statistics, statistics[:, :1], flat):
             assert self.accuracy(features, found.y) < self.limit(900)
 
-    def test_the_rest_of_the_sample_does_not_tell_the_class(self, data, dimensions, trained):
-        found, without = data[dimensions]
-        classifier, _ = trained[dimensions]
-        with_object, without_object = (
-            np.mean(classifier.predict(x, verbose=0).argmax(axis=1) == found.y)
-            for x in (found.x, without.x)
-        )
-        assert with_object > 0.97
-        assert without_object < self.limit(900)
-
     def test_place_does_not_tell_the_class(self, data, dimensions):
         found, _ = data[dimensions]
         centres = np.array([ndimage.center_of_mass(mask) for mask in found.masks])
@@ -187,7 +191,18 @@ class TestNoShortcut:
 
 
 class TestClassifier:
-    @in_every_dimension
+    @where_trained
+    def test_the_rest_of_the_sample_does_not_tell_the_class(self, data, dimensions, trained):
+        found, without = data[dimensions]
+        classifier, _ = trained[dimensions]
+        with_object, without_object = (
+            np.mean(classifier.predict(x, verbose=0).argmax(axis=1) == found.y)
+            for x in (found.x, without.x)
+        )
+        assert with_object > 0.97
+        assert without_object < TestNoShortcut.limit(900)
+
+    @where_trained
     def test_reaches_99_percent(self, trained, dimensions):
         classifier, held_out = trained[dimensions]
         right = classifier.predict(held_out.x, verbose=0).argmax(axis=1) == held_out.y
@@ -241,7 +256,7 @@ class TestClassifier:
         held_out = known_truth(dimensions, samples=1000, seed=11)
         train_known_truth(data, held_out, head=head, batch_norm=batch_norm, seed=2)
 
-    @in_every_dimension
+    @where_trained
     def test_maps_find_the_object(self, trained, dimensions):
         # Gradient × input and CAM by their definitions do better than what needs no network.
         classifier, held_out = trained[dimensions]
@@ -269,7 +284,7 @@ class TestClassifier:
         assert means.loc["CAM", "pointing_game"] > 1.5 * others["pointing_game"]
         assert (means.loc["gradient × input"] > 1.3 * others).all()
 
-    @in_every_dimension
+    @where_trained
     def test_logits_have_nothing_in_common(self, trained, dimensions):
         classifier, _ = trained[dimensions]
         kernel, bias = classifier.get_layer("classes").get_weights()

@@ -84,6 +84,7 @@ def test_a_map_is_scored_by_where_it_lies(functions):
     assert table["on the border"].iloc[-1] == pytest.approx(borders.mean())
 
 
+@pytest.mark.slow
 def test_traversal_of_phantoms_goes_on_where_it_ended(run, tmp_path):
     options = ["--out", tmp_path, "--width", 4, "--phantoms", 512, "--structures", 20]
     options += ["--images", 4, "--epochs"]
