@@ -19,7 +19,8 @@ from .intervention import (
     Shift,
     suggest,
 )
-from .layers import activations, layer_paths
+from .network.activations import activations
+from .network.layers import layer_paths
 from .retraining import (
     ExperimentResult,
     PLILoss,

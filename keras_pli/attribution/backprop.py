@@ -9,26 +9,27 @@ import numpy as np
 import tensorflow as tf
 
 from ..checks import quoted
-from .attribution import Attribution
-from .backward import Rule, backpropagate, in_this_graph, operations_between
-from .backward_rules import (
+from ..network.backward import Rule, backpropagate
+from ..network.backward_rules import (
     EpsilonRules,
     RescaleRules,
     deconvolution_rules,
     guided_rules,
     stabilised,
 )
-from .inputs import GivenBaseline, checked_baseline
-from .method import Method
-from .network import Target, predicted_classes, target_scores
-from .operations import (
+from ..network.forward import Target, predicted_classes, target_scores
+from ..network.graph import in_this_graph, operations_between
+from ..network.inputs import GivenBaseline, checked_baseline
+from ..network.kinds import RECTIFIERS
+from ..network.operations import (
     COMPARISONS,
     ELEMENTWISE,
-    RECTIFIERS,
     check_decomposable,
     inner_types,
     is_rectifier,
 )
+from .attribution import Attribution
+from .method import Method
 
 Tensor = Any
 Operation = Any

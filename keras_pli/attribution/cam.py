@@ -8,13 +8,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ..network.backward import backpropagate
+from ..network.backward_rules import guided_rules
+from ..network.forward import Network, Target, target_scores
+from ..network.graph import operations_between
+from ..network.kinds import CARRIERS, PRODUCTS, SUMS
+from ..network.maps import LayerMaps, chosen_maps, forward_with_maps
 from .attribution import Attribution
 from .backprop import check_rectifiers
-from .backward import backpropagate, operations_between
-from .backward_rules import guided_rules
-from .maps import LayerMaps, chosen_maps, forward_with_maps
 from .method import Method, batch_spec
-from .network import Network, Target, target_scores
 from .resize import resize_linear
 
 Tensor = Any
@@ -22,9 +24,8 @@ Tensor = Any
 # Operations that leave every value at its position.
 _IN_PLACE = {"Identity", "Cast", "ExpandDims"}
 # Operations that are linear in all that they receive together, and those that are in each factor.
-_LINEAR = {"Identity", "Cast", "Reshape", "EnsureShape", "Squeeze", "ExpandDims", "StridedSlice"}
-_LINEAR |= {"BiasAdd", "AddV2", "Sub", "Neg", "Sum", "Mean", "ConcatV2"}
-_BILINEAR = {"MatMul", "BatchMatMulV2", "Mul", "Conv2D"}
+_LINEAR = CARRIERS | SUMS | {"StridedSlice", "Neg", "Sum", "Mean"}
+_BILINEAR = PRODUCTS | {"Conv2D"}
 
 
 class ClassActivationMap(Method):

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from ..network.forward import Target
 from .attribution import Attribution
 from .method import Method
-from .network import Target
 
 
 class Saliency(Method):

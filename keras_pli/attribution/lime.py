@@ -12,9 +12,9 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import Ridge
 
+from ..network.forward import Target, predicted_classes
 from .attribution import Attribution
 from .method import Method, batch_spec
-from .network import Target, predicted_classes
 from .perturbation import (
     checked_fill,
     checked_number,

@@ -9,12 +9,12 @@ import keras
 import tensorflow as tf
 
 from ..checks import one_of
+from ..network.backward import backpropagate
+from ..network.descent import Descent
+from ..network.forward import Forward, Target, predicted_classes
 from .attribution import Attribution
-from .backward import backpropagate
 from .deletion import Deletion, blurred, circles, deleted_area, enlarging, roughness
-from .descent import Descent
 from .method import Method
-from .network import Forward, Target, predicted_classes
 from .perturbation import (
     channel_means,
     checked_lengths,

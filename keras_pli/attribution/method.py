@@ -13,9 +13,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ..batched import batches, uses_xla
-from .attribution import Attribution
-from .inputs import (
+from ..network.forward import Network, Target, predicted_classes
+from ..network.inputs import (
     GivenBaseline,
     GivenTarget,
     check_classes,
@@ -23,7 +22,8 @@ from .inputs import (
     checked_inputs,
     checked_target,
 )
-from .network import Network, Target, predicted_classes
+from ..network.runner import batches, uses_xla
+from .attribution import Attribution
 
 Tensor = Any
 

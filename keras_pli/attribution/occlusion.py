@@ -10,10 +10,10 @@ import keras
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from ..network.forward import Target, predicted_classes, target_scores
+from ..network.loops import summed
 from .attribution import Attribution
-from .loops import summed
 from .method import Method
-from .network import Target, predicted_classes, target_scores
 from .perturbation import (
     Lengths,
     channel_means,

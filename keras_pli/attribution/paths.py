@@ -10,14 +10,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..network.forward import Network, Target, predicted_classes, target_scores
+from ..network.graph import in_this_graph
+from ..network.inputs import GivenBaseline, checked_baseline
+from ..network.loops import folded, repeated, summed, unfolded, weighted
+from ..network.stem import Stem, mean_gradient
 from .attribution import Attribution
-from .backward import in_this_graph
-from .inputs import GivenBaseline, checked_baseline
-from .loops import folded, repeated, summed, unfolded, weighted
 from .method import Method
-from .network import Network, Target, predicted_classes, target_scores
 from .perturbation import checked_number
-from .stem import Stem, mean_gradient
 
 Tensor = Any
 

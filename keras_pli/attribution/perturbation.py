@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from .loops import repeated, summed, unfolded
-from .network import Forward, Network, Target, target_scores
+from ..network.forward import Forward, Network, Target, target_scores
+from ..network.loops import repeated, summed, unfolded
 
 Tensor = Any
 Lengths: TypeAlias = "int | tuple[int, ...] | None"

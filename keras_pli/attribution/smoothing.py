@@ -9,15 +9,15 @@ import tensorflow as tf
 
 from ..checks import one_of
 from ..draws import normal
+from ..network.forward import Target
+from ..network.graph import in_this_graph
+from ..network.loops import folded, repeated, summed, weighted
+from ..network.stem import Stem, mean_gradient
 from .attribution import Attribution
-from .backward import in_this_graph
 from .gradients import Saliency
-from .loops import folded, repeated, summed, weighted
 from .method import Method
-from .network import Target
 from .paths import aimed
 from .perturbation import checked_number
-from .stem import Stem, mean_gradient
 
 Tensor = Any
 

@@ -130,6 +130,6 @@ def loss_for(classifier: Any) -> Any:
     """Returns the cross-entropy that suits a classifier's outputs and integer labels."""
     import keras
 
-    from ..layers import ends_squashed
+    from ..network.activations import ends_squashed
 
     return keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_squashed(classifier))

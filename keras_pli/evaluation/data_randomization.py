@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..attribution.inputs import GivenTarget
 from ..attribution.perturbation import checked_number
+from ..network.inputs import GivenTarget
 from .explainers import Factory, explainers, maps_by_name, named_factories
 from .randomization_result import (
     RandomizationResult,

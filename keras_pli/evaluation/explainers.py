@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..attribution import Attribution, Method
-from ..attribution.inputs import GivenTarget
 from ..attribution.names import method_name
+from ..network.inputs import GivenTarget
 from .scoring import Aim, Scorer, position_maps, single_input
 
 Explain: TypeAlias = Callable[..., "Attribution | ArrayLike"]

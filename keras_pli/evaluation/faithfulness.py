@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..attribution import Attribution, Method
-from ..attribution.inputs import GivenBaseline, GivenTarget, checked_baseline
 from ..checks import quoted
 from ..intervals import mean_interval
+from ..network.inputs import GivenBaseline, GivenTarget, checked_baseline
 from .curves import deletion_curve, insertion_curve
 from .fidelity import infidelity, mu_fidelity
 from .removal import Fill

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..attribution import Attribution, Method
-from ..attribution.inputs import GivenTarget
 from ..attribution.perturbation import checked_lengths, checked_number, lengths_along
 from ..checks import one_of
+from ..network.inputs import GivenTarget
 from .removal import Fill, Removal
 from .scoring import Array, Score, Scorer, over_channels
 

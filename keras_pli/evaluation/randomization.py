@@ -10,8 +10,8 @@ import keras
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..attribution.inputs import GivenTarget
 from ..checks import one_of
+from ..network.inputs import GivenTarget
 from .explainers import Explainer, Factory, explainers, maps_by_name, named_factories
 from .randomization_result import (
     RandomizationResult,

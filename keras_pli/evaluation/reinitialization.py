@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from ..checks import quoted
-from ..layers import find_layer, layer_paths
+from ..network.layers import find_layer, layer_paths
 
 
 @dataclass(frozen=True, eq=False)

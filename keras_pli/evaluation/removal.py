@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 from ..attribution import Attribution, Method
-from ..attribution.inputs import GivenTarget, checked_baseline
+from ..network.inputs import GivenTarget, checked_baseline
 from .scoring import Aim, Array, Scorer, as_scorer, over_channels, position_maps
 
 Fill: TypeAlias = "ArrayLike | Literal['blur']"

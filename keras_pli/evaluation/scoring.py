@@ -11,16 +11,16 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from ..attribution import Attribution, Method
-from ..attribution.inputs import (
+from ..attribution.method import batch_spec
+from ..checks import finite_array, one_of
+from ..network.forward import Network, probabilities, target_scores
+from ..network.inputs import (
     GivenTarget,
     check_classes,
     checked_inputs,
     checked_target,
 )
-from ..attribution.method import batch_spec
-from ..attribution.network import Network, probabilities, target_scores
-from ..batched import batches
-from ..checks import finite_array, one_of
+from ..network.runner import batches
 
 Tensor = Any
 Array = NDArray[Any]

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import label_array, quoted
 from ..embedding import ParametricTSNE
 from ..intervention import InterventionPlan
-from ..layers import LOGITS, ActivationReader, ends_squashed
+from ..network.activations import LOGITS, ActivationReader, ends_squashed
 from .loss import SPREAD, PLILoss
 from .model import PLIModel
 from .result import ExperimentResult

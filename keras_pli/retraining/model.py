@@ -12,7 +12,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ..checks import finite_array, quoted
-from ..layers import LOGITS, Tap
+from ..network.activations import LOGITS, Tap
 from .loss import SPREAD, PLILoss
 
 Tensor = Any

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ..attribution import Method
 from ..checks import one_of
-from ..layers import LOGITS
+from ..network.activations import LOGITS
 from ..retraining import PLIModel
 from .archive import write_saved_model
 from .configuration import write_configuration

@@ -12,8 +12,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..attribution import Method, method_name
-from ..attribution.network import probabilities
-from ..layers import Tap, recorded_outputs
+from ..network.activations import Tap
+from ..network.forward import probabilities
 from .assertions import check_finite, check_samples, check_target
 from .inputs import ModelInputs, made_up
 
@@ -121,8 +121,7 @@ def prediction(
     squeezed = network.score == "logits"
 
     def compute(tensors: Tensors) -> Tensors:
-        with recorded_outputs(network.model) as passes:
-            forward = network.forward(inputs.pack(tensors))
+        forward = network.forward(inputs.pack(tensors))
         chances = probabilities(forward, activation) if squeezed else forward.logits
         largest, classes = tf.math.top_k(chances, k=min(top, chances.shape[-1]))
         found = {"probabilities": chances, "top_classes": classes, "top_probabilities": largest}
@@ -130,7 +129,7 @@ def prediction(
             found["logits"] = forward.logits
         if class_names is not None:
             found["top_names"] = tf.gather(tf.constant(list(class_names)), classes)
-        return found | _other_outputs(network.model, passes[0])
+        return found | _other_outputs(network.model, forward.outputs)
 
     return Signature(
         SERVING_DEFAULT,

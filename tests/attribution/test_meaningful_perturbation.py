@@ -17,8 +17,8 @@ from toy_networks import (
 )
 
 from keras_pli.attribution.deletion import circles
-from keras_pli.attribution.descent import Descent
 from keras_pli.attribution.meaningful_perturbation import MeaningfulPerturbation
+from keras_pli.network.descent import Descent
 
 LAYERS = keras.layers
 SIZES = {1: (24,), 2: (14, 12), 3: (8, 8, 8)}

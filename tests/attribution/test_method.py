@@ -20,7 +20,7 @@ from toy_networks import (
 )
 
 from keras_pli.attribution import Attribution, Method, Saliency
-from keras_pli.batched import batches
+from keras_pli.network.runner import batches
 
 
 @pytest.fixture(scope="module")

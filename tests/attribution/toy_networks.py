@@ -172,7 +172,7 @@ def differences(model, x, target, step=1e-6):
 
 def weights_of(model, path):
     """Kernel and bias of a layer, as float64."""
-    from keras_pli.layers import find_layer
+    from keras_pli.network.layers import find_layer
 
     layer = find_layer(model, path)
     return [np.asarray(weight, np.float64) for weight in layer.get_weights()]

@@ -59,7 +59,7 @@ RETRAINING = """
     import keras, numpy as np
     from sklearn.datasets import load_digits
     from keras_pli.embedding import ParametricTSNE
-    from keras_pli.layers import activations
+    from keras_pli.network.activations import activations
     from keras_pli.retraining.loss import PLILoss
     from keras_pli.retraining.model import PLIModel
 

@@ -11,7 +11,10 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize("name", ["keras_pli.embedding", "keras_pli.layers", *MODULES])
+@pytest.mark.parametrize(
+    "name",
+    ["keras_pli.embedding", "keras_pli.network.layers", "keras_pli.network.activations", *MODULES],
+)
 def test_examples_run(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 

@@ -12,9 +12,9 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ...attribution.backward import backpropagate
-from ...batched import in_batches, traced_for, uses_xla
 from ...draws import normal
+from ...network.backward import backpropagate
+from ...network.runner import in_batches, traced_for, uses_xla
 from ..model_shapes import check_number, image_range_of, input_shape, output_shape
 from ..search.class_reader import ClassReader
 from ..search.latent_search import LatentSearch

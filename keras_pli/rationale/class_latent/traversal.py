@@ -12,7 +12,7 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ...batched import in_batches, traced_for, uses_xla
+from ...network.runner import in_batches, traced_for, uses_xla
 from ..model_shapes import check_number, image_range_of
 from ..search.class_reader import ClassReader, log_odds
 from ..stored_result import StoredResult

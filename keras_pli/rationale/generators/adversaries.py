@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from ...checks import quoted
-from ...layers import layer_paths
+from ...network.layers import layer_paths
 from ..model_shapes import input_shape, output_shape
 
 

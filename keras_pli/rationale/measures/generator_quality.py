@@ -22,7 +22,7 @@ from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
 from ...checks import finite_array, label_array
-from ...layers import activations
+from ...network.activations import activations
 from ..model_shapes import check_number
 
 Features = NDArray[np.float64]

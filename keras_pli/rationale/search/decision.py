@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import keras
 import tensorflow as tf
 
-from ...attribution.network import Forward, Network, predicted_classes, probabilities
 from ...checks import one_of
+from ...network.forward import Forward, Network, predicted_classes, probabilities
 
 Tensor = Any
 Aim: TypeAlias = "dict[str, Tensor]"

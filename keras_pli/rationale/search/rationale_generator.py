@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ...attribution.backward import backpropagate
-from ...batched import in_batches, uses_xla
 from ...draws import normal
+from ...network.backward import backpropagate
+from ...network.runner import in_batches, uses_xla
 from ...parts import PartFolder
 from ..model_shapes import check_number, fitting_shapes, image_range_of, what_is_classified
 from .decision import Aim, CutoffDecision, Scores, decision_of

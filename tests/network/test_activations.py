@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_pli.layers import Tap, activations, find_layer, layer_paths
+from keras_pli.network.activations import Tap, activations
+from keras_pli.network.layers import find_layer, layer_paths
 
 LAYERS = keras.layers
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 from ..checks import quoted
-from ..layers import layer_paths, recorded_outputs
-from .backward import operations_between
-from .network import Forward, Network
+from .forward import Forward, Network
+from .graph import operations_between
+from .layers import layer_paths
+from .recording import recorded
 
 Tensor = Any
 
@@ -44,12 +44,10 @@ def forward_with_maps(network: Network, inputs: Any) -> tuple[Forward, list[Laye
     as a nested model and its last layer, the innermost and first is named; of a layer that runs several
     times, each run, as `"conv@1"`.
     """
-    with ExitStack() as stack:
-        runs = {
-            path: stack.enter_context(recorded_outputs(layer))
-            for path, layer in layer_paths(network.model).items()
-        }
+    layers = layer_paths(network.model)
+    with recorded(list(layers.values())) as recording:
         forward = network.forward(inputs)
+    runs = {path: recording.of(layer) for path, layer in layers.items()}
     named = _named_outputs(runs, forward.logits.graph)
     flat = tf.nest.flatten(inputs)
     reached = [_made_between(tensor, forward.logits) for tensor in flat]

@@ -14,15 +14,8 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from .backward import Rule, native_gradient
-from .operations import (
-    COMPARISONS,
-    ELEMENTWISE,
-    MAXIMA,
-    RECTIFIERS,
-    STRAIGHT,
-    dependent_places,
-    is_rectifier,
-)
+from .kinds import MAXIMA, RECTIFIERS
+from .operations import COMPARISONS, ELEMENTWISE, STRAIGHT, dependent_places, is_rectifier
 from .pooling import box_max_gradient
 
 Tensor = Any

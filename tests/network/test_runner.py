@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_pli import batched
-from keras_pli.batched import in_batches, traced_for, uses_xla
+from keras_pli.network import runner
+from keras_pli.network.runner import in_batches, traced_for, uses_xla
 from keras_pli.parts import PartFolder
 
 ARRAYS = [np.arange(21.0, dtype="float32").reshape(7, 3), np.arange(7, dtype="int32")]
@@ -63,5 +63,5 @@ def test_whether_xla_compiles():
 
 
 def test_examples_run():
-    result = doctest.testmod(batched)
+    result = doctest.testmod(runner)
     assert result.attempted and not result.failed

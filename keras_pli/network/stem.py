@@ -13,9 +13,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from .backward import backpropagate, operations_between
+from .backward import backpropagate
+from .forward import Network, Target, target_scores
+from .graph import operations_between
 from .loops import repeated, summed, weighted
-from .network import Network, Target, target_scores
 from .operations import dependent_places, is_affine_by_sample
 
 Tensor = Any

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_pli.attribution.descent import Descent
+from keras_pli.network.descent import Descent
 
 # A quadratic bowl for each sample, one of them with its lowest point outside of [0, 1].
 AIMS = np.float32([[0.2, 0.9], [0.5, 0.5], [1.4, 0.1]])

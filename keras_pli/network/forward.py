@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -11,37 +10,14 @@ import keras
 import tensorflow as tf
 
 from ..checks import one_of, quoted
-from ..layers import find_layer, layer_paths, recorded_outputs
-from .backward import Rule, backpropagate, operations_between
+from .backward import Rule, backpropagate
+from .graph import reader
+from .layers import find_layer, layer_paths
+from .logits import squashing_of
+from .recording import Recording, recorded
 
 Tensor = Any
 Target: TypeAlias = "Tensor | Callable[[Tensor], Tensor] | None"
-
-# Operations that hand their input on, value by value and in the same order.
-_CARRIERS = {"Identity", "Cast", "StopGradient", "Reshape", "Squeeze", "ExpandDims"}
-# Operations that turn probabilities into other probabilities, as an average of two networks does.
-_MIXTURES = {"AddV2", "AddN", "Sub", "Mul", "RealDiv", "Mean", "Sum", "ConcatV2", "Pack"}
-_MIXTURES |= _CARRIERS | {
-    "StridedSlice",
-    "Transpose",
-    "ReverseV2",
-    "SelectV2",
-    "Maximum",
-    "Minimum",
-}
-_SQUASHED = {"Softmax", "LogSoftmax", "Sigmoid"}
-_NONLINEAR = {
-    "Tanh",
-    "Relu",
-    "Relu6",
-    "LeakyRelu",
-    "Elu",
-    "Selu",
-    "Softplus",
-    "Softsign",
-    "Exp",
-    "Erf",
-}
 
 
 @dataclass(frozen=True)
@@ -50,11 +26,13 @@ class Forward:
 
     Attributes:
         logits: What targets are read from, float32 of shape `(batch, classes)`.
+        outputs: What the model gave, as it gave it.
         recorded: Output of the recorded layer, `(batch, ...)`, or None.
         squashing: The operation that was undone, such as `"Softmax"`, or None.
     """
 
     logits: Tensor
+    outputs: Any = None
     recorded: Tensor | None = None
     squashing: str | None = None
 
@@ -124,18 +102,15 @@ class Network:
     def forward(self, inputs: Any) -> Forward:
         """Runs the model in inference mode on a batch, `inputs` being of the model's own structure."""
         paths = [path for path in (self.layer, self.record) if path is not None]
-        layers = {id(layer): layer for layer, _ in map(self.find, paths)}
-        with ExitStack() as stack:
-            recorded = {
-                key: stack.enter_context(recorded_outputs(layer)) for key, layer in layers.items()
-            }
+        layers = [self.find(path)[0] for path in paths]
+        with recorded(layers) as recording:
             outputs = self.model(inputs, training=False)
-        at = {path: self._run(path, recorded) for path in paths}
+        at = {path: self._run(path, recording) for path in paths}
         explained = self._output(outputs) if self.layer is None else at[self.layer]
         kept = at[self.record] if self.record is not None else None
         logits, squashing = self._logits(explained, inputs)
         self.classes = int(logits.shape[-1])
-        return Forward(logits, kept, squashing)
+        return Forward(logits, outputs, kept, squashing)
 
     def gradients(
         self,
@@ -163,9 +138,9 @@ class Network:
             return flat[choices.index(one_of(self.output, choices, "output"))]
         return flat[one_of(self.output, range(len(flat)), "output")]
 
-    def _run(self, path: str, recorded: Mapping[int, list[Any]]) -> Tensor:
+    def _run(self, path: str, recording: Recording) -> Tensor:
         layer, run = self.find(path)
-        outputs = recorded[id(layer)]
+        outputs = recording.of(layer)
         if run is None and len(outputs) > 1:
             raise ValueError(
                 f"Layer {path!r} runs {len(outputs)} times in {self.model.name!r}; say which run is meant: "
@@ -180,50 +155,35 @@ class Network:
 
     def _logits(self, explained: Tensor, inputs: Any) -> tuple[Tensor, str | None]:
         """Undoes the final squashing and says which; gives two columns to a single sigmoid unit."""
-        origin = explained
-        while origin.op.type in _CARRIERS:
-            origin = origin.op.inputs[0]
-        squashing = origin.op.type if origin.op.type in _SQUASHED else None
-        values = explained
-        if self.score == "logits":
-            if squashing:
-                values = tf.reshape(origin.op.inputs[0], tf.shape(explained))
-                values = tf.ensure_shape(values, explained.shape)
-            elif self.layer is None:
-                self._check_linear(explained, origin, inputs)
+        squashing, values = self._squashing(explained, inputs), explained
+        if self.score == "logits" and squashing is not None:
+            values = tf.reshape(squashing.inputs[0], tf.shape(explained))
+            values = tf.ensure_shape(values, explained.shape)
         values = tf.cast(values, tf.float32)
         if values.shape.rank == 1:
             values = values[:, None]
-        if squashing == "Sigmoid" and values.shape[-1] == 1:
+        kind = None if squashing is None else squashing.type
+        if kind == "Sigmoid" and values.shape[-1] == 1:
             other = -values if self.score == "logits" else 1.0 - values
             values = tf.concat([other, values], axis=-1)
         # Where there are positions, a class is scored by the sum over them.
         values = tf.reduce_sum(values, axis=tuple(range(1, values.shape.rank - 1)))
-        return values, squashing if self.score == "logits" else None
+        return values, kind if self.score == "logits" else None
 
-    def _check_linear(self, explained: Tensor, origin: Tensor, inputs: Any) -> None:
-        """Raises where the output is no logit, rather than explain a squashed value unasked."""
-        remedy = "Pass score='output' to explain the output as it is, or a `layer` to explain."
-        if origin.op.type in _NONLINEAR:
+    def _squashing(self, explained: Tensor, inputs: Any) -> Any:
+        """The operation that made probabilities of logits; raises where there is neither."""
+        try:
+            step = squashing_of(explained, reader(inputs, explained))
+            if step is not None and step.operation is None:
+                raise ValueError(f"its {step.kind} runs within a compiled function")
+        except ValueError as error:
+            if self.layer is not None or self.score == "output":
+                return None
             raise ValueError(
-                f"No logits can be found: {self.model.name!r} ends in {origin.op.type}. {remedy}"
-            )
-        on_the_way = {operation.name for operation in operations_between(inputs, explained)}
-        waiting, seen = [explained.op], set()
-        while waiting:
-            operation = waiting.pop()
-            if operation.name in seen or operation.name not in on_the_way:
-                continue
-            seen.add(operation.name)
-            if operation.type in _SQUASHED | {"Exp", "Tanh", "Relu6"}:
-                raise ValueError(
-                    f"No logits can be found: the output of {self.model.name!r} is made by "
-                    f"{explained.op.type} from what {operation.type} gave. {remedy}"
-                )
-            parents = [t.op for t in operation.inputs if t.op.name in on_the_way]
-            gate = operation.type == "Mul" and len(parents) > 1  # features times their attention
-            if operation.type in _MIXTURES and not gate:
-                waiting.extend(parents)
+                f"No logits can be found in {self.model.name!r}: {error}. Pass score='output' to explain the "
+                "output as it is, or a `layer` to explain."
+            ) from None
+        return None if step is None else step.operation
 
 
 def target_scores(logits: Tensor, target: Target) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from .parts import PartFolder
+from ..parts import PartFolder
 
 Tensors = dict[str, Any]
 

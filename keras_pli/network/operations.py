@@ -7,9 +7,22 @@ from typing import Any
 
 import tensorflow as tf
 
+from .graph import function_bodies
+from .kinds import (
+    AVERAGES,
+    CALLS,
+    CARRIERS,
+    CONVOLUTIONS,
+    MAXIMA,
+    PLACINGS,
+    PRODUCTS,
+    RECTIFIERS,
+    RESIZINGS,
+    SUMS,
+)
+
 Operation = Any
 
-RECTIFIERS = frozenset({"Relu", "Relu6", "LeakyRelu", "Elu", "Selu"})
 # y = f(z), value by value; of two inputs, such as a base and its exponent, one is z.
 ELEMENTWISE = RECTIFIERS | {
     *("Sigmoid", "Tanh", "Softplus", "Softsign", "Exp", "Expm1", "Log", "Log1p", "Erf", "Erfc"),
@@ -17,28 +30,18 @@ ELEMENTWISE = RECTIFIERS | {
     *("Maximum", "Minimum", "ClipByValue"),
 }
 COMPARISONS = frozenset({"Greater", "GreaterEqual", "Less", "LessEqual"})
-MAXIMA = frozenset({"MaxPool", "MaxPool3D", "Max"})
 # Hand on what they get, also where TensorFlow's own derivative is another: `custom_gradient` wraps its
 # results in an IdentityN.
 STRAIGHT = frozenset({"IdentityN", "StopGradient"})
-# Linear in all inputs together.
-_LINEAR = frozenset({"AddV2", "Add", "AddN", "Sub", "BiasAdd", "ConcatV2", "Pack"})
-_CONVOLUTIONS = frozenset(
-    {
-        *("Conv2D", "Conv3D", "DepthwiseConv2dNative"),
-        *("Conv2DBackpropInput", "Conv3DBackpropInputV2"),
-        *("SpaceToBatchND", "BatchToSpaceND", "ExpandDims", "Squeeze", "Identity"),
-    }
-)
-# Linear in one input, where the others do not depend on x.
-_LINEAR_IN_ONE = _CONVOLUTIONS | {
-    *("MatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "RealDiv", "FusedBatchNormV3"),
-    *("Neg", "Cast", "EnsureShape", "Sum", "Mean", "Cumsum", "AvgPool", "AvgPool3D"),
-    *("Reshape", "Transpose", "ReverseV2", "Split", "SplitV", "Unpack", "Slice", "StridedSlice"),
-    *("GatherV2", "GatherNd", "Tile", "BroadcastTo", "Roll", "Pad", "PadV2", "MirrorPad"),
-    *("DepthToSpace", "SpaceToDepth", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic"),
-    *("ResizeArea", "ScaleAndTranslate"),
+# What Keras compiles apart for a convolution in groups.
+_CONVOLVING = CONVOLUTIONS | {
+    *("SpaceToBatchND", "BatchToSpaceND", "ExpandDims", "Squeeze", "Identity")
 }
+# Linear in one input, where the others do not depend on x.
+_LINEAR_IN_ONE = (
+    (_CONVOLVING | PRODUCTS | PLACINGS | RESIZINGS | AVERAGES | CARRIERS)
+    | {"RealDiv", "FusedBatchNormV3", "Neg"}
+) - STRAIGHT
 # Affine in one input, and of these the ones in which each sample of a batch stays where it is.
 _BY_SAMPLE = frozenset(
     {
@@ -48,7 +51,6 @@ _BY_SAMPLE = frozenset(
     }
 )
 _EITHER = frozenset({"Mul", "AddV2", "Sub"})
-_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 # What a function holds beside the operations that matter.
 _NO_VALUES = frozenset({"Const", "ReadVariableOp", "NoOp"})
 
@@ -89,8 +91,7 @@ def inner_types(operation: Operation) -> set[str]:
     waiting = [function.name for value in attributes for function in _functions(value)]
     if not waiting:
         return set()
-    library = operation.graph.as_graph_def().library.function
-    bodies = {function.signature.name: function.node_def for function in library}
+    bodies = function_bodies(operation.graph)
     types: set[str] = set()
     seen: set[str] = set()
     while waiting:
@@ -98,7 +99,7 @@ def inner_types(operation: Operation) -> set[str]:
         if name in seen or name not in bodies:
             continue
         seen.add(name)
-        for node in bodies[name]:
+        for node in bodies[name].node_def:
             types.add(node.op)
             waiting += [inner.name for value in node.attr.values() for inner in _functions(value)]
     return types
@@ -133,7 +134,7 @@ def check_decomposable(
 
 def _decomposable(operation: Operation, places: Sequence[int]) -> bool:
     kind, first = operation.type, operation.inputs[places[0]]
-    if kind in _LINEAR | STRAIGHT | {"Mul", "SelectV2"}:
+    if kind in SUMS | STRAIGHT | {"Mul", "SelectV2"}:
         return True
     if len(places) > 1:
         return False
@@ -145,8 +146,8 @@ def _decomposable(operation: Operation, places: Sequence[int]) -> bool:
         return places[0] == 0
     if kind == "FusedBatchNormV3":
         return places[0] == 0 and not operation.get_attr("is_training")
-    if kind in _CALLS:  # Keras compiles a convolution in groups apart
-        return inner_types(operation) <= _CONVOLUTIONS | _NO_VALUES
+    if kind in CALLS:  # Keras compiles a convolution in groups apart
+        return inner_types(operation) <= _CONVOLVING | _NO_VALUES
     return kind in _LINEAR_IN_ONE | MAXIMA
 
 

@@ -8,9 +8,9 @@ from keras import layers
 from numpy.testing import assert_allclose
 
 from keras_pli.attribution import IntegratedGradients, SmoothGrad
-from keras_pli.attribution.backward import backpropagate
-from keras_pli.attribution.operations import inner_types
-from keras_pli.attribution.stem import Stem
+from keras_pli.network.backward import backpropagate
+from keras_pli.network.operations import inner_types
+from keras_pli.network.stem import Stem
 
 STEPS = 5
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from .graph import operations_between
 from .pooling import box_max_gradient
 
 Tensor = Any
@@ -58,34 +59,6 @@ def backpropagate(
         for source, gradient in zip(flat, found, strict=True)
     ]
     return tf.nest.pack_sequence_as(sources, filled)
-
-
-def operations_between(sources: Any, target: Tensor) -> list[Operation]:
-    """Returns the operations on the ways from the sources to the target, in the order they run.
-
-    A way on which only a shape is handed on is none; one through a source begins there.
-    """
-    begin = {source.name for source in tf.nest.flatten(sources)}
-    reached = set(begin)
-    downstream = []
-    for operation in target.graph.get_operations():
-        if operation.type in _SHAPES:
-            continue
-        if any(tensor.name in reached for tensor in operation.inputs):
-            reached.update(tensor.name for tensor in operation.outputs)
-            downstream.append(operation)
-    needed = {target.name}
-    between = []
-    for operation in reversed(downstream):
-        if any(tensor.name in needed for tensor in operation.outputs):
-            needed.update(tensor.name for tensor in operation.inputs if tensor.name not in begin)
-            between.append(operation)
-    return between[::-1]
-
-
-def in_this_graph(x: Any) -> Any:
-    """Returns the same tensors; what a loop's body takes from outside is known in it by another name."""
-    return tf.nest.map_structure(tf.identity, x)
 
 
 def native_gradient(
@@ -163,7 +136,5 @@ def _box_max(operation: Operation, gradients: Sequence[Tensor | None]) -> list[T
     return [box_max_gradient(operation, operation.inputs[0], gradients[0])]
 
 
-# What depends on the shape of an input, and not on its values.
-_SHAPES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 # Where TensorFlow's own derivative is wrong; in force for every method.
 _CORRECTED: dict[str, Rule] = {"MaxPool3D": _box_max}

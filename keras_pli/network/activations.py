@@ -1,0 +1,229 @@
+"""Reading what a layer of a model puts out, or the model's logits, while the model runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike, NDArray
+
+from .keras_graph import KerasPlace, read_keras
+from .kinds import SQUASHES
+from .layers import find_layer, layer_paths
+from .logits import Step, squashing_of
+from .recording import recorded
+
+Tensor = Any
+LOGITS = "logits"
+
+
+class Tap:
+    """Reads a layer's activations during a forward pass of its model.
+
+    The pass itself is not repeated and the model is not rebuilt, so that subclassed models, nested ones and
+    shared layers are all met. Gradients flow through what is read.
+
+    Args:
+        model: Any Keras model.
+        layer: Path of a layer (see `find_layer`), or `"logits"` for what the final softmax or sigmoid
+            receives: an activation argument, a layer or an operation, also where layers stand behind it that
+            only hand values on. A model that ends linearly has its output as logits. Of a subclassed model,
+            the last of its `layers` is taken for the one that makes the output.
+
+    Raises:
+        ValueError: If there is no such layer, or no logits can be found.
+    """
+
+    def __init__(self, model: keras.Model, layer: str = LOGITS) -> None:
+        self.model = model
+        self.path = layer
+        wants_logits = layer == LOGITS and LOGITS not in layer_paths(_checked(model))
+        self._layer: Any = None if wants_logits else find_layer(model, layer)
+        # The operation whose input is wanted, or its activation's, and not its output.
+        self._squash: Any = None
+        if wants_logits:
+            step = final_squashing(model)
+            self._squash = None if step is None else step.operation
+        elif _squashes(self._layer):
+            self._squash = self._layer
+
+    def run(self, inputs: Any, *, training: bool | None = None) -> tuple[Any, Tensor]:
+        """Runs the model on a batch and returns `(outputs, activations)`, the latter `(batch, features)`.
+
+        Raises:
+            ValueError: If the layer did not run, ran more than once, or ran within a function of its own.
+        """
+        before = [] if self._squash is None else [self._squash]
+        outputs_of = [] if before or self._layer is None else [self._layer]
+        with recorded(outputs_of, before=before) as recording:
+            outputs = (
+                self.model(inputs) if training is None else self.model(inputs, training=training)
+            )
+        watched = [*before, *outputs_of]
+        found = (
+            self._only(recording.of(watched[0])) if watched else _only_output(outputs, self.model)
+        )
+        if getattr(found, "graph", None) is not getattr(outputs, "graph", None) and watched:
+            self._check_graph(found, outputs)
+        features = ops.cast(found, "float32")
+        return outputs, ops.reshape(
+            features, (ops.shape(features)[0], int(np.prod(features.shape[1:])))
+        )
+
+    def _only(self, found: list[Any]) -> Any:
+        if len(found) == 1:
+            return found[0]
+        times = f"ran {len(found)} times" if found else "did not run"
+        raise ValueError(
+            f"Layer {self.path!r} {times} in a pass through {self.model.name!r}; "
+            "its activations can only be read where it runs once."
+        )
+
+    def _check_graph(self, found: Any, outputs: Any) -> None:
+        """Raises where a layer ran in a graph of its own, such as a loop's or a `tf.function`'s."""
+        graphs = {id(getattr(tensor, "graph", None)) for tensor in keras.tree.flatten(outputs)}
+        if id(getattr(found, "graph", None)) not in graphs:
+            raise ValueError(
+                f"Layer {self.path!r} of {self.model.name!r} runs within a compiled function or a loop, "
+                "where its activations cannot be read. Name another `layer`."
+            )
+
+
+class ActivationReader(keras.Model):
+    """A model from a classifier's inputs to the activations of one of its layers, in inference mode.
+
+    It shares the classifier's weights, and so gives what the classifier holds at the time.
+
+    Args:
+        model: Any Keras model.
+        layer: Path of a layer, or `"logits"` (see `Tap`).
+
+    Raises:
+        ValueError: If there is no such layer.
+
+    Example:
+        >>> classifier = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+        >>> ActivationReader(classifier).predict(np.zeros((5, 4)), verbose=0).shape
+        (5, 3)
+    """
+
+    def __init__(self, model: keras.Model, layer: str = LOGITS) -> None:
+        super().__init__(name="activations")
+        self.model = model
+        self._tap = Tap(model, layer)
+
+    def call(self, inputs: Any) -> Tensor:
+        """The activations of a batch, `(batch, features)`."""
+        return self._tap.run(inputs, training=False)[1]
+
+
+def activations(
+    model: keras.Model,
+    x: ArrayLike,
+    layer: str = LOGITS,
+    *,
+    batch_size: int = 256,
+    verbose: Any = 0,
+) -> NDArray[np.float32]:
+    """Returns the activations of one layer for many inputs, in inference mode.
+
+    Args:
+        model: Any Keras model.
+        x: Inputs of shape `(samples, ...)`, or a `tf.data.Dataset` of batches.
+        layer: Path of a layer, or `"logits"` (see `Tap`). A softmax or sigmoid at the layer is undone.
+        batch_size: Inputs run at a time.
+        verbose: As in Keras.
+
+    Returns:
+        float32 array of shape `(samples, features)`.
+
+    Raises:
+        ValueError: If there is no such layer or it does not run exactly once, or no logits can be found.
+
+    Example:
+        >>> classifier = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+        >>> activations(classifier, np.zeros((5, 4))).shape
+        (5, 3)
+    """
+    found = ActivationReader(model, layer).predict(x, batch_size=batch_size, verbose=verbose)
+    return np.asarray(found, dtype=np.float32)
+
+
+def ends_squashed(model: keras.Model) -> bool:
+    """Whether a model's output has gone through a softmax or sigmoid, as far as can be seen.
+
+    Example:
+        >>> ends_squashed(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]))
+        False
+    """
+    try:
+        return final_squashing(model) is not None
+    except ValueError:
+        return True  # such as an average of probabilities
+
+
+def final_squashing(model: keras.Model) -> Step | None:
+    """Returns the softmax or sigmoid that a model ends in; None where its output is a logit itself.
+
+    Raises:
+        ValueError: If the output is neither, the model has several outputs, or no layers yet.
+    """
+    outputs = _symbolic_outputs(_checked(model))
+    if outputs is None:
+        last = _last_layer(model)
+        return Step("Softmax", [], last) if _squashes(last) else None
+    if len(outputs) != 1:
+        raise ValueError(
+            f"{model.name!r} has {len(outputs)} outputs; name the `layer` whose output is meant."
+        )
+    try:
+        return squashing_of(KerasPlace(outputs[0]), read_keras)
+    except ValueError as error:
+        raise ValueError(
+            f"No logits can be found in {model.name!r}: {error}. Name a `layer` to read instead."
+        ) from None
+
+
+def _checked(model: Any) -> keras.Model:
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            f"A Keras model is needed to find logits. Received: {type(model).__name__}."
+        )
+    return model
+
+
+def _symbolic_outputs(model: keras.Model) -> list[Any] | None:
+    try:
+        return list(model.outputs) or None
+    except (AttributeError, TypeError):
+        return None
+
+
+def _last_layer(model: keras.Model) -> Any:
+    """The layer that is taken for the one that makes the output of a model without a graph."""
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    if not layers:
+        raise ValueError(
+            f"No logits can be found in {model.name!r}: it has no layers yet. Name a `layer`."
+        )
+    last = layers[-1]
+    return _last_layer(last) if isinstance(last, keras.Model) else last
+
+
+def _squashes(operation: Any) -> bool:
+    if isinstance(operation, keras.layers.Softmax):
+        return True
+    activation = getattr(operation, "activation", None)
+    name = getattr(activation, "__name__", type(operation).__name__).lower()
+    return name in {kind.lower() for kind in SQUASHES - {"LogSoftmax"}}
+
+
+def _only_output(outputs: Any, model: keras.Model) -> Tensor:
+    flat = keras.tree.flatten(outputs)
+    if len(flat) != 1:
+        raise ValueError(
+            f"{model.name!r} has {len(flat)} outputs; name the `layer` whose output is meant."
+        )
+    return flat[0]

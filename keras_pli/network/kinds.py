@@ -1,0 +1,54 @@
+"""Kinds of operations, by the names that TensorFlow gives them; the one table that all rooms read.
+
+Operations of a Keras graph are called by the same names here (see `keras_graph`).
+"""
+
+from __future__ import annotations
+
+# Hand their input on, value by value and in the same order.
+CARRIERS = frozenset(
+    {"Identity", "Cast", "StopGradient", "EnsureShape", "Reshape", "Squeeze", "ExpandDims"}
+)
+# Make probabilities, or their logarithms, of logits.
+SQUASHES = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
+RECTIFIERS = frozenset({"Relu", "Relu6", "LeakyRelu", "Elu", "Selu"})
+MAXIMA = frozenset({"MaxPool", "MaxPool3D", "Max"})
+# Linear in all inputs together.
+SUMS = frozenset({"AddV2", "Add", "AddN", "Sub", "BiasAdd", "ConcatV2", "Pack"})
+# Linear in each of two inputs.
+PRODUCTS = frozenset({"Mul", "MatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"})
+QUOTIENTS = frozenset({"RealDiv", "Div", "DivNoNan", "Xdivy"})
+CONVOLUTIONS = frozenset(
+    {
+        *("Conv2D", "Conv3D", "DepthwiseConv2dNative"),
+        *("Conv2DBackpropInput", "Conv3DBackpropInputV2"),
+    }
+)
+# Choose, repeat or place values, or put zeros beside them.
+PLACINGS = frozenset(
+    {
+        *("Transpose", "ReverseV2", "Split", "SplitV", "Unpack", "Slice", "StridedSlice", "Roll"),
+        *("GatherV2", "GatherNd", "Tile", "BroadcastTo", "Pad", "PadV2", "MirrorPad"),
+        *("DepthToSpace", "SpaceToDepth", "SpaceToBatchND", "BatchToSpaceND"),
+    }
+)
+RESIZINGS = frozenset(
+    {"ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea", "ScaleAndTranslate"}
+)
+AVERAGES = frozenset({"Sum", "Mean", "Cumsum", "AvgPool", "AvgPool3D"})
+# Functions of their own that an operation calls.
+CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+
+# Nonlinear functions of single values, at which no output that is a logit ends.
+CURVES = RECTIFIERS | {
+    *("Tanh", "Softplus", "Softsign", "Exp", "Expm1", "Erf", "Erfc", "Log", "Log1p", "Abs"),
+    *("Square", "Sqrt", "Rsqrt", "Pow", "Sin", "Cos", "ClipByValue"),
+}
+# Of these, those that keep within bounds, or that probabilities are made with.
+BOUNDED = SQUASHES | {"Exp", "Tanh", "Relu6"}
+# Make, of probabilities, other probabilities or shares of them.
+MIXTURES = (
+    (SUMS | {"Mul"} | MAXIMA | PLACINGS | RESIZINGS | AVERAGES | CARRIERS)
+    | {"SelectV2", "Maximum", "Minimum", "Min", "Prod", "TopKV2", "Neg", "IdentityN"}
+    | {"ClipByValue", "FusedBatchNormV3"}
+)

@@ -1,0 +1,70 @@
+"""Finding a layer in a model by its path."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+import keras
+
+from ..checks import quoted
+
+
+def layer_paths(model: keras.Model) -> dict[str, keras.Layer]:
+    """Returns every layer of a model by its path, nested ones as `"backbone/conv3"`, in the model's order.
+
+    Example:
+        >>> backbone = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="a")], name="backbone")
+        >>> head = keras.layers.Dense(2, name="head")
+        >>> list(layer_paths(keras.Sequential([backbone, head])))
+        ['backbone', 'backbone/a', 'head']
+    """
+    paths: dict[str, keras.Layer] = {}
+
+    def walk(container: Any, prefix: str) -> None:
+        for layer in _children(container):
+            if isinstance(layer, keras.layers.InputLayer):
+                continue
+            paths.setdefault(prefix + layer.name, layer)
+            walk(layer, f"{prefix}{layer.name}/")
+
+    walk(model, "")
+    return paths
+
+
+def find_layer(model: keras.Model, path: str) -> keras.Layer:
+    """Returns the layer at a path.
+
+    Args:
+        model: Any Keras model.
+        path: Name of a layer, or a path through nested models. The first part may be left out where the
+            rest is unique.
+
+    Raises:
+        ValueError: If there is no such layer, or several; near names are offered.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="head")])
+        >>> find_layer(model, "head").units
+        3
+    """
+    paths = layer_paths(model)
+    if path in paths:
+        return paths[path]
+    ends = [full for full in paths if full.endswith(f"/{path}")]
+    if len(ends) == 1:
+        return paths[ends[0]]
+    if ends:
+        raise ValueError(f"`layer` {path!r} is ambiguous in {model.name!r}: {quoted(ends)}.")
+    near = get_close_matches(path, paths, n=3, cutoff=0.4)
+    hint = f" Did you mean {quoted(near)}?" if near else ""
+    raise ValueError(
+        f"There is no layer {path!r} in {model.name!r}.{hint} Its layers are {quoted(paths, most=40)}."
+    )
+
+
+def _children(container: Any) -> list[keras.Layer]:
+    if isinstance(container, keras.Model):
+        return list(container.layers)
+    wrapped = getattr(container, "layer", None)
+    return [wrapped] if isinstance(wrapped, keras.Layer) else []

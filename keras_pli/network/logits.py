@@ -1,0 +1,83 @@
+"""Finding logits: what a model's final softmax or sigmoid receives, or an output that is one already.
+
+The search goes back from the output, over the operations of a Keras graph (`keras_graph`) or of TensorFlow's
+(`graph`), which it knows by their kinds alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from .kinds import BOUNDED, CARRIERS, CURVES, MIXTURES, PRODUCTS, QUOTIENTS, SQUASHES
+
+Place = Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a tensor is made.
+
+    Attributes:
+        kind: Kind of the operation, one of the names in `kinds`; others are taken for learned layers.
+        inputs: What it is made from, as far as that depends on the model's inputs.
+        operation: The operation itself.
+        by_constant: Whether the other factors of a product are constants, and not weights.
+    """
+
+    kind: str
+    inputs: Sequence[Place]
+    operation: Any
+    by_constant: bool = False
+
+
+# From a place in a graph, such as a tensor, to how it is made; None for the model's inputs and constants.
+Reader: TypeAlias = Callable[[Place], "Step | None"]
+
+
+def squashing_of(output: Place, read: Reader) -> Step | None:
+    """Returns the softmax or sigmoid that made an output; what it receives are the logits.
+
+    Operations that only hand values on may stand between. None if the output is linear, a logit itself.
+
+    Raises:
+        ValueError: If the output is neither: no softmax or sigmoid of anything, and no logit.
+    """
+    step = read(output)
+    while step is not None and step.kind in CARRIERS and len(step.inputs) == 1:
+        step = read(step.inputs[0])
+    if step is None:
+        return None
+    if step.kind in SQUASHES:
+        return step
+    if step.kind in CURVES:
+        raise ValueError(f"the output ends in {step.kind}")
+    bounded = _bounded_source(output, read)
+    if bounded == step.kind:
+        raise ValueError(f"the output is made by {bounded} of values that both depend on the input")
+    if bounded is not None:
+        raise ValueError(f"the output is made by {step.kind} from what {bounded} gave")
+    return None
+
+
+def _bounded_source(output: Place, read: Reader) -> str | None:
+    """The kind of operation that an output has its bounds from; None if it is linear in a learned layer."""
+
+    def source(place: Place) -> str | None:
+        step = read(place)
+        if step is None:
+            return None
+        if step.kind in BOUNDED:
+            return step.kind
+        normalizes = step.kind in QUOTIENTS and len(step.inputs) > 1  # as to a sum of 1
+        passes = step.kind in MIXTURES | QUOTIENTS or (step.kind in PRODUCTS and step.by_constant)
+        if not passes:
+            return None
+        found = [source(place) for place in step.inputs]
+        if step.kind == "Mul" and len(found) > 1 and None in found:
+            return None  # features times their gate
+        kinds = [kind for kind in found if kind is not None]
+        return kinds[0] if kinds else step.kind if normalizes else None
+
+    return source(output)
