@@ -63,6 +63,29 @@ def label_array(labels: ArrayLike, samples: int, name: str = "labels") -> NDArra
     return array
 
 
+def checked_number(
+    value: Any, name: str, *, least: float = -np.inf, below: float = np.inf, whole: bool = False
+) -> Any:
+    """Returns a number in [least, below).
+
+    Raises:
+        ValueError: If it is not a number, lies elsewhere, or is not whole where `whole` is asked for.
+
+    Example:
+        >>> checked_number(3, "steps", least=1, whole=True)
+        3
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:  # as functions of arrays make numbers
+        value = value.item()
+    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < below:
+        bounds = f" from {least:g}" if np.isfinite(least) else ""
+        bounds += f" and less than {below:g}" if np.isfinite(below) else ""
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"`{name}` must be {kind}{bounds}. Received: {value!r}.")
+    return int(value) if whole else float(value)
+
+
 def one_of(value: Any, options: Iterable[Any], name: str) -> Any:
     """Returns `value` if it is among `options`; the error offers near names."""
     options = list(options)

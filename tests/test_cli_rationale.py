@@ -42,15 +42,20 @@ def test_run_again_it_goes_on(arguments, tmp_path, monkeypatch, capsys):
     class Stopped(RationaleGenerator):
         def __init__(self, *models, **options):
             super().__init__(*models, batch_size=2, **options)
-            traced, runs = self._compiled(self.tensors, 2), []
+            traced, runs = self.runner.traced, []
 
-            def run(*tensors):
-                if len(runs) == 2:
-                    raise KeyboardInterrupt
-                runs.append(1)
-                return traced(*tensors)
+            def counting(function, signature, key):
+                compiled = traced(function, signature, key)
 
-            self._traced["tensors"] = run
+                def run(*tensors):
+                    if len(runs) == 2:
+                        raise KeyboardInterrupt
+                    runs.append(1)
+                    return compiled(*tensors)
+
+                return run if key == "tensors" else compiled
+
+            self.runner.traced = counting
 
     given = [*arguments, "--target", "4", "--index", "0,1,2,3,4", "--out"]
     assert main([*given, str(tmp_path / "whole")]) == 0

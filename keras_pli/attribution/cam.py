@@ -14,9 +14,10 @@ from ..network.forward import Network, Target, target_scores
 from ..network.graph import operations_between
 from ..network.kinds import CARRIERS, PRODUCTS, SUMS
 from ..network.maps import LayerMaps, chosen_maps, forward_with_maps
+from ..network.runner import batch_spec
 from .attribution import Attribution
 from .backprop import check_rectifiers
-from .method import Method, batch_spec
+from .method import Method
 from .resize import resize_linear
 
 Tensor = Any
@@ -82,7 +83,7 @@ class ClassActivationMap(Method):
         def function(inputs: Any) -> dict[str, Tensor]:
             return {maps.path: maps.values for maps in forward_with_maps(self.network, inputs)[1]}
 
-        return tuple(self.compiled(function, [batch_spec(x)], "maps").structured_outputs)
+        return tuple(self.runner.traced(function, [batch_spec(x)], "maps").structured_outputs)
 
 
 class CAM(ClassActivationMap):

@@ -12,12 +12,13 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import Ridge
 
+from ..checks import checked_number
 from ..network.forward import Target, predicted_classes
+from ..network.runner import batch_spec
 from .attribution import Attribution
-from .method import Method, batch_spec
+from .method import Method
 from .perturbation import (
     checked_fill,
-    checked_number,
     fill_like,
     only_input,
     over_channels,
@@ -170,7 +171,7 @@ class LIME(Method):
             signature.append(tf.TensorSpec((None,), tf.int32))
         if with_baseline:
             signature.append(batch_spec(x))
-        return self.compiled(function, signature, ("scores", kind))
+        return self.runner.traced(function, signature, ("scores", kind))
 
     def _scores(
         self, x: Any, segments: Tensor, draws: Tensor, target: Target, baseline: Any = None

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from ..checks import one_of
+from ..checks import checked_number, one_of
 from ..network.backward import backpropagate
 from ..network.descent import Descent
 from ..network.forward import Forward, Target, predicted_classes
@@ -18,7 +18,6 @@ from .method import Method
 from .perturbation import (
     channel_means,
     checked_lengths,
-    checked_number,
     lengths_along,
     only_input,
     over_channels,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
@@ -22,15 +21,10 @@ from ..network.inputs import (
     checked_inputs,
     checked_target,
 )
-from ..network.runner import batches, uses_xla
+from ..network.runner import Runner, batch_spec
 from .attribution import Attribution
 
 Tensor = Any
-
-# While a model is traced, a layer to record has its `call` hidden; two traces at once would mix.
-_TRACING = threading.RLock()
-# Each new callable target and each new input shape is traced; the oldest traces are let go.
-_KEPT_TRACES = 64
 
 
 class Method:
@@ -67,14 +61,8 @@ class Method:
         batch_size: int = 32,
         jit_compile: bool | Literal["auto"] = "auto",
     ) -> None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(
-                f"`batch_size` must be a whole number from 1. Received: {batch_size!r}."
-            )
         self.network = Network(model, layer=layer, output=output, score=score)
-        self.batch_size = batch_size
-        self.jit_compile = uses_xla(jit_compile)
-        self._functions: dict[Any, Any] = {}
+        self.runner = Runner([model], batch_size=batch_size, jit_compile=jit_compile)
 
     def __call__(
         self,
@@ -114,13 +102,23 @@ class Method:
             if self.in_graph:  # tracing tells the number of classes, too
                 self.traced(inputs, target="given", baseline=baseline is not None)
             check_classes(classes, self.classes(inputs), self.network.model)
-        return self._in_batches((inputs, classes, baseline), score, samples, verbose)
+        explain = self._on_arrays(inputs, classes, baseline, score)
+        return self.runner.over(explain, (inputs, classes, baseline), verbose=verbose)
+
+    @property
+    def batch_size(self) -> int:
+        """Inputs that run through the model at a time."""
+        return self.runner.batch_size
+
+    @property
+    def jit_compile(self) -> bool:
+        """Whether XLA compiles."""
+        return self.runner.jit_compile
 
     def __repr__(self) -> str:
         """The method with its settings; two that say the same find the same, on the same model."""
         own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        for plumbing in ("network", "batch_size", "jit_compile"):
-            del own[plumbing]
+        del own["network"], own["runner"]
         settings = {**own, **self.network.settings()}
         return (
             f"{type(self).__name__}({', '.join(f'{k}={_brief(v)}' for k, v in settings.items())})"
@@ -165,12 +163,16 @@ class Method:
             signature.append(tf.TensorSpec((None,), tf.int32))
         if baseline:
             signature.append(batch_spec(x))
-        return self.compiled(function, signature, ("explain", target))
+        return self.runner.traced(function, signature, ("explain", target, self.batch_size))
 
     def compiling(self, jit_compile: bool) -> Method:
         """Returns the method with or without XLA; this one stays as it was."""
+        return self.running_on(self.runner.compiling(jit_compile))
+
+    def running_on(self, runner: Runner) -> Method:
+        """Returns the method with another runner; this one stays as it was."""
         other = copy.copy(self)
-        other.jit_compile, other._functions = jit_compile, {}
+        other.runner = runner
         return other
 
     def classes(self, x: Any) -> int:
@@ -186,42 +188,7 @@ class Method:
             logits = self.network.forward(inputs).logits
             return logits, predicted_classes(logits)
 
-        return self.compiled(function, [batch_spec(x)], "scoring")
-
-    def compiled(self, function: Callable[..., Any], signature: Sequence[Any], key: Any) -> Any:
-        """Traces a function once for a signature, also where TensorFlow is told to run functions eagerly.
-
-        Args:
-            function: A function of tensors, which may use `network`.
-            signature: Tensor specs of its arguments.
-            key: What tells the function from others with this signature.
-
-        Returns:
-            A concrete function, kept for the next time.
-        """
-        key = (key, repr(signature))
-        traced = self._functions.get(key)
-        if traced is None:
-            compiled = tf.function(function, autograph=False, jit_compile=self.jit_compile)
-            with _TRACING:
-                traced = self._functions[key] = compiled.get_concrete_function(*signature)
-                for oldest in list(self._functions)[:-_KEPT_TRACES]:
-                    del self._functions[oldest]
-        return traced
-
-    def _in_batches(
-        self, given: Any, score: Callable[[Tensor], Tensor] | None, samples: int, verbose: int
-    ) -> Attribution:
-        plan = list(batches(samples, self.batch_size, fill=self.jit_compile))
-        progress = keras.utils.Progbar(len(plan), verbose=verbose, unit_name="batch")
-        x, classes, baseline = given
-        explain = self._on_arrays(x, classes, baseline, score)
-        parts = []
-        for rows, count in plan:
-            found = explain(*_mapped(lambda array, rows=rows: array[rows], given))
-            parts.append(_mapped(lambda array, count=count: np.asarray(array)[:count], found))
-            progress.add(1)
-        return _mapped(lambda *arrays: np.concatenate(arrays), *parts)
+        return self.runner.traced(function, [batch_spec(x)], "scoring")
 
     def _on_arrays(
         self,
@@ -237,22 +204,8 @@ class Method:
         kind: Any = score or ("predicted" if classes is None else "given")
         function = self.traced(x, target=kind, baseline=baseline is not None)
         return lambda *given: function(
-            *(_mapped(tf.constant, part) for part in given if part is not None)
+            *(tf.nest.map_structure(tf.constant, part) for part in given if part is not None)
         )
-
-
-def batch_spec(x: Any) -> Any:
-    """The shapes of a batch, with any number of samples."""
-    return tf.nest.map_structure(
-        lambda array: tf.TensorSpec((None, *array.shape[1:]), tf.float32), x
-    )
-
-
-def _mapped(function: Callable[..., Any], *structures: Any) -> Any:
-    """Maps structures in which None stands for what is not there."""
-    return tf.nest.map_structure(
-        lambda *leaves: None if leaves[0] is None else function(*leaves), *structures
-    )
 
 
 def _brief(value: Any) -> str:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..checks import checked_number
 from ..network.forward import Network, Target, predicted_classes, target_scores
 from ..network.graph import in_this_graph
 from ..network.inputs import GivenBaseline, checked_baseline
@@ -17,7 +18,6 @@ from ..network.loops import folded, repeated, summed, unfolded, weighted
 from ..network.stem import Stem, mean_gradient
 from .attribution import Attribution
 from .method import Method
-from .perturbation import checked_number
 
 Tensor = Any
 

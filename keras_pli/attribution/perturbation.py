@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks import checked_number
 from ..network.forward import Forward, Network, Target, target_scores
 from ..network.loops import repeated, summed, unfolded
 
@@ -40,19 +41,6 @@ def spatial_sizes(samples: Any) -> tuple[int, ...]:
 def over_channels(maps: Any, samples: Any) -> Any:
     """Gives values at positions, `(..., *sizes)`, a channel axis to broadcast over, if `samples` have one."""
     return maps[..., None] if len(samples.shape) > 2 else maps
-
-
-def checked_number(value: Any, name: str, *, least: float, whole: bool = False) -> Any:
-    """Returns a number that is at least `least`.
-
-    Raises:
-        ValueError: If it is none, not finite, less, or not whole where `whole` is asked for.
-    """
-    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < np.inf:
-        kind = "a whole number" if whole else "a number"
-        raise ValueError(f"`{name}` must be {kind} from {least}. Received: {value!r}.")
-    return int(value) if whole else float(value)
 
 
 def checked_lengths(value: Any, name: str, *, least: int = 1) -> Lengths:

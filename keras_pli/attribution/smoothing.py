@@ -7,17 +7,17 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from ..checks import one_of
+from ..checks import checked_number, one_of
 from ..draws import normal
 from ..network.forward import Target
 from ..network.graph import in_this_graph
 from ..network.loops import folded, repeated, summed, weighted
+from ..network.runner import Runner
 from ..network.stem import Stem, mean_gradient
 from .attribution import Attribution
 from .gradients import Saliency
 from .method import Method
 from .paths import aimed
-from .perturbation import checked_number
 
 Tensor = Any
 
@@ -82,7 +82,7 @@ class SmoothGrad(Method):
             batch_size=inner.batch_size if batch_size is None else batch_size,
             jit_compile=inner.jit_compile if jit_compile is None else jit_compile,
         )
-        self.method = _compiled_like(self, inner)
+        self.method = _running_like(self.runner, inner)
         self.samples = checked_number(samples, "samples", least=1, whole=True)
         self.noise = checked_number(noise, "noise", least=0)
         self.statistic = one_of(statistic, _POWERS, "statistic")
@@ -93,10 +93,10 @@ class SmoothGrad(Method):
         """Whether the smoothed method has one."""
         return self.method.takes_baseline
 
-    def compiling(self, jit_compile: bool) -> Method:
-        """Returns the method with or without XLA; this one stays as it was."""
-        other: Any = super().compiling(jit_compile)
-        other.method = other.method.compiling(jit_compile)
+    def running_on(self, runner: Runner) -> Method:
+        """Returns the method with another runner; this one stays as it was."""
+        other: Any = super().running_on(runner)
+        other.method = _running_like(runner, self.method)
         return other
 
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
@@ -175,13 +175,9 @@ def _as_method(method: Method | keras.Model, options: dict[str, Any]) -> Method:
     return method
 
 
-def _compiled_like(outer: Method, method: Method) -> Method:
+def _running_like(runner: Runner, method: Method) -> Method:
     """A copy of a method that runs and compiles as the outer one; the caller's stays as it was."""
-    own = method.compiling(outer.jit_compile)
-    own.batch_size = outer.batch_size
-    if isinstance(own, SmoothGrad):
-        own.method = _compiled_like(outer, own.method)
-    return own
+    return method.running_on(runner.compiling(runner.jit_compile))
 
 
 def _zeros_like(maps: Tensor, batch: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import trapezoid
 
 from ..attribution import Attribution, Method
-from ..attribution.perturbation import checked_number
+from ..checks import checked_number
 from ..network.inputs import GivenTarget
 from .removal import Fill, Removal
 from .scoring import Array, Score, Scorer

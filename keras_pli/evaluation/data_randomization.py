@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..attribution.perturbation import checked_number
+from ..checks import checked_number
 from ..network.inputs import GivenTarget
 from .explainers import Factory, explainers, maps_by_name, named_factories
 from .randomization_result import (

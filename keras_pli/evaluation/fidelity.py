@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..attribution import Attribution, Method
-from ..attribution.perturbation import checked_lengths, checked_number, lengths_along
-from ..checks import one_of
+from ..attribution.perturbation import checked_lengths, lengths_along
+from ..checks import checked_number, one_of
 from ..network.inputs import GivenTarget
 from .removal import Fill, Removal
 from .scoring import Array, Score, Scorer, over_channels

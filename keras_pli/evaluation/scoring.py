@@ -11,7 +11,6 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from ..attribution import Attribution, Method
-from ..attribution.method import batch_spec
 from ..checks import finite_array, one_of
 from ..network.forward import Network, probabilities, target_scores
 from ..network.inputs import (
@@ -20,7 +19,7 @@ from ..network.inputs import (
     checked_inputs,
     checked_target,
 )
-from ..network.runner import batches
+from ..network.runner import batch_spec
 
 Tensor = Any
 Array = NDArray[Any]
@@ -51,11 +50,9 @@ class Scorer:
     """
 
     def __init__(self, model: keras.Model | Method, *, batch_size: int = 128) -> None:
-        given = model.network.model if isinstance(model, Method) else model
-        plain = Method(given, batch_size=batch_size)
-        # A method keeps what was traced, so that measuring it again does not trace again.
-        self.method = model if isinstance(model, Method) else plain
-        self.batch_size = plain.batch_size
+        method = model if isinstance(model, Method) else Method(model)
+        # What the method has traced is kept, so that measuring it again does not trace again.
+        self.method = method.running_on(method.runner.sized(batch_size))
 
     @property
     def model(self) -> keras.Model:
@@ -86,10 +83,7 @@ class Scorer:
     def predicted(self, x: NDArray[np.float32]) -> NDArray[np.int32]:
         """Returns the class of the largest logit of each of some checked inputs."""
         function = self.method.scoring(x)
-        parts = [
-            function(tf.constant(x[rows]))[1].numpy()[:count] for rows, count in self._batches(x)
-        ]
-        return np.concatenate(parts)
+        return self.method.runner.over(lambda rows: function(tf.constant(rows))[1], [x])
 
     def __call__(
         self, x: ArrayLike, target: GivenTarget = None, *, score: Score = "logit"
@@ -113,11 +107,8 @@ class Scorer:
         """Returns the scores of checked inputs and targets (see `inputs` and `aim`)."""
         one_of(score, ("logit", "probability"), "score")
         function = self._function(x, score, aim if callable(aim) else None)
-        parts = []
-        for rows, count in self._batches(x):
-            classes = [] if callable(aim) else [tf.constant(aim[rows])]
-            parts.append(function(tf.constant(x[rows]), *classes).numpy()[:count])
-        return np.concatenate(parts)
+        given = [x] if callable(aim) else [x, aim]
+        return self.method.runner.over(lambda *rows: function(*map(tf.constant, rows)), given)
 
     def variants(
         self,
@@ -140,20 +131,13 @@ class Scorer:
         Returns:
             float64 array of `shape`.
         """
-        samples, variants = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
-        found = np.empty(shape)
-        plan = list(batches(found.size, self.batch_size, fill=self.method.jit_compile))
-        progress = keras.utils.Progbar(len(plan), verbose=verbose, unit_name="batch")
-        for rows, count in plan:
-            inputs = make(samples[rows], variants[rows])
-            classes = aim if callable(aim) else aim[samples[rows]]
-            scores = self.scores(inputs, classes, score)
-            found.flat[rows[:count]] = scores[:count]
-            progress.add(1)
-        return found
+        numbers = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
 
-    def _batches(self, x: Array) -> Any:
-        return batches(len(x), self.batch_size, fill=self.method.jit_compile)
+        def scored(samples: Array, variants: Array) -> Array:
+            classes = aim if callable(aim) else aim[samples]
+            return self.scores(make(samples, variants), classes, score).astype(np.float64)
+
+        return self.method.runner.over(scored, numbers, verbose=verbose).reshape(shape)
 
     def _function(self, x: Array, score: str, target: Callable[[Tensor], Tensor] | None) -> Any:
         """The concrete function of inputs like `x`, and of classes where there is no callable target."""
@@ -166,7 +150,7 @@ class Scorer:
         signature = [batch_spec(x)]
         if target is None:
             signature.append(tf.TensorSpec((None,), tf.int32))
-        return self.method.compiled(function, signature, ("score", score, target))
+        return self.method.runner.traced(function, signature, ("score", score, target))
 
 
 def as_scorer(model: keras.Model | Method | Scorer) -> Scorer:

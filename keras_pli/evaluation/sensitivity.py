@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..attribution import Attribution, Method
-from ..attribution.perturbation import checked_number
-from ..checks import finite_array
+from ..checks import checked_number, finite_array
 from ..network.inputs import GivenTarget
 from .scoring import Array, Scorer
 

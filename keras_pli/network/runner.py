@@ -1,7 +1,12 @@
-"""Running compiled functions over arrays, some samples at a time."""
+"""Functions of tensors that call a model: traced once and kept, and run over arrays of any length.
+
+Attribution methods, evaluations, exports and the searches for rationales all run their functions here.
+"""
 
 from __future__ import annotations
 
+import operator
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -10,9 +15,99 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from ..checks import checked_number
 from ..parts import PartFolder
 
 Tensors = dict[str, Any]
+
+# Each new callable target and each new input shape is traced; the oldest traces are let go.
+_KEPT_TRACES = 64
+
+
+class Runner:
+    """Keeps what was traced, and runs functions of arrays batch by batch.
+
+    Several threads may use one runner. What was traced is dropped when a model has changed in what a trace
+    holds fixed: another activation, dtype policy or adapter; new values of weights need no new trace.
+
+    Args:
+        models: The models that the functions call.
+        batch_size: Samples at a time.
+        jit_compile: Whether XLA compiles; `"auto"` does so where there is a GPU.
+
+    Raises:
+        ValueError: If `batch_size` is not a whole number from 1, or `jit_compile` is something else.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[keras.Model],
+        *,
+        batch_size: int = 32,
+        jit_compile: bool | Literal["auto"] = "auto",
+    ) -> None:
+        self.models = tuple(models)
+        self.batch_size: int = checked_number(batch_size, "batch_size", least=1, whole=True)
+        self.jit_compile = uses_xla(jit_compile)
+        self._traces = _Traces(self.models, self.jit_compile)
+
+    def compiling(self, jit_compile: bool) -> Runner:
+        """Returns a runner with or without XLA, and with traces of its own."""
+        return Runner(self.models, batch_size=self.batch_size, jit_compile=jit_compile)
+
+    def sized(self, batch_size: int) -> Runner:
+        """Returns a runner for batches of another size that shares what was traced."""
+        other = Runner(self.models, batch_size=batch_size, jit_compile=self.jit_compile)
+        other._traces = self._traces
+        return other
+
+    def traced(self, function: Callable[..., Any], signature: Sequence[Any], key: Any) -> Any:
+        """Traces a function once for a signature, also where TensorFlow is told to run functions eagerly.
+
+        Args:
+            function: A function of tensors.
+            signature: Tensor specs of its arguments, or structures of them.
+            key: What tells the function from others with this signature.
+
+        Returns:
+            A concrete function, kept for the next time.
+        """
+        return self._traces.of(function, signature, key)
+
+    def over(
+        self,
+        function: Callable[..., Any],
+        given: Sequence[Any],
+        *,
+        parts: PartFolder | None = None,
+        verbose: int = 0,
+    ) -> Any:
+        """Returns what a function gives for all samples, joined.
+
+        Args:
+            function: From some rows of what is given to a structure of arrays or tensors, samples first.
+            given: Arrays, structures of arrays, or None for what is not there; equally many samples in each.
+            parts: Where each batch's results are written at once, which then must be tensors by name; those
+                that are there are taken as they are.
+            verbose: 1 draws a progress bar.
+
+        Example:
+            >>> runner = Runner([], batch_size=2)
+            >>> runner.over(lambda x: {"twice": 2 * x}, [np.arange(5.0)])["twice"]
+            array([0., 2., 4., 6., 8.])
+        """
+        samples = len(next(leaf for leaf in tf.nest.flatten(given) if leaf is not None))
+        plan = list(batches(samples, self.batch_size, fill=self.jit_compile))
+        progress = keras.utils.Progbar(len(plan), verbose=verbose, unit_name="batch")
+        done = parts.read() if parts else []
+        progress.update(len(done))
+        for rows, count in plan[len(done) :]:
+            found = function(*_mapped(lambda array, rows=rows: array[rows], list(given)))
+            done.append(_mapped(lambda tensor, count=count: np.asarray(tensor)[:count], found))
+            if parts:
+                parts.add(done[-1])
+            progress.add(1)
+        return _mapped(lambda *arrays: np.concatenate(arrays), *done)
 
 
 def uses_xla(jit_compile: bool | Literal["auto"]) -> bool:
@@ -39,47 +134,57 @@ def batches(samples: int, size: int, *, fill: bool) -> Iterator[tuple[NDArray[np
         yield np.resize(rows, size) if fill and samples > size else rows, len(rows)
 
 
-def traced_for(
-    function: Callable[..., Tensors], arrays: Sequence[NDArray[Any]], *, jit_compile: bool
-) -> Any:
-    """Returns a concrete function for arrays like these, of any number of samples."""
-    specs = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in arrays]
-    compiled = tf.function(function, autograph=False, jit_compile=jit_compile)
-    return compiled.get_concrete_function(*specs)
+def batch_spec(x: Any) -> Any:
+    """Returns the shapes and types of a batch of samples like these, of any number."""
+    return tf.nest.map_structure(
+        lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), x
+    )
 
 
-def in_batches(
-    function: Callable[..., Tensors],
-    arrays: Sequence[NDArray[Any]],
-    *,
-    batch_size: int,
-    fill: bool = False,
-    parts: PartFolder | None = None,
-    verbose: int = 0,
-) -> dict[str, NDArray[Any]]:
-    """Returns what a function gives for all samples.
+class _Traces:
+    """Concrete functions by signature and key, as long as the models are built as they were."""
 
-    Args:
-        function: From tensors, samples first, to tensors by name, samples first.
-        arrays: What it takes, of equally many samples.
-        batch_size: Samples at a time.
-        fill: Whether a short last batch is filled up (see `batches`).
-        parts: Where each batch's results are written at once; those that are there are taken as they are.
-        verbose: 1 draws a progress bar.
+    def __init__(self, models: Sequence[keras.Model], jit_compile: bool) -> None:
+        self.models, self.jit_compile = models, jit_compile
+        self._lock = threading.RLock()
+        self._kept: dict[Any, Any] = {}
+        self._built_on: list[Any] = []
 
-    Example:
-        >>> doubled = lambda x: {"twice": 2 * x}
-        >>> in_batches(doubled, [np.arange(5.0)], batch_size=2)["twice"]
-        array([0., 2., 4., 6., 8.])
-    """
-    plan = list(batches(len(arrays[0]), batch_size, fill=fill))
-    progress = keras.utils.Progbar(len(plan), verbose=verbose, unit_name="batch")
-    done = parts.read() if parts else []
-    progress.update(len(done))
-    for rows, count in plan[len(done) :]:
-        found = function(*(tf.constant(array[rows]) for array in arrays))
-        done.append({name: tensor.numpy()[:count] for name, tensor in found.items()})
-        if parts:
-            parts.add(done[-1])
-        progress.add(1)
-    return {name: np.concatenate([part[name] for part in done]) for name in done[0]}
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def of(self, function: Callable[..., Any], signature: Sequence[Any], key: Any) -> Any:
+        key = (key, repr(signature))
+        with self._lock:
+            self._drop_outdated()
+            found = self._kept.get(key)
+            if found is None:
+                compiled = tf.function(function, autograph=False, jit_compile=self.jit_compile)
+                found = self._kept[key] = compiled.get_concrete_function(*signature)
+                for oldest in list(self._kept)[:-_KEPT_TRACES]:
+                    del self._kept[oldest]
+        return found
+
+    def _drop_outdated(self) -> None:
+        now = [part for model in self.models for part in _built_of(model)]
+        same = len(now) == len(self._built_on) and all(map(operator.is_, now, self._built_on))
+        if not same:
+            self._kept.clear()
+            self._built_on = now
+
+
+def _built_of(model: keras.Model) -> Iterator[Any]:
+    """What a trace of a model holds fixed, object by object."""
+    for layer in model._flatten_layers():
+        yield layer
+        yield getattr(layer, "activation", None)
+        yield getattr(layer, "dtype_policy", None)
+        yield getattr(layer, "lora_enabled", None)
+        yield getattr(layer, "quantization_mode", None)
+
+
+def _mapped(function: Callable[..., Any], *structures: Any) -> Any:
+    """Maps structures in which None stands for what is not there."""
+    return tf.nest.map_structure(
+        lambda *leaves: None if leaves[0] is None else function(*leaves), *structures
+    )

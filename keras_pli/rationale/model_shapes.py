@@ -1,17 +1,15 @@
-"""What models say about their inputs and outputs, and numbers checked at the door."""
+"""What models say about their inputs and outputs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ..checks import one_of, quoted
+from ..network.kinds import CARRIERS
 
-# Operations that hand their input on, value by value.
-_CARRIERS = {"Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose"}
 _RANGES = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0)}
 
 
@@ -101,38 +99,13 @@ def image_range_of(generator: keras.Model, latent_size: int) -> tuple[float, flo
 
     def look(codes: Any) -> None:
         operation = tf.convert_to_tensor(generator(codes, training=False)).op
-        while operation.type in _CARRIERS:
+        while operation.type in CARRIERS | {"Transpose"}:
             operation = operation.inputs[0].op
         ends.append(operation.type)
 
     spec = tf.TensorSpec((None, latent_size), tf.float32)
     tf.function(look, autograph=False).get_concrete_function(spec)
     return _RANGES.get(ends[-1])
-
-
-def check_number(
-    value: Any, name: str, *, least: float = -np.inf, below: float = np.inf, whole: bool = False
-) -> Any:
-    """Returns a number in [least, below).
-
-    Raises:
-        ValueError: If it is none, lies elsewhere, or is not whole where `whole` is asked for.
-
-    Example:
-        >>> check_number(3, "steps", least=1, whole=True)
-        3
-    """
-    if (
-        isinstance(value, np.ndarray) and value.ndim == 0
-    ):  # what functions of arrays make of a number
-        value = value.item()
-    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value < below:
-        bounds = f" from {least:g}" if np.isfinite(least) else ""
-        bounds += f" and less than {below:g}" if np.isfinite(below) else ""
-        kind = "a whole number" if whole else "a number"
-        raise ValueError(f"`{name}` must be {kind}{bounds}. Received: {value!r}.")
-    return int(value) if whole else float(value)
 
 
 def _one_shape(model: keras.Model, which: str, name: str) -> tuple[int, ...]:

@@ -113,4 +113,4 @@ def test_one_trace_for_a_class(networks):
     method(x, 1)
     with pytest.raises(ValueError, match=r"3.*0 to 2"):
         method(x, 3)
-    assert len(method._functions) == 1
+    assert len(method.runner._traces) == 1

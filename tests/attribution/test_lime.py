@@ -266,7 +266,7 @@ def test_other_values_are_not_traced_again():
     method = LIME(flat_network(2), segments=9, samples=10)
     for seed in range(3):
         method(samples(2, 4 + seed, seed=seed))
-    assert len(method._functions) == 1
+    assert len(method.runner._traces) == 1
 
 
 def test_shows_its_progress(capsys):

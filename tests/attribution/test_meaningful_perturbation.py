@@ -313,7 +313,7 @@ def test_other_values_are_not_traced_again():
     method = MeaningfulPerturbation(flat_network(2), steps=5)
     for seed in range(3):
         method(samples(2, 4 + seed, seed=seed))
-    assert len(method._functions) == 1
+    assert len(method.runner._traces) == 1
 
 
 def grid_by_default(shape):

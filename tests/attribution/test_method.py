@@ -265,15 +265,15 @@ class TestTraces:
         try:
             for target in (None, 1, margin):
                 saliency(x, target)
-            before = len(counted.traced), len(saliency._functions)
+            before = len(counted.traced), len(saliency.runner._traces)
             for count, target in itertools.product((7, 4, 1), (None, 2, margin)):
                 saliency(samples(2, count=count, seed=count), target)
         finally:
             tf.config.run_functions_eagerly(False)
-        assert (len(counted.traced), len(saliency._functions)) == before
+        assert (len(counted.traced), len(saliency.runner._traces)) == before
 
     def test_new_callables_do_not_fill_the_memory(self, monkeypatch):
-        monkeypatch.setattr("keras_pli.attribution.method._KEPT_TRACES", 4)
+        monkeypatch.setattr("keras_pli.network.runner._KEPT_TRACES", 4)
         model = randomized(keras.Sequential([keras.Input((4,)), LAYERS.Dense(3)]))
         saliency, x = Saliency(model), np.ones((2, 4), np.float32)
         expected = saliency(x, 0).scores
@@ -281,9 +281,9 @@ class TestTraces:
         for shift in range(10):
             found = saliency(x, lambda logits, shift=shift: logits[:, 0] + shift)
             np.testing.assert_allclose(found.scores, expected + shift, rtol=1e-5)
-            graphs.update(traced.graph for traced in saliency._functions.values())
+            graphs.update(traced.graph for traced in saliency.runner._traces._kept.values())
         gc.collect()
-        assert len(saliency._functions) == len(graphs) == 4
+        assert len(saliency.runner._traces) == len(graphs) == 4
 
     def test_weights_are_those_at_the_time(self, x):
         model = gap_network(2)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_pli.network import runner
-from keras_pli.network.runner import in_batches, traced_for, uses_xla
+from keras_pli.network import runner as module
+from keras_pli.network.runner import Runner, batch_spec, uses_xla
 from keras_pli.parts import PartFolder
 
 ARRAYS = [np.arange(21.0, dtype="float32").reshape(7, 3), np.arange(7, dtype="int32")]
@@ -20,22 +20,25 @@ def combined(x, number):
 @pytest.mark.parametrize("xla", [False, True])
 @pytest.mark.parametrize("size", [1, 3, 7, 20])
 def test_any_batch_size_gives_the_same(size, xla):
-    function = traced_for(combined, ARRAYS, jit_compile=xla)
-    found = in_batches(function, ARRAYS, batch_size=size, fill=xla)
+    runner = Runner([], batch_size=size, jit_compile=xla)
+    function = runner.traced(combined, [batch_spec(array) for array in ARRAYS], "combined")
+    found = runner.over(function, ARRAYS)
     np.testing.assert_array_equal(found["sum"], ARRAYS[0].sum(axis=1) + ARRAYS[1])
     np.testing.assert_array_equal(found["twice"], 2 * ARRAYS[1])
 
 
 def test_a_filled_batch_has_the_size_of_the_others():
     seen = []
-    in_batches(lambda x: {"x": seen.append(len(x)) or x}, ARRAYS[:1], batch_size=3, fill=True)
-    in_batches(lambda x: {"x": seen.append(len(x)) or x}, ARRAYS[:1], batch_size=3)
+    for xla in (True, False):
+        runner = Runner([], batch_size=3, jit_compile=xla)
+        runner.over(lambda x: {"x": seen.append(len(x)) or x}, ARRAYS[:1])
     assert seen == [3, 3, 3, 3, 3, 1]
 
 
 @pytest.mark.parametrize("fill", [False, True])
 def test_batches_that_are_there_are_not_computed_again(tmp_path, fill):
     parts, seen = PartFolder(tmp_path, "sums"), []
+    run = Runner([], batch_size=2, jit_compile=fill).over
 
     def counted(*tensors):
         if len(seen) == 2:
@@ -44,12 +47,12 @@ def test_batches_that_are_there_are_not_computed_again(tmp_path, fill):
         return combined(*tensors)
 
     with pytest.raises(KeyboardInterrupt):
-        in_batches(counted, ARRAYS, batch_size=2, fill=fill, parts=parts)
+        run(counted, ARRAYS, parts=parts)
     assert len(parts.files) == 2
     seen[:] = [1, 1, 1]
-    found = in_batches(counted, ARRAYS, batch_size=2, fill=fill, parts=parts)
+    found = run(counted, ARRAYS, parts=parts)
     assert len(seen) == 5 and len(parts.files) == 4
-    for name, array in in_batches(combined, ARRAYS, batch_size=2, fill=fill).items():
+    for name, array in run(combined, ARRAYS).items():
         np.testing.assert_array_equal(found[name], array)
         assert found[name].dtype == array.dtype
     assert len(parts.read()[-1]["sum"]) == 1
@@ -63,5 +66,5 @@ def test_whether_xla_compiles():
 
 
 def test_examples_run():
-    result = doctest.testmod(runner)
+    result = doctest.testmod(module)
     assert result.attempted and not result.failed

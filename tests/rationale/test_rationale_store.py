@@ -41,15 +41,20 @@ def whole(search, x):
 def counted(search, monkeypatch):
     """Counts the batches that are searched, and stops behind as many as are told."""
     batches = {"done": 0, "most": 99}
-    traced = search._compiled(search.tensors, 2)
+    traced = search.runner.traced
 
-    def run(*tensors):
-        if batches["done"] == batches["most"]:
-            raise KeyboardInterrupt
-        batches["done"] += 1
-        return traced(*tensors)
+    def counting(function, signature, key):
+        compiled = traced(function, signature, key)
 
-    monkeypatch.setitem(search._traced, "tensors", run)
+        def run(*tensors):
+            if batches["done"] == batches["most"]:
+                raise KeyboardInterrupt
+            batches["done"] += 1
+            return compiled(*tensors)
+
+        return run if key == "tensors" else compiled
+
+    monkeypatch.setattr(search.runner, "traced", counting)
     return batches
 
 
@@ -121,11 +126,11 @@ from keras_pli.rationale.search.rationale_generator import RationaleGenerator
 folder = sys.argv[1]
 models = [keras.saving.load_model(f"{folder}/{number}.keras") for number in range(3)]
 search = RationaleGenerator(*models, batch_size=2, steps=300, starts=2, polish=3)
-traced = search._compiled(search.tensors, 2)
+traced = search.runner.traced
 def slow(*tensors):
-    time.sleep(0.3)
-    return traced(*tensors)
-search._traced["tensors"] = slow
+    compiled = traced(*tensors)
+    return lambda *rows: time.sleep(0.3) or compiled(*rows)
+search.runner.traced = slow
 search(np.load(f"{folder}/x.npy"), store=f"{folder}/run")
 """
 

@@ -9,9 +9,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ...checks import finite_array, label_array, quoted
+from ...checks import checked_number, finite_array, label_array, quoted
 from ...draws import normal, uniform
-from ..model_shapes import check_number
 
 Tensor = Any
 Array = NDArray[np.float32]
@@ -58,7 +57,7 @@ class CodeScheme:
         Raises:
             ValueError: If what is left beside the structure is no block of equal length for each class.
         """
-        structure_size = check_number(structure_size, "structure_size", least=1, whole=True)
+        structure_size = checked_number(structure_size, "structure_size", least=1, whole=True)
         rest = latent_size - structure_size
         if rest < 1 or rest % (classes - 1):
             raise ValueError(

@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ...checks import finite_array
+from ...checks import checked_number, finite_array
 from ..generators.adversarial_model import AdversarialModel
 from ..generators.networks import dcgan_critic, dcgan_generator
-from ..model_shapes import check_number, input_shape
+from ..model_shapes import input_shape
 from ..search.class_reader import ClassReader
 from .class_codes import ClassCodes, CodeScheme
 
@@ -110,11 +110,11 @@ class ClassLatentGAN(AdversarialModel):
             seed=seed,
             **kwargs,
         )
-        self.class_weight = check_number(class_weight, "class_weight", least=0.0)
-        self.penalty_weight = check_number(penalty_weight, "penalty_weight", least=0.0)
+        self.class_weight = checked_number(class_weight, "class_weight", least=0.0)
+        self.penalty_weight = checked_number(penalty_weight, "penalty_weight", least=0.0)
         self._reader = ClassReader(classifier, self.image_shape)
         self.classifier, self.classes = classifier, self._reader.classes
-        block_size = check_number(block_size, "block_size", least=1, whole=True)
+        block_size = checked_number(block_size, "block_size", least=1, whole=True)
         latent_size = structure_size + block_size * (self.classes - 1)
         self.class_shares = _checked_shares(class_shares, self.classes)
         start = self._weights_key
@@ -144,7 +144,7 @@ class ClassLatentGAN(AdversarialModel):
         Raises:
             ValueError: If `count` is less than 1, or a label is no class.
         """
-        count = check_number(count, "count", least=1, whole=True)
+        count = checked_number(count, "count", least=1, whole=True)
         if labels is None:
             chosen = self.scheme.labels(count, self.class_shares, seed, 1).numpy()
         else:

@@ -12,10 +12,11 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from ...checks import checked_number
 from ...draws import normal
 from ...network.backward import backpropagate
-from ...network.runner import in_batches, traced_for, uses_xla
-from ..model_shapes import check_number, image_range_of, input_shape, output_shape
+from ...network.runner import Runner, batch_spec
+from ..model_shapes import image_range_of, input_shape, output_shape
 from ..search.class_reader import ClassReader
 from ..search.latent_search import LatentSearch
 from ..search.rationale_inputs import checked_images
@@ -160,28 +161,23 @@ def invert(
         model,
         reader,
         scheme,
-        image_weight=check_number(image_weight, "image_weight", least=0.0),
-        class_weight=check_number(class_weight, "class_weight", least=0.0),
-        starts=check_number(starts, "starts", least=1, whole=True),
+        image_weight=checked_number(image_weight, "image_weight", least=0.0),
+        class_weight=checked_number(class_weight, "class_weight", least=0.0),
+        starts=checked_number(starts, "starts", least=1, whole=True),
         search=LatentSearch(
-            check_number(steps, "steps", least=1, whole=True),
-            check_number(learning_rate, "learning_rate", least=0.0),
+            checked_number(steps, "steps", least=1, whole=True),
+            checked_number(learning_rate, "learning_rate", least=0.0),
             compact=False,
         ),
         free=free_class_code,
-        seed=check_number(seed, "seed", least=0, whole=True),
+        seed=checked_number(seed, "seed", least=0, whole=True),
     )
     checked = checked_images(
         images, output_shape(model, "generator"), image_range_of(model, scheme.latent_size)
     )
-    xla = uses_xla(jit_compile)
-    found = in_batches(
-        traced_for(search, [checked], jit_compile=xla),
-        [checked],
-        batch_size=check_number(batch_size, "batch_size", least=1, whole=True),
-        fill=xla,
-        verbose=verbose,
-    )
+    runner = Runner([model, classifier], batch_size=batch_size, jit_compile=jit_compile)
+    function = runner.traced(search, [batch_spec(checked)], "inversion")
+    found = runner.over(function, [checked], verbose=verbose)
     z1, z2 = scheme.parts(found.pop("codes"))
     errors = found["mse"] / checked.var(axis=(1, 2, 3))
     about = {"image_weight": image_weight, "class_weight": class_weight, "seed": seed}

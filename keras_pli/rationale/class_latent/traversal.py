@@ -12,8 +12,9 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ...network.runner import in_batches, traced_for, uses_xla
-from ..model_shapes import check_number, image_range_of
+from ...checks import checked_number
+from ...network.runner import Runner, batch_spec
+from ..model_shapes import image_range_of
 from ..search.class_reader import ClassReader, log_odds
 from ..stored_result import StoredResult
 from .class_codes import CodeScheme
@@ -203,20 +204,15 @@ def traverse(
     """
     model, reader, scheme = explained(generator, classifier, structure_size)
     codes = scheme.joined(z1, z2)
-    steps = check_number(steps, "steps", least=1, whole=True)
-    rate = check_number(rate, "rate", least=0.0)
+    steps = checked_number(steps, "steps", least=1, whole=True)
+    rate = checked_number(rate, "rate", least=0.0)
     first, second = scheme.parts(codes)
     labels = scheme.classes_of(second)
     positions = (rate * np.arange(steps + 1)).astype(np.float32)
-    xla = uses_xla(jit_compile)
     walker = _Walker(model, reader, scheme, positions)
-    found = in_batches(
-        traced_for(walker, [codes, labels], jit_compile=xla),
-        [codes, labels],
-        batch_size=check_number(batch_size, "batch_size", least=1, whole=True),
-        fill=xla,
-        verbose=verbose,
-    )
+    runner = Runner([model, classifier], batch_size=batch_size, jit_compile=jit_compile)
+    function = runner.traced(walker, [batch_spec(codes), batch_spec(labels)], "traversal")
+    found = runner.over(function, [codes, labels], verbose=verbose)
     about = {
         "rate": rate,
         "image_range": image_range_of(model, scheme.latent_size),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..model_shapes import check_number
+from ...checks import checked_number
 from .class_codes import CodeScheme
 from .inversion import explained
 from .traversal import Traversal, traverse
@@ -67,8 +67,8 @@ def measure_traversal(
         {'all': 20, 0: 5, 1: 15}
     """
     _, _, scheme = explained(generator, classifier, structure_size)
-    check_number(structures, "structures", least=1, whole=True)
-    check_number(samples, "samples", least=1, whole=True)
+    checked_number(structures, "structures", least=1, whole=True)
+    checked_number(samples, "samples", least=1, whole=True)
     codes = _codes(scheme, structures, samples, seed)
     ways = traverse(
         generator,

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ...checks import checked_number
 from ...files import atomic_path
-from ..model_shapes import check_number
 from .adversaries import check_adversaries
 from .batches import held_out_batches, training_batches
 from .divergence import HEALTHY, StopAtFailure, apply_if_finite, raise_if_failed
@@ -52,7 +52,7 @@ class AdversarialModel(keras.Model):
     ) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         if average_decay is not None:
-            check_number(average_decay, "average_decay", least=0.0, below=1.0)
+            checked_number(average_decay, "average_decay", least=0.0, below=1.0)
         self.image_shape = tuple(image_shape)
         self.average_decay, self.value_range, self.seed = average_decay, value_range, seed
         self._training_key, self._order_key, self._validation_key, self._weights_key = _keys(seed)
@@ -181,7 +181,7 @@ class AdversarialModel(keras.Model):
         self.failed_at.assign(HEALTHY)
         data, steps = training_batches(
             images,
-            self.adversary_steps * check_number(batch_size, "batch_size", least=1, whole=True),
+            self.adversary_steps * checked_number(batch_size, "batch_size", least=1, whole=True),
             shape=self.image_shape,
             value_range=self.value_range,
             epochs=epochs - initial_epoch,
@@ -268,7 +268,7 @@ class AdversarialModel(keras.Model):
 
 def _keys(seed: int) -> list[int]:
     """Seeds of the training's draws, the order of images, the validation's draws and the initial weights."""
-    seed = check_number(seed, "seed", least=0, whole=True)
+    seed = checked_number(seed, "seed", least=0, whole=True)
     return [int(key) for key in np.random.SeedSequence(seed).generate_state(4) >> 1]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..model_shapes import check_number
+from ...checks import checked_number
 
 KERNEL = 4  # a multiple of the stride, so that every pixel is made of equally many others
 SMALLEST, LARGEST = 16, 128
@@ -193,4 +193,4 @@ def _checked_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
 def check_sizes(**sizes: Any) -> None:
     """Raises a ValueError that names the first of the sizes that is no whole number of at least 1."""
     for name, size in sizes.items():
-        check_number(size, name, least=1, whole=True)
+        checked_number(size, name, least=1, whole=True)

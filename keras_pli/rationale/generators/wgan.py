@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from ...checks import checked_number
 from ...draws import normal, uniform
-from ..model_shapes import check_number, input_shape
+from ..model_shapes import input_shape
 from .adversarial_model import AdversarialModel
 from .gradient_penalty import gradient_penalty
 from .networks import dcgan_critic, dcgan_generator
@@ -99,8 +100,8 @@ class WassersteinGAN(AdversarialModel):
             seed=seed,
             **kwargs,
         )
-        self.critic_steps = check_number(critic_steps, "critic_steps", least=1, whole=True)
-        self.penalty_weight = check_number(penalty_weight, "penalty_weight", least=0.0)
+        self.critic_steps = checked_number(critic_steps, "critic_steps", least=1, whole=True)
+        self.penalty_weight = checked_number(penalty_weight, "penalty_weight", least=0.0)
         start = self._weights_key
         generator = generator or dcgan_generator(
             image_shape, latent_size=latent_size, width=width, seed=start
@@ -135,7 +136,7 @@ class WassersteinGAN(AdversarialModel):
         Raises:
             ValueError: If `count` is less than 1.
         """
-        count = check_number(count, "count", least=1, whole=True)
+        count = checked_number(count, "count", least=1, whole=True)
         return normal((count, self.latent_size), (seed, 0)).numpy()
 
     def train_step(self, images: Tensor) -> dict[str, Tensor]:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ...checks import one_of
-from ..model_shapes import check_number
+from ...checks import checked_number, one_of
 
 SMALLEST = 16
 # Mean and standard deviation of the background, where it is cut off in standard deviations, and what a box
@@ -86,8 +85,8 @@ def boxes(
         >>> bool(((data.differences[..., 0] != 0) == data.masks).all())
         True
     """
-    check_number(samples, "samples", least=1, whole=True)
-    check_number(size, "size", least=SMALLEST, whole=True)
+    checked_number(samples, "samples", least=1, whole=True)
+    checked_number(size, "size", least=SMALLEST, whole=True)
     one_of(shape, ("box", "disc"), "shape")
     random = np.random.default_rng(seed)
     labels = random.permutation(np.arange(samples) % 2)

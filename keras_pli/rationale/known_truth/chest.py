@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ...checks import one_of
+from ...checks import checked_number, one_of
 from ..images import scale_bnp
-from ..model_shapes import check_number
 
 Array = NDArray[Any]
 SMALLEST = 32
@@ -136,8 +135,8 @@ def chest_phantoms(
         >>> bool((chests.differences[~chests.masks] == 0).all())
         True
     """
-    check_number(samples, "samples", least=1, whole=True)
-    check_number(size, "size", least=SMALLEST, whole=True)
+    checked_number(samples, "samples", least=1, whole=True)
+    checked_number(size, "size", least=SMALLEST, whole=True)
     one_of(scanner, SCANNERS, "scanner")
     if not RATIOS[0] <= healthy <= CUTOFF:
         raise ValueError(

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from ...checks import one_of, quoted
+from ...checks import checked_number, one_of, quoted
 from ..images import letterbox
-from ..model_shapes import check_number
 
 SMALLEST = 16
 SIDES = ("top", "right", "bottom", "left")
@@ -86,7 +85,7 @@ def digits_with_attribute(
         >>> bool((changed[..., 0] <= data.border).all())
         True
     """
-    check_number(size, "size", least=SMALLEST, whole=True)
+    checked_number(size, "size", least=SMALLEST, whole=True)
     one_of(attribute, ("side", "corner"), "attribute")
     if len(set(digits)) != len(digits) or not set(digits) <= set(range(10)) or not digits:
         raise ValueError(
@@ -117,7 +116,7 @@ def _chosen(
     given = load_digits()
     rows = random.permutation(np.flatnonzero(np.isin(given.target, digits)))
     samples = len(rows) if samples is None else samples
-    check_number(samples, "samples", least=1, whole=True)
+    checked_number(samples, "samples", least=1, whole=True)
     if samples > len(rows):
         raise ValueError(
             f"There are {len(rows)} images of the digits {quoted(digits)}. Asked for: {samples}."

@@ -11,9 +11,8 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ...checks import finite_array, label_array
+from ...checks import checked_number, finite_array, label_array
 from ...intervals import mean_interval
-from ..model_shapes import check_number
 from ..search.rationale import Rationale
 from ..search.rationale_generator import RationaleGenerator
 from .counterfactuals import normalised_cross_correlation
@@ -130,7 +129,7 @@ def contaminated(
     """
     examples = finite_array(inputs, "inputs")
     truth = label_array(labels, len(examples))
-    check_number(accuracy, "accuracy", least=0)
+    checked_number(accuracy, "accuracy", least=0)
     copy = randomised(classifier, seed)
     single = copy.output_shape[-1] == 1
     loss = "binary_crossentropy" if single else "sparse_categorical_crossentropy"

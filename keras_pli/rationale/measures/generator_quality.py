@@ -21,9 +21,8 @@ from scipy.special import rel_entr
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
-from ...checks import finite_array, label_array
+from ...checks import checked_number, finite_array, label_array
 from ...network.activations import activations
-from ..model_shapes import check_number
 
 Features = NDArray[np.float64]
 # Fewer samples for each feature than this give a distance that is mostly their number.
@@ -244,8 +243,8 @@ def kernel_distance(
         True
     """
     one, other = _same_features(real, generated)
-    size = check_number(size, "size", least=2, whole=True)
-    check_number(subsets, "subsets", least=1, whole=True)
+    size = checked_number(size, "size", least=2, whole=True)
+    checked_number(subsets, "subsets", least=1, whole=True)
     if size > min(len(one), len(other)):
         raise ValueError(
             f"A subset takes {size} samples. Received: {len(one)} and {len(other)}. Lower `size`."
@@ -280,7 +279,7 @@ def precision_recall(real: ArrayLike, generated: ArrayLike, *, k: int = 3) -> Pr
         PrecisionRecall(precision=1.0, recall=0.0)
     """
     one, other = _same_features(real, generated)
-    k = check_number(k, "k", least=1, whole=True)
+    k = checked_number(k, "k", least=1, whole=True)
     if min(len(one), len(other)) <= k:
         raise ValueError(
             f"With `k` = {k}, more samples are needed. Received: {len(one)} and {len(other)}."

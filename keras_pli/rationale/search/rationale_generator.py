@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from ...checks import checked_number
 from ...draws import normal
 from ...network.backward import backpropagate
-from ...network.runner import in_batches, uses_xla
+from ...network.runner import Runner
 from ...parts import PartFolder
-from ..model_shapes import check_number, fitting_shapes, image_range_of, what_is_classified
+from ..model_shapes import fitting_shapes, image_range_of, what_is_classified
 from .decision import Aim, CutoffDecision, Scores, decision_of
 from .latent_search import LatentSearch, bisected, cheaper
 from .rationale import STATUSES, Rationale
@@ -152,35 +153,36 @@ class RationaleGenerator:
             classifier,
             self.image_shape if of_images else (self.latent_size,),
             task=task,
-            confidence=check_number(confidence, "confidence", least=0, below=1),
-            target_weight=check_number(target_weight, "target_weight", least=0),
+            confidence=checked_number(confidence, "confidence", least=0, below=1),
+            target_weight=checked_number(target_weight, "target_weight", least=0),
             leave=leave,
-            cutoff=None if cutoff is None else check_number(cutoff, "cutoff"),
+            cutoff=None if cutoff is None else checked_number(cutoff, "cutoff"),
             direction=direction,
         )
-        self.similarity_weight = check_number(similarity_weight, "similarity_weight", least=0)
+        self.similarity_weight = checked_number(similarity_weight, "similarity_weight", least=0)
         half_life = similarity_half_life
         self.similarity_half_life = (
-            None if half_life is None else check_number(half_life, "similarity_half_life", least=1)
+            None
+            if half_life is None
+            else checked_number(half_life, "similarity_half_life", least=1)
         )
-        self.steps = check_number(steps, "steps", least=1, whole=True)
-        self.learning_rate = check_number(learning_rate, "learning_rate", least=0)
+        self.steps = checked_number(steps, "steps", least=1, whole=True)
+        self.learning_rate = checked_number(learning_rate, "learning_rate", least=0)
         refine = (100 if of_images else 0) if refine is None else refine
-        self.refine = check_number(refine, "refine", least=0, whole=True)
+        self.refine = checked_number(refine, "refine", least=0, whole=True)
         self.refine_loss = mean_squared_error if refine_loss is None else refine_loss
-        self.polish = check_number(polish, "polish", least=0, whole=True)
-        self.starts = check_number(starts, "starts", least=1, whole=True)
-        self.start_spread = check_number(start_spread, "start_spread", least=0)
-        self.path_points = check_number(path_points, "path_points", least=2, whole=True)
-        self.reconstruction_limit = check_number(
+        self.polish = checked_number(polish, "polish", least=0, whole=True)
+        self.starts = checked_number(starts, "starts", least=1, whole=True)
+        self.start_spread = checked_number(start_spread, "start_spread", least=0)
+        self.path_points = checked_number(path_points, "path_points", least=2, whole=True)
+        self.reconstruction_limit = checked_number(
             reconstruction_limit, "reconstruction_limit", least=0
         )
         self.image_range = image_range or image_range_of(generator, self.latent_size)
-        self.batch_size = check_number(batch_size, "batch_size", least=1, whole=True)
-        self.jit_compile = uses_xla(jit_compile)
-        self.seed = check_number(seed, "seed", least=0, whole=True)
+        networks = [generator, encoder, classifier]
+        self.runner = Runner(networks, batch_size=batch_size, jit_compile=jit_compile)
+        self.seed = checked_number(seed, "seed", least=0, whole=True)
         self.class_names = None if class_names is None else tuple(map(str, class_names))
-        self._traced: dict[str, Any] = {}
 
     def __call__(
         self,
@@ -260,7 +262,7 @@ class RationaleGenerator:
     def compiling(self, jit_compile: bool) -> RationaleGenerator:
         """Returns the same generator with or without XLA; this one stays as it was."""
         other = copy.copy(self)
-        other.jit_compile, other._traced = jit_compile, {}
+        other.runner = self.runner.compiling(jit_compile)
         return other
 
     def explain(self, image: Tensor, target: Tensor) -> Tensors:
@@ -398,7 +400,7 @@ class RationaleGenerator:
         return tf.einsum("pb...->bp...", frames), tf.einsum("pb...->bp...", outputs)
 
     def _search(self, steps: int) -> LatentSearch:
-        return LatentSearch(steps, self.learning_rate, compact=not self.jit_compile)
+        return LatentSearch(steps, self.learning_rate, compact=not self.runner.jit_compile)
 
     def _offset(self, number: int) -> Tensor:
         return self.start_spread * normal((1, self.latent_size), (self.seed, number))
@@ -422,23 +424,12 @@ class RationaleGenerator:
         parts: PartFolder | None = None,
         verbose: int = 0,
     ) -> dict[str, NDArray[Any]]:
-        return in_batches(
-            self._compiled(function, len(arrays)),
-            arrays,
-            batch_size=self.batch_size,
-            fill=self.jit_compile,
-            parts=parts,
-            verbose=verbose,
+        signature = list(self.specs.values())[: len(arrays)]
+        traced = self.runner.traced(function, signature, function.__name__)
+        found: dict[str, NDArray[Any]] = self.runner.over(
+            lambda *rows: traced(*map(tf.constant, rows)), arrays, parts=parts, verbose=verbose
         )
-
-    def _compiled(self, function: Callable[..., Tensors], arguments: int) -> Any:
-        """Traces a function once, also where TensorFlow is told to run functions eagerly."""
-        name = function.__name__
-        if name not in self._traced:
-            compiled = tf.function(function, autograph=False, jit_compile=self.jit_compile)
-            specs = list(self.specs.values())[:arguments]
-            self._traced[name] = compiled.get_concrete_function(*specs)
-        return self._traced[name]
+        return found
 
 
 def mean_squared_error(images: Tensor, others: Tensor) -> Tensor:

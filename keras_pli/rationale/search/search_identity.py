@@ -25,8 +25,6 @@ SETTINGS = (
     "start_spread",
     "path_points",
     "reconstruction_limit",
-    "batch_size",
-    "jit_compile",
     "seed",
 )
 
@@ -62,6 +60,8 @@ def search_identity(
         **weights,
         **decision,
         **{name: getattr(search, name) for name in SETTINGS},
+        "batch_size": search.runner.batch_size,
+        "jit_compile": search.runner.jit_compile,
         "task": search.decision.task,
         "refine_loss": getattr(loss, "__qualname__", type(loss).__name__),
         "images": digest(images),
