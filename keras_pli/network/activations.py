@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .keras_graph import KerasPlace, read_keras
 from .kinds import SQUASHES
-from .layers import find_layer, layer_paths
+from .layers import built_of, find_layer, layer_paths, same_objects
 from .logits import Step, squashing_of
 from .recording import recorded
 
@@ -61,12 +62,13 @@ class Tap:
             outputs = (
                 self.model(inputs) if training is None else self.model(inputs, training=training)
             )
-        watched = [*before, *outputs_of]
-        found = (
-            self._only(recording.of(watched[0])) if watched else _only_output(outputs, self.model)
-        )
-        if getattr(found, "graph", None) is not getattr(outputs, "graph", None) and watched:
-            self._check_graph(found, outputs)
+        if before:
+            found = self._only(recording.received_by(self._squash))
+        elif outputs_of:
+            found = self._only(recording.of(self._layer))
+        else:
+            found = _only_output(outputs, self.model)
+        self._check_graph(found, outputs)
         features = ops.cast(found, "float32")
         return outputs, ops.reshape(
             features, (ops.shape(features)[0], int(np.prod(features.shape[1:])))
@@ -77,8 +79,8 @@ class Tap:
             return found[0]
         times = f"ran {len(found)} times" if found else "did not run"
         raise ValueError(
-            f"Layer {self.path!r} {times} in a pass through {self.model.name!r}; "
-            "its activations can only be read where it runs once."
+            f"Layer {self.path!r} {times} in a pass through {self.model.name!r}; its activations can only be "
+            "read where it runs once, and not within a compiled function."
         )
 
     def _check_graph(self, found: Any, outputs: Any) -> None:
@@ -147,8 +149,37 @@ def activations(
         >>> activations(classifier, np.zeros((5, 4))).shape
         (5, 3)
     """
-    found = ActivationReader(model, layer).predict(x, batch_size=batch_size, verbose=verbose)
+    reader, lock = _READERS.of(model, layer)
+    with lock:  # Keras's `predict` is for one thread at a time
+        found = reader.predict(x, batch_size=batch_size, verbose=verbose)
     return np.asarray(found, dtype=np.float32)
+
+
+class _Readers:
+    """The last readers used, so that reading a layer again does not trace it again.
+
+    They are few, since each keeps its model in memory.
+    """
+
+    def __init__(self, most: int = 4) -> None:
+        self.most = most
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[int, str], tuple[ActivationReader, threading.Lock, list[Any]]] = {}
+
+    def of(self, model: keras.Model, layer: str) -> tuple[ActivationReader, threading.Lock]:
+        """Returns the reader of a layer, a new one if the model was changed, and its lock."""
+        key, built = (id(model), layer), built_of(_checked(model))
+        with self._lock:
+            kept = self._kept.pop(key, None)
+            if kept is None or kept[0].model is not model or not same_objects(kept[2], built):
+                kept = ActivationReader(model, layer), threading.Lock(), built
+            self._kept[key] = kept
+            for oldest in list(self._kept)[: -self.most]:
+                del self._kept[oldest]
+        return kept[:2]
+
+
+_READERS = _Readers()
 
 
 def ends_squashed(model: keras.Model) -> bool:

@@ -60,6 +60,7 @@ _KINDS = {
         ),
         "Pad",
     ),
+    **dict.fromkeys(("Matmul", "Dot", "Tensordot"), "MatMul"),
     "Negative": "Neg",
     "Clip": "ClipByValue",
     "Where": "SelectV2",

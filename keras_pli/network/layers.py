@@ -1,7 +1,8 @@
-"""Finding a layer in a model by its path."""
+"""The layers of a model: finding one by its path, and noticing that one has changed."""
 
 from __future__ import annotations
 
+import operator
 from difflib import get_close_matches
 from typing import Any
 
@@ -61,6 +62,21 @@ def find_layer(model: keras.Model, path: str) -> keras.Layer:
     raise ValueError(
         f"There is no layer {path!r} in {model.name!r}.{hint} Its layers are {quoted(paths, most=40)}."
     )
+
+
+def built_of(model: keras.Model) -> list[Any]:
+    """Returns, object by object, what a trace of a model holds fixed; the values of weights are not among it.
+
+    A list with other objects tells that an activation was swapped, say, or an adapter enabled.
+    """
+    names = ("activation", "dtype_policy", "lora_enabled", "quantization_mode")
+    layers = list(model._flatten_layers())
+    return layers + [getattr(layer, name, None) for layer in layers for name in names]
+
+
+def same_objects(some: list[Any], others: list[Any]) -> bool:
+    """Whether two lists hold the very same objects."""
+    return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
 def _children(container: Any) -> list[keras.Layer]:

@@ -35,22 +35,28 @@ class Recording:
 
     outputs_of: Sequence[Any] = ()
     before: Sequence[Any] = ()
-    _kept: dict[int, list[Any]] = field(default_factory=dict)
+    _given: dict[int, list[Any]] = field(default_factory=dict)
+    _received: dict[int, list[Any]] = field(default_factory=dict)
 
     def of(self, operation: Any) -> list[Any]:
-        """What was kept of an operation, one entry for each time it ran."""
-        return self._kept.setdefault(id(operation), [])
+        """What an operation gave, one entry for each time it ran."""
+        return self._given.setdefault(id(operation), [])
+
+    def received_by(self, operation: Any) -> list[Any]:
+        """What an operation, or its activation, received, one entry for each time it ran."""
+        return self._received.setdefault(id(operation), [])
 
     def call(self, original: Callable[..., Any], operation: Any, *args: Any, **kwargs: Any) -> Any:
         """Runs an operation and keeps what is asked for."""
+        runs = operation
         if any(operation is watched for watched in self.before):
             if applies_activation(operation):
-                listening = _listening(operation, self.of(operation))
-                return original(listening, *args, **kwargs)
-            # By position or by name, the first argument is the input.
-            received = signature(operation.call).bind(*args, **kwargs).arguments
-            self.of(operation).append(next(iter(received.values())))
-        outputs = original(operation, *args, **kwargs)
+                runs = _listening(operation, self.received_by(operation))
+            else:
+                # By position or by name, the first argument is the input.
+                received = signature(operation.call).bind(*args, **kwargs).arguments
+                self.received_by(operation).append(next(iter(received.values())))
+        outputs = original(runs, *args, **kwargs)
         if any(operation is watched for watched in self.outputs_of):
             self.of(operation).append(outputs)
         return outputs

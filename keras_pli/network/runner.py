@@ -5,7 +5,6 @@ Attribution methods, evaluations, exports and the searches for rationales all ru
 
 from __future__ import annotations
 
-import operator
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..checks import checked_number
 from ..parts import PartFolder
+from .layers import built_of, same_objects
 
 Tensors = dict[str, Any]
 
@@ -166,21 +166,10 @@ class _Traces:
         return found
 
     def _drop_outdated(self) -> None:
-        now = [part for model in self.models for part in _built_of(model)]
-        same = len(now) == len(self._built_on) and all(map(operator.is_, now, self._built_on))
-        if not same:
+        now = [part for model in self.models for part in built_of(model)]
+        if not same_objects(now, self._built_on):
             self._kept.clear()
             self._built_on = now
-
-
-def _built_of(model: keras.Model) -> Iterator[Any]:
-    """What a trace of a model holds fixed, object by object."""
-    for layer in model._flatten_layers():
-        yield layer
-        yield getattr(layer, "activation", None)
-        yield getattr(layer, "dtype_policy", None)
-        yield getattr(layer, "lora_enabled", None)
-        yield getattr(layer, "quantization_mode", None)
 
 
 def _mapped(function: Callable[..., Any], *structures: Any) -> Any:

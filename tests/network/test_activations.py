@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_pli.network.activations import Tap, activations
+from keras_pli.attribution import Saliency
+from keras_pli.network.activations import Tap, activations, ends_squashed
 from keras_pli.network.layers import find_layer, layer_paths
 
 LAYERS = keras.layers
@@ -81,6 +82,35 @@ HEADS = {
 }
 
 
+# What hands a softmax on, value by value.
+BEHIND = {
+    "Reshape": LAYERS.Reshape((3, 1)),
+    "Flatten": LAYERS.Flatten(),
+    "Dropout": LAYERS.Dropout(0.5),
+    "Identity": LAYERS.Identity(),
+    "linear": LAYERS.Activation("linear"),
+    "keras.ops.reshape": lambda p: keras.ops.reshape(p, (-1, 3)),
+    "keras.ops.expand_dims": lambda p: keras.ops.expand_dims(p, 1),
+    "a nested model": keras.Sequential([keras.Input((3,)), LAYERS.Dropout(0.5)]),
+    "two layers": lambda p: LAYERS.Flatten()(LAYERS.Dropout(0.5)(p)),
+}
+# What is no softmax or sigmoid of anything, nor a logit.
+NO_LOGITS = {
+    "max over sigmoids": lambda z: keras.ops.max(keras.ops.sigmoid(z), axis=1, keepdims=True),
+    "evidence": lambda z: keras.ops.softplus(z) / keras.ops.sum(keras.ops.softplus(z), 1, True),
+    "normalised ReLU": lambda z: (
+        keras.ops.relu(z) / (1e-3 + keras.ops.sum(keras.ops.relu(z), 1, True))
+    ),
+    "gather": lambda z: keras.ops.take(keras.ops.softmax(z), [2, 0, 1], axis=1),
+    "product": lambda z: keras.ops.softmax(z) * np.float32([0.2, 0.3, 0.5]),
+    "padding": lambda z: keras.ops.pad(keras.ops.softmax(z), ((0, 0), (0, 1))),
+    "upsampling": lambda z: LAYERS.UpSampling1D(2)(LAYERS.Reshape((3, 1))(keras.ops.softmax(z))),
+    "average of two": lambda z: LAYERS.Average()([keras.ops.softmax(z), keras.ops.softmax(2 * z)]),
+    "constant matrix": lambda z: keras.ops.matmul(keras.ops.softmax(z), np.eye(3, 2, dtype="f")),
+    "tanh": lambda z: keras.ops.tanh(z),
+}
+
+
 class TestLogits:
     @pytest.mark.parametrize("head", HEADS)
     def test_are_what_the_squashing_receives(self, head, x):
@@ -96,6 +126,28 @@ class TestLogits:
         logits = activations(model, x).astype(np.float64)
         expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-6)
+
+    @pytest.mark.parametrize("kind", BEHIND)
+    def test_behind_a_softmax_values_may_be_handed_on(self, kind, x):
+        inputs = keras.Input((4,))
+        head = dense(activation="softmax", name="head")
+        model = keras.Model(inputs, BEHIND[kind](head(inputs)))
+        np.testing.assert_allclose(activations(model, x), affine(head, x), atol=1e-5)
+        assert ends_squashed(model)
+
+    @pytest.mark.parametrize("kind", NO_LOGITS)
+    def test_what_is_no_softmax_of_anything_is_refused(self, kind):
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, NO_LOGITS[kind](dense(name="head")(inputs)), name="net")
+        with pytest.raises(ValueError, match=r"No logits can be found in 'net'.*Name a `layer`"):
+            Tap(model)
+        assert ends_squashed(model)
+
+    def test_a_learned_layer_behind_a_softmax_makes_logits(self, x):
+        inputs = keras.Input((4,))
+        last = dense(2, name="last")
+        model = keras.Model(inputs, last(dense(activation="softmax")(inputs)))
+        np.testing.assert_allclose(activations(model, x), model.predict(x, verbose=0), atol=1e-6)
 
     def test_of_a_nested_model(self, x):
         inner = HEADS["softmax argument"]()
@@ -141,6 +193,71 @@ def backbone_and_head():
     return keras.Sequential(
         [keras.Input((4,)), backbone, dense(activation="softmax", name="head")], name="whole"
     )
+
+
+class TestTraces:
+    def test_a_second_call_makes_none(self, x):
+        calls = []
+
+        class Counted(LAYERS.Layer):
+            def call(self, inputs):
+                calls.append(1)
+                return 2 * inputs
+
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, dense(activation="softmax")(Counted()(inputs)))
+        first = activations(model, x)
+        traced = len(calls)
+        np.testing.assert_allclose(activations(model, x), first, atol=1e-6)
+        assert len(calls) == traced
+
+    def test_new_weights_are_seen(self, x):
+        model = HEADS["softmax argument"]()
+        activations(model, x)
+        model.layers[0].kernel.assign(np.ones((4, 3)))
+        np.testing.assert_allclose(activations(model, x), affine(model.layers[0], x), atol=1e-5)
+
+    def test_another_activation_is_seen(self, x):
+        model = keras.Sequential([keras.Input((4,)), dense(5, name="a"), dense(3, name="head")])
+        hidden, head = model.layers
+        activations(model, x, "head"), Saliency(model)
+        saliency = Saliency(model)
+        saliency(x, 0)
+        hidden.activation = keras.activations.relu
+        rectified = affine(hidden, x)
+        expected = np.maximum(rectified, 0) @ numpy(head.kernel) + numpy(head.bias)
+        np.testing.assert_allclose(activations(model, x, "head"), expected, atol=1e-5)
+        slopes = ((rectified > 0) * numpy(head.kernel)[:, 0]) @ numpy(hidden.kernel).T
+        np.testing.assert_allclose(saliency(x, 0).attributions, slopes, atol=1e-5)
+
+    def test_an_adapter_is_seen(self, x):
+        model = keras.Sequential([keras.Input((4,)), dense(3, name="head")])
+        saliency = Saliency(model)
+        saliency(x, 0), activations(model, x)
+        head = model.layers[0]
+        head.enable_lora(2)
+        head.lora_kernel_b.assign(np.ones((2, 3)))
+        effective = numpy(head._kernel) + numpy(head.lora_kernel_a) @ np.ones((2, 3))
+        effective = effective.astype(np.float32)
+        np.testing.assert_allclose(
+            activations(model, x), x @ effective + numpy(head.bias), atol=1e-5
+        )
+        np.testing.assert_allclose(
+            saliency(x, 0).attributions, np.tile(effective[:, 0], (len(x), 1)), atol=1e-5
+        )
+
+    def test_a_layer_within_a_compiled_function_is_not_read(self, x):
+        class Compiled(Subclassed):
+            @tf.function
+            def call(self, inputs):
+                return super().call(inputs)
+
+        model = Compiled()
+        model(x)
+        with pytest.raises(
+            ValueError, match=r"not within a compiled function|runs within a compiled"
+        ):
+            activations(model, x)
 
 
 class TestPaths:
