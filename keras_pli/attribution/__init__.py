@@ -13,30 +13,10 @@ from .gradients import GradientTimesInput, Saliency
 from .lime import LIME
 from .meaningful_perturbation import MeaningfulPerturbation
 from .method import Method
-from .names import find_method, method_name
+from .names import METHODS, find_method, method_name
 from .occlusion import Occlusion
 from .paths import GuidedIntegratedGradients, IntegratedGradients, InteriorGradients
 from .smoothing import SmoothGrad
-
-# Every method, in the order of their families.
-METHODS: tuple[type[Method], ...] = (
-    Saliency,
-    GradientTimesInput,
-    SmoothGrad,
-    IntegratedGradients,
-    InteriorGradients,
-    GuidedIntegratedGradients,
-    GuidedBackprop,
-    Deconvnet,
-    EpsilonLRP,
-    DeepLIFT,
-    CAM,
-    GradCAM,
-    GuidedGradCAM,
-    Occlusion,
-    LIME,
-    MeaningfulPerturbation,
-)
 
 __all__ = [
     "CAM",

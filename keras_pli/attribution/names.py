@@ -1,11 +1,39 @@
-"""The methods by name, as the command line and exported signatures call them."""
+"""All methods, and their names as the command line and exported signatures call them."""
 
 from __future__ import annotations
 
 import re
 
 from ..checks import quoted
+from .backprop import Deconvnet, DeepLIFT, EpsilonLRP, GuidedBackprop
+from .cam import CAM, GradCAM, GuidedGradCAM
+from .gradients import GradientTimesInput, Saliency
+from .lime import LIME
+from .meaningful_perturbation import MeaningfulPerturbation
 from .method import Method
+from .occlusion import Occlusion
+from .paths import GuidedIntegratedGradients, IntegratedGradients, InteriorGradients
+from .smoothing import SmoothGrad
+
+METHODS: tuple[type[Method], ...] = (
+    Saliency,
+    GradientTimesInput,
+    SmoothGrad,
+    IntegratedGradients,
+    InteriorGradients,
+    GuidedIntegratedGradients,
+    GuidedBackprop,
+    Deconvnet,
+    EpsilonLRP,
+    DeepLIFT,
+    CAM,
+    GradCAM,
+    GuidedGradCAM,
+    Occlusion,
+    LIME,
+    MeaningfulPerturbation,
+)
+"""Every method, in the order of their families."""
 
 
 def method_name(method: type[Method]) -> str:
@@ -29,8 +57,6 @@ def find_method(name: str) -> type[Method]:
         >>> find_method("grad-cam")
         <class 'keras_pli.attribution.cam.GradCAM'>
     """
-    from . import METHODS  # which are gathered from files that need not know of names
-
     plain = {_plain(method.__name__): method for method in METHODS}
     if _plain(name) not in plain:
         names = [method_name(method) for method in METHODS]
