@@ -39,7 +39,7 @@ def files(tmp_path_factory):
 
 def test_explain_writes_arrays_and_pictures(files, tmp_path, capsys):
     classifier, x, _, common = files
-    command = ["explain", *common, "--method", "saliency,grad_cam", "--layer", "first"]
+    command = ["explain", *common, "--method", "saliency,grad_cam", "--cam-layer", "first"]
     assert main([*command, "--samples", "5", "--pictures", "2", "--out", str(tmp_path)]) == 0
     assert "attributions.png" in capsys.readouterr().out
     expected = {"saliency": Saliency(classifier), "grad_cam": GradCAM(classifier, layer="first")}
@@ -96,7 +96,7 @@ def test_check_runs_both_tests(files, tmp_path, capsys):
         (["--method", "saliency", "--target", "eleven"], "'eleven'"),
         (["--method", "saliency", "--target", "10"], "10.*0 to 9"),
         (["--method", "saliency", "--index", "100"], "0 to 99.*100"),
-        (["--method", "grad_cam", "--layer", "third"], "'third'.*'first'"),
+        (["--method", "grad_cam", "--cam-layer", "third"], "'third'.*'first'"),
     ],
 )
 def test_errors_name_what_is_wrong(files, tmp_path, capsys, options, message):

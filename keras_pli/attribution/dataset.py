@@ -97,7 +97,7 @@ def explain_dataset(
         progress = keras.utils.Progbar(_length(dataset, share), verbose=verbose, unit_name="sample")
         progress.update(share.samples_done)
         for rows in _grouped(samples.as_numpy_iterator(), samples_per_file):
-            share.parts.add(_explained(method, rows, target, labelled))
+            share.parts.add(_rows_to_store(method, rows, target, labelled))
             progress.add(len(rows))
         share.finish()
     return share.parts.files
@@ -162,7 +162,7 @@ class _Share:
         write_json(self._mark, {"files": [path.name for path in self.parts.files]})
 
 
-def _explained(
+def _rows_to_store(
     method: Method, rows: Sequence[Any], target: Any, labelled: bool
 ) -> dict[str, NDArray[Any]]:
     """Explains some `(index, sample)` pairs and returns what is stored of them."""

@@ -76,7 +76,7 @@ class AttributionSnapshots(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Stores the attributions before training, if the model has its weights by then."""
         self._methods: dict[str, Method] = {}
-        if _explained(self.model).built:
+        if _classifier_of(self.model).built:
             self._store(0)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -88,7 +88,7 @@ class AttributionSnapshots(keras.callbacks.Callback):
         if (
             not self._methods
         ):  # traced once; later epochs run the same functions on the weights of the time
-            model = _explained(self.model)
+            model = _classifier_of(self.model)
             self._methods = {name: make(model) for name, make in self.factories.items()}
         found = {name: method(self.x, self.target) for name, method in self._methods.items()}
         maps = {name: result.attributions for name, result in found.items()}
@@ -104,6 +104,6 @@ class AttributionSnapshots(keras.callbacks.Callback):
                 log_figure(figure, Path(self.log_dir), "attributions", epoch)
 
 
-def _explained(model: Any) -> keras.Model:
+def _classifier_of(model: Any) -> keras.Model:
     """The classifier within a `PLIModel`, or the model itself."""
     return model.classifier if isinstance(model, PLIModel) else model

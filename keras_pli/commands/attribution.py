@@ -31,7 +31,7 @@ def add_commands(commands: Any) -> None:
     explain = commands.add_parser(
         "explain", help="heat maps of what decided, as arrays and pictures"
     )
-    _explained(explain)
+    _add_common(explain)
     explain.add_argument(
         "--target",
         default="predicted",
@@ -45,7 +45,7 @@ def add_commands(commands: Any) -> None:
     explain.set_defaults(run=_explain)
 
     check = commands.add_parser("check", help="randomisation tests: do the maps explain the model?")
-    _explained(check)
+    _add_common(check)
     check.add_argument(
         "--tests", default="model", help="model, data, or both with a comma (default: %(default)s)"
     )
@@ -58,7 +58,7 @@ def add_commands(commands: Any) -> None:
     check.set_defaults(run=_check)
 
 
-def _explained(parser: argparse.ArgumentParser) -> None:
+def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="the classifier, a .keras file")
     parser.add_argument(
         "--data", required=True, help=".npz with x_test or x, and labels y_test or y"
@@ -69,7 +69,7 @@ def _explained(parser: argparse.ArgumentParser) -> None:
         help="one or several with commas between: saliency, integrated_gradients, grad_cam, …",
     )
     parser.add_argument(
-        "--layer",
+        "--cam-layer",
         help="of class activation maps: the layer that makes the maps (default: the last)",
     )
     parser.add_argument("--output", help="name of the output, where the model has several")
@@ -170,12 +170,12 @@ def _draw(path: Path, x: Any, maps: dict[str, Any], captions: list[str]) -> None
 
 
 def _made(kind: type[Method], arguments: argparse.Namespace, model: keras.Model) -> Method:
-    """Makes a method of a model; `--layer` is for those that weigh a layer's maps."""
+    """Makes a method of a model; `--cam-layer` is for those that weigh a layer's maps."""
     from ..attribution import ClassActivationMap
 
     options = {"batch_size": arguments.batch_size, "output": arguments.output}
-    if arguments.layer is not None and issubclass(kind, ClassActivationMap):
-        options["layer"] = arguments.layer
+    if arguments.cam_layer is not None and issubclass(kind, ClassActivationMap):
+        options["layer"] = arguments.cam_layer
     return kind(model, **options)
 
 

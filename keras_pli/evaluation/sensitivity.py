@@ -63,13 +63,13 @@ def max_sensitivity(
     scorer = Scorer(method)
     images = scorer.inputs(x)
     aim = scorer.aim(images, target)
-    found = _explained(method, images, aim) if attributions is None else _array(attributions)
+    found = _maps_of(method, images, aim) if attributions is None else _array(attributions)
     random = np.random.default_rng(seed)
     progress = keras.utils.Progbar(draws, verbose=verbose, unit_name="draw")
     changes = np.zeros(len(images))
     for _ in range(draws):
         moved = images + random.uniform(-radius, radius, images.shape[1:]).astype(np.float32)
-        around = _explained(method, moved, aim)
+        around = _maps_of(method, moved, aim)
         if around.shape != found.shape:
             raise ValueError(
                 f"`attributions` must be what the method gives, of shape {around.shape}. "
@@ -81,7 +81,7 @@ def max_sensitivity(
     return changes / np.where(norms > 0, norms, np.nan)
 
 
-def _explained(method: Callable[..., Attribution], x: Array, aim: Any) -> NDArray[np.float64]:
+def _maps_of(method: Callable[..., Attribution], x: Array, aim: Any) -> NDArray[np.float64]:
     return _array(method(x, aim))
 
 
