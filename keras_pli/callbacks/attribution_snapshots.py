@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import plotting
+from ..checks import checked_number
 from ..files import write_arrays
 from ..retraining import PLIModel
 from .tensorboard import log_figure
@@ -65,12 +66,11 @@ class AttributionSnapshots(keras.callbacks.Callback):
         every: int = 1,
     ) -> None:
         super().__init__()
-        if every < 1:
-            raise ValueError(f"`every` must be at least 1. Received: {every}.")
         if not isinstance(methods, Mapping):
             methods = {getattr(methods, "__name__", "attribution"): methods}
         self.folder, self.x, self.factories = Path(folder), np.asarray(x), dict(methods)
-        self.target, self.row_labels, self.every = target, row_labels, every
+        self.every = checked_number(every, "every", least=1, whole=True)
+        self.target, self.row_labels = target, row_labels
         self.pictures, self.log_dir = pictures, log_dir
 
     def on_train_begin(self, logs: Any = None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from .. import plotting
+from ..checks import checked_number
 from ..files import write_arrays
 from .sample import class_labels, outputs_of, watched_sample
 from .tensorboard import log_figure
@@ -52,10 +53,9 @@ class EmbeddingSnapshots(keras.callbacks.Callback):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if every < 1:
-            raise ValueError(f"`every` must be at least 1. Received: {every}.")
         self.folder, self.data, self.class_names = Path(folder), data, class_names
-        self.pictures, self.log_dir, self.every = pictures, log_dir, every
+        self.every = checked_number(every, "every", least=1, whole=True)
+        self.pictures, self.log_dir = pictures, log_dir
         self.most, self.seed = most, seed
 
     def on_train_begin(self, logs: Any = None) -> None:

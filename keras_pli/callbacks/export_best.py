@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import keras
 
-from ..checks import one_of, quoted
+from ..checks import checked_number, one_of, quoted
 
 _SMALLER_IS_BETTER = ("loss", "error", "mse", "mae", "rmse")
 _LARGER_IS_BETTER = ("acc", "auc", "f1", "precision", "recall", "iou")
@@ -56,8 +56,8 @@ class ExportBest(keras.callbacks.Callback):
         super().__init__()
         if "version" in options:
             raise TypeError("ExportBest counts versions on; it takes no `version`.")
-        if keep is not None and keep < 1:
-            raise ValueError(f"`keep` must be at least 1, or None for all. Received: {keep}.")
+        if keep is not None:
+            keep = checked_number(keep, "keep", least=1, whole=True)
         self.path, self.monitor, self.min_delta = Path(path), monitor, abs(min_delta)
         self._sign = _sign(monitor, one_of(mode, ("auto", "min", "max"), "mode"))
         self.best, self.keep, self.verbose, self.options = best, keep, verbose, options

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from .. import plotting
+from ..checks import checked_number
 from .tensorboard import log_figure
 
 
@@ -45,10 +46,9 @@ class GeneratedSamples(keras.callbacks.Callback):
         value_range: tuple[float, float] = (-1.0, 1.0),
     ) -> None:
         super().__init__()
-        for name, number in (("every", every), ("count", count)):
-            if number < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {number}.")
-        self.folder, self.every, self.count, self.seed = Path(folder), every, count, seed
+        self.every = checked_number(every, "every", least=1, whole=True)
+        self.count = checked_number(count, "count", least=1, whole=True)
+        self.folder, self.seed = Path(folder), seed
         self.log_dir, self.value_range = log_dir, value_range
 
     def on_train_begin(self, logs: Any = None) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..checks import checked_number
+
 
 def versions(path: str | os.PathLike[str]) -> list[int]:
     """Returns the versions in a folder, lowest first: its folders that are named by a whole number.
@@ -57,8 +59,7 @@ def new_version(path: str | os.PathLike[str], version: int | None = None) -> Ite
         ValueError: If the version is there already, or is no whole number from 0.
     """
     if version is not None:
-        if isinstance(version, bool) or not isinstance(version, int) or version < 0:
-            raise ValueError(f"`version` must be a whole number from 0. Received: {version!r}.")
+        version = checked_number(version, "version", least=0, whole=True)
         if version in versions(path):
             raise _taken(path, version)
     folder = Path(path)

@@ -22,20 +22,20 @@ SETTINGS = {
 }
 # A member of each family, the size of its images, and what its networks are made of.
 FAMILIES = {
-    "VGG16": (32, {"ReLU", "dense head"}),
-    "ResNet50": (32, {"ReLU"}),
-    "ResNet50V2": (32, {"ReLU"}),
-    "DenseNet121": (32, {"ReLU"}),
-    "MobileNet": (32, {"ReLU"}),
-    "MobileNetV2": (32, {"ReLU"}),
-    "MobileNetV3Small": (32, {"ReLU", "dense head"}),
-    "EfficientNetB0": (32, set()),
-    "EfficientNetV2B0": (32, set()),
+    "VGG16": (64, {"ReLU", "dense head"}),
+    "ResNet50": (64, {"ReLU"}),
+    "ResNet50V2": (64, {"ReLU"}),
+    "DenseNet121": (64, {"ReLU"}),
+    "MobileNet": (64, {"ReLU"}),
+    "MobileNetV2": (64, {"ReLU"}),
+    "MobileNetV3Small": (64, {"ReLU", "dense head"}),
+    "EfficientNetB0": (64, set()),
+    "EfficientNetV2B0": (64, set()),
     "Xception": (71, {"ReLU"}),
     "InceptionV3": (75, {"ReLU"}),
     "InceptionResNetV2": (75, {"ReLU"}),
-    "NASNetMobile": (32, {"ReLU"}),
-    "ConvNeXtTiny": (32, {"dense head"}),
+    "NASNetMobile": (64, {"ReLU"}),
+    "ConvNeXtTiny": (64, {"dense head"}),
 }
 
 

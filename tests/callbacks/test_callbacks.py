@@ -313,7 +313,7 @@ class TestEmbeddingSnapshots:
 
     @pytest.mark.parametrize("every", [0, -1])
     def test_every(self, tmp_path, every):
-        with pytest.raises(ValueError, match=f"at least 1. Received: {every}"):
+        with pytest.raises(ValueError, match=f"a whole number from 1. Received: {every}"):
             EmbeddingSnapshots(tmp_path, every=every)
 
 

@@ -93,7 +93,7 @@ def test_folder_without_a_model_and_sizes(folder, tmp_path):
     for ports in ({"rest_port": 70_000}, {"grpc_port": -1}):
         with pytest.raises(ValueError, match=r"_port` must lie in 0 to 65535\. Received: "):
             LocalServer(folder, **ports)
-    with pytest.raises(ValueError, match=r"at least 1\. Received: 0"):
+    with pytest.raises(ValueError, match=r"a whole number from 1\. Received: 0"):
         LocalServer(folder, max_request_bytes=0)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from ...checks import checked_number
 from .errors import ServingError
 from .models import ModelRepository
 
@@ -67,10 +68,7 @@ class LocalServer:
         max_request_bytes: int = MAX_REQUEST_BYTES,
         verbose: bool = False,
     ) -> None:
-        if max_request_bytes < 1:
-            raise ValueError(
-                f"`max_request_bytes` must be at least 1. Received: {max_request_bytes}."
-            )
+        checked_number(max_request_bytes, "max_request_bytes", least=1, whole=True)
         for name, port in (("rest_port", rest_port), ("grpc_port", grpc_port)):
             if port is not None and not 0 <= port <= 65535:
                 raise ValueError(f"`{name}` must lie in 0 to 65535. Received: {port}.")
