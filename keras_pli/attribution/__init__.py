@@ -5,6 +5,7 @@ Gradients (`gradients`, `smoothing`, `paths`), other backward rules (`backprop`)
 `Saliency(model)(x, target)` gives an `Attribution`.
 """
 
+from ..network.targets import AtPosition, Within
 from .attribution import Attribution
 from .backprop import Deconvnet, DeepLIFT, EpsilonLRP, GuidedBackprop
 from .cam import CAM, ClassActivationMap, GradCAM, GuidedGradCAM
@@ -22,6 +23,7 @@ __all__ = [
     "CAM",
     "LIME",
     "METHODS",
+    "AtPosition",
     "Attribution",
     "ClassActivationMap",
     "Deconvnet",
@@ -39,6 +41,7 @@ __all__ = [
     "Occlusion",
     "Saliency",
     "SmoothGrad",
+    "Within",
     "explain_dataset",
     "find_method",
     "load_attributions",

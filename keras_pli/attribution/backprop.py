@@ -17,7 +17,7 @@ from ..network.backward_rules import (
     guided_rules,
     stabilised,
 )
-from ..network.forward import Target, predicted_classes, target_scores
+from ..network.forward import Target
 from ..network.graph import in_this_graph, operations_between
 from ..network.inputs import GivenBaseline, checked_baseline
 from ..network.kinds import RECTIFIERS
@@ -28,6 +28,7 @@ from ..network.operations import (
     inner_types,
     is_rectifier,
 )
+from ..network.targets import held_target, score_slopes, target_scores
 from .attribution import Attribution
 from .method import Method
 
@@ -191,7 +192,7 @@ class DeepLIFT(Method):
         """Explains a batch of tensors (see `Method.explain`)."""
         x = in_this_graph(x)
         logits = self.network.forward(x).logits
-        target = predicted_classes(logits) if target is None else target
+        target = held_target(logits, target)
         output, start, scores = _explained(logits, target)
         operations = operations_between(x, output)
         dependent = _dependent(x, operations)
@@ -250,8 +251,7 @@ def _explained(logits: Tensor, target: Target) -> tuple[Tensor, Tensor, Tensor]:
     scores = target_scores(logits, target)
     if callable(target):
         return scores, tf.ones_like(scores), scores
-    classes = predicted_classes(logits) if target is None else target
-    return logits, tf.one_hot(classes, logits.shape[-1]), scores
+    return logits, score_slopes(logits, target), scores
 
 
 def check_rectifiers(operations: Sequence[Operation], method: str) -> None:

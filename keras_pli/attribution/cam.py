@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from ..network.backward import backpropagate
 from ..network.backward_rules import guided_rules
-from ..network.forward import Network, Target, target_scores
+from ..network.forward import Network, Target
 from ..network.graph import operations_between
 from ..network.kinds import CARRIERS, PRODUCTS, SUMS
 from ..network.maps import LayerMaps, chosen_maps, forward_with_maps
 from ..network.runner import batch_spec
+from ..network.targets import target_scores
 from .attribution import Attribution
 from .backprop import check_rectifiers
 from .method import Method

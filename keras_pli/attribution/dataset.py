@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..files import read_arrays, write_json
+from ..network.inputs import PlacedTarget
 from ..parts import PartFolder, digest
 from .method import Method
 
@@ -25,7 +26,7 @@ def explain_dataset(
     dataset: tf.data.Dataset,
     out: str | Path,
     *,
-    target: int | Literal["label"] | Callable[[Tensor], Tensor] | None = None,
+    target: int | Literal["label"] | PlacedTarget | Callable[[Tensor], Tensor] | None = None,
     samples_per_file: int = 256,
     shard_index: int = 0,
     num_shards: int = 1,
@@ -44,7 +45,7 @@ def explain_dataset(
         method: Any attribution method.
         dataset: Batches of inputs, or of `(inputs, labels)` tuples; labels are integers.
         out: Folder of the files.
-        target: As in `Method.__call__`, or `"label"` for each sample's own label.
+        target: As in `Method.__call__`, the same for all samples; or `"label"` for each sample's own label.
         samples_per_file: Samples in one file, which is also what is held in memory.
         shard_index: Which share of the samples this process explains, from 0.
         num_shards: Number of shares; sample i belongs to share i modulo `num_shards`.
@@ -196,6 +197,8 @@ def _grouped(samples: Iterator[Any], size: int) -> Iterator[list[Any]]:
 def _identity(method: Method, target: Any) -> dict[str, Any]:
     """What must agree for results to belong together."""
     name = getattr(target, "__qualname__", "callable") if callable(target) else target
+    if isinstance(target, PlacedTarget):
+        name = repr(target)
     return {
         "method": repr(method),
         "target": name,

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import Ridge
 
 from ..checks import checked_number
-from ..network.forward import Target, predicted_classes
+from ..network.forward import Target
 from ..network.runner import batch_spec
+from ..network.targets import Region, Spot, held_target, target_kind, target_spec
 from .attribution import Attribution
 from .method import Method
 from .perturbation import (
@@ -107,11 +108,11 @@ class LIME(Method):
     def _on_arrays(
         self,
         x: Any,
-        classes: NDArray[np.int32] | None,
+        classes: Any,
         baseline: Any,
         score: Callable[[Tensor], Tensor] | None,
     ) -> Callable[..., Attribution]:
-        kind: Any = score or ("predicted" if classes is None else "given")
+        kind: Any = score or target_kind(classes)
         return partial(self._surrogates, self._scorer(x, kind, baseline is not None))
 
     def _surrogates(self, scorer: Any, x: Any, *others: Any) -> Attribution:
@@ -156,9 +157,11 @@ class LIME(Method):
     def _scorer(self, x: Any, kind: Any, with_baseline: bool) -> Any:
         """A compiled function from `(x, segments, draws, …)` to the score of each draw, `(draws, batch)`."""
 
-        def function(x: Any, segments: Tensor, draws: Tensor, *others: Tensor) -> Tensor:
+        given = kind == "given" or isinstance(kind, Region | Spot)
+
+        def function(x: Any, segments: Tensor, draws: Tensor, *others: Any) -> Tensor:
             waiting = list(others)
-            target = waiting.pop(0) if kind == "given" else kind if callable(kind) else None
+            target = waiting.pop(0) if given else kind if callable(kind) else None
             return self._scores(x, segments, draws, target, *waiting)
 
         inputs = only_input(x, "LIME")
@@ -167,19 +170,19 @@ class LIME(Method):
             tf.TensorSpec((None, *spatial_sizes(inputs)), tf.int32),
             tf.TensorSpec((self.samples, None), tf.bool),
         ]
-        if kind == "given":
-            signature.append(tf.TensorSpec((None,), tf.int32))
+        if given:
+            signature.append(target_spec(kind))
         if with_baseline:
             signature.append(batch_spec(x))
-        return self.runner.traced(function, signature, ("scores", kind))
+        return self.runner.traced(function, signature, ("scores", "given" if given else kind))
 
     def _scores(
         self, x: Any, segments: Tensor, draws: Tensor, target: Target, baseline: Any = None
     ) -> Tensor:
         inputs = only_input(x, "LIME")
         hidden = self._hidden(inputs, segments, tf.shape(draws)[1], baseline)
-        if target is None:
-            target = predicted_classes(self.network.forward(x).logits)
+        if target is None or isinstance(target, Region | Spot):
+            target = held_target(self.network.forward(x).logits, target)
 
         def scores(numbers: Tensor) -> Tensor:
             shown = tf.gather(tf.gather(draws, numbers), segments, axis=1)

@@ -11,7 +11,8 @@ import tensorflow as tf
 from ..checks import checked_number, one_of
 from ..network.backward import backpropagate
 from ..network.descent import Descent
-from ..network.forward import Forward, Target, predicted_classes
+from ..network.forward import Forward, Target, probabilities
+from ..network.targets import Region, Spot, held_target
 from .attribution import Attribution
 from .deletion import Deletion, blurred, circles, deleted_area, enlarging, roughness
 from .method import Method
@@ -44,7 +45,8 @@ class MeaningfulPerturbation(Method):
     m x + (1 − m) d. (The paper's equation blurs by a width that depends on m; this blends with the blurred
     input, as its authors' code does.) S is the probability of the class, by the softmax or sigmoid at the
     model's end, or by a softmax over a linear end; for a callable target, a `layer` without softmax, a single
-    linear output or `score="output"`, it is the score itself. The search starts from the smallest centred
+    linear output or `score="output"`, it is the score itself. Of an output with positions, S is the mean
+    probability over them, or over those that the target names. The search starts from the smallest centred
     disc whose deletion takes away 99 % of what deleting everything takes away. A sample that no longer
     improves is frozen at its best mask.
 
@@ -132,12 +134,21 @@ class MeaningfulPerturbation(Method):
         """Explains a batch of tensors (see `Method.explain`)."""
         inputs = only_input(x, "MeaningfulPerturbation")
         deletion = self._deletion(inputs, baseline)
-        if target is None:
-            target = predicted_classes(self.network.forward(x).logits)
+        if target is None or isinstance(target, Region | Spot):
+            forward = self.network.forward(x)
+            target = held_target(forward.logits, target)
+            if isinstance(target, Region) and self._has_probabilities(forward):
+                target = _averaging(target)
 
         def scores(versions: Tensor) -> Tensor:
-            read = _logits if callable(target) else self._probabilities
             return scores_of(self.network, x, versions, target, read=read)
+
+        def read(forward: Forward) -> Tensor:
+            if callable(target) or not self._has_probabilities(forward):
+                return forward.logits
+            found = probabilities(forward)
+            placed = isinstance(target, Region | Spot) or found.shape.rank == 2
+            return found if placed else found / tf.cast(_positions(found), tf.float32)
 
         def objective(masks: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
             losses = scores(deletion.perturbed(masks, step)[None])[0] + self._penalty(masks)
@@ -216,15 +227,19 @@ class MeaningfulPerturbation(Method):
         area = self.area_weight * deleted_area(masks)
         return area + self.smoothness_weight * roughness(masks, self.beta)
 
-    def _probabilities(self, forward: Forward) -> Tensor:
-        """The probabilities of the classes, or what the network gives where it has none."""
-        if forward.squashing == "Sigmoid":
-            return tf.sigmoid(forward.logits)
+    def _has_probabilities(self, forward: Forward) -> bool:
+        """Whether the classes have probabilities, by what was undone or by a softmax over a linear end."""
         ends_linear = self.network.layer is None and self.network.score == "logits"
-        if forward.squashing or (ends_linear and forward.logits.shape[-1] > 1):
-            return tf.nn.softmax(forward.logits)
-        return forward.logits
+        return bool(forward.squashing or (ends_linear and forward.logits.shape[-1] > 1))
 
 
-def _logits(forward: Forward) -> Tensor:
-    return forward.logits
+def _positions(values: Tensor) -> Tensor:
+    """The number of positions of `(batch, *positions, classes)`."""
+    return tf.reduce_prod(tf.shape(values)[1:-1])
+
+
+def _averaging(target: Region) -> Region:
+    """The target whose mask adds up to 1 for each sample."""
+    axes = list(range(1, target.mask.shape.rank))
+    total = tf.reduce_sum(tf.abs(target.mask), axis=axes, keepdims=True)
+    return target._replace(mask=tf.math.divide_no_nan(target.mask, total))

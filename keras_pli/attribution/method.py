@@ -10,18 +10,25 @@ from typing import Any, Literal
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from ..network.forward import Network, Target, predicted_classes
+from ..network.forward import Network, Target
 from ..network.inputs import (
     GivenBaseline,
     GivenTarget,
+    PlacedTarget,
     check_classes,
     checked_baseline,
     checked_inputs,
     checked_target,
 )
 from ..network.runner import Runner, batch_spec
+from ..network.targets import (
+    Region,
+    Spot,
+    predicted_classes,
+    target_kind,
+    target_spec,
+)
 from .attribution import Attribution
 
 Tensor = Any
@@ -36,7 +43,8 @@ class Method:
     Args:
         model: A built Keras model with inputs of any number of axes, samples first, channels last.
         layer: Path of the layer whose units are explained, such as `"backbone/conv3"`; None for the model's
-            output. A unit of a layer with spatial positions is a channel, summed over them.
+            output. A unit of a layer with positions is a channel, summed over them where the target names
+            no place.
         output: Position or name of the output, where the model has several.
         score: `"logits"` explains what a final softmax or sigmoid receives, `"output"` what the model gives.
         batch_size: Inputs that run through the model at a time. It changes no sample's result.
@@ -78,6 +86,9 @@ class Method:
             x: Inputs `(samples, ...)`, or a structure of such arrays for a model with several inputs.
             target: A class, one class for each sample, a callable from logits `(batch, classes)` to scores
                 `(batch,)`, or None for the predicted class. A single sigmoid unit has the classes 0 and 1.
+                Where the output has positions, as a segmentation, a class is summed over all of them, and the
+                predicted one has the largest sum; `AtPosition` and `Within` name a place, and a callable sees
+                `(batch, *positions, classes)`.
             baseline: A baseline instead of the method's own, for methods that have one: a number, or an array
                 shaped like one sample or like `x`.
             verbose: 1 draws a progress bar.
@@ -91,14 +102,13 @@ class Method:
             TypeError: If the inputs are no numbers, or a baseline is given to a method without one.
         """
         inputs = checked_inputs(x, self.network.model)
-        samples = len(tf.nest.flatten(inputs)[0])
-        aim = checked_target(target, samples)
+        aim = self.aim(inputs, target)
         if baseline is not None:
             if not self.takes_baseline:
                 raise TypeError(f"{type(self).__name__} has no baseline.")
             baseline = checked_baseline(baseline, inputs)
         score, classes = (aim, None) if callable(aim) else (None, aim)
-        if classes is not None:
+        if target_kind(classes) == "given":
             if self.in_graph:  # tracing tells the number of classes, too
                 self.traced(inputs, target="given", baseline=baseline is not None)
             check_classes(classes, self.classes(inputs), self.network.model)
@@ -129,7 +139,8 @@ class Method:
 
         Args:
             x: Float32 tensor `(batch, ...)`, or a structure of them.
-            target: int32 classes `(batch,)`, a callable on logits, or None for the predicted class.
+            target: int32 classes `(batch,)`, a `Region` or `Spot` of them, a callable on logits, or None for
+                the predicted class.
             baseline: Shaped like `x`, for methods with `takes_baseline`; None for the method's own.
         """
         raise NotImplementedError
@@ -138,32 +149,39 @@ class Method:
         self,
         x: Any,
         *,
-        target: Literal["predicted", "given"] | Callable[[Tensor], Tensor] = "predicted",
+        target: Literal["predicted", "given"]
+        | Region
+        | Spot
+        | Callable[[Tensor], Tensor] = "predicted",
         baseline: bool = False,
     ) -> Any:
         """Returns `explain` as a concrete function for inputs like `x`, of any number of samples.
 
         Args:
             x: Array, or structure of arrays, with the shapes after the first axis that will come.
-            target: `"predicted"`, `"given"` for an argument of int32 classes, or a callable on logits.
+            target: `"predicted"`, `"given"` for an argument of int32 classes, a `Region` or `Spot` for an
+                argument like it, or a callable on logits.
             baseline: Whether the function takes a baseline, shaped like the inputs.
 
         Returns:
             A concrete function of `(x)`, `(x, target)`, `(x, baseline)` or `(x, target, baseline)`.
         """
 
+        given = target == "given" or isinstance(target, Region | Spot)
+
         def function(inputs: Any, *others: Any) -> Attribution:
             waiting = list(others)
-            aim = waiting.pop(0) if target == "given" else target if callable(target) else None
+            aim = waiting.pop(0) if given else target if callable(target) else None
             found = self.explain(inputs, aim, *waiting)
             return found._replace(details=dict(found.details))
 
         signature = [batch_spec(x)]
-        if target == "given":
-            signature.append(tf.TensorSpec((None,), tf.int32))
+        if given:
+            signature.append(target_spec(target))
         if baseline:
             signature.append(batch_spec(x))
-        return self.runner.traced(function, signature, ("explain", target, self.batch_size))
+        kind = "given" if given else target
+        return self.runner.traced(function, signature, ("explain", kind, self.batch_size))
 
     def compiling(self, jit_compile: bool) -> Method:
         """Returns the method with or without XLA; this one stays as it was."""
@@ -174,6 +192,18 @@ class Method:
         other = copy.copy(self)
         other.runner = runner
         return other
+
+    def aim(self, x: Any, target: GivenTarget) -> Any:
+        """Returns a target for checked inputs: None, a callable, int32 classes, a `Region` or a `Spot`.
+
+        Raises:
+            ValueError: If there is not one class for each sample, or a place does not exist.
+        """
+        samples = len(tf.nest.flatten(x)[0])
+        if isinstance(target, PlacedTarget):
+            shape = self.scoring(x).structured_outputs[0].shape
+            return target.placed(shape, samples, self.network.model)
+        return target if isinstance(target, Region | Spot) else checked_target(target, samples)
 
     def classes(self, x: Any) -> int:
         """Returns the number of classes that targets choose from, for inputs like `x`."""
@@ -193,7 +223,7 @@ class Method:
     def _on_arrays(
         self,
         x: Any,
-        classes: NDArray[np.int32] | None,
+        classes: Any,
         baseline: Any,
         score: Callable[[Tensor], Tensor] | None,
     ) -> Callable[..., Attribution]:
@@ -201,7 +231,7 @@ class Method:
 
         It explains a callable on the logits, where there is one, the classes or else the prediction.
         """
-        kind: Any = score or ("predicted" if classes is None else "given")
+        kind: Any = score or target_kind(classes)
         function = self.traced(x, target=kind, baseline=baseline is not None)
         return lambda *given: function(
             *(tf.nest.map_structure(tf.constant, part) for part in given if part is not None)

@@ -10,8 +10,9 @@ import keras
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from ..network.forward import Target, predicted_classes, target_scores
+from ..network.forward import Target
 from ..network.loops import summed
+from ..network.targets import held_target, target_scores
 from .attribution import Attribution
 from .method import Method
 from .perturbation import (
@@ -81,7 +82,7 @@ class Occlusion(Method):
         windows = Windows.over(spatial_sizes(samples), self.window, self.stride)
         hidden = self._hidden(samples, baseline)
         logits = self.network.forward(x).logits
-        target = predicted_classes(logits) if target is None else target
+        target = held_target(logits, target)
         scores = target_scores(logits, target)
 
         def falls(positions: Tensor, weights: Tensor) -> Tensor:

@@ -11,11 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from ..checks import checked_number
-from ..network.forward import Network, Target, predicted_classes, target_scores
+from ..network.forward import Network, Target
 from ..network.graph import in_this_graph
 from ..network.inputs import GivenBaseline, checked_baseline
 from ..network.loops import folded, repeated, summed, unfolded, weighted
 from ..network.stem import Stem, mean_gradient
+from ..network.targets import held_target, target_scores
 from .attribution import Attribution
 from .method import Method
 
@@ -382,7 +383,10 @@ class StraightLines:
                 lambda tensor: folded(tf.gather(tensor, positions)), self.starts
             )
             logits = unfolded(network.forward(starts).logits, times)
-            logits = tf.broadcast_to(logits, (times, self.batch, logits.shape[-1]))
+            shape = tf.concat([[times, self.batch], tf.shape(logits)[2:]], axis=0)
+            logits = tf.ensure_shape(
+                tf.broadcast_to(logits, shape), (None, None, *logits.shape[2:])
+            )
             return weighted(target_scores(folded(logits), repeated(target, times)), weights)
 
         total = summed(scores, self.count, tf.zeros(self.batch), batch=rows, room=room)
@@ -390,9 +394,9 @@ class StraightLines:
 
 
 def aimed(network: Network, x: Any, target: Target) -> tuple[Target, Tensor, Tensor]:
-    """Returns the target, the class predicted at `x` if it is None, and the scores and logits there."""
+    """Returns the target, with the classes predicted at `x` where none are given, scores and logits there."""
     logits = network.forward(x).logits
-    target = predicted_classes(logits) if target is None else target
+    target = held_target(logits, target)
     return target, target_scores(logits, target), logits
 
 

@@ -10,8 +10,9 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import checked_number
-from ..network.forward import Forward, Network, Target, target_scores
+from ..network.forward import Forward, Network, Target
 from ..network.loops import repeated, summed, unfolded
+from ..network.targets import target_scores
 
 Tensor = Any
 Lengths: TypeAlias = "int | tuple[int, ...] | None"

@@ -12,20 +12,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..attribution import Attribution, Method
 from ..checks import finite_array, one_of
-from ..network.forward import Network, probabilities, target_scores
-from ..network.inputs import (
-    GivenTarget,
-    check_classes,
-    checked_inputs,
-    checked_target,
-)
+from ..network.forward import Network, probabilities
+from ..network.inputs import GivenTarget, check_classes, checked_inputs
 from ..network.runner import batch_spec
+from ..network.targets import (
+    Region,
+    Spot,
+    held_target,
+    rows_of,
+    target_scores,
+    target_spec,
+)
 
 Tensor = Any
 Array = NDArray[Any]
 Score: TypeAlias = Literal["logit", "probability"]
-# int32 classes, one for each sample, or a callable on the values of all classes.
-Aim: TypeAlias = "NDArray[np.int32] | Callable[[Tensor], Tensor]"
+# int32 classes, one for each sample; the same at a place of each; or a callable on the values of all classes.
+Aim: TypeAlias = "NDArray[np.int32] | Region | Spot | Callable[[Tensor], Tensor]"
 
 
 class Scorer:
@@ -71,11 +74,13 @@ class Scorer:
         """Returns a target with None replaced by the classes predicted for `x`.
 
         Raises:
-            ValueError: If a class does not exist.
+            ValueError: If a class or place does not exist.
         """
-        found = checked_target(target, len(x))
+        found: Any = self.method.aim(x, target)
         if found is None:
             return self.predicted(x)
+        if isinstance(found, Region | Spot):
+            return found._replace(classes=self._held(x, found))
         if not callable(found):
             check_classes(found, self.method.classes(x), self.model)
         return found
@@ -95,7 +100,8 @@ class Scorer:
             target: As in `Method`: a class, one class for each input, a callable, or None for the predicted
                 class. A callable receives what `score` names.
             score: `"logit"` for what a final softmax or sigmoid receives, or `"probability"`. Of a method
-                with `score="output"`, both are the output.
+                with `score="output"`, both are the output. Both are summed over the positions of an output
+                that has some, as far as the target names no place.
 
         Raises:
             ValueError: If a shape does not fit, a class does not exist, or there is no probability.
@@ -106,9 +112,9 @@ class Scorer:
     def scores(self, x: NDArray[np.float32], aim: Aim, score: Score) -> NDArray[np.float32]:
         """Returns the scores of checked inputs and targets (see `inputs` and `aim`)."""
         one_of(score, ("logit", "probability"), "score")
-        function = self._function(x, score, aim if callable(aim) else None)
+        function = self._function(x, score, aim)
         given = [x] if callable(aim) else [x, aim]
-        return self.method.runner.over(lambda *rows: function(*map(tf.constant, rows)), given)
+        return self.method.runner.over(_on_arrays(function), given)
 
     def variants(
         self,
@@ -134,23 +140,32 @@ class Scorer:
         numbers = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
 
         def scored(samples: Array, variants: Array) -> Array:
-            classes = aim if callable(aim) else aim[samples]
-            return self.scores(make(samples, variants), classes, score).astype(np.float64)
+            found = self.scores(make(samples, variants), rows_of(aim, samples), score)
+            return found.astype(np.float64)
 
         return self.method.runner.over(scored, numbers, verbose=verbose).reshape(shape)
 
-    def _function(self, x: Array, score: str, target: Callable[[Tensor], Tensor] | None) -> Any:
-        """The concrete function of inputs like `x`, and of classes where there is no callable target."""
+    def _held(self, x: Array, aim: Region | Spot) -> NDArray[np.int32]:
+        """The classes of a target at a place, with the ones predicted there where none are named."""
 
-        def function(inputs: Tensor, *classes: Tensor) -> Tensor:
-            return target_scores(
-                _values(self.method.network, inputs, score), *(classes or (target,))
-            )
+        def function(inputs: Tensor, target: Region | Spot) -> Tensor:
+            return held_target(self.method.network.forward(inputs).logits, target).classes
+
+        signature = [batch_spec(x), target_spec(aim)]
+        held = self.method.runner.traced(function, signature, "held")
+        return self.method.runner.over(_on_arrays(held), [x, aim])
+
+    def _function(self, x: Array, score: str, aim: Aim) -> Any:
+        """The concrete function of inputs like `x`, and of targets like these where they are no callable."""
+
+        def function(inputs: Tensor, *given: Any) -> Tensor:
+            return target_scores(_values(self.method.network, inputs, score), *(given or (aim,)))
 
         signature = [batch_spec(x)]
-        if target is None:
-            signature.append(tf.TensorSpec((None,), tf.int32))
-        return self.method.runner.traced(function, signature, ("score", score, target))
+        if not callable(aim):
+            signature.append(target_spec(aim))
+        key = aim if callable(aim) else None
+        return self.method.runner.traced(function, signature, ("score", score, key))
 
 
 def as_scorer(model: keras.Model | Method | Scorer) -> Scorer:
@@ -209,6 +224,10 @@ def position_maps(
 def over_channels(values: Array, x: Array) -> Array:
     """Gives values at positions an axis to broadcast over the channels of `x`, where it has some."""
     return values if x.ndim == 2 else values[..., None]
+
+
+def _on_arrays(function: Any) -> Callable[..., Any]:
+    return lambda *given: function(*tf.nest.map_structure(tf.constant, given))
 
 
 def _values(network: Network, inputs: Tensor, score: str) -> Tensor:

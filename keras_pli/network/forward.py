@@ -12,12 +12,17 @@ import tensorflow as tf
 from ..checks import one_of, quoted
 from .backward import Rule, backpropagate
 from .graph import reader
+from .kinds import CARRIERS
 from .layers import find_layer, layer_paths
 from .logits import squashing_of
 from .recording import Recording, recorded
+from .targets import Region, Spot, target_scores
+from .unsquashed import check_class_axis, unsquashed
 
 Tensor = Any
-Target: TypeAlias = "Tensor | Callable[[Tensor], Tensor] | None"
+# What may stand between a softmax or sigmoid and the output.
+_UNDONE_THROUGH = CARRIERS | {"Transpose"}
+Target: TypeAlias = "Tensor | Region | Spot | Callable[[Tensor], Tensor] | None"
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,8 @@ class Forward:
     """What a forward pass gave.
 
     Attributes:
-        logits: What targets are read from, float32 of shape `(batch, classes)`.
+        logits: What targets are read from, float32 of shape `(batch, classes)`; of an output with positions,
+            such as a segmentation, `(batch, *positions, classes)`.
         outputs: What the model gave, as it gave it.
         recorded: Output of the recorded layer, `(batch, ...)`, or None.
         squashing: The operation that was undone, such as `"Softmax"`, or None.
@@ -44,8 +50,7 @@ class Network:
 
     Args:
         model: A built Keras model.
-        layer: Path of the layer whose units are explained; None for the model's output. Of a layer with
-            spatial positions, a unit is a channel, summed over them.
+        layer: Path of the layer whose units are explained; None for the model's output.
         output: Position or name of the output, where there are several.
         score: `"logits"` to undo a softmax or sigmoid, `"output"` for values as they come out.
         record: Path of a layer whose output is kept. Where a layer runs several times, `"conv@1"` is the
@@ -75,8 +80,9 @@ class Network:
         self.model, self.layer, self.output = model, layer, output
         self.score = one_of(score, ("logits", "output"), "score")
         self.record = record
-        # How many there are to choose from, as soon as a forward pass was traced.
+        # How many there are to choose from, and what was undone, as soon as a forward pass was traced.
         self.classes: int | None = None
+        self.squashing: str | None = None
         for path in (layer, record):
             if path is not None:
                 if not isinstance(path, str):
@@ -106,10 +112,10 @@ class Network:
         with recorded(layers) as recording:
             outputs = self.model(inputs, training=False)
         at = {path: self._run(path, recording) for path in paths}
-        explained = self._output(outputs) if self.layer is None else at[self.layer]
+        explained = self.explained(outputs) if self.layer is None else at[self.layer]
         kept = at[self.record] if self.record is not None else None
         logits, squashing = self._logits(explained, inputs)
-        self.classes = int(logits.shape[-1])
+        self.classes, self.squashing = int(logits.shape[-1]), squashing
         return Forward(logits, outputs, kept, squashing)
 
     def gradients(
@@ -122,20 +128,20 @@ class Network:
         scores = target_scores(self.forward(inputs).logits, target)
         return backpropagate(scores, inputs, rules), scores
 
-    def _output(self, outputs: Any) -> Tensor:
-        by_name = outputs if isinstance(outputs, dict) else None
-        flat = list(by_name.values()) if by_name else tf.nest.flatten(outputs)
-        names = list(by_name or getattr(self.model, "output_names", []))
-        choices = names if len(names) == len(flat) else list(range(len(flat)))
+    def explained(self, outputs: Any) -> Tensor:
+        """Returns, of all that the model gave, the output that is explained."""
+        named = named_outputs(self.model, outputs)
+        flat, names = list(named.values()), list(named)
         if self.output is None:
             if len(flat) != 1:
+                choices = range(len(flat)) if names == _positions(flat) else names
                 raise ValueError(
                     f"{self.model.name!r} has {len(flat)} outputs; say by `output` which one is meant: "
                     f"{quoted(choices)}."
                 )
             return flat[0]
         if isinstance(self.output, str):
-            return flat[choices.index(one_of(self.output, choices, "output"))]
+            return named[one_of(self.output, names, "output")]
         return flat[one_of(self.output, range(len(flat)), "output")]
 
     def _run(self, path: str, recording: Recording) -> Tensor:
@@ -157,8 +163,7 @@ class Network:
         """Undoes the final squashing and says which; gives two columns to a single sigmoid unit."""
         squashing, values = self._squashing(explained, inputs), explained
         if self.score == "logits" and squashing is not None:
-            values = tf.reshape(squashing.inputs[0], tf.shape(explained))
-            values = tf.ensure_shape(values, explained.shape)
+            values = unsquashed(explained, squashing)
         values = tf.cast(values, tf.float32)
         if values.shape.rank == 1:
             values = values[:, None]
@@ -166,16 +171,16 @@ class Network:
         if kind == "Sigmoid" and values.shape[-1] == 1:
             other = -values if self.score == "logits" else 1.0 - values
             values = tf.concat([other, values], axis=-1)
-        # Where there are positions, a class is scored by the sum over them.
-        values = tf.reduce_sum(values, axis=tuple(range(1, values.shape.rank - 1)))
         return values, kind if self.score == "logits" else None
 
     def _squashing(self, explained: Tensor, inputs: Any) -> Any:
         """The operation that made probabilities of logits; raises where there is neither."""
         try:
-            step = squashing_of(explained, reader(inputs, explained))
+            step = squashing_of(explained, reader(inputs, explained), through=_UNDONE_THROUGH)
             if step is not None and step.operation is None:
                 raise ValueError(f"its {step.kind} runs within a compiled function")
+            if step is not None and step.kind != "Sigmoid":
+                check_class_axis(explained, step.operation)
         except ValueError as error:
             if self.layer is not None or self.score == "output":
                 return None
@@ -186,25 +191,10 @@ class Network:
         return None if step is None else step.operation
 
 
-def target_scores(logits: Tensor, target: Target) -> Tensor:
-    """Returns each sample's score, `(batch,)`: the logit of its class, or what a callable makes of them."""
-    if target is None:
-        target = predicted_classes(logits)
-    if not callable(target):
-        return tf.reduce_sum(logits * tf.one_hot(target, logits.shape[-1]), axis=-1)
-    scores = tf.cast(tf.convert_to_tensor(target(logits)), tf.float32)
-    if scores.shape.rank != 1:
-        raise ValueError(
-            "`target` must give one score for each sample, shape (batch,), from logits of shape "
-            f"{tuple(logits.shape)}. Received shape {tuple(scores.shape)}."
-        )
-    return scores
-
-
 def probabilities(
     forward: Forward, activation: Literal["auto", "softmax", "sigmoid"] = "auto"
 ) -> Tensor:
-    """Returns the probability of each class, `(batch, classes)`.
+    """Returns the probability of each class, in the shape of the logits.
 
     Args:
         forward: A pass to the logits.
@@ -213,11 +203,38 @@ def probabilities(
     """
     logits = forward.logits
     if activation == "auto":
-        single = logits.shape[-1] == 1
+        single = forward.squashing is None and logits.shape[-1] == 1
         activation = "sigmoid" if forward.squashing == "Sigmoid" or single else "softmax"
     return tf.sigmoid(logits) if activation == "sigmoid" else tf.nn.softmax(logits)
 
 
-def predicted_classes(logits: Tensor) -> Tensor:
-    """Returns the class of the largest logit, int32 of shape `(batch,)`."""
-    return tf.argmax(logits, axis=-1, output_type=tf.int32)
+def named_outputs(model: keras.Model, outputs: Any) -> dict[str, Tensor]:
+    """Returns what a model gave by name: its keys where it is a dict, Keras's names, or else positions.
+
+    Example:
+        >>> list(named_outputs(keras.Sequential(), {"mask": 0, "box": [1, 2]}))
+        ['mask', 'box_0', 'box_1']
+    """
+    named = _by_path(outputs)
+    own = list(getattr(model, "output_names", None) or [])
+    nameless = all(name.replace("_", "").isdigit() for name in named)
+    if nameless and len(own) == len(set(own)) == len(named):
+        return dict(zip(own, named.values(), strict=True))
+    return named
+
+
+def _by_path(outputs: Any, path: str = "") -> dict[str, Tensor]:
+    """The tensors of nested lists, tuples and dicts, by the keys and positions that lead there."""
+    if hasattr(outputs, "_asdict"):
+        outputs = outputs._asdict()
+    if isinstance(outputs, list | tuple):
+        outputs = dict(enumerate(outputs))
+    if not isinstance(outputs, Mapping):
+        return {path or "0": outputs}
+    begin = f"{path}_" if path else ""
+    parts = [_by_path(value, f"{begin}{key}") for key, value in outputs.items()]
+    return {name: tensor for part in parts for name, tensor in part.items()}
+
+
+def _positions(outputs: Any) -> list[str]:
+    return [str(position) for position in range(len(outputs))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -13,9 +14,26 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import finite_array, label_array, quoted
 
 Tensor = Any
-GivenTarget: TypeAlias = "int | ArrayLike | Callable[[Tensor], Tensor] | None"
+GivenTarget: TypeAlias = "int | ArrayLike | PlacedTarget | Callable[[Tensor], Tensor] | None"
 # A number, an array shaped like one sample or like all, or a structure of these as the inputs have it.
 GivenBaseline: TypeAlias = Any
+
+
+class PlacedTarget(ABC):
+    """A target that names a place of an output with positions, such as `AtPosition` and `Within`."""
+
+    @abstractmethod
+    def placed(self, logits: Any, samples: int, model: keras.Model) -> Any:
+        """Returns the target as arrays, a `Region` or `Spot` (see `targets`).
+
+        Args:
+            logits: The shape of the logits, `(batch, *positions, classes)`.
+            samples: How many samples there are.
+            model: The model that is explained, for what errors say.
+
+        Raises:
+            ValueError: If a class or place does not exist, or there are no positions.
+        """
 
 
 def checked_inputs(x: Any, model: keras.Model) -> Any:

@@ -65,6 +65,8 @@ _KINDS = {
     "Clip": "ClipByValue",
     "Where": "SelectV2",
     "Absolute": "Abs",
+    "Cond": "If",
+    "Switch": "Case",
 }
 # What activations are called, as functions and as classes.
 _CURVES = {

@@ -38,11 +38,18 @@ RESIZINGS = frozenset(
 AVERAGES = frozenset({"Sum", "Mean", "Cumsum", "AvgPool", "AvgPool3D"})
 # Functions of their own that an operation calls.
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+# Choose at run time what to compute, or compute what a graph does not show.
+OPAQUE = frozenset(
+    {
+        *("If", "StatelessIf", "Case", "StatelessCase", "PyFunc", "PyFuncStateless", "EagerPyFunc"),
+        *("XlaCallModule", "XlaLaunch"),
+    }
+)
 
 # Nonlinear functions of single values, at which no output that is a logit ends.
 CURVES = RECTIFIERS | {
     *("Tanh", "Softplus", "Softsign", "Exp", "Expm1", "Erf", "Erfc", "Log", "Log1p", "Abs"),
-    *("Square", "Sqrt", "Rsqrt", "Pow", "Sin", "Cos", "ClipByValue"),
+    *("Square", "Sqrt", "Rsqrt", "Pow", "Sin", "Cos", "ClipByValue", "Sign", "Round", "Floor"),
 }
 # Of these, those that keep within bounds, or that probabilities are made with.
 BOUNDED = SQUASHES | {"Exp", "Tanh", "Relu6"}

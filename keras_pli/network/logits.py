@@ -6,11 +6,11 @@ The search goes back from the output, over the operations of a Keras graph (`ker
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .kinds import BOUNDED, CARRIERS, CURVES, MIXTURES, PRODUCTS, QUOTIENTS, SQUASHES
+from .kinds import BOUNDED, CARRIERS, CURVES, MIXTURES, OPAQUE, PRODUCTS, QUOTIENTS, SQUASHES
 
 Place = Any
 
@@ -36,23 +36,32 @@ class Step:
 Reader: TypeAlias = Callable[[Place], "Step | None"]
 
 
-def squashing_of(output: Place, read: Reader) -> Step | None:
+def squashing_of(
+    output: Place, read: Reader, *, through: Collection[str] = CARRIERS
+) -> Step | None:
     """Returns the softmax or sigmoid that made an output; what it receives are the logits.
 
-    Operations that only hand values on may stand between. None if the output is linear, a logit itself.
+    None if the output is linear, a logit itself.
+
+    Args:
+        output: The output's place in a graph.
+        read: How the graph is read.
+        through: Kinds of operations that may stand between, which only hand values on.
 
     Raises:
         ValueError: If the output is neither: no softmax or sigmoid of anything, and no logit.
     """
     step = read(output)
-    while step is not None and step.kind in CARRIERS and len(step.inputs) == 1:
+    while step is not None and step.kind in through and len(step.inputs) == 1:
         step = read(step.inputs[0])
     if step is None:
         return None
     if step.kind in SQUASHES:
         return step
-    if step.kind in CURVES:
+    if step.kind in CURVES or (step.kind in ("Maximum", "Minimum") and len(step.inputs) == 1):
         raise ValueError(f"the output ends in {step.kind}")
+    if step.kind in OPAQUE:
+        raise ValueError(f"the output is made within {step.kind}, which cannot be looked into")
     bounded = _bounded_source(output, read)
     if bounded == step.kind:
         raise ValueError(f"the output is made by {bounded} of values that both depend on the input")

@@ -14,10 +14,11 @@ from typing import Any
 import tensorflow as tf
 
 from .backward import backpropagate
-from .forward import Network, Target, target_scores
+from .forward import Network, Target
 from .graph import operations_between
 from .loops import repeated, summed, weighted
 from .operations import dependent_places, is_affine_by_sample
+from .targets import target_scores
 
 Tensor = Any
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ..attribution import Method
@@ -17,10 +16,12 @@ from ..checks import one_of
 from ..network.activations import LOGITS
 from ..retraining import PLIModel
 from .archive import write_saved_model
+from .comparison import compare_with_model, compare_with_traced
 from .configuration import write_configuration
 from .documents import documents
 from .inputs import ModelInputs
 from .signatures import (
+    SERVING_DEFAULT,
     Signature,
     embedding,
     explanation,
@@ -60,9 +61,11 @@ def export(
 
     `path/<version>/` gets the signatures `serving_default` (probabilities, logits and the most probable
     classes), `embed` (the position on a map), one `explain_<method>` for each explanation, and
-    `rationalise`. All inputs and outputs are named and have the samples first; `assets/signatures.json`
-    describes them. The SavedModel needs neither Python nor this package. It is loaded and every signature is
-    compared with the model before the version appears; after an error or a crash there is no version.
+    `rationalise`. An output with positions, such as a segmentation, is served in its shape, and explained for
+    a class within a mask. All inputs and outputs are named and have the samples first;
+    `assets/signatures.json` describes them. The SavedModel needs neither Python nor this package. Before the
+    version appears it is loaded, its predictions are compared with what the model says on `examples` and at
+    random, and every signature with what was traced; after an error or a crash there is no version.
 
     Args:
         model: A built classifier, or a `PLIModel`, whose classifier, embedder and layer are taken.
@@ -77,11 +80,11 @@ def export(
         version: A whole number; None takes the one after the highest.
         output: Position or name of the classifying output, where the model has several. The others are
             given as they come.
-        score: `"output"` serves what the model gives instead of logits and probabilities, for models that end
-            in something else than a softmax, a sigmoid or a linear layer.
+        score: `"output"` serves what the model gives, as it is, in place of probabilities, and no logits: for
+            models that end in something else than a softmax, a sigmoid or a linear layer.
         activation: What makes probabilities of logits; `"auto"` is the model's own, and softmax where it ends
             linearly (sigmoid for a single unit).
-        top: How many classes `serving_default` lists at most.
+        top: How many classes `serving_default` lists at most, in all or at each position.
         examples: A few inputs as the model takes them, to compare and to warm up on; made up if None.
             Subclassed models need them.
         checks: Whether signatures refuse NaN, infinity and classes that do not exist. A server that joins
@@ -98,7 +101,7 @@ def export(
         ValueError: If the version is there already, the model is not built or has no logits, an explanation
             cannot be exported or is of another model, or names do not fit.
         TypeError: If `model` is no Keras model or an explanation no method.
-        RuntimeError: If the written SavedModel answers otherwise than the model.
+        RuntimeError: If the written SavedModel answers otherwise than the model; the error says what differs.
         ImportError: If requests for warming up are asked for and tensorflow-serving-api is missing.
 
     Example:
@@ -134,7 +137,7 @@ def export(
         made = [prediction(plain, inputs, activation=activation, top=top, class_names=names)]
         if embedder is not None:
             made.append(embedding(model, embedder, layer or LOGITS, inputs))
-        made += [explanation(name, m.compiling(compiled), inputs, classes) for name, m in methods]
+        made += [explanation(name, m.compiling(compiled), inputs) for name, m in methods]
         if rationales is not None:
             made.append(rationale(rationales.compiling(compiled), inputs))
         return [signature.compiled() for signature in made] if compiled else made
@@ -146,7 +149,10 @@ def export(
     with new_version(path, version) as new:
         write_saved_model(new.folder, functions, [model], texts)
         exact = {s.name for s in signatures if s.exact}
-        _compare(new.folder, functions, requests, exact)
+        served = tf.saved_model.load(str(new.folder)).signatures
+        compare_with_traced(served, functions, requests, exact)
+        for name in set(served) & {SERVING_DEFAULT, f"{SERVING_DEFAULT}_xla"}:
+            compare_with_model(served[name], name, plain.network, inputs, activation)
         if warmup is not None and (warmup != "auto" or can_write_warmup()):
             sizes = WARMUP_SIZES if warmup == "auto" else warmup
             write_warmup(new.folder, Path(path).name, requests, sizes)
@@ -190,27 +196,3 @@ def _check_names(class_names: Sequence[str] | None, classes: int) -> None:
         raise ValueError(
             f"`class_names` must name the {classes} classes. Received: {class_names!r}."
         )
-
-
-def _compare(
-    folder: Path, functions: Mapping[str, Any], requests: Mapping[str, Any], exact: Collection[str]
-) -> None:
-    """Raises if what was written answers otherwise than the model; what is not exact must answer at all."""
-    served = tf.saved_model.load(str(folder)).signatures
-    for name, function in functions.items():
-        tensors = {key: tf.constant(array) for key, array in requests[name](2).items()}
-        found = served[name](**tensors)
-        if name.removesuffix("_xla") not in exact:
-            continue
-        expected = function(**tensors)
-        for key, value in expected.items():
-            if value.dtype.is_floating and not _close(found[key].numpy(), value.numpy()):
-                raise RuntimeError(
-                    f"The written signature {name!r} gives another {key!r} than the model; nothing was "
-                    "exported. Pass `examples` that the model was made for, if made-up inputs are the cause."
-                )
-
-
-def _close(found: Any, expected: Any) -> bool:
-    scale = np.max(np.abs(expected), initial=1e-6, where=np.isfinite(expected))
-    return np.allclose(found, expected, rtol=1e-3, atol=1e-4 * scale, equal_nan=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..checks import quoted
+from ..network.layers import layer_paths
 
 Tensor = Any
 
@@ -55,6 +56,9 @@ class ModelInputs:
         if len(self.specs) != len(flat):
             raise ValueError(f"Two inputs of {model.name!r} have one name: {quoted(names)}.")
         self._examples = None if examples is None else self._checked(examples)
+        layers = layer_paths(model).values()
+        sizes = [part.input_dim for part in layers if isinstance(part, keras.layers.Embedding)]
+        self._ids: int | None = min(sizes, default=None)
 
     def pack(self, tensors: Mapping[str, Tensor]) -> Any:
         """Returns tensors by name in the model's own structure."""
@@ -72,6 +76,28 @@ class ModelInputs:
                 for name, array in self._examples.items()
             }
         return {name: made_up(spec, samples) for name, spec in self.specs.items()}
+
+    def trials(self, samples: int) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
+        """Yields inputs by name to compare answers on: the `"examples"`, then `"random"` ones."""
+        given = self.examples(samples)
+        yield "examples", given
+        draws = np.random.default_rng(1)
+        yield "random", {name: self._drawn(array, draws) for name, array in given.items()}
+
+    def _drawn(self, like: NDArray[Any], draws: np.random.Generator) -> NDArray[Any]:
+        """Numbers of a model's own range: ids that its embeddings have, else normal, or all of a byte."""
+        if like.dtype.kind not in "fiub":
+            return like
+        if self._ids is not None:
+            return draws.integers(0, self._ids, like.shape).astype(like.dtype)
+        if like.dtype.kind == "f":
+            return draws.normal(size=like.shape).astype(like.dtype)
+        if like.dtype == np.uint8:
+            return draws.integers(0, 256, like.shape, dtype=np.uint8)
+        known = (
+            self._examples is not None
+        )  # of other integers, only the caller knows which there are
+        return like if known else draws.integers(0, 2, like.shape).astype(like.dtype)
 
     def _checked(self, examples: Any) -> dict[str, NDArray[Any]]:
         flat = tf.nest.flatten(_arrays(examples))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..attribution import Method, method_name
 from ..network.activations import Tap
-from ..network.forward import probabilities
+from ..network.forward import named_outputs, probabilities
+from ..network.targets import Region, predicted_classes, target_kind
 from .assertions import check_finite, check_samples, check_target
 from .inputs import ModelInputs, made_up
 
@@ -72,7 +73,7 @@ class Signature:
     def request(
         self, examples: Callable[[int], Mapping[str, NDArray[Any]]], samples: int
     ) -> dict[str, NDArray[Any]]:
-        """Returns a request on examples of the model's inputs: the predicted class, a baseline of zeros."""
+        """Returns a request on examples of the model's inputs: the predicted class, zeros as a baseline."""
         given = examples(samples)
         made = {}
         for name, spec in self.specs.items():
@@ -80,6 +81,8 @@ class Signature:
                 start = given[name]
             elif name == "target":
                 start = np.full(samples, np.nan if spec.dtype.is_floating else -1)
+            elif name == "mask":  # where sizes are open, one weight for all positions
+                start = np.ones((samples, *(size or 1 for size in spec.shape[1:])))
             elif name.startswith("baseline"):  # alone, or followed by the name of its input
                 of = name.removeprefix("baseline_")
                 start = np.zeros_like(given[of if of in given else next(iter(given))])
@@ -109,6 +112,8 @@ def prediction(
 ) -> Signature:
     """Returns `serving_default`: probabilities, logits and the most probable classes.
 
+    Of an output with positions, `(batch, *positions, classes)`, all three are those of each position.
+
     Args:
         method: Any method of the model; its network finds the logits.
         inputs: The model's inputs.
@@ -124,10 +129,11 @@ def prediction(
         forward = network.forward(inputs.pack(tensors))
         chances = probabilities(forward, activation) if squeezed else forward.logits
         largest, classes = tf.math.top_k(chances, k=min(top, chances.shape[-1]))
+        positions = chances.shape.rank > 2
         found = {"probabilities": chances, "top_classes": classes, "top_probabilities": largest}
         if squeezed:
             found["logits"] = forward.logits
-        if class_names is not None:
+        if class_names is not None and not positions:  # a text for each position would be long
             found["top_names"] = tf.gather(tf.constant(list(class_names)), classes)
         return found | _other_outputs(network.model, forward.outputs)
 
@@ -139,9 +145,11 @@ def prediction(
         check_inputs,
         _INPUT_MEANINGS
         | {
-            "probabilities": "Probability of each class.",
+            "probabilities": "Probability of each class, the last axis; of a single unit, of its two classes."
+            if squeezed
+            else "What the model gives, as it is; the classes are the last axis.",
             "logits": "What the final softmax or sigmoid receives, for each class.",
-            "top_classes": "The most probable classes, the first one first.",
+            "top_classes": "The most probable classes, the first one first; of each position, if any.",
             "top_probabilities": "Their probabilities.",
             "top_names": "Their names.",
         },
@@ -169,14 +177,13 @@ def embedding(
     )
 
 
-def explanation(name: str, method: Method, inputs: ModelInputs, classes: int) -> Signature:
-    """Returns `explain_<name>`: attributions for a target class.
+def explanation(name: str, method: Method, inputs: ModelInputs) -> Signature:
+    """Returns `explain_<name>`: attributions for a target class, within a mask where there are positions.
 
     Args:
         name: What follows `explain_`.
         method: A method whose computation is fixed.
         inputs: The model's inputs.
-        classes: How many there are.
 
     Raises:
         ValueError: If the method leaves the graph, or an input is called as an argument of the signature.
@@ -186,40 +193,46 @@ def explanation(name: str, method: Method, inputs: ModelInputs, classes: int) ->
             f"{type(method).__name__} cannot be exported: it runs Python between its passes. "
             "Methods that compute within TensorFlow can."
         )
-    floats = {name: _as_float(name, spec) for name, spec in inputs.specs.items()}
-    baselines = {_beside("baseline", name, floats): name for name in floats}
+    numbers = {name: _numeric(name, spec) for name, spec in inputs.specs.items()}
+    baselines = {_beside("baseline", name, numbers): name for name in numbers}
     if not method.takes_baseline:
         baselines = {}
+    logits = method.scoring(inputs.pack(numbers)).structured_outputs[0].shape
     extra = {"target": tf.TensorSpec((None,), tf.int32, "target")}
+    if logits.rank > 2:
+        extra["mask"] = tf.TensorSpec(logits[:-1], tf.float32, "mask")
     extra |= {
-        new: tf.TensorSpec(floats[of].shape, tf.float32, new) for new, of in baselines.items()
+        new: tf.TensorSpec(numbers[of].shape, numbers[of].dtype, new)
+        for new, of in baselines.items()
     }
-    if set(extra) & set(floats):
+    if set(extra) & set(numbers):
         raise ValueError(
-            f"An input of {method.network.model.name!r} is called {sorted(set(extra) & set(floats))[0]!r}, "
+            f"An input of {method.network.model.name!r} is called {sorted(set(extra) & set(numbers))[0]!r}, "
             f"as an argument of explain_{name} is. Give `keras.Input` another name."
         )
 
     def compute(tensors: Tensors) -> Tensors:
-        x = inputs.pack(tensors)
-        target = _with_predictions(method, x, tensors["target"])
-        baseline = {of: tensors[new] for new, of in baselines.items()}
-        function = method.traced(x, target="given", baseline=bool(baselines))
-        found = function(x, target, *([inputs.pack(baseline)] if baselines else []))
+        floats = {key: tf.cast(tensor, tf.float32) for key, tensor in tensors.items()}
+        x = inputs.pack({key: floats[key] for key in numbers})
+        target = _with_predictions(method, x, tensors["target"], floats.get("mask"))
+        aim = Region(target, floats["mask"]) if "mask" in extra else target
+        baseline = {of: floats[new] for new, of in baselines.items()}
+        function = method.traced(x, target=target_kind(aim), baseline=bool(baselines))
+        found = function(x, aim, *([inputs.pack(baseline)] if baselines else []))
         return _outputs(found, inputs) | {"target": target}
 
     def check(tensors: Tensors) -> list[Any]:
-        samples = tf.shape(tensors[next(iter(floats))])[0]
-        numbers = {name: tensor for name, tensor in tensors.items() if name != "target"}
+        samples = tf.shape(tensors[next(iter(numbers))])[0]
+        others = {name: tensor for name, tensor in tensors.items() if name != "target"}
         return [
-            *check_inputs(numbers),
-            *check_target(tensors["target"], classes, samples),
+            *check_inputs(others),
+            *check_target(tensors["target"], logits[-1], samples),
         ]
 
     return Signature(
         f"explain_{name}",
         f"Explains a class by {type(method).__name__}.",
-        {**floats, **extra},
+        {**numbers, **extra},
         compute,
         check,
         _INPUT_MEANINGS | _EXPLANATION_MEANINGS,
@@ -304,6 +317,7 @@ _RATIONALE_MEANINGS = {
 }
 _EXPLANATION_MEANINGS = {
     "target": "The class that is explained; as an input, -1 stands for the predicted one.",
+    "mask": "Weight of each of the output's positions in the explained score, such as ones for all.",
     "baseline": "What the input is compared with, such as zeros.",
     "attributions": "Share of each input value, or position, in the score.",
     "scores": "The explained score.",
@@ -312,25 +326,27 @@ _EXPLANATION_MEANINGS = {
 }
 
 
-def _with_predictions(method: Method, x: Any, target: Tensor) -> Tensor:
+def _with_predictions(method: Method, x: Any, target: Tensor, mask: Tensor | None) -> Tensor:
     """Puts the predicted class where a target is -1; where none is, no pass is made to find it."""
     scoring = method.scoring(x)
-    return tf.cond(
-        tf.reduce_any(target < 0),
-        lambda: tf.where(target < 0, scoring(x)[1], target),
-        lambda: tf.identity(target),
-    )
+
+    def filled() -> Tensor:
+        logits, predicted = scoring(x)
+        if mask is not None:
+            predicted = predicted_classes(logits, mask)
+        return tf.where(target < 0, predicted, target)
+
+    return tf.cond(tf.reduce_any(target < 0), filled, lambda: tf.identity(target))
 
 
 def _other_outputs(model: keras.Model, outputs: Any) -> Tensors:
     """The model's outputs as they come, where it has several."""
-    flat = tf.nest.flatten(outputs)
-    if len(flat) == 1:
+    named = named_outputs(model, outputs)
+    if len(named) == 1:
         return {}
-    names = sorted(outputs) if isinstance(outputs, dict) else model.output_names
     return {
         f"output_{name}": tf.cast(tensor, tf.float32) if tensor.dtype.is_floating else tensor
-        for name, tensor in zip(names, flat, strict=True)
+        for name, tensor in named.items()
     }
 
 
@@ -351,10 +367,10 @@ def _outputs(found: Any, inputs: ModelInputs) -> Tensors:
     return named
 
 
-def _as_float(name: str, spec: tf.TensorSpec) -> tf.TensorSpec:
+def _numeric(name: str, spec: tf.TensorSpec) -> tf.TensorSpec:
     if spec.dtype == tf.string:
         raise ValueError(f"Input {name!r} takes strings, which have no attributions.")
-    return tf.TensorSpec(spec.shape, tf.float32, name)
+    return spec
 
 
 def _beside(name: str, of: str, names: Mapping[str, Any]) -> str:

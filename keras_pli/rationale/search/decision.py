@@ -13,7 +13,8 @@ import keras
 import tensorflow as tf
 
 from ...checks import one_of
-from ...network.forward import Forward, Network, predicted_classes, probabilities
+from ...network.forward import Forward, Network, probabilities
+from ...network.targets import predicted_classes
 
 Tensor = Any
 Aim: TypeAlias = "dict[str, Tensor]"
