@@ -108,7 +108,7 @@ class Method:
                 raise TypeError(f"{type(self).__name__} has no baseline.")
             baseline = checked_baseline(baseline, inputs)
         score, classes = (aim, None) if callable(aim) else (None, aim)
-        if target_kind(classes) == "given":
+        if classes is not None and target_kind(classes) == "given":
             if self.in_graph:  # tracing tells the number of classes, too
                 self.traced(inputs, target="given", baseline=baseline is not None)
             check_classes(classes, self.classes(inputs), self.network.model)

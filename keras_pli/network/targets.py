@@ -55,9 +55,8 @@ class Spot(NamedTuple):
         for axis in range(self.position.shape[1]):
             size = logits.shape[axis + 1] or tf.shape(logits)[axis + 1]
             along = tf.one_hot(self.position[:, axis], size)
-            weights = (weights if axis == 0 else weights[..., None]) * along[
-                (slice(None), *[None] * axis)
-            ]
+            across = tf.reshape(along, (-1, *[1] * axis, size))
+            weights = weights[..., None] * across if axis else across
         return weights
 
 

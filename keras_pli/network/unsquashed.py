@@ -29,21 +29,26 @@ def unsquashed(output: Tensor, squashing: Operation) -> Tensor:
 def check_class_axis(output: Tensor, squashing: Operation) -> None:
     """Raises a `ValueError` if a softmax ran over other values than those of the output's last axis."""
     shape = squashing.inputs[0].shape
-    axis = shape.rank - 1
+    axis: int | None = shape.rank - 1
     for operation in _hands_on(output, squashing):
-        if operation.type == "Transpose":
-            axis = list(tf.get_static_value(operation.inputs[1])).index(axis)
-        elif operation.outputs[0].shape != operation.inputs[0].shape:
-            before, after = operation.inputs[0].shape, operation.outputs[0].shape
-            kept = axis == before.rank - 1 and before[-1] is not None and before[-1] == after[-1]
-            axis = after.rank - 1 if kept else -1
-        if axis < 0:
-            break
-    if axis != output.shape.rank - 1:
+        axis = None if axis is None else _axis_after(operation, axis)
+    if axis is None or axis != output.shape.rank - 1:
         raise ValueError(
-            f"its {squashing.type} runs over {shape[-1]} values that are not the last axis of the output, of "
-            f"shape is {tuple(output.shape)}"
+            f"its {squashing.type} runs over {shape[-1]} values, which are not the last axis of an output of "
+            f"shape {tuple(output.shape)}"
         )
+
+
+def _axis_after(operation: Operation, axis: int) -> int | None:
+    """Where an axis of what an operation hands on ends up; None if it does not stay one."""
+    before, after = operation.inputs[0].shape, operation.outputs[0].shape
+    if operation.type == "Transpose":
+        order = tf.get_static_value(operation.inputs[1])
+        return None if order is None else list(order).index(axis)
+    if before.as_list() == after.as_list():
+        return axis
+    kept = axis == before.rank - 1 and before[-1] is not None and before[-1] == after[-1]
+    return after.rank - 1 if kept else None
 
 
 def _hands_on(output: Tensor, squashing: Operation) -> list[Operation]:

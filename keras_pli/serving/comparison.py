@@ -106,7 +106,9 @@ def _pairs(
     if "logits" not in found:
         return [("probabilities", _like(chances, said), said)]
     logits = found["logits"].astype(np.float64)
-    squashed = {"Softmax": _softmax, "LogSoftmax": _log_softmax, "Sigmoid": _sigmoid}.get(squashing)
+    squashed = {"Softmax": _softmax, "LogSoftmax": _log_softmax, "Sigmoid": _sigmoid}.get(
+        squashing or "linear"
+    )
     pairs = [("logits", _like(squashed(logits) if squashed else logits, said), said)]
     if activation == "auto" and squashing == "LogSoftmax":
         pairs.append(("probabilities", chances, np.exp(said)))
