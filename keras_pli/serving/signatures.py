@@ -194,29 +194,19 @@ def explanation(name: str, method: Method, inputs: ModelInputs) -> Signature:
             "Methods that compute within TensorFlow can."
         )
     numbers = {name: _numeric(name, spec) for name, spec in inputs.specs.items()}
-    baselines = {_beside("baseline", name, numbers): name for name in numbers}
+    floats = {name: tf.TensorSpec(spec.shape, tf.float32) for name, spec in numbers.items()}
+    logits = method.scoring(inputs.pack(floats)).structured_outputs[0].shape
+    baselines = {_beside("baseline", key, numbers): key for key in numbers}
     if not method.takes_baseline:
         baselines = {}
-    logits = method.scoring(inputs.pack(numbers)).structured_outputs[0].shape
-    extra = {"target": tf.TensorSpec((None,), tf.int32, "target")}
-    if logits.rank > 2:
-        extra["mask"] = tf.TensorSpec(logits[:-1], tf.float32, "mask")
-    extra |= {
-        new: tf.TensorSpec(numbers[of].shape, numbers[of].dtype, new)
-        for new, of in baselines.items()
-    }
-    if set(extra) & set(numbers):
-        raise ValueError(
-            f"An input of {method.network.model.name!r} is called {sorted(set(extra) & set(numbers))[0]!r}, "
-            f"as an argument of explain_{name} is. Give `keras.Input` another name."
-        )
+    extra = _arguments(name, numbers, logits, baselines)
 
     def compute(tensors: Tensors) -> Tensors:
-        floats = {key: tf.cast(tensor, tf.float32) for key, tensor in tensors.items()}
-        x = inputs.pack({key: floats[key] for key in numbers})
-        target = _with_predictions(method, x, tensors["target"], floats.get("mask"))
-        aim = Region(target, floats["mask"]) if "mask" in extra else target
-        baseline = {of: floats[new] for new, of in baselines.items()}
+        x = inputs.pack({key: tf.cast(tensors[key], tf.float32) for key in numbers})
+        mask = tensors["mask"] if "mask" in extra else None
+        target = _with_predictions(method, x, tensors["target"], mask)
+        aim = target if mask is None else Region(target, mask)
+        baseline = {of: tf.cast(tensors[new], tf.float32) for new, of in baselines.items()}
         function = method.traced(x, target=target_kind(aim), baseline=bool(baselines))
         found = function(x, aim, *([inputs.pack(baseline)] if baselines else []))
         return _outputs(found, inputs) | {"target": target}
@@ -324,6 +314,27 @@ _EXPLANATION_MEANINGS = {
     "delta": "Completeness error: the sum of the attributions less what they should add up to.",
     "details": "More about the explanation; see the method.",
 }
+
+
+def _arguments(
+    name: str,
+    numbers: Mapping[str, tf.TensorSpec],
+    logits: tf.TensorShape,
+    baselines: Mapping[str, str],
+) -> dict[str, tf.TensorSpec]:
+    """What `explain_<name>` takes beside the model's inputs: baselines are like their inputs."""
+    extra = {"target": tf.TensorSpec((None,), tf.int32, "target")}
+    if logits.rank > 2:
+        extra["mask"] = tf.TensorSpec(logits[:-1], tf.float32, "mask")
+    for new, of in baselines.items():
+        extra[new] = tf.TensorSpec(numbers[of].shape, numbers[of].dtype, new)
+    taken = sorted(set(extra) & set(numbers))
+    if taken:
+        raise ValueError(
+            f"An input of the model is called {taken[0]!r}, as an argument of explain_{name} is. "
+            "Give `keras.Input` another name."
+        )
+    return extra
 
 
 def _with_predictions(method: Method, x: Any, target: Tensor, mask: Tensor | None) -> Tensor:
