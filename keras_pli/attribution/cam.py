@@ -13,7 +13,13 @@ from ..network.backward_rules import guided_rules
 from ..network.forward import Network, Target
 from ..network.graph import operations_between
 from ..network.kinds import CARRIERS, PRODUCTS, SUMS
-from ..network.maps import LayerMaps, chosen_maps, forward_with_maps
+from ..network.maps import (
+    LayerMaps,
+    Reshape,
+    check_not_repeated,
+    forward_with_maps,
+    is_tensor_name,
+)
 from ..network.runner import batch_spec
 from ..network.targets import target_scores
 from .attribution import Attribution
@@ -35,54 +41,83 @@ class ClassActivationMap(Method):
 
     Args:
         model: A built Keras model that convolves over 1, 2 or 3 axes.
-        layer: Path of the layer whose maps are weighed; `"conv@1"` is the second run of a shared layer. None
-            takes the last one whose output still has positions, which is what a global pooling or a
-            flattening receives: the activation, addition or pooling after the last convolution.
+        layer: Path of the layer whose maps are weighed; `"conv@1"` is the second run of a shared layer, and
+            `"add:0"` what an operation outside of layers makes, as `map_layers` lists it. None takes what the
+            pooling or head receives: the last maps through which every way from the input to the logits
+            leads, whatever makes them: an activation, an addition, a pooling, or an operation.
+        reshape: A function from the output of `layer` to `(batch, *positions, channels)`, for layers that put
+            out tokens, `(batch, tokens, channels)`. It may leave tokens out, as one for the class, and is
+            applied to gradients as well, so that it must do no more than choose and arrange.
         **options: `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
-        ValueError: If there is no such layer; when called, if it has no maps that the logits depend on.
+        ValueError: If there is no such layer, or it runs within a `TimeDistributed`; when called, if it has
+            no maps that the logits depend on, if none is named and no one layer's maps decide the logits, or
+            if the model takes its input channels first.
+        TypeError: If `reshape` is no function, or no layer is named for it.
     """
 
-    def __init__(self, model: keras.Model, *, layer: str | None = None, **options: Any) -> None:
+    # What is watched beside a layer; on an object only where it was given.
+    tensor: str | None = None
+    reshape: Reshape | None = None
+
+    def __init__(
+        self,
+        model: keras.Model,
+        *,
+        layer: str | None = None,
+        reshape: Reshape | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(model, **options)
         # What is explained is the output; `layer` only says where it is watched.
         output, score = self.network.output, self.network.score
+        if is_tensor_name(layer, model):
+            self.tensor, layer = layer, None
         self.network = Network(model, output=output, score=score, record=layer)
+        if layer is not None:
+            check_not_repeated(model, self.network.find(layer)[0])
+        if reshape is not None:
+            if not callable(reshape) or layer is None:
+                raise TypeError(
+                    "`reshape` must be a function of the output of a layer, named by `layer`. Received: "
+                    f"reshape={reshape!r}, layer={layer!r}."
+                )
+            self.reshape = reshape
 
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
         class_map, maps, scores = self.class_map(x, target)
         below = tf.nest.flatten(x)[maps.over.index(True)]
-        resized = resize_linear(class_map, maps.positions(below))
+        resized = resize_linear(class_map, _sizes_below(below, class_map))
         return Attribution(resized, scores, details={"map": class_map})
 
     def class_map(self, x: Any, target: Target) -> tuple[Tensor, LayerMaps, Tensor]:
-        """Returns the map of each sample at the layer's size, the maps it was made from, and the scores."""
-        forward, layers = forward_with_maps(self.network, x)
-        maps = chosen_maps(self.network, forward, layers)
-        scores = target_scores(forward.logits, target)
-        gradients = tf.cast(backpropagate(scores, maps.values), tf.float32)
-        return self.weighed(maps, gradients, forward.logits), maps, scores
+        """Returns the map of each sample at the layer's size, what it was made from, and the scores."""
+        found = forward_with_maps(self.network, x)
+        maps = found.chosen(self.tensor, self.reshape)
+        scores = target_scores(found.forward.logits, target)
+        gradients = tf.cast(maps.arranged(backpropagate(scores, maps.tensor)), tf.float32)
+        return self.weighed(maps, gradients, found.forward.logits), maps, scores
 
     def weighed(self, maps: LayerMaps, gradients: Tensor, logits: Tensor) -> Tensor:
-        """Returns the weighted sum of maps over their channels.
+        """Returns the weighted sum of maps over their channels, `(batch, *positions)`.
 
         Args:
-            maps: Maps of shape `(batch, *positions, channels)`.
-            gradients: Of the score by the maps, float32.
+            maps: The maps.
+            gradients: Of the score by the maps, float32 of shape `(batch, *positions, channels)`.
             logits: What the score was read from.
         """
         raise NotImplementedError
 
     def map_layers(self, x: Any) -> tuple[str, ...]:
-        """Returns the paths of the layers that have maps, for inputs like `x`, in the order they run.
+        """Returns what can be named as `layer`, for inputs like `x`, in the order it is made.
 
-        The last is the one that is used where no `layer` is named.
+        Of what all ways to the logits lead through, the last is used where no `layer` is named.
         """
 
         def function(inputs: Any) -> dict[str, Tensor]:
-            return {maps.path: maps.values for maps in forward_with_maps(self.network, inputs)[1]}
+            return {maps.path: maps.tensor for maps in forward_with_maps(self.network, inputs).all}
 
         return tuple(self.runner.traced(function, [batch_spec(x)], "maps").structured_outputs)
 
@@ -122,17 +157,22 @@ class CAM(ClassActivationMap):
         self._check_head(maps, logits)
         # The pooling shares a weight out among the positions.
         weights = tf.reduce_sum(gradients, axis=_positions(gradients), keepdims=True)
-        return _weighted_sum(maps.values, weights)
+        return _weighted_sum(maps.arranged(maps.tensor), weights)
 
     def _check_head(self, maps: LayerMaps, logits: Tensor) -> None:
-        spread, pooled = {maps.values.name}, set[str]()
-        for operation in operations_between(maps.values, logits):
+        # By name, where maps still have all their positions: along which axes.
+        spread, pooled = {maps.tensor.name: maps.position_axes}, set[str]()
+        for operation in operations_between(maps.tensor, logits):
             names = [tensor.name for tensor in operation.inputs]
             outputs = [tensor.name for tensor in operation.outputs]
-            below = not spread.isdisjoint(names)
-            if below and operation.type in _IN_PLACE:
-                spread.update(outputs)
-            elif _averages_all(operation) if below else _is_linear(operation, names, pooled):
+            axes = next((spread[name] for name in names if name in spread), None)
+            if axes is not None and operation.type in _IN_PLACE:
+                spread.update(dict.fromkeys(outputs, _axes_after(operation, axes)))
+            elif (
+                _is_linear(operation, names, pooled)
+                if axes is None
+                else _averages_all(operation, axes)
+            ):
                 pooled.update(outputs)
             else:
                 raise ValueError(
@@ -182,19 +222,21 @@ class GradCAM(ClassActivationMap):
         model: keras.Model,
         *,
         layer: str | None = None,
+        reshape: Reshape | None = None,
         counterfactual: bool = False,
         relu: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(model, layer=layer, **options)
+        super().__init__(model, layer=layer, reshape=reshape, **options)
         self.counterfactual = counterfactual
         self.relu = relu
 
     def weighed(self, maps: LayerMaps, gradients: Tensor, logits: Tensor) -> Tensor:
         """See `ClassActivationMap.weighed`."""
         weights = tf.reduce_mean(gradients, axis=_positions(gradients), keepdims=True)
-        found = _weighted_sum(maps.values, -weights if self.counterfactual else weights)
-        return tf.nn.relu(found) if self.relu else found
+        values = maps.arranged(maps.tensor)
+        summed = _weighted_sum(values, -weights if self.counterfactual else weights)
+        return tf.nn.relu(summed) if self.relu else summed
 
 
 class GuidedGradCAM(GradCAM):
@@ -232,17 +274,15 @@ class GuidedGradCAM(GradCAM):
         check_rectifiers(operations_between(x, scores), type(self).__name__)
         guided = backpropagate(scores, x, guided_rules())
         products = [
-            gradients * self._laid_over(gradients, class_map, maps)
-            if over
-            else tf.zeros_like(gradients)
+            gradients * self._laid_over(gradients, class_map) if over else tf.zeros_like(gradients)
             for gradients, over in zip(tf.nest.flatten(guided), maps.over, strict=True)
         ]
         attributions = tf.nest.pack_sequence_as(x, products)
         return Attribution(attributions, scores, details={"map": class_map})
 
     @staticmethod
-    def _laid_over(tensor: Tensor, class_map: Tensor, maps: LayerMaps) -> Tensor:
-        resized = resize_linear(class_map, maps.positions(tensor))
+    def _laid_over(tensor: Tensor, class_map: Tensor) -> Tensor:
+        resized = resize_linear(class_map, _sizes_below(tensor, class_map))
         return resized[..., None] if tensor.shape.rank > resized.shape.rank else resized
 
 
@@ -255,15 +295,29 @@ def _positions(maps: Tensor) -> list[int]:
     return list(range(1, maps.shape.rank - 1))
 
 
-def _averages_all(operation: Any) -> bool:
-    """Whether an operation averages over all positions of what it receives."""
+def _sizes_below(tensor: Tensor, class_map: Tensor) -> tuple[int, ...]:
+    """The sizes of the axes of an input that the axes of a map lie over."""
+    return tuple(tensor.shape[1 : class_map.shape.rank])
+
+
+def _axes_after(operation: Any, axes: Collection[int]) -> tuple[int, ...]:
+    """The axes of positions after an operation that leaves every value at its position."""
+    if operation.type != "ExpandDims":
+        return tuple(axes)
+    place = int(tf.get_static_value(operation.inputs[1])) % operation.outputs[0].shape.rank
+    return tuple(axis + (axis >= place) for axis in axes)
+
+
+def _averages_all(operation: Any, axes: Collection[int]) -> bool:
+    """Whether an operation averages over all positions of what it receives, and over nothing else."""
     shape = operation.inputs[0].shape
     if operation.type == "Mean":
-        axes = tf.get_static_value(operation.inputs[1])
-        return sorted(axis % shape.rank for axis in axes.ravel()) == list(range(1, shape.rank - 1))
+        gone = {int(axis) % shape.rank for axis in tf.get_static_value(operation.inputs[1]).ravel()}
+        return gone >= set(axes) and all(shape[axis] == 1 for axis in gone - set(axes))
     if operation.type in ("AvgPool", "AvgPool3D"):
-        window = operation.get_attr("ksize")[1:-1]
-        return window == list(shape[1:-1]) and operation.get_attr("padding") == b"VALID"
+        window = operation.get_attr("ksize")
+        whole = [window[axis] == shape[axis] for axis in axes]
+        return all(whole) and operation.get_attr("padding") == b"VALID"
     return False
 
 

@@ -13,6 +13,7 @@ from ..checks import checked_number
 from ..network.forward import Forward, Network, Target
 from ..network.loops import repeated, summed, unfolded
 from ..network.targets import target_scores
+from ..network.positions import check_channels_last, follow
 
 Tensor = Any
 Lengths: TypeAlias = "int | tuple[int, ...] | None"
@@ -126,10 +127,14 @@ def scores_of(
         versions: `(versions, batch, ...)`.
         target: As in `Method.explain`, but not None.
         read: What targets are read from.
+
+    Raises:
+        ValueError: If the network reads the input channels first: another axis than the versions differ in.
     """
     times = tf.shape(versions)[0]
     flat = tf.reshape(versions, (-1, *versions.shape[2:]))
     forward = network.forward(tf.nest.pack_sequence_as(x, [flat]))
+    check_channels_last(follow(flat, forward.logits), network.model.name)
     return unfolded(target_scores(read(forward), repeated(target, times)), times)
 
 
