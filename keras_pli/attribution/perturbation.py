@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import checked_number
 from ..network.forward import Forward, Network, Target
 from ..network.loops import repeated, summed, unfolded
-from ..network.targets import target_scores
 from ..network.positions import check_channels_last, follow
+from ..network.targets import target_scores
 
 Tensor = Any
 Lengths: TypeAlias = "int | tuple[int, ...] | None"

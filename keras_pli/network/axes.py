@@ -24,33 +24,36 @@ class Part:
         size: Its number of entries.
         stride: How far one step goes along the input's axis, where that was cut in pieces.
         whole: The size that the axis had before it was cut.
+        turned: Whether it runs from the end to the start.
     """
 
     origins: tuple[int, ...]
     size: int
     stride: int = 1
     whole: int = 0
+    turned: bool = False
 
     def split(self, outer: int) -> tuple[Part, Part]:
         """Cuts it in `outer` pieces; returns the number of the piece, and the place in it."""
         inner, whole = self.size // outer, self.whole or self.size
         return (
-            Part(self.origins, outer, self.stride * inner, whole),
-            Part(self.origins, inner, self.stride, whole),
+            replace(self, size=outer, stride=self.stride * inner, whole=whole),
+            replace(self, size=inner, whole=whole),
         )
 
     def joined(self, other: Part) -> Part | None:
         """The axis that this part and the next one were cut from; None if they were not."""
         if not self.origins and not other.origins:
             return Part((), self.size * other.size)
-        if self.origins != other.origins or self.stride != other.stride * other.size:
+        adjoin = self.stride == other.stride * other.size and self.turned == other.turned
+        if self.origins != other.origins or not adjoin:
             return None
         return replace(self, size=self.size * other.size, stride=other.stride)
 
     @property
     def complete(self) -> bool:
-        """Whether it is all of an axis, and no piece."""
-        return self.size == (self.whole or self.size)
+        """Whether it is all of an axis, and no piece, from start to end."""
+        return self.size == (self.whole or self.size) and not self.turned
 
 
 Axis: TypeAlias = tuple[Part, ...]
@@ -123,6 +126,13 @@ def resized(axis: Axis, size: int) -> Axis:
     return (Part(origins, size),) if len(origins) < 2 else blurred(origins, size)
 
 
+def turned(axis: Axis) -> Axis:
+    """The axis from its end to its start."""
+    if len(axis) == 1 or not any(part.origins for part in axis):
+        return tuple(replace(part, turned=not part.turned) for part in axis)
+    return blurred((origin for part in axis for origin in part.origins), size_of(axis))
+
+
 def regrouped(parts: Iterable[Part], sizes: Sequence[int]) -> tuple[Axis, ...] | None:
     """Shares parts out among new axes, in their order, as a reshaping does.
 
@@ -165,6 +175,8 @@ def overlaid(layouts: Sequence[Layout], sizes: Sequence[int]) -> Layout:
 def _overlaid_axis(given: Sequence[Axis], size: int) -> Axis:
     # What is broadcast along an axis says nothing about it.
     telling = [axis for axis in given if origins_of(axis) and (size_of(axis) > 1 or size == 1)]
+    # Nor does an axis that could not be followed, beside one that could.
+    telling = [axis for axis in telling if origins_of(axis) != (OTHERS,)] or telling
     if not telling:
         return features(size)
     if all(axis == telling[0] for axis in telling):

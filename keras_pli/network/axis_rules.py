@@ -21,6 +21,7 @@ from .axes import (
     overlaid,
     regrouped,
     resized,
+    turned,
 )
 from .graph import function_bodies
 from .kinds import CALLS, CONVOLUTIONS
@@ -240,24 +241,19 @@ def _sliced(operation: Operation, given: Given, output: int) -> Layout | None:
         else:
             axis = waiting.pop(0)
             backwards = steps is not None and steps[place] < 0
-            axes.append(_backwards(axis) if backwards else axis)
+            axes.append(turned(axis) if backwards else axis)
     axes += waiting
     sizes = _sizes(tensor, Layout(tuple(axes)).sizes)
     axes = [resized(axis, size) for axis, size in zip(axes, sizes, strict=True)]
     return Layout(tuple(axes), at, layout.mixed)
 
 
-def _backwards(axis: Axis) -> Axis:
-    origins = origins_of(axis)
-    return blurred(origins, prod(part.size for part in axis)) if origins else axis
-
-
 def _reversed(operation: Operation, given: Given, output: int) -> Layout | None:
-    layout, turned = given[0], tf.get_static_value(operation.inputs[1])
-    if layout is None or turned is None:
+    layout, reversed_axes = given[0], tf.get_static_value(operation.inputs[1])
+    if layout is None or reversed_axes is None:
         return None
-    places = {int(place) % len(layout.axes) for place in turned}
-    axes = [_backwards(axis) if place in places else axis for place, axis in enumerate(layout.axes)]
+    places = {int(place) % len(layout.axes) for place in reversed_axes}
+    axes = [turned(axis) if place in places else axis for place, axis in enumerate(layout.axes)]
     return Layout(tuple(axes), layout.at, layout.mixed)
 
 

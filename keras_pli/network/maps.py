@@ -98,10 +98,11 @@ class Maps:
         output: Any = self.forward.recorded
         kind = f"of shape {tuple(output.shape)}" if tf.is_tensor(output) else type(output).__name__
         what = f"its output is {kind}" if tensor is None else "there is none of this name"
+        tokens = tf.is_tensor(output) and output.shape.rank == 3
         raise ValueError(
             f"`layer` {self.network.record or tensor!r} of {self.network.model.name!r} has no maps that the "
-            f"logits depend on: {what}. Layers with maps: {self._quoted(self.all)}. For tokens, pass "
-            "`reshape`."
+            f"logits depend on: {what}. Layers with maps: {self._quoted(self.all)}."
+            + (" Of tokens, `reshape` makes maps." if tokens else "")
         )
 
     def _received(self) -> LayerMaps:
@@ -118,7 +119,8 @@ class Maps:
         if received is None or (not received.has_features and any(m.has_features for m in rest)):
             raise ValueError(
                 f"No one layer of {name!r} has all that decides the logits: several ways lead there that do "
-                f"not meet while they have positions. Name one of them as `layer`: {self._quoted(rest)}."
+                "not meet while they have positions. Name one of them as `layer`: "
+                f"{self._quoted([found for found in rest if found.has_features] or rest)}."
             )
         self._check_tokens(received)
         return received
@@ -130,8 +132,8 @@ class Maps:
                 raise ValueError(
                     f"Behind {received.path!r}, the last maps of {self.network.model.name!r}, positions "
                     f"become tokens, (batch, tokens, channels), which {mixing.name!r} mixes: maps from "
-                    "before that do not show what the logits are made from. Name a later layer as `layer`, with "
-                    "`reshape`, a function from its tokens to (batch, *positions, channels); or name "
+                    "before that do not show what the logits are made from. Name a later layer as `layer`, "
+                    "with `reshape`, a function from its tokens to (batch, *positions, channels); or name "
                     f"{received.path!r} to weigh its maps all the same."
                 )
 
@@ -204,15 +206,16 @@ def is_tensor_name(layer: Any, model: keras.Model) -> bool:
 def check_not_repeated(model: keras.Model, layer: keras.Layer) -> None:
     """Raises a `ValueError` if a layer runs within a `TimeDistributed`, at one time step after another."""
     paths = layer_paths(model)
-    path = next(path for path, found in paths.items() if found is layer)
-    parts = path.split("/")
-    for count in range(1, len(parts)):
-        around = "/".join(parts[:count])
-        if isinstance(paths.get(around), keras.layers.TimeDistributed):
-            raise ValueError(
-                f"Layer {path!r} of {model.name!r} runs at each time step by itself and has no maps over "
-                f"time. Name the wrapper, {around!r}, whose output is (batch, time, *positions, channels)."
-            )
+    wrappers = [
+        path for path, found in paths.items() if isinstance(found, keras.layers.TimeDistributed)
+    ]
+    own = [path for path, found in paths.items() if found is layer]
+    around = [next((w for w in wrappers if path.startswith(f"{w}/")), None) for path in own]
+    if all(around):
+        raise ValueError(
+            f"Layer {own[0]!r} of {model.name!r} runs at each time step by itself and has no maps over "
+            f"time. Name the wrapper, {around[0]!r}, whose output is (batch, time, *positions, channels)."
+        )
 
 
 def _maps_of(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .axes import Layout, layout_of_input, origins_of, size_of
+from .axes import OTHERS, Layout, layout_of_input, origins_of, size_of
 from .axis_rules import channel_axis, layout_after, reduced_axes, summed_axes
 from .graph import operations_between
 from .kinds import CALLS
@@ -59,11 +59,9 @@ class Positions:
         return order if any(layout.sizes[place] != 1 for place in order[1:-1]) else None
 
     def is_unknown(self, name: str) -> bool:
-        """Whether the axes of a tensor could not be followed, as through an operation of the user's own."""
+        """Whether axes of a tensor could not be followed, as through an operation of an unknown kind."""
         layout = self.layouts.get(name)
-        return layout is not None and all(
-            min(origins, default=0) < 0 for origins in layout.origins[1:]
-        )
+        return layout is not None and (OTHERS,) in layout.origins
 
     def mixed_after(self, name: str) -> Operation | None:
         """The first operation behind a tensor that mixes tokens."""

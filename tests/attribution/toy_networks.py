@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 LAYERS = keras.layers
 AXES = (1, 2, 3)
@@ -176,3 +177,21 @@ def weights_of(model, path):
 
     layer = find_layer(model, path)
     return [np.asarray(weight, np.float64) for weight in layer.get_weights()]
+
+
+def received(model):
+    """The name of the maps that a model's pooling or head receives."""
+    from keras_pli.network.forward import Network
+    from keras_pli.network.maps import forward_with_maps
+
+    names = []
+
+    def run(*inputs):
+        given = inputs if len(inputs) > 1 else inputs[0]
+        found = forward_with_maps(Network(model), given)
+        names.append(found.chosen().path)
+        return found.forward.logits
+
+    shapes = [tf.TensorSpec(tensor.shape) for tensor in model.inputs]
+    tf.function(run, autograph=False).get_concrete_function(*shapes)
+    return names[0]

@@ -1,14 +1,19 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from toy_networks import (
+    AXES,
     LAYERS,
     SHAPES,
     chain,
     gap_network,
     nested_network,
     randomized,
+    received,
     samples,
+    spatial,
+    weights_of,
 )
 
 from keras_pli.attribution.backprop import GuidedBackprop
@@ -118,6 +123,170 @@ class TestTheLayer:
         model = keras.Sequential([keras.Input((4,)), LAYERS.Dense(3)], name="dense")
         with pytest.raises(ValueError, match="'dense' has no layer with maps"):
             GradCAM(model)(np.zeros((2, 4)))
+
+
+def sum_and_relu(axes, *, layers):
+    """A residual network whose sum and activations are layers, or operations of the same values."""
+    convolution = spatial("Conv", axes)
+    inputs = keras.Input(SHAPES[axes])
+    relu = LAYERS.ReLU if layers else lambda: keras.ops.relu
+    stem = relu()(convolution(4, 3, padding="same", name="stem")(inputs))
+    branch = convolution(4, 3, padding="same", name="branch")(stem)
+    added = LAYERS.Add()([stem, branch]) if layers else stem + branch
+    maps = relu()(added)
+    pooled = spatial("GlobalAveragePooling", axes)()(maps)
+    model = randomized(keras.Model(inputs, LAYERS.Dense(3, name="head")(pooled), name="net"))
+    return model, keras.Model(inputs, maps)
+
+
+class Residual(keras.Model):
+    """The same with TensorFlow's operations, and the pooling too."""
+
+    def __init__(self, axes):
+        super().__init__(name="net")
+        convolution = spatial("Conv", axes)
+        self.stem = convolution(4, 3, padding="same", name="stem")
+        self.branch = convolution(4, 3, padding="same", name="branch")
+        self.head = LAYERS.Dense(3, name="head")
+
+    def maps(self, x):
+        stem = tf.nn.relu(self.stem(x))
+        return tf.nn.relu(stem + self.branch(stem))
+
+    def call(self, x):
+        return self.head(tf.reduce_mean(self.maps(x), range(1, len(x.shape) - 1)))
+
+
+class TestOperations:
+    """Maps that no layer puts out, weighed by hand."""
+
+    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("build", ["functional", "nested", "subclassed"])
+    def test_sums_and_activations(self, build, axes):
+        x = samples(axes)
+        if build == "subclassed":
+            model = Residual(axes)
+            model(x)
+            maps = randomized(model).maps(x)
+        else:
+            model, to_maps = sum_and_relu(axes, layers=False)
+            maps = to_maps(x)
+            if build == "nested":
+                inputs = keras.Input(SHAPES[axes])
+                model = keras.Model(inputs, LAYERS.Softmax()(model(inputs)))
+        kernel, bias = weights_of(model, "head")
+        expected = np.asarray(maps) @ kernel[:, 1]
+        found = CAM(model)(x, target=1)
+        np.testing.assert_allclose(found.attributions, expected, atol=1e-5)
+        average = expected.mean(axis=tuple(range(1, axes + 1)))
+        np.testing.assert_allclose(found.scores, average + bias[1], atol=1e-5)
+        by_gradient = GradCAM(model)(x, target=1).attributions
+        positions = np.prod(SHAPES[axes][:-1])
+        np.testing.assert_allclose(by_gradient, np.maximum(expected, 0) / positions, atol=1e-6)
+
+    def test_give_what_layers_of_the_same_values_give(self):
+        x = samples(2)
+        by_layers, _ = sum_and_relu(2, layers=True)
+        by_operations, _ = sum_and_relu(2, layers=False)
+        for method in (CAM, GradCAM, GuidedGradCAM):
+            expected = method(by_layers)(x, target=0).attributions
+            found = method(by_operations)(x, target=0).attributions
+            np.testing.assert_allclose(found, expected, atol=1e-6)
+
+    def test_can_be_named_as_they_are_listed(self):
+        model, _ = sum_and_relu(2, layers=False)
+        x = samples(2)
+        grad_cam = GradCAM(model)
+        names = grad_cam.map_layers(x)
+        assert names == ("stem", "Relu:0", "branch", "Add:0", "Relu_1:0")
+        added, named = GradCAM(model, layer="Add:0"), GradCAM(model, layer="Relu_1:0")
+        np.testing.assert_array_equal(named(x, 1).attributions, grad_cam(x, 1).attributions)
+        assert abs(added(x, 1).attributions - named(x, 1).attributions).max() > 1e-4
+        assert "'Add:0'" in repr(added) and "None" not in repr(grad_cam)
+        with pytest.raises(ValueError, match=r"'Add:7' of 'net'.*none of this name.*'Add:0'"):
+            GradCAM(model, layer="Add:7")(x)
+
+    def test_a_layer_names_what_it_puts_out_and_not_what_is_within(self):
+        layers = [
+            LAYERS.Conv2D(4, 3, name="conv"),
+            LAYERS.Lambda(lambda t: tf.nn.relu(2 * t), name="curve"),
+        ]
+        model = chain(*layers, LAYERS.GlobalAveragePooling2D(), LAYERS.Dense(3))
+        assert GradCAM(model).map_layers(samples(2)) == ("conv", "curve")
+        assert received(model) == "curve"
+
+    def test_a_layer_that_is_the_whole_network(self):
+        class Whole(LAYERS.Layer):
+            def __init__(self):
+                super().__init__(name="whole")
+                self.conv = LAYERS.Conv2D(4, 3)
+                self.head = LAYERS.Dense(3)
+
+            def call(self, x):
+                return self.head(keras.ops.mean(keras.ops.relu(self.conv(x)), axis=(1, 2)))
+
+        model = keras.Sequential([keras.Input(SHAPES[2]), Whole()])
+        assert received(model).endswith("Relu:0")
+
+
+class TestTheWays:
+    def test_not_the_end_of_one_branch(self):
+        # Made last, and yet only part of what is pooled.
+        inputs = keras.Input(SHAPES[2])
+        first = LAYERS.Conv2D(4, 3, padding="same", name="first")(inputs)
+        scaled = LAYERS.Conv2D(4, 1, name="branch")(LAYERS.LayerNormalization()(first)) * 0.1
+        pooled = LAYERS.GlobalAveragePooling2D()(first + scaled)
+        model = keras.Model(inputs, LAYERS.Dense(3)(LAYERS.LayerNormalization()(pooled)))
+        assert received(model) == "Add:0"
+
+    def test_what_two_heads_have_in_common(self):
+        inputs = keras.Input(SHAPES[2])
+        common = LAYERS.Conv2D(4, 3, name="common")(inputs)
+        later = LAYERS.Conv2D(4, 3, name="later")(common)
+        pooled = [LAYERS.GlobalAveragePooling2D()(maps) for maps in (common, later)]
+        model = keras.Model(inputs, LAYERS.Dense(3)(LAYERS.Concatenate()(pooled)))
+        assert received(model) == "common"
+        assert GradCAM(model).map_layers(samples(2)) == ("common", "later")
+
+    def test_towers_that_never_meet_are_refused(self):
+        inputs = keras.Input(SHAPES[2])
+        scaled = LAYERS.Rescaling(0.5, name="scaled")(inputs)
+        towers = [LAYERS.Conv2D(4, size, name=f"tower{size}")(scaled) for size in (3, 5)]
+        pooled = [LAYERS.GlobalMaxPooling2D()(maps) for maps in towers]
+        model = keras.Model(inputs, LAYERS.Dense(3)(LAYERS.Concatenate()(pooled)), name="net")
+        with pytest.raises(ValueError, match=r"No one layer of 'net'.*'tower\d', 'tower\d'\.$"):
+            GradCAM(model)(samples(2))
+        assert GradCAM(model, layer="tower3")(samples(2)).attributions.shape == (5, 9, 8)
+
+    def test_a_mask_is_no_way(self):
+        inputs = keras.Input((6,))
+        ids = LAYERS.Embedding(9, 4, mask_zero=True)(inputs)
+        series = LAYERS.GRU(3, return_sequences=True, name="series")(ids)
+        model = keras.Model(inputs, LAYERS.Dense(2)(LAYERS.GlobalAveragePooling1D()(series)))
+        assert received(model) == "series"
+
+    def test_recurrent_layers_keep_time_unless_they_turn_it(self):
+        def network(layer):
+            pooling = LAYERS.GlobalMaxPooling1D()
+            conv = LAYERS.Conv1D(4, 3, name="conv")
+            return chain(conv, layer, pooling, LAYERS.Dense(2), axes=1)
+
+        both = LAYERS.Bidirectional(LAYERS.GRU(3, return_sequences=True), name="both")
+        back = LAYERS.LSTM(3, return_sequences=True, go_backwards=True, name="back")
+        assert received(network(both)) == "both"
+        assert received(network(back)) == "conv"
+
+    def test_positions_that_are_made_anew_are_others(self):
+        model = chain(
+            LAYERS.Conv2D(4, 3, name="conv"),
+            LAYERS.Flatten(),
+            LAYERS.Dense(7 * 6 * 2),
+            LAYERS.Reshape((7, 6, 2)),
+            LAYERS.Conv2D(4, 3, name="anew"),
+            LAYERS.GlobalAveragePooling2D(),
+            LAYERS.Dense(3),
+        )
+        assert GradCAM(model).map_layers(samples(2)) == ("conv",)
 
 
 class TestTheInput:
