@@ -131,11 +131,13 @@ class CAM(ClassActivationMap):
 
     Args:
         model: A built Keras model with nothing but a global average pooling and linear layers above the maps.
-        layer: Path of the layer whose maps are weighed; None for the last one with positions.
+        layer: Path of the layer whose maps are weighed; None for what the pooling receives.
+        reshape: What makes maps of a layer's tokens, as in `GradCAM`.
         **options: `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
-        ValueError: When called, if the model's head is another, or there are no maps.
+        ValueError: If there is no such layer; when called, if the model's head is another, there are no
+            maps, or the model takes its input channels first.
 
     Returns:
         Attributions of shape `(samples, *positions)`, the map resized to the input's positions; of several
@@ -192,15 +194,21 @@ class GradCAM(ClassActivationMap):
     Args:
         model: A built Keras model that convolves over 1, 2 or 3 axes.
         layer: Path of the layer whose maps are weighed, as `"backbone/conv3"`; `"conv@1"` is the second run
-            of a shared layer. None takes the last one whose output still has positions, which is what a
-            global pooling or a flattening receives: the activation, addition or pooling after the last
-            convolution. Earlier layers give finer maps; `map_layers` lists them.
+            of a shared layer, and `"add:0"` what an operation outside of layers makes. None takes what the
+            pooling or head receives: the last maps through which every way from the input to the logits
+            leads, whatever makes them: an activation, an addition, a pooling, or an operation. Earlier
+            layers give finer maps; `map_layers` lists them.
+        reshape: A function from the output of `layer` to `(batch, *positions, channels)`, for layers that put
+            out tokens, `(batch, tokens, channels)`. It may leave tokens out, as one for the class, and is
+            applied to gradients as well, so that it must do no more than choose and arrange.
         counterfactual: Weigh by −αₖ: what speaks for another class.
         relu: Whether to set what speaks against the score to 0.
         **options: `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
-        ValueError: If there is no such layer; when called, if it has no maps that the logits depend on.
+        ValueError: If there is no such layer, or it runs within a `TimeDistributed`; when called, if it has
+            no maps that the logits depend on, if none is named and several parts of the network read the
+            input apart or mix its positions as tokens, or if the model takes its input channels first.
 
     Returns:
         Attributions of shape `(samples, *positions)`, the map resized to the input's positions; of several
@@ -215,6 +223,20 @@ class GradCAM(ClassActivationMap):
         >>> found = GradCAM(model, layer="conv")(np.ones((5, 8, 8, 1)), target=2)
         >>> found.attributions.shape, found.details["map"].shape
         ((5, 8, 8), (5, 6, 6))
+
+        A vision transformer, whose 16 tokens stand for 4 by 4 patches:
+
+        >>> inputs = keras.Input((8, 8, 1))
+        >>> tokens = layers.Reshape((16, 6))(layers.Conv2D(6, 2, strides=2)(inputs))
+        >>> tokens = tokens + layers.MultiHeadAttention(2, 3)(tokens, tokens)
+        >>> tokens = layers.LayerNormalization(name="block")(tokens)
+        >>> model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(tokens)))
+        >>> grad_cam = GradCAM(model, layer="block", reshape=lambda t: keras.ops.reshape(t, (-1, 4, 4, 6)))
+        >>> grad_cam(np.ones((5, 8, 8, 1)), target=2).details["map"].shape
+        (5, 4, 4)
+
+        With a token for the class in front, `reshape` takes `t[:, 1:]`, and `layer` is one before the last
+        attention: behind it the other tokens do not count.
     """
 
     def __init__(
@@ -248,11 +270,12 @@ class GuidedGradCAM(GradCAM):
     Args:
         model: A built Keras model that convolves over 1, 2 or 3 axes, with ReLUs.
         layer: Path of the layer whose maps are weighed, as in `GradCAM`.
+        reshape: What makes maps of its tokens, as in `GradCAM`.
         **options: `counterfactual` and `relu`, as in `GradCAM`; `output`, `score`, `batch_size` and
             `jit_compile`, as in `Method`.
 
     Raises:
-        ValueError: When called, if the layer has no maps or guided backpropagation meets no ReLU.
+        ValueError: As `GradCAM`; when called, if guided backpropagation meets no ReLU.
 
     Returns:
         Attributions shaped like the inputs; 0 for an input that the maps are not made from. `details["map"]`

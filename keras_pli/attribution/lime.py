@@ -58,7 +58,7 @@ class LIME(Method):
 
     Raises:
         ValueError: If a number is not in its range, `fill` is not finite, or a label map is not of integers
-            or not of the shape of the positions.
+            or not of the shape of the positions; in the call, if the model takes its input channels first.
         ImportError: In the call, if SLIC is asked for and scikit-image is not installed.
 
     Returns:

@@ -79,7 +79,8 @@ class MeaningfulPerturbation(Method):
         **options: `layer`, `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
-        ValueError: If a number is not in its range; in the call, if a grid is finer than the input.
+        ValueError: If a number is not in its range; in the call, if a grid is finer than the input, or the
+            model takes its input channels first.
 
     Returns:
         The call returns an `Attribution` whose `scores` are those of S, with the details `mask`, the masks

@@ -51,7 +51,8 @@ class Occlusion(Method):
 
     Raises:
         ValueError: If a length is not a whole number from 1, or `fill` is not finite; in the call, if a
-            window is larger than the input or smaller than its stride.
+            window is larger than the input or smaller than its stride, or the model takes its input channels
+            first.
 
     Example:
         >>> import keras, numpy as np

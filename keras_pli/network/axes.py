@@ -85,6 +85,10 @@ class Layout:
         return tuple(origins_of(axis) for axis in self.axes)
 
 
+# The layouts of an operation's inputs, None for those that do not depend on the network's input.
+Given: TypeAlias = "Sequence[Layout | None]"
+
+
 def layout_of_input(tensor: Tensor) -> Layout:
     """The layout of an input: each axis is its own."""
     sizes = [OPEN if size is None else size for size in tensor.shape]

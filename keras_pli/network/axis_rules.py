@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,23 +12,22 @@ from .axes import (
     OPEN,
     OTHERS,
     Axis,
+    Given,
     Layout,
     Part,
     blurred,
     features,
     origins_of,
     overlaid,
-    regrouped,
     resized,
     turned,
 )
+from .axis_reshaping import axis_added, reshaped, squeezed, transposed
 from .graph import function_bodies
 from .kinds import CALLS, CONVOLUTIONS
 
 Tensor = Any
 Operation = Any
-# The layouts of an operation's inputs, None for those that do not depend on the network's input.
-Given: TypeAlias = "Sequence[Layout | None]"
 # From an operation, its inputs and the number of one of its outputs to the layout of that output.
 Rule: TypeAlias = Callable[[Operation, Given, int], "Layout | None"]
 
@@ -131,78 +129,6 @@ def _channel_axis_within(operation: Operation) -> int | None:
 
 def _each_its_own(operation: Operation, given: Given, output: int) -> Layout | None:
     return given[output]
-
-
-def _transposed(operation: Operation, given: Given, output: int) -> Layout | None:
-    order, layout = tf.get_static_value(operation.inputs[1]), given[0]
-    if order is None or layout is None:
-        return None
-    return Layout(tuple(layout.axes[axis] for axis in order), layout.at, layout.mixed)
-
-
-def _reshaped(operation: Operation, given: Given, output: int) -> Layout | None:
-    layout, tensor = given[0], operation.outputs[output]
-    if layout is None or tensor.shape.rank is None:
-        return None
-    sizes = list(tensor.shape)
-    if sizes.count(None) > 1:
-        sizes = _value(operation.inputs[1], operation.inputs[0], layout) or sizes
-    missing = [place for place, size in enumerate(sizes) if size is None or size < 0]
-    if len(missing) > 1:
-        return None
-    for place in missing:
-        sizes[place] = prod(layout.sizes) // (prod(sizes[:place] + sizes[place + 1 :]) or 1)
-    if sizes == list(layout.sizes):
-        return layout
-    axes = regrouped([part for axis in layout.axes for part in axis], sizes)
-    return None if axes is None else Layout(axes, layout.at, layout.mixed)
-
-
-def _value(tensor: Tensor, reshaped: Tensor, layout: Layout) -> list[int] | None:
-    """A shape that is worked out in the graph, as by `tf.tensordot`; None where it is another tensor's."""
-    known = tf.get_static_value(tensor)
-    if known is not None:
-        return np.ravel(known).tolist()
-    made = tensor.op
-    if made.type == "Shape":
-        # `tf.tensordot` asks before it transposes.
-        source = reshaped.op.inputs[0] if reshaped.op.type == "Transpose" else reshaped
-        if made.inputs[0].name == reshaped.name:
-            return list(layout.sizes)
-        order = tf.get_static_value(reshaped.op.inputs[1]) if source is not reshaped else None
-        if order is None or made.inputs[0].name != source.name:
-            return None
-        return [layout.sizes[place] for place in np.argsort(order)]
-    inputs = [_value(given, reshaped, layout) for given in made.inputs]
-    if any(given is None for given in inputs):
-        return None
-    if made.type in ("Pack", "ConcatV2"):
-        return [size for given in inputs[: made.get_attr("N")] for size in given or []]
-    if made.type == "Prod":
-        return [prod(inputs[0] or [])]
-    if made.type == "GatherV2":
-        return [(inputs[0] or [])[place] for place in inputs[1] or []]
-    return None
-
-
-def _axis_added(operation: Operation, given: Given, output: int) -> Layout | None:
-    layout, place = given[0], tf.get_static_value(operation.inputs[1])
-    if layout is None or place is None:
-        return None
-    axes = list(layout.axes)
-    axes.insert(int(np.ravel(place)[0]) % (len(axes) + 1), features(1))
-    return Layout(tuple(axes), layout.at, layout.mixed)
-
-
-def _squeezed(operation: Operation, given: Given, output: int) -> Layout | None:
-    layout = given[0]
-    if layout is None:
-        return None
-    rank = len(layout.axes)
-    gone = {axis % rank for axis in operation.get_attr("squeeze_dims")}
-    gone = gone or {axis for axis, size in enumerate(layout.sizes) if size == 1}
-    axes = [axis for place, axis in enumerate(layout.axes) if place not in gone]
-    return Layout(tuple(axes), layout.at, layout.mixed)
 
 
 def _reduced(operation: Operation, given: Given, output: int) -> Layout | None:
@@ -320,7 +246,20 @@ def _looked_up(operation: Operation, given: Given, output: int) -> Layout | None
         if len(origins) == 1 and place is not None:
             at[origins[0]] = int(place)
         return Layout(tuple(axes), at, values.mixed)
-    return _entry_by_entry(operation, given, output)
+    found = _entry_by_entry(operation, given, output)
+    order, axis = (tf.get_static_value(operation.inputs[place]) for place in (1, 2))
+    if found is None or axis is None or not origins_of(found.axes[int(axis)]):
+        return found
+    if order is not None and np.all(np.diff(order) > 0):
+        return found
+    axes = list(found.axes)
+    axes[int(axis)] = blurred(origins_of(axes[int(axis)]), found.sizes[int(axis)])
+    return Layout(tuple(axes), found.at, found.mixed)
+
+
+def _scattered(operation: Operation, given: Given, output: int) -> Layout | None:
+    """Entries that are taken from anywhere lie nowhere."""
+    return None
 
 
 def _encoded(operation: Operation, given: Given, output: int) -> Layout | None:
@@ -420,18 +359,19 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(_REDUCTIONS, _reduced),
     **dict.fromkeys(("While", "StatelessWhile"), _looped),
     **dict.fromkeys(("GatherV2", "ResourceGather"), _looked_up),
+    **dict.fromkeys(("GatherNd", "ResourceGatherNd", "ScatterNd", "TopKV2"), _scattered),
     "ConcatV2": _concatenated,
     "Einsum": _einsum,
-    "ExpandDims": _axis_added,
+    "ExpandDims": axis_added,
     "IdentityN": _each_its_own,
     "OneHot": _encoded,
     "Pack": _packed,
-    "Reshape": _reshaped,
+    "Reshape": reshaped,
     "ReverseV2": _reversed,
-    "Squeeze": _squeezed,
+    "Squeeze": squeezed,
     "StridedSlice": _sliced,
     "TensorListFromTensor": _listed,
     "TensorListStack": _stacked,
-    "Transpose": _transposed,
+    "Transpose": transposed,
     "Unpack": _unpacked,
 }

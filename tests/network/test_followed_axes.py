@@ -38,10 +38,12 @@ KEPT = {
     "matmul": lambda x: tf.matmul(MIXING[tf.newaxis, tf.newaxis], x, transpose_b=True),
     "einsum": lambda x: tf.einsum("bhwc,cd->bdhw", x, MIXING),
     "concatenated": lambda x: tf.concat([x, tf.square(x) * 0], axis=-1)[..., :1],
+    "columns chosen": lambda x: tf.gather(x, [0, 2, 5], axis=2),
     "cropped": lambda x: x[:, 1:, ..., tf.newaxis, :][:, :, 1:, 0],
 }
 LOST = {
     "turned": lambda x: tf.reverse(x, [2]),
+    "columns shuffled": lambda x: tf.gather(x, [2, 0, 5, 1], axis=2),
     "tokens": lambda x: tf.reshape(x, (-1, 24, 1, 2)),
     "columns and channels": lambda x: tf.reshape(x, (-1, 4, 2, 6)),
     "slices out of order": lambda x: tf.stack([x[:, row] for row in (1, 0, 2, 3)], axis=1),

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from toy_networks import (
-    AXES,
     LAYERS,
     SHAPES,
     chain,
@@ -160,8 +159,9 @@ class Residual(keras.Model):
 class TestOperations:
     """Maps that no layer puts out, weighed by hand."""
 
-    @pytest.mark.parametrize("axes", AXES)
-    @pytest.mark.parametrize("build", ["functional", "nested", "subclassed"])
+    @pytest.mark.parametrize(
+        "build, axes", [("functional", 1), ("functional", 3), ("nested", 2), ("subclassed", 2)]
+    )
     def test_sums_and_activations(self, build, axes):
         x = samples(axes)
         if build == "subclassed":
