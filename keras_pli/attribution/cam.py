@@ -29,8 +29,8 @@ from .resize import resize_linear
 
 Tensor = Any
 
-# Operations that leave every value at its position.
-_IN_PLACE = {"Identity", "Cast", "ExpandDims"}
+# Operations that leave every value at its position, or turn axes.
+_IN_PLACE = {"Identity", "Cast", "ExpandDims", "Transpose"}
 # Operations that are linear in all that they receive together, and those that are in each factor.
 _LINEAR = CARRIERS | SUMS | {"StridedSlice", "Neg", "Sum", "Mean"}
 _BILINEAR = PRODUCTS | {"Conv2D"}
@@ -43,8 +43,9 @@ class ClassActivationMap(Method):
         model: A built Keras model that convolves over 1, 2 or 3 axes.
         layer: Path of the layer whose maps are weighed; `"conv@1"` is the second run of a shared layer, and
             `"add:0"` what an operation outside of layers makes, as `map_layers` lists it. None takes what the
-            pooling or head receives: the last maps through which every way from the input to the logits
-            leads, whatever makes them: an activation, an addition, a pooling, or an operation.
+            pooling or head receives: the last maps of more than one position through which every way from
+            the input to the logits leads, whatever makes them: an activation, an addition, a pooling, or an
+            operation.
         reshape: A function from the output of `layer` to `(batch, *positions, channels)`, for layers that put
             out tokens, `(batch, tokens, channels)`. It may leave tokens out, as one for the class, and is
             applied to gradients as well, so that it must do no more than choose and arrange.
@@ -195,8 +196,9 @@ class GradCAM(ClassActivationMap):
         model: A built Keras model that convolves over 1, 2 or 3 axes.
         layer: Path of the layer whose maps are weighed, as `"backbone/conv3"`; `"conv@1"` is the second run
             of a shared layer, and `"add:0"` what an operation outside of layers makes. None takes what the
-            pooling or head receives: the last maps through which every way from the input to the logits
-            leads, whatever makes them: an activation, an addition, a pooling, or an operation. Earlier
+            pooling or head receives: the last maps of more than one position through which every way from
+            the input to the logits leads, whatever makes them: an activation, an addition, a pooling, or an
+            operation. Earlier
             layers give finer maps; `map_layers` lists them.
         reshape: A function from the output of `layer` to `(batch, *positions, channels)`, for layers that put
             out tokens, `(batch, tokens, channels)`. It may leave tokens out, as one for the class, and is
@@ -324,10 +326,13 @@ def _sizes_below(tensor: Tensor, class_map: Tensor) -> tuple[int, ...]:
 
 
 def _axes_after(operation: Any, axes: Collection[int]) -> tuple[int, ...]:
-    """The axes of positions after an operation that leaves every value at its position."""
-    if operation.type != "ExpandDims":
+    """The axes of positions after an operation that leaves every value at its position, or turns axes."""
+    if operation.type not in ("ExpandDims", "Transpose"):
         return tuple(axes)
-    place = int(tf.get_static_value(operation.inputs[1])) % operation.outputs[0].shape.rank
+    given = tf.get_static_value(operation.inputs[1])
+    if operation.type == "Transpose":
+        return tuple(given.tolist().index(axis) for axis in axes)
+    place = int(given) % operation.outputs[0].shape.rank
     return tuple(axis + (axis >= place) for axis in axes)
 
 

@@ -24,7 +24,7 @@ from .axes import (
 )
 from .axis_reshaping import axis_added, reshaped, squeezed, transposed
 from .graph import function_bodies
-from .kinds import CALLS, CONVOLUTIONS
+from .kinds import CALLS, CHOICES, CONVOLUTIONS, MATRIX_PRODUCTS, POOLINGS, REDUCTIONS
 
 Tensor = Any
 Operation = Any
@@ -41,16 +41,23 @@ def layout_after(operation: Operation, given: Given, output: int) -> Layout | No
     return found
 
 
-def channel_axis(operation: Operation) -> int | None:
-    """The axis that a convolution or pooling reads as channels, 1 or -1; None for other kinds."""
+def channel_axis(operation: Operation, layout: Layout) -> int | None:
+    """The axis that a convolution or pooling reads as channels, 1 or -1.
+
+    Args:
+        operation: The operation.
+        layout: Of what it receives.
+
+    Returns:
+        None for operations of other kinds.
+    """
     if operation.type in CALLS:
-        return _channel_axis_within(operation)
-    try:
-        order = operation.get_attr("data_format")
-    except ValueError:
+        # Where nothing of the input lies along one of both, that one holds channels.
+        told = len(layout.axes) > 2 and layout.origins[1] and layout.origins[-1]
+        return _channel_axis_within(operation) if told else None
+    if operation.type not in CONVOLUTIONS | POOLINGS:
         return None
-    convolves = operation.type in CONVOLUTIONS or "Pool" in operation.type
-    return (1 if order.startswith(b"NC") else -1) if convolves else None
+    return 1 if operation.get_attr("data_format").startswith(b"NC") else -1
 
 
 def summed_axes(operation: Operation, given: Given) -> list[Axis]:
@@ -64,7 +71,7 @@ def summed_axes(operation: Operation, given: Given) -> list[Axis]:
             for letter, axis in zip(term, layout.axes, strict=True)
             if letter not in result
         ]
-    if operation.type in _PRODUCTS:
+    if operation.type in MATRIX_PRODUCTS:
         inner = [_matrix_axes(operation, place)[1 - place] for place in (0, 1)]
         pairs = zip(given, inner, strict=True)
         return [layout.axes[axis] for layout, axis in pairs if layout is not None]
@@ -73,7 +80,7 @@ def summed_axes(operation: Operation, given: Given) -> list[Axis]:
 
 def reduced_axes(operation: Operation) -> list[int] | None:
     """The axes that a reduction such as a mean takes away, from 0; None for others, or where unknown."""
-    if operation.type not in _REDUCTIONS:
+    if operation.type not in REDUCTIONS:
         return None
     axes = tf.get_static_value(operation.inputs[1])
     rank = operation.inputs[0].shape.rank
@@ -110,8 +117,8 @@ def _entry_by_entry(operation: Operation, given: Given, output: int) -> Layout |
         return None
     like = next(layout for layout in layouts if len(layout.axes) == rank)
     found = overlaid(layouts, _sizes(tensor, like.sizes))
-    channels = channel_axis(operation)
-    if channels is None or "Pool" in operation.type:
+    channels = channel_axis(operation, found)
+    if channels is None or operation.type in POOLINGS:
         return found
     axes = list(found.axes)
     axes[channels] = features(found.sizes[channels])
@@ -135,7 +142,7 @@ def _reduced(operation: Operation, given: Given, output: int) -> Layout | None:
     layout, gone = given[0], reduced_axes(operation)
     if layout is None or gone is None:
         return None
-    keeps = operation.type not in _CHOICES and operation.get_attr("keep_dims")
+    keeps = operation.type not in CHOICES and operation.get_attr("keep_dims")
     axes = [
         features(1) if place in gone else axis
         for place, axis in enumerate(layout.axes)
@@ -349,14 +356,9 @@ def _like(axes: Sequence[Axis], tensor: Tensor, layout: Layout) -> Layout | None
     return Layout((*kept, features(sizes[-1])), layout.at, layout.mixed)
 
 
-_PRODUCTS = frozenset({"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"})
-_CHOICES = frozenset({"ArgMax", "ArgMin"})
-_REDUCTIONS = (
-    frozenset({"Sum", "Mean", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm"}) | _CHOICES
-)
 _RULES: dict[str, Rule] = {
-    **dict.fromkeys(_PRODUCTS, _multiplied),
-    **dict.fromkeys(_REDUCTIONS, _reduced),
+    **dict.fromkeys(MATRIX_PRODUCTS, _multiplied),
+    **dict.fromkeys(REDUCTIONS, _reduced),
     **dict.fromkeys(("While", "StatelessWhile"), _looped),
     **dict.fromkeys(("GatherV2", "ResourceGather"), _looked_up),
     **dict.fromkeys(("GatherNd", "ResourceGatherNd", "ScatterNd", "TopKV2"), _scattered),

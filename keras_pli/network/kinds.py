@@ -5,10 +5,10 @@ Operations of a Keras graph are called by the same names here (see `keras_graph`
 
 from __future__ import annotations
 
+# Give a tensor another name or type only.
+RENAMES = frozenset({"Identity", "Cast", "StopGradient", "EnsureShape"})
 # Hand their input on, value by value and in the same order.
-CARRIERS = frozenset(
-    {"Identity", "Cast", "StopGradient", "EnsureShape", "Reshape", "Squeeze", "ExpandDims"}
-)
+CARRIERS = RENAMES | {"Reshape", "Squeeze", "ExpandDims"}
 # Make probabilities, or their logarithms, of logits.
 SQUASHES = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 RECTIFIERS = frozenset({"Relu", "Relu6", "LeakyRelu", "Elu", "Selu"})
@@ -16,7 +16,8 @@ MAXIMA = frozenset({"MaxPool", "MaxPool3D", "Max"})
 # Linear in all inputs together.
 SUMS = frozenset({"AddV2", "Add", "AddN", "Sub", "BiasAdd", "ConcatV2", "Pack"})
 # Linear in each of two inputs.
-PRODUCTS = frozenset({"Mul", "MatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"})
+MATRIX_PRODUCTS = frozenset({"MatMul", "BatchMatMulV2", "BatchMatMulV3"})
+PRODUCTS = MATRIX_PRODUCTS | {"Mul", "Einsum"}
 QUOTIENTS = frozenset({"RealDiv", "Div", "DivNoNan", "Xdivy"})
 CONVOLUTIONS = frozenset(
     {
@@ -35,7 +36,11 @@ PLACINGS = frozenset(
 RESIZINGS = frozenset(
     {"ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea", "ScaleAndTranslate"}
 )
+# Take axes away; choices have no option to keep them.
+CHOICES = frozenset({"ArgMax", "ArgMin"})
+REDUCTIONS = CHOICES | {"Sum", "Mean", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm"}
 AVERAGES = frozenset({"Sum", "Mean", "Cumsum", "AvgPool", "AvgPool3D"})
+POOLINGS = frozenset({"MaxPool", "MaxPool3D", "AvgPool", "AvgPool3D"})
 # Functions of their own that an operation calls.
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 # Choose at run time what to compute, or compute what a graph does not show.

@@ -13,6 +13,7 @@ import tensorflow as tf
 from ..checks import quoted
 from .forward import Forward, Network
 from .graph import operations_between
+from .kinds import RENAMES
 from .layers import layer_paths
 from .positions import Positions, check_channels_last, follow
 from .recording import recorded
@@ -20,9 +21,6 @@ from .recording import recorded
 Tensor = Any
 # From a layer's output to (batch, *positions, channels).
 Reshape = Callable[[Tensor], Tensor]
-
-# Operations that give a tensor another name or type only.
-_RENAMES = frozenset({"Identity", "IdentityN", "Cast", "StopGradient", "EnsureShape"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +230,7 @@ def _maps_of(
         order = orders[over.index(True)] or ()
         beneath = [one for one, below in zip(positions, over, strict=True) if below]
         has_features = not beneath[0].layouts[tensor.name].origins[order[-1]]
-        if path is None and (tensor.op.type in _RENAMES or not has_features):
+        if path is None and (tensor.op.type in RENAMES or not has_features):
             continue
         is_cut = all(tensor.name in one.cuts for one in beneath)
         name = path or tensor.name.partition("/")[2] or tensor.name

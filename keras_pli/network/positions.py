@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .axes import OTHERS, Layout, layout_of_input, origins_of, size_of
-from .axis_rules import channel_axis, layout_after, reduced_axes, summed_axes
+from .axis_rules import (
+    channel_axis,
+    layout_after,
+    reduced_axes,
+    summed_axes,
+)
 from .graph import operations_between
-from .kinds import CALLS
 
 Tensor = Any
 Operation = Any
@@ -132,15 +136,13 @@ def check_channels_last(positions: Positions, name: str) -> None:
 def _channels_read(operation: Operation, layout: Layout, rank: int) -> int | None:
     """Which of the input's axes an operation takes for the channels, if it reads the input's values."""
     origins = layout.origins
-    if len(origins) < 3 or (operation.type in CALLS and not (origins[1] and origins[-1])):
-        return None
     gone = reduced_axes(operation)
     if gone is not None:
         # Of two axes, a mean may go over either.
         kept = set(range(1, rank)) - set(gone)
         whole = rank > 3 and origins == tuple((axis,) for axis in range(rank))
         return kept.pop() if whole and 0 not in gone and len(kept) == 1 else None
-    axis = channel_axis(operation)
+    axis = channel_axis(operation, layout)
     if axis is None or len(origins[axis]) != 1:
         return None
     return origins[axis][0] if origins[axis][0] > 0 else None

@@ -48,7 +48,9 @@ class TestAxes:
         model = randomized(keras.Model(inputs, LAYERS.Dense(3, name="head")(pooled)))
         x = samples(2)
         expected = np.asarray(model.get_layer("conv")(x)) @ weights_of(model, "head")[0][:, 1]
-        np.testing.assert_allclose(CAM(model)(x, 1).details["map"], expected, atol=1e-5)
+        for layer in (None, "conv"):
+            found = CAM(model, layer=layer)(x, target=1)
+            np.testing.assert_allclose(found.details["map"], expected, atol=1e-5)
 
     def reads_first_axis(self):
         """As networks converted from PyTorch do, with a layer of channels-last inside."""
@@ -90,6 +92,10 @@ class TestAxes:
         model = keras.Sequential([keras.Input(shape), *layers], name="first")
         with pytest.raises(ValueError, match="'first' takes its input channels first"):
             received(model)
+        turning = [LAYERS.Permute((*range(2, axes + 2), 1)), spatial("Conv", axes)(4, 3)]
+        turned = keras.Sequential([keras.Input(shape), *turning, LAYERS.Flatten(), LAYERS.Dense(3)])
+        with pytest.raises(ValueError, match="takes its input channels first"):
+            received(turned)
         order = (axes + 1, *range(1, axes + 1))
         inside = [keras.Input(SHAPES[axes]), LAYERS.Permute(order), *layers]
         assert received(keras.Sequential(inside)) == "pool"

@@ -206,6 +206,16 @@ class TestOperations:
         with pytest.raises(ValueError, match=r"'Add:7' of 'net'.*none of this name.*'Add:0'"):
             GradCAM(model, layer="Add:7")(x)
 
+    def test_an_activation_with_a_gradient_of_its_own(self):
+        inputs = keras.Input(SHAPES[2])
+        maps = keras.ops.silu(LAYERS.Conv2D(4, 3, name="conv")(inputs))
+        pooled = LAYERS.GlobalAveragePooling2D()(maps)
+        model = randomized(keras.Model(inputs, LAYERS.Dense(3, name="head")(pooled)))
+        x = samples(2)
+        before = np.asarray(model.get_layer("conv")(x), np.float64)
+        expected = before / (1 + np.exp(-before)) @ weights_of(model, "head")[0][:, 1]
+        np.testing.assert_allclose(CAM(model)(x, 1).details["map"], expected, atol=1e-5)
+
     def test_a_layer_names_what_it_puts_out_and_not_what_is_within(self):
         layers = [
             LAYERS.Conv2D(4, 3, name="conv"),
