@@ -37,7 +37,7 @@ def make_network(kind: str, folder: Path) -> None:
     import keras
     from keras import layers
 
-    from keras_pli.evaluation import known_truth
+    from keras_pli.synthetic import known_truth
 
     keras.utils.set_random_seed(0)
     if kind == "2-D":

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from keras_pli import attribution as a
-from keras_pli import evaluation
+from keras_pli import evaluation, synthetic
 
 
 def methods(model):
@@ -42,9 +42,9 @@ def methods(model):
 
 def report(dimensions: int, samples: int) -> None:
     """Trains a network and prints the tables of all methods on samples it classifies right."""
-    data = evaluation.known_truth(dimensions, seed=0)
-    held_out = evaluation.known_truth(dimensions, samples=1000, seed=1)
-    model = evaluation.train_known_truth(data, held_out)
+    data = synthetic.known_truth(dimensions, seed=0)
+    held_out = synthetic.known_truth(dimensions, samples=1000, seed=1)
+    model = synthetic.train_known_truth(data, held_out)
     predicted = model.predict(held_out.x, verbose=0).argmax(axis=1)
     accuracy = np.mean(predicted == held_out.y)
     right = np.flatnonzero(predicted == held_out.y)[:samples]

@@ -24,8 +24,8 @@ import pandas as pd
 from keras import layers
 from measure import seconds
 
-from keras_pli import activations, attribution, rationale
-from keras_pli.rationale import ClassLatentGAN, known_truth, measure_traversal
+from keras_pli import activations, attribution, rationale, synthetic
+from keras_pli.rationale import ClassLatentGAN, measure_traversal
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "rationale_fashion_mnist.py"
 BARELY = 0.9  # where the explained classifier has changed its mind, and a second one often has not
@@ -174,7 +174,7 @@ def speed(networks: Networks, x) -> dict[str, float]:
 
 
 def digits(settings: Settings) -> tuple[pd.DataFrame, dict[str, float]]:
-    data = known_truth.digits_with_attribute(seed=0)
+    data = synthetic.digits_with_attribute(seed=0)
     cut = 3 * len(data.images) // 4
     x, x_test, y = data.images[:cut], data.images[cut:], data.labels[:cut]
     networks = trained(x, y, settings)
@@ -221,8 +221,8 @@ def of_the_example(settings: Settings) -> tuple[Networks, keras.Model]:
 
 def boxes(settings: Settings) -> tuple[pd.DataFrame, dict[str, float]]:
     """Correlation with the true difference, beside Grad-CAM's and that of broken classifiers."""
-    data = known_truth.boxes(4000, seed=0)
-    held_out = known_truth.boxes(1000, seed=1)
+    data = synthetic.boxes(4000, seed=0)
+    held_out = synthetic.boxes(1000, seed=1)
     random = np.random.default_rng(0)
     noisy = np.where(
         random.uniform(size=4000) < LABEL_NOISE, random.integers(2, size=4000), data.labels
@@ -274,7 +274,7 @@ def boxes(settings: Settings) -> tuple[pd.DataFrame, dict[str, float]]:
 
 def traversal(settings: Settings) -> tuple[pd.DataFrame, dict[str, float]]:
     """Agreement and steadiness of a class-latent GAN for the boxes."""
-    data = known_truth.boxes(4000, seed=0)
+    data = synthetic.boxes(4000, seed=0)
     judge = convolutional(data.images, data.labels, seed=3, epochs=4)
     gan = ClassLatentGAN(
         judge, structure_size=settings.latent, width=settings.width, average_decay=0.99, seed=0

@@ -28,7 +28,7 @@ from sklearn.metrics import RocCurveDisplay, roc_auc_score
 
 import keras_pli as kp
 from keras_pli import attribution, rationale
-from keras_pli.rationale.known_truth import chest_phantoms
+from keras_pli.synthetic import chest_phantoms
 
 CUTOFF = rationale.scale_bnp(100.0)  # above it heart failure is assumed
 AT_CUTOFF = 0.5  # the ratio of heart to thorax that has this reading

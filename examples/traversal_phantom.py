@@ -22,7 +22,7 @@ from phantom_networks import convolutional
 
 import keras_pli as kp
 from keras_pli import attribution, rationale
-from keras_pli.rationale.known_truth import chest_phantoms
+from keras_pli.synthetic import chest_phantoms
 
 BATCH = 32
 

@@ -68,15 +68,16 @@ __all__ = [
     "retraining",
     "serving",
     "suggest",
+    "synthetic",
 ]
 
-# These rooms need TensorFlow, and the others also run where there is none.
-_WITH_TENSORFLOW = ("attribution", "evaluation", "rationale", "serving")
+# These rooms need TensorFlow, or libraries that the others can do without.
+_ON_DEMAND = ("attribution", "evaluation", "rationale", "serving", "synthetic")
 _FROM_THEM = {"RationaleGenerator": "rationale", "export": "serving"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WITH_TENSORFLOW:
+    if name in _ON_DEMAND:
         return import_module(f".{name}", __name__)
     if name in _FROM_THEM:
         return getattr(import_module(f".{_FROM_THEM[name]}", __name__), name)

@@ -1,11 +1,10 @@
 """Is an explanation worth believing? Faithfulness, randomisation tests, and agreement with a known truth."""
 
+from ..synthetic import KnownTruth, known_truth, known_truth_classifier, train_known_truth
 from .curves import FaithfulnessCurve, deletion_curve, insertion_curve
 from .data_randomization import data_randomization_test
 from .faithfulness import completeness, faithfulness
 from .fidelity import infidelity, mu_fidelity
-from .known_truth import KnownTruth, known_truth
-from .known_truth_network import known_truth_classifier, train_known_truth
 from .localization import (
     average_precision,
     iou,

@@ -5,6 +5,15 @@ First a generator and its encoder (`WassersteinGAN`, `GeneratorEncoder`), then c
 `known_truth` makes images of which one knows what decides.
 """
 
+from ..images import (
+    check_range,
+    letterbox,
+    random_translation,
+    scale_bnp,
+    split_by_group,
+    to_range,
+    unscale_bnp,
+)
 from . import known_truth
 from .class_latent.class_codes import ClassCodes, CodeScheme
 from .class_latent.class_latent_gan import ClassLatentGAN
@@ -16,15 +25,6 @@ from .generators.gradient_penalty import gradient_penalty
 from .generators.networks import dcgan_critic, dcgan_encoder, dcgan_generator
 from .generators.pyramid import collapse, laplacian_loss, laplacian_pyramid
 from .generators.wgan import WassersteinGAN
-from .images import (
-    check_range,
-    letterbox,
-    random_translation,
-    scale_bnp,
-    split_by_group,
-    to_range,
-    unscale_bnp,
-)
 from .latent_classifiers import linear_regressor, mlp, residual_network
 from .latent_training import LatentFit, RocCurve, fit_latent_classifier
 from .measures.baselines import nearest_images, pixel_search, through_encoder

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import auc, roc_curve
 
 from ..checks import finite_array
-from .images import split_by_group
+from ..images import split_by_group
 
 Array = NDArray[Any]
 

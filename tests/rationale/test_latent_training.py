@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from keras_pli.rationale.images import scale_bnp
+from keras_pli.images import scale_bnp
 from keras_pli.rationale.latent_classifiers import linear_regressor, mlp, residual_network
 from keras_pli.rationale.latent_training import fit_latent_classifier
 

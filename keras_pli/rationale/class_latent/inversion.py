@@ -16,11 +16,11 @@ from ...checks import checked_number
 from ...draws import normal
 from ...network.backward import backpropagate
 from ...network.runner import Runner, batch_spec
+from ...stored_result import StoredResult
 from ..model_shapes import image_range_of, input_shape, output_shape
 from ..search.class_reader import ClassReader
 from ..search.latent_search import LatentSearch
 from ..search.rationale_inputs import checked_images
-from ..stored_result import StoredResult
 from .class_codes import CodeScheme
 
 Tensor = Any

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...checks import checked_number
 from ...network.runner import Runner, batch_spec
+from ...stored_result import StoredResult
 from ..model_shapes import image_range_of
 from ..search.class_reader import ClassReader, log_odds
-from ..stored_result import StoredResult
 from .class_codes import CodeScheme
 from .inversion import explained
 from .monotony import rank_correlations, violations

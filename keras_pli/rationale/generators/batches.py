@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ...checks import finite_array
-from ..images import check_range
+from ...images import check_range
 
 
 def checked_images(

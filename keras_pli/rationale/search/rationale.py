@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...files import write_text
-from ..stored_result import StoredResult
+from ...stored_result import StoredResult
 from .verdicts import PIXEL_SHARE, output_text, verdict
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...checks import finite_array, label_array, quoted
-from ..images import check_range
+from ...images import check_range
 from .decision import CutoffDecision
 
 

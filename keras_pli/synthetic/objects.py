@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from ..checks import one_of
-from .shapes import Shapes, shapes
+from .object_shapes import Shapes, shapes
 
 SIZES = {1: 128, 2: 32, 3: 16}
 SMALLEST = {1: 64, 2: 20, 3: 14}  # below, arrangements without overlap are rare

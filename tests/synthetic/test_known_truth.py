@@ -10,14 +10,14 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from keras_pli.evaluation import (
+from keras_pli.evaluation import localization
+from keras_pli.synthetic import (
     KnownTruth,
     known_truth,
     known_truth_classifier,
-    localization,
     train_known_truth,
 )
-from keras_pli.evaluation.shapes import shapes
+from keras_pli.synthetic.object_shapes import shapes
 
 CLASSES = 3
 NAMES = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..files import read_arrays, write_arrays
+from .files import read_arrays, write_arrays
 
 Result = TypeVar("Result", bound="StoredResult")
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ...checks import checked_number, one_of
+from ..checks import checked_number, one_of
 from ..images import scale_bnp
 
 Array = NDArray[Any]

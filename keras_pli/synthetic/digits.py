@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from ...checks import checked_number, one_of, quoted
+from ..checks import checked_number, one_of, quoted
 from ..images import letterbox
 
 SMALLEST = 16

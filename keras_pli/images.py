@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from skimage.transform import resize
 
-from ..checks import finite_array, label_array, quoted
+from .checks import finite_array, label_array, quoted
 
 Array = NDArray[np.float32]
 GENERATOR_RANGE = (-1.0, 1.0)  # of a tanh

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ...checks import checked_number, one_of
+from ..checks import checked_number, one_of
 
 SMALLEST = 16
 # Mean and standard deviation of the background, where it is cut off in standard deviations, and what a box

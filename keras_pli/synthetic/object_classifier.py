@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from ..checks import one_of
-from .known_truth import SIZES, KnownTruth
-from .shapes import shapes
+from .object_shapes import shapes
+from .objects import SIZES, KnownTruth
 
 FILTERS = {1: (16, 32, 32), 2: (16, 32, 32), 3: (16, 16, 32)}
 KERNEL = {1: 7, 2: 3, 3: 3}  # wide enough for the last convolution to see an object whole
@@ -102,7 +102,7 @@ def train_known_truth(
         RuntimeError: If the accuracy is not reached.
 
     Example:
-        >>> from keras_pli.evaluation import known_truth
+        >>> from keras_pli.synthetic import known_truth
         >>> data, held_out = known_truth(1), known_truth(1, samples=1000, seed=1)
         >>> classifier = train_known_truth(data, held_out)
         >>> classifier.evaluate(held_out.x, held_out.y, verbose=0)[1] >= 0.99

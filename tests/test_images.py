@@ -1,11 +1,14 @@
 """Letterboxing, shifts, splits without leaks, and scales."""
 
+import doctest
+
 import numpy as np
 import pytest
 from scipy import ndimage
 from skimage.transform import resize
 
-from keras_pli.rationale.images import (
+from keras_pli import images
+from keras_pli.images import (
     check_range,
     letterbox,
     random_translation,
@@ -155,3 +158,8 @@ def test_a_range_is_checked_with_room_for_rounding():
 def test_bad_input_is_quoted(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_examples_run():
+    result = doctest.testmod(images)
+    assert result.attempted and not result.failed
