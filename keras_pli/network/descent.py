@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from .adam import Moments, adam_step
+
 Tensor = Any
 
 
 @dataclass(frozen=True)
 class Descent:
-    """Adam (Kingma & Ba 2015, with the paper's decay rates) within [0, 1], in one loop for a whole batch.
+    """Adam within [0, 1], in one loop for a whole batch.
 
     A sample is frozen when its loss has not fallen by `tolerance` for `patience` steps; the loop ends when
     all are. Samples share nothing but the number of the step.
@@ -50,11 +52,9 @@ class Descent:
             return (self._advance(state, *objective(state.points, state.step)),)
 
         batch = tf.shape(start)[0]
-        nothing, never = tf.zeros_like(start), tf.zeros((batch,), tf.int32)
-        unknown = tf.fill((batch,), float("inf"))
-        state = _State(
-            tf.constant(0), start, nothing, nothing, unknown, unknown, start, never, never
-        )
+        unknown, never = tf.fill((batch,), float("inf")), tf.zeros((batch,), tf.int32)
+        moments = Moments.none(start)
+        state = _State(tf.constant(0), start, moments, unknown, unknown, start, never, never)
         (end,) = tf.while_loop(unfinished, advance, (state,), parallel_iterations=1)
         return end.kept, end.taken
 
@@ -63,25 +63,18 @@ class Descent:
         running = self.smoothing * state.loss + (1 - self.smoothing) * losses
         loss = tf.where(state.step > 0, running, losses)
         better = active & (loss < state.best - self.tolerance)
-        first = 0.9 * state.first + 0.1 * slopes
-        second = 0.999 * state.second + 0.001 * slopes**2
-        moved = state.points - self._move(first, second, state.step + 1)
+        move, moments = adam_step(state.moments, slopes, state.step + 1, self.learning_rate)
+        moved = state.points - move
         return _State(
             step=state.step + 1,
             points=tf.where(_beside(active, moved), tf.clip_by_value(moved, 0, 1), state.points),
-            first=first,
-            second=second,
+            moments=moments,
             loss=loss,
             best=tf.where(better, loss, state.best),
             kept=tf.where(_beside(better, moved), state.points, state.kept),
             stale=tf.where(better, 0, state.stale + 1),
             taken=state.taken + tf.cast(active, tf.int32),
         )
-
-    def _move(self, first: Tensor, second: Tensor, step: Tensor) -> Tensor:
-        time = tf.cast(step, tf.float32)
-        mean, square = first / (1 - 0.9**time), second / (1 - 0.999**time)
-        return self.learning_rate * mean / (tf.sqrt(square) + 1e-8)
 
 
 class _State(NamedTuple):
@@ -90,8 +83,7 @@ class _State(NamedTuple):
     Attributes:
         step: Steps done, a scalar.
         points: Where the samples are, `(batch, ...)`.
-        first: Adam's running mean of the gradients.
-        second: Adam's running mean of their squares.
+        moments: Adam's, of the gradients.
         loss: The losses, smoothed, `(batch,)`.
         best: The least of them so far, `(batch,)`.
         kept: The points that had it.
@@ -101,8 +93,7 @@ class _State(NamedTuple):
 
     step: Tensor
     points: Tensor
-    first: Tensor
-    second: Tensor
+    moments: Moments
     loss: Tensor
     best: Tensor
     kept: Tensor

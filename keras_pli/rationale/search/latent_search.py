@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
+from ...network.adam import Moments, adam_step
+
 Tensor = Any
 # From codes `(batch, latent)`, what is known about the samples, and the steps that they took, `(batch,)`, to
 # the gradients of their losses, a cost by which to keep the best place, and whether they have arrived.
@@ -22,8 +24,7 @@ class SearchState(NamedTuple):
 
     Attributes:
         codes: Where the samples are, `(batch, latent)`.
-        first: Adam's running mean of each sample's gradients.
-        second: Adam's running mean of their squares.
+        moments: Adam's, of each sample's gradients.
         steps: Steps that the sample took, int32 `(batch,)`.
         arrived: Whether it has arrived, `(batch,)`.
         moving: Whether it still searches.
@@ -32,8 +33,7 @@ class SearchState(NamedTuple):
     """
 
     codes: Tensor
-    first: Tensor
-    second: Tensor
+    moments: Moments
     steps: Tensor
     arrived: Tensor
     moving: Tensor
@@ -43,7 +43,7 @@ class SearchState(NamedTuple):
 
 @dataclass(frozen=True)
 class LatentSearch:
-    """Adam (Kingma & Ba 2015, with the paper's decay rates) on latent codes, a whole batch in one loop.
+    """Adam on latent codes, a whole batch in one loop.
 
     Samples share nothing, not even the number of the step. A sample is frozen where it arrives, with its
     part of Adam's state: later steps of the others do not change a bit of it. One whose gradient is not
@@ -113,16 +113,12 @@ class LatentSearch:
         sound = tf.reduce_all(tf.math.is_finite(slopes), axis=1)
         moving = state.moving & ~arrived & sound & (state.steps < self.steps)
         steps = state.steps + tf.cast(moving, tf.int32)
-        time = tf.cast(tf.maximum(steps, 1), tf.float32)[:, None]
-        first = 0.9 * state.first + 0.1 * slopes
-        second = 0.999 * state.second + 0.001 * slopes**2
-        mean, square = first / (1 - 0.9**time), second / (1 - 0.999**time)
-        codes = state.codes - self.learning_rate * mean / (tf.sqrt(square) + 1e-8)
+        number = tf.maximum(steps, 1)[:, None]
+        move, moments = adam_step(state.moments, slopes, number, self.learning_rate)
         goes = moving[:, None]
         return SearchState(
-            codes=tf.where(goes, codes, state.codes),
-            first=tf.where(goes, first, state.first),
-            second=tf.where(goes, second, state.second),
+            codes=tf.where(goes, state.codes - move, state.codes),
+            moments=moments.where(goes, state.moments),
             steps=steps,
             arrived=state.arrived | arrived,
             moving=moving,
@@ -174,11 +170,10 @@ def cheaper(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> tuple[Tensor,
 
 
 def _begun(start: Tensor) -> SearchState:
-    batch, nothing = tf.shape(start)[0], tf.zeros_like(start)
+    batch = tf.shape(start)[0]
     return SearchState(
         codes=start,
-        first=nothing,
-        second=nothing,
+        moments=Moments.none(start),
         steps=tf.zeros((batch,), tf.int32),
         arrived=tf.fill((batch,), False),
         moving=tf.fill((batch,), True),
