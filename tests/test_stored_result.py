@@ -58,18 +58,31 @@ def test_numbers_of_numpy_are_stored_as_pythons(tmp_path):
 def test_of_another_kind(tmp_path):
     path = traversal().save(tmp_path / "way.npz")
     for kind in (Inversion, Rationale):
-        with pytest.raises(ValueError, match=rf"way.npz' holds no {kind.__name__}"):
+        with pytest.raises(
+            ValueError, match=rf"way.npz' is not a stored {kind.__name__}: .*keras_pli.Traversal"
+        ):
             kind.load(path)
     with np.load(path, allow_pickle=False) as stored:
         arrays = dict(stored)
     other = str(arrays["about"]).replace("keras_pli.Traversal", "keras_pli.Way")
     np.savez(tmp_path / "other.npz", **{**arrays, "about": other})
-    with pytest.raises(ValueError, match=r"other.npz' holds no Traversal"):
+    with pytest.raises(ValueError, match=r"other.npz' is not a stored Traversal"):
         Traversal.load(tmp_path / "other.npz")
     del arrays["log_odds"]
     np.savez(tmp_path / "less.npz", **arrays)
-    with pytest.raises(ValueError, match=r"less.npz' holds no Traversal"):
+    with pytest.raises(
+        ValueError, match=r"less.npz' is not a stored Traversal: it lacks .'log_odds'."
+    ):
         Traversal.load(tmp_path / "less.npz")
     np.savez(tmp_path / "bare.npz", x=np.ones(2))
-    with pytest.raises(ValueError, match="holds no Inversion"):
+    with pytest.raises(ValueError, match="is not a stored Inversion"):
         Inversion.load(tmp_path / "bare.npz")
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    path = traversal().save(tmp_path / "way.npz")
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"way.npz' is not a stored Traversal"):
+        Traversal.load(path)
+    with pytest.raises(FileNotFoundError):
+        Traversal.load(tmp_path / "nowhere.npz")

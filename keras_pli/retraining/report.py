@@ -14,29 +14,11 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from .. import plotting
+from ..plotting.page import page, page_figure, page_note, page_table
 
 if TYPE_CHECKING:
     from .result import ExperimentResult
     from .seed_run import SeedRun
-
-STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.55 system-ui, sans-serif; color: #1d2530; background: #fff; margin: 0 auto;
-  max-width: 62rem; padding: 2.5rem 1.25rem 4rem; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .3rem; }
-h2 { font-size: 1.15rem; margin: 2.6rem 0 .6rem; }
-.settings { color: #5b6675; margin: 0 0 1.6rem; }
-.verdict { border-left: 4px solid #0072B2; background: #f2f7fb; padding: .8rem 1.1rem; }
-.verdict p { margin: .25rem 0; }
-.note { color: #5b6675; font-size: .92rem; max-width: 46rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #e4e8ed; }
-thead th { border-bottom: 2px solid #aab4c0; }
-tbody th { text-align: left; font-weight: 600; }
-img { max-width: 100%; height: auto; display: block; }
-pre { background: #f6f7f9; padding: .8rem 1rem; overflow-x: auto; font-size: .85rem; }
-""".strip()
 
 EMBEDDING_NOTE = (
     "Held-out samples, through the baseline's embedder. achieved: share of the asked displacement; missed: "
@@ -61,36 +43,28 @@ def html_page(
     """
     run = result.run_of(seed)
     parts = [
-        "<h1>Projective latent intervention</h1>",
-        f'<p class="settings">{escape(_settings(result))}</p>',
-        f'<div class="verdict">{_paragraphs(result.verdict())}</div>',
         f"<h2>The plan and the maps, seed {run.seed}</h2>",
         f"<pre>{escape(run.plan)}</pre>",
-        _figure(maps_figure(result, run), "Maps before, edited, after control and after PLI"),
+        page_figure(maps_figure(result, run), "Maps before, edited, after control and after PLI"),
         "<h2>Embedding response</h2>",
-        f'<p class="note">{EMBEDDING_NOTE}</p>',
-        _table(_response_table(result)),
+        page_note(EMBEDDING_NOTE),
+        page_table(_response_table(result)),
     ]
     if run.test_targets is not None and run.train_map.shape[1] == 2:
-        parts.append(_figure(arrows_figure(result, run), "Displacement of the held-out samples"))
+        arrows = arrows_figure(result, run)
+        parts.append(page_figure(arrows, "Displacement of the held-out samples"))
     parts += [
         "<h2>Performance response</h2>",
-        f'<p class="note">{PERFORMANCE_NOTE}</p>',
-        _table(result.table()),
-        _figure(scores_figure(result), "F1 of each class and group"),
+        page_note(PERFORMANCE_NOTE),
+        page_table(result.table()),
+        page_figure(scores_figure(result), "F1 of each class and group"),
     ]
     if len(result.runs) > 1:
-        parts.append(
-            _figure(differences_figure(result), "Paired differences between PLI and control")
-        )
+        differences = differences_figure(result)
+        parts.append(page_figure(differences, "Paired differences between PLI and control"))
     parts += _changes(result, run, images)
-    body = "\n".join(parts)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Projective latent intervention</title><style>{STYLE}</style></head>\n"
-        f"<body>\n{body}\n</body></html>\n"
-    )
+    title = "Projective latent intervention"
+    return page(title, parts, settings=_settings(result), verdict=result.verdict())
 
 
 def maps_figure(result: ExperimentResult, run: SeedRun) -> Figure:
@@ -153,8 +127,10 @@ def _changes(result: ExperimentResult, run: SeedRun, images: ArrayLike | None) -
     lost = len(changed) - gained
     parts = [
         f"<h2>Samples that changed, seed {run.seed}</h2>",
-        f'<p class="note">PLI is right and the control wrong on {gained} of {len(result.labels)} held-out '
-        f"samples, and the other way round on {lost}.</p>",
+        page_note(
+            f"PLI is right and the control wrong on {gained} of {len(result.labels)} held-out samples, "
+            f"and the other way round on {lost}."
+        ),
     ]
     if images is None or np.ndim(images) not in (3, 4):
         return parts
@@ -164,7 +140,7 @@ def _changes(result: ExperimentResult, run: SeedRun, images: ArrayLike | None) -
     ):
         if number:
             figure = changes_figure(result, run, images, sign)
-            parts += [f"<h3>{title}</h3>", _figure(figure, title)]
+            parts += [f"<h3>{title}</h3>", page_figure(figure, title)]
     return parts
 
 
@@ -185,15 +161,3 @@ def _response_table(result: ExperimentResult) -> pd.DataFrame:
 
 def _names(result: ExperimentResult) -> Any:
     return None if result.class_names is None else list(result.class_names)
-
-
-def _paragraphs(text: str) -> str:
-    return "".join(f"<p>{escape(line)}</p>" for line in text.splitlines())
-
-
-def _table(table: pd.DataFrame) -> str:
-    return f'<div class="scroll">{table.to_html(border=0, na_rep="-")}</div>'
-
-
-def _figure(figure: Figure, text: str) -> str:
-    return f'<p><img alt="{escape(text)}" src="{plotting.to_data_uri(figure)}"></p>'

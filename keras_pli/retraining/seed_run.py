@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import write_arrays
+from ..stored_result import read_result, write_result
 
 Array = NDArray[Any]
 ARMS = ("control", "PLI")
@@ -69,7 +68,7 @@ class SeedRun:
         }
         if self.test_targets is not None and self.test_moved is not None:
             arrays |= {"test_targets": self.test_targets, "test_moved": self.test_moved}
-        write_arrays(path, {**arrays, "about": json.dumps(about)})
+        write_result(path, SeedRun, arrays, about)
 
     @classmethod
     def load(cls, path: Path) -> SeedRun:
@@ -78,22 +77,19 @@ class SeedRun:
         Raises:
             ValueError: If the file is damaged or of another kind.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = dict(stored)
-            about = json.loads(str(arrays.pop("about")))
-            return cls(
-                seed=about["seed"],
-                plan=about["plan"],
-                classes_moved=tuple(about["classes_moved"]),
-                history=about["history"],
-                train_map=arrays["train_map"],
-                train_targets=arrays["train_targets"],
-                train_moved=arrays["train_moved"],
-                test_targets=arrays.get("test_targets"),
-                test_moved=arrays.get("test_moved"),
-                test_maps={run: arrays[f"map_{run}"] for run in RUNS},
-                outputs={run: arrays[f"outputs_{run}"] for run in RUNS},
-            )
-        except Exception as error:  # numpy and zipfile raise half a dozen kinds for damaged files
-            raise ValueError(f"{path} is no stored seed of an experiment: {error}") from error
+        by_run = [f"{kind}_{run}" for kind in ("map", "outputs") for run in RUNS]
+        names = ["train_map", "train_targets", "train_moved", *by_run]
+        arrays, about = read_result(path, cls, names, optional=["test_targets", "test_moved"])
+        return cls(
+            seed=about["seed"],
+            plan=about["plan"],
+            classes_moved=tuple(about["classes_moved"]),
+            history=about["history"],
+            train_map=arrays["train_map"],
+            train_targets=arrays["train_targets"],
+            train_moved=arrays["train_moved"],
+            test_targets=arrays.get("test_targets"),
+            test_moved=arrays.get("test_moved"),
+            test_maps={run: arrays[f"map_{run}"] for run in RUNS},
+            outputs={run: arrays[f"outputs_{run}"] for run in RUNS},
+        )

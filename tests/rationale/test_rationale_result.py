@@ -112,7 +112,7 @@ def test_save_and_load(why, tmp_path):
         assert getattr(back, name).dtype == array.dtype
     assert back.about == why.about and back.verdicts == why.verdicts
     np.savez(tmp_path / "other.npz", codes=np.zeros(3))
-    with pytest.raises(ValueError, match="holds no Rationale"):
+    with pytest.raises(ValueError, match="is not a stored Rationale"):
         Rationale.load(tmp_path / "other.npz")
 
 

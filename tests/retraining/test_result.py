@@ -251,7 +251,7 @@ class TestStorage:
     def test_a_file_of_another_kind(self, tmp_path):
         made().save(tmp_path)
         np.savez(tmp_path / "seed-1.npz", x=np.zeros(3))
-        with pytest.raises(ValueError, match=r"seed-1\.npz is no stored seed"):
+        with pytest.raises(ValueError, match=r"seed-1\.npz.* is not a stored SeedRun"):
             ExperimentResult.load(tmp_path)
 
     def test_only_and_with_run(self, tmp_path):
