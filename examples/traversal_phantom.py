@@ -81,9 +81,9 @@ def draw_inversion(found, path, most=8):
     kp.plotting.save_figure(figure, path)
 
 
-def correlations(ways, originals, truths, classifier):
+def correlations(ways, originals, truths, cam):
     """Correlation with the true difference: of what the traversal changes, and of Grad-CAM."""
-    heat = attribution.GradCAM(classifier)(originals, ways.labels).attributions
+    heat = cam(originals, ways.labels).attributions
     maps = {"traversal": ways.differences, "Grad-CAM": heat.reshape(truths.shape)}
     scores = {
         name: np.nanmean(rationale.normalised_cross_correlation(values, truths))
@@ -132,8 +132,10 @@ def main():
     ways = gan.traverse(found.z1, found.z2, class_names=("healthy", "enlarged"))
     for index in range(min(3, len(ways))):
         kp.plotting.save_figure(ways.plot(index), out / f"way_{index}.png")
-    kp.plotting.save_figure(ways.plot_differences(classifier, most=4), out / "differences.png")
-    scores, figure = correlations(ways, found.originals, held_out.differences[rows], classifier)
+    cam = attribution.GradCAM(classifier)
+    grid = ways.plot_differences({"Grad-CAM": cam}, most=4)
+    kp.plotting.save_figure(grid, out / "differences.png")
+    scores, figure = correlations(ways, found.originals, held_out.differences[rows], cam)
     kp.plotting.save_figure(figure, out / "truth.png")
     for name, score in scores.items():
         print(f"Correlation with the true difference, {name}: {score:.3f}")

@@ -15,6 +15,7 @@ from class_latent_models import (
 from scipy.special import expit, softmax
 from scipy.stats import spearmanr
 
+from keras_pli.attribution import GradCAM
 from keras_pli.rationale.class_latent.class_latent_gan import ClassLatentGAN
 from keras_pli.rationale.class_latent.monotony import rank_correlations, violations
 from keras_pli.rationale.class_latent.traversal import traverse
@@ -177,10 +178,26 @@ def test_figures_show_the_way_and_its_ends():
     assert [label.get_text() for label in strip.axes[-1].get_xticklabels()] == ["z₂ = 0", "z₂"]
     line = strip.axes[-1].lines[0]
     np.testing.assert_allclose(line.get_ydata(), way.probabilities[1, :, 1], rtol=1e-6)
-    grid = way.plot_differences(judge, most=2)
-    titles = [ax.get_title() for ax in grid.axes[:3]]
-    assert titles == ["image", "change from z₂ = 0", "Grad-CAM"]
+    seen = []
+
+    def brightness(images, labels):
+        seen.append((images, labels))
+        return images[..., 0]
+
+    heat = GradCAM(judge)
+    maps = {"Grad-CAM": heat, "its arrays": heat(way.images[:, -1], way.labels), "made": brightness}
+    grid = way.plot_differences(maps, most=2)
+    titles = [ax.get_title() for ax in grid.axes[:5]]
+    assert titles == ["image", "change from z₂ = 0", *maps]
+    np.testing.assert_array_equal(seen[0][0], way.images[:2, -1])
+    np.testing.assert_array_equal(seen[0][1], way.labels[:2])
+    drawn = [[image.get_array() for image in ax.images][-1] for ax in grid.axes[2:4]]
+    np.testing.assert_allclose(*drawn, atol=1e-5)
     assert len(way.plot_differences(most=2).axes) < len(grid.axes)
+    with pytest.raises(TypeError, match=r"by name, such as .*Received: Sequential"):
+        way.plot_differences(judge)
+    with pytest.raises(ValueError, match=r"each of the 3 ways\. 'few' has 2"):
+        way.plot_differences({"few": way.differences[:2]})
     table = way.to_frame()
     assert table.columns.tolist() == ["label", "start", "end", "spearman", "violations", "change"]
     np.testing.assert_allclose(table["end"], way.probabilities[:, -1, 1])

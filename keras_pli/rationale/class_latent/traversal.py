@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Tensor = Any
 Array = NDArray[Any]
+# By name, maps of images, or from images and their classes to maps, as attribution methods have it.
+Maps: TypeAlias = "Mapping[str, ArrayLike | Callable[[Array, Array], Any]]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,25 +120,29 @@ class Traversal(StoredResult):
         return figure
 
     def plot_differences(
-        self, classifier: keras.Model | None = None, *, most: int = 6, title: str | None = None
+        self, maps: Maps | None = None, *, most: int = 6, title: str | None = None
     ) -> Figure:
-        """Draws the ends of the first ways and their differences, beside Grad-CAM (figure 2 of the paper).
+        """Draws the ends of the first ways and their differences, beside other maps (figure 2 of the paper).
 
         Args:
-            classifier: A classifier with convolutions, for which Grad-CAM of the last image is drawn; None
-                leaves it out.
+            maps: By name, arrays of maps of the last images, one for each way; or what makes them, a function
+                of images and classes such as an attribution method. The paper has Grad-CAM.
             most: How many ways at most.
             title: What stands above.
+
+        Raises:
+            TypeError: If `maps` are not given by name.
+            ValueError: If arrays are not of all ways.
+
+        Example:
+            >>> way.plot_differences({"Grad-CAM": GradCAM(classifier)})  # doctest: +SKIP
         """
         from ...plotting import attribution_grid
 
         rows = slice(0, most)
-        maps = {"change from z₂ = 0": self.differences[rows]}
         last = self.images[rows, -1]
-        if classifier is not None:
-            from ...attribution import GradCAM
-
-            maps["Grad-CAM"] = GradCAM(classifier)(last, self.labels[rows]).attributions
+        shown = {"change from z₂ = 0": self.differences[rows]}
+        shown |= {name: self._rows_of(made, name, rows) for name, made in _named(maps).items()}
         captions = [
             f"{self._name(label)}: p {start:.2f} → {end:.2f}"
             for label, (start, end) in zip(
@@ -145,15 +151,37 @@ class Traversal(StoredResult):
         ]
         return attribution_grid(
             last,
-            maps,
+            shown,
             row_labels=captions,
             value_range=self.about.get("image_range"),
             title=title,
         )
 
+    def _rows_of(self, made: Any, name: str, rows: slice) -> Array:
+        """Maps of some last images, made now or given for all."""
+        if callable(made):
+            made = made(self.images[rows, -1], self.labels[rows])
+            return np.asarray(getattr(made, "attributions", made))
+        given = np.asarray(getattr(made, "attributions", made))
+        if len(given) != len(self):
+            raise ValueError(
+                f"`maps` must have one map for each of the {len(self)} ways. {name!r} has {len(given)}."
+            )
+        return given[rows]
+
     def _name(self, label: int) -> str:
         names = self.about.get("class_names")
         return f"class {label}" if names is None else str(names[label])
+
+
+def _named(maps: Any) -> Maps:
+    maps = {} if maps is None else maps
+    if not isinstance(maps, Mapping):
+        raise TypeError(
+            "`maps` must be given by name, such as {'Grad-CAM': attribution.GradCAM(classifier)}. "
+            f"Received: {type(maps).__name__}."
+        )
+    return maps
 
 
 def traverse(
