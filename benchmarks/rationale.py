@@ -165,8 +165,8 @@ def quality(networks: Networks, judge, x_test) -> dict[str, float]:
 
 def speed(networks: Networks, x) -> dict[str, float]:
     """A batch of 64 × 300 steps that never arrive, beside one image after the other."""
-    options = {"confidence": 1 - 1e-6, "steps": SPEED_STEPS, "similarity_weight": 1e4,
-               "similarity_half_life": None}  # fmt: skip
+    search = rationale.Search(similarity_weight=1e4, similarity_half_life=None)
+    options = {"confidence": 1 - 1e-6, "steps": SPEED_STEPS, "search": search}
     x = np.resize(x, (SPEED_BATCH, *x.shape[1:]))
     together = networks.explain(x, **options)[1] / SPEED_BATCH
     single = networks.explain(x[:SINGLES], batch_size=1, **options)[1] / SINGLES

@@ -211,7 +211,7 @@ def to_range(
             )
         source = (0.0, 255.0)
     array = check_range(images, source)
-    (low, high), (start, stop) = _increasing(value_range), source
+    (low, high), (start, stop) = increasing(value_range), source
     scaled = (array.astype(np.float64) - start) / (stop - start) * (high - low) + low
     return np.asarray(scaled, dtype=np.float32)
 
@@ -238,7 +238,7 @@ def check_range(
         >>> check_range(np.full((2, 4), 0.5)).shape
         (2, 4)
     """
-    low, high = _increasing(value_range)
+    low, high = increasing(value_range)
     array = finite_array(images, name)
     margin = tolerance * (high - low)
     least, most = float(array.min()), float(array.max())
@@ -272,7 +272,8 @@ def _pictures(images: ArrayLike) -> Array:
     return array
 
 
-def _increasing(value_range: tuple[Any, Any]) -> tuple[float, float]:
+def increasing(value_range: tuple[Any, Any]) -> tuple[float, float]:
+    """Returns a range of values as two floats; raises a `ValueError` if the second is not greater."""
     low, high = float(value_range[0]), float(value_range[1])
     if not low < high:
         raise ValueError(f"A range of values must be increasing. Received: {value_range!r}.")

@@ -50,6 +50,7 @@ class PartFolder:
         Raises:
             ValueError: If the folder holds parts made from something else; says what differs.
         """
+        identity = json.loads(json.dumps(identity))  # as it will be read back
         noted = self._note.exists()
         stored = json.loads(self._note.read_text(encoding="utf-8")) if noted else {}
         differing = [key for key in identity if stored.get(key) != identity[key]]
@@ -97,6 +98,7 @@ def digest(*arrays: Any) -> str:
         (True, False)
     """
     hashed = hashlib.sha256()
-    for array in arrays:
+    for array in map(np.asarray, arrays):
+        hashed.update(f"{array.dtype.name}{array.shape}".encode())
         hashed.update(np.ascontiguousarray(array).tobytes())
     return hashed.hexdigest()[:16]

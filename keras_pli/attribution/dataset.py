@@ -14,8 +14,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..files import read_arrays, write_json
+from ..identity import callable_identity, model_identity, value_identity
 from ..network.inputs import PlacedTarget
-from ..parts import PartFolder, digest
+from ..parts import PartFolder
+from ..version import __version__
 from .method import Method
 
 Tensor = Any
@@ -196,14 +198,14 @@ def _grouped(samples: Iterator[Any], size: int) -> Iterator[list[Any]]:
 
 def _identity(method: Method, target: Any) -> dict[str, Any]:
     """What must agree for results to belong together."""
-    name = getattr(target, "__qualname__", "callable") if callable(target) else target
+    told: Any = callable_identity if callable(target) else value_identity
     if isinstance(target, PlacedTarget):
-        name = repr(target)
+        told = repr
     return {
         "method": repr(method),
-        "target": name,
-        "model": method.network.model.name,
-        "weights": digest(*method.network.model.get_weights()),
+        "target": told(target),
+        **model_identity(method.network.model),
+        "keras_pli": __version__,
     }
 
 

@@ -55,6 +55,7 @@ from .measures.generator_quality import (
 from .measures.rationale_evaluation import evaluate_rationales, keeps_class, measure_table
 from .search.rationale import STATUSES, Rationale
 from .search.rationale_generator import RationaleGenerator
+from .search.rationale_settings import Reconstruction, Search
 
 __all__ = [
     "INVERSION_STATUSES",
@@ -70,7 +71,9 @@ __all__ = [
     "PrecisionRecall",
     "Rationale",
     "RationaleGenerator",
+    "Reconstruction",
     "RocCurve",
+    "Search",
     "Traversal",
     "WassersteinGAN",
     "check_range",

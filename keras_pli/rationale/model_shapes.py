@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
-from ..checks import one_of, quoted
+from ..checks import quoted
 from ..network.kinds import CARRIERS
 
 _RANGES = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0)}
@@ -58,8 +58,11 @@ def fitting_shapes(generator: keras.Model, encoder: keras.Model) -> tuple[int, t
 
 
 def what_is_classified(
-    classifier: keras.Model, classifies: str, codes: tuple[int, ...], images: tuple[int, ...]
-) -> str:
+    classifier: keras.Model,
+    classifies: Literal["auto", "codes", "images"],
+    codes: tuple[int, ...],
+    images: tuple[int, ...],
+) -> Literal["codes", "images"]:
     """Returns what a classifier takes, `"codes"` or `"images"`.
 
     Args:
@@ -72,7 +75,6 @@ def what_is_classified(
         TypeError: If it is no Keras model.
         ValueError: If it takes neither.
     """
-    one_of(classifies, ("auto", "codes", "images"), "classifies")
     if not isinstance(classifier, keras.Model):
         raise TypeError(
             f"`classifier` must be a Keras model. Received: {type(classifier).__name__}."

@@ -245,7 +245,7 @@ def rationale(rationales: RationaleGenerator, inputs: ModelInputs) -> Signature:
     classes = getattr(rationales.decision, "classes", None)  # a regressor has a cutoff instead
 
     def compute(tensors: Tensors) -> Tensors:
-        return rationales.explain(tensors[name], tensors["target"])
+        return rationales.served(tensors[name], tensors["target"])
 
     def check(tensors: Tensors) -> list[Any]:
         samples = tf.shape(tensors[name])[0]
@@ -262,7 +262,7 @@ def rationale(rationales: RationaleGenerator, inputs: ModelInputs) -> Signature:
         compute,
         check,
         _INPUT_MEANINGS | _RATIONALE_MEANINGS,
-        {"statuses": list(STATUSES), "image_range": rationales.image_range},
+        {"statuses": list(STATUSES), "image_range": rationales.settings.image_range},
         exact=False,
     )
 

@@ -8,6 +8,8 @@ from scipy.stats import binomtest
 from keras_pli.intervals import mean_interval
 from keras_pli.rationale import (
     RationaleGenerator,
+    Reconstruction,
+    Search,
     classifier_contrast,
     contaminated,
     evaluate_rationales,
@@ -46,7 +48,11 @@ def test_least_change_of_pixels_is_known(linear):
     """Of a linear classifier it lies across the boundary, as far as the logit lacks."""
     model, weights, images = linear
     why = pixel_search(
-        model, value_range=(-9.0, 9.0), confidence=0.9, polish=300, learning_rate=0.01
+        model,
+        value_range=(-9.0, 9.0),
+        confidence=0.9,
+        search=Search(polish=300),
+        learning_rate=0.01,
     )(images)
     across = weights[:, 1] - weights[:, 0]
     side = np.where(why.target == 1, 1, -1)
@@ -92,7 +98,7 @@ def test_pixel_search_leaves_no_residual_and_mixes_no_samples(linear):
 def test_pixel_search_hands_options_on(linear):
     model, _, images = linear
     search = pixel_search(model, confidence=0.75, steps=7)
-    assert search.steps == 7 and search(images).about["confidence"] == 0.75
+    assert search.settings.steps == 7 and search(images).about["confidence"] == 0.75
     assert isinstance(search, RationaleGenerator)
 
 
@@ -247,7 +253,14 @@ def test_contaminated_and_random_classifiers_score_worse(planted):
 
     x = generator(codes).numpy()
     table = classifier_contrast(
-        classifiers, generator, encoder, x[:40], 0, score, steps=300, reconstruction_limit=9.0
+        classifiers,
+        generator,
+        encoder,
+        x[:40],
+        0,
+        score,
+        steps=300,
+        reconstruction=Reconstruction(limit=9.0),
     )
     assert table.index.tolist() == list(classifiers)
     assert table.loc["honest", "score"] > 0.75 and table.loc["honest", "similarity"] == 1

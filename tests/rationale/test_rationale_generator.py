@@ -14,6 +14,7 @@ from linear_rationale_models import (
 )
 
 from keras_pli.rationale.search.rationale_generator import RationaleGenerator
+from keras_pli.rationale.search.rationale_settings import Reconstruction, Search
 
 HEADS = np.array([[1.0, -0.5], [0.3, 1.0], [-0.2, 0.4]])
 SPREAD = DRAWING @ DRAWING.T  # what a step in the codes does to the image
@@ -48,9 +49,11 @@ def test_where_the_search_settles_is_known():
     x, codes = drawn(generator, 5)
     gamma, beta = 40.0, 0.7
     why = RationaleGenerator(
-        generator, exact_encoder(), linear(weights), target_weight=beta, leave="predicted",
-        similarity_weight=gamma, similarity_half_life=None, confidence=0.999999, steps=1500,
-        learning_rate=0.02,
+        generator, exact_encoder(), linear(weights), confidence=0.999999, steps=1500,
+        learning_rate=0.02, search=Search(
+            target_weight=beta, leave="predicted", similarity_weight=gamma,
+            similarity_half_life=None,
+        ),
     )(x)  # fmt: skip
     predicted = (codes @ weights).argmax(axis=1)
     pull = weights[:, predicted].T - beta * weights[:, 1 - predicted].T
@@ -66,7 +69,7 @@ def test_least_change_to_a_logistic_classifier(activation):
     x, codes = drawn(generator, 6)
     why = RationaleGenerator(
         generator, exact_encoder(), linear(HEADS, [0.2, -0.1], activation), confidence=0.8,
-        polish=300, similarity_weight=1.0, learning_rate=0.02,
+        search=Search(polish=300, similarity_weight=1.0), learning_rate=0.02,
     )(x)  # fmt: skip
     direction = (HEADS[:, 1] - HEADS[:, 0]) * np.where(why.target == 1, 1, -1)[:, None]
     lead = ((HEADS[:, 1] - HEADS[:, 0]) @ codes.T - 0.3) * np.where(why.target == 1, 1, -1)
@@ -81,7 +84,7 @@ def test_least_change_to_a_logistic_classifier(activation):
         exact_encoder(),
         linear(HEADS, [0.2, -0.1], activation),
         confidence=0.8,
-        similarity_weight=0,
+        search=Search(similarity_weight=0),
     )(x)
     assert (rash.distances > why.distances).all()
 
@@ -131,7 +134,9 @@ def test_saturated_probabilities_stop_no_search(line):
 
 def test_a_huge_similarity_weight_leaves_no_rationale(bent):
     models, x = bent
-    make = RationaleGenerator(*models, similarity_weight=1e7, steps=300, confidence=0.99)
+    make = RationaleGenerator(
+        *models, search=Search(similarity_weight=1e7), steps=300, confidence=0.99
+    )
     why = make(x)
     stopped = why.status == "stopped at the limit"
     assert stopped.sum() >= 5
@@ -147,9 +152,9 @@ def test_no_third_class_takes_over(line):
     models = linear_generator(drawing), exact_encoder(drawing)
     x = models[0](np.array([[-1.0, 0.0]])).numpy()
     paper, ours = [
-        RationaleGenerator(*models, linear(heads), leave=leave, steps=300, similarity_weight=0)(
-            x, target=1
-        )
+        RationaleGenerator(
+            *models, linear(heads), steps=300, search=Search(leave=leave, similarity_weight=0)
+        )(x, target=1)
         for leave in ("predicted", "strongest")
     ]
     assert paper.status[0] == "stopped at the limit" and paper.path_probabilities[0, -1, 2] > 0.5
@@ -160,7 +165,9 @@ def test_no_third_class_takes_over(line):
 def test_what_is_reported_holds(of_images):
     generator, encoder, classifier = small_models(of_images=of_images)
     x, _ = drawn(generator, 9)
-    why = RationaleGenerator(generator, encoder, classifier, batch_size=4, refine=20)(x)
+    why = RationaleGenerator(
+        generator, encoder, classifier, batch_size=4, reconstruction=Reconstruction(refine=20)
+    )(x)
     said = classifier(x if of_images else encoder(x)).numpy()
     np.testing.assert_allclose(why.original_probabilities, said, atol=1e-5)
     assert (why.predicted == said.argmax(axis=1)).all()
@@ -199,7 +206,8 @@ def test_bisection_leaves_the_least_change_on_the_way(bent):
 
 def test_a_batch_gives_what_its_samples_give(bent):
     models, x = bent
-    make = RationaleGenerator(*models, refine=15, starts=2, polish=5, batch_size=3)
+    search, refined = Search(starts=2, polish=5), Reconstruction(refine=15)
+    make = RationaleGenerator(*models, search=search, reconstruction=refined, batch_size=3)
     together = make(x)
     for row in range(len(x)):
         alone = make(x[row : row + 1])
@@ -210,7 +218,10 @@ def test_a_batch_gives_what_its_samples_give(bent):
 def test_graph_and_xla_agree():
     models = small_models(of_images=True)
     x, _ = drawn(models[0], 5)
-    make = RationaleGenerator(*models, refine=5, polish=5, batch_size=2, steps=200)
+    search, refined = Search(polish=5), Reconstruction(refine=5)
+    make = RationaleGenerator(
+        *models, search=search, reconstruction=refined, batch_size=2, steps=200
+    )
     graph, xla = make.compiling(False)(x), make.compiling(True)(x)
     assert graph.status.tolist() == xla.status.tolist()
     np.testing.assert_allclose(graph.codes, xla.codes, atol=2e-3)
@@ -221,28 +232,30 @@ def test_refinement_brings_the_reconstruction_nearer(bent):
     (generator, _, classifier), x = bent
     poor = exact_encoder(DRAWING / 6)
     rough, fine = [
-        RationaleGenerator(generator, poor, classifier, refine=steps)(x) for steps in (0, 60)
+        RationaleGenerator(generator, poor, classifier, reconstruction=Reconstruction(steps))(x)
+        for steps in (0, 60)
     ]
     assert (fine.reconstruction_errors <= rough.reconstruction_errors).all()
     assert np.median(fine.reconstruction_errors) < 0.1 * np.median(rough.reconstruction_errors)
     ratio = ((x - rough.reconstructions) ** 2).mean(axis=(1, 2, 3)) / x.var(axis=(1, 2, 3))
     np.testing.assert_allclose(rough.reconstruction_errors, ratio, rtol=1e-4)
     of_images = small_models(of_images=True)[2]
-    assert RationaleGenerator(generator, poor, of_images).refine == 100
+    assert RationaleGenerator(generator, poor, of_images).settings.reconstruction.refine == 100
     seen = []
 
     def absolute(images, drawings):
         seen.append(images.shape)
         return tf.reduce_mean(tf.abs(images - drawings), axis=(1, 2, 3))
 
-    other = RationaleGenerator(generator, poor, classifier, refine=60, refine_loss=absolute)(x)
+    by_absolute = Reconstruction(refine=60, refine_loss=absolute)
+    other = RationaleGenerator(generator, poor, classifier, reconstruction=by_absolute)(x)
     assert seen and not np.allclose(other.codes_start, fine.codes_start, atol=1e-6)
 
 
 def test_more_starts_are_never_worse(bent):
     models, x = bent
     one, more, again = [
-        RationaleGenerator(*models, starts=starts, seed=3)(x) for starts in (1, 3, 3)
+        RationaleGenerator(*models, search=Search(starts=starts), seed=3)(x) for starts in (1, 3, 3)
     ]
     assert (more.reached >= one.reached).all()
     both = more.reached & one.reached
@@ -261,7 +274,8 @@ def test_statuses(bent):
     assert set(far.status) == {"reconstruction too far"} and (far.reconstruction_errors > 0.5).all()
     shifted = exact_encoder(DRAWING / 6)
     images = small_models(of_images=True)[2]
-    lenient = RationaleGenerator(generator, shifted, images, refine=0, reconstruction_limit=10.0)(x)
+    anything = Reconstruction(refine=0, limit=10.0)
+    lenient = RationaleGenerator(generator, shifted, images, reconstruction=anything)(x)
     differs = images(x).numpy().argmax(1) != images(lenient.reconstructions).numpy().argmax(1)
     assert ((lenient.status == "reconstruction too far") == differs).all()
 
@@ -270,7 +284,7 @@ def test_models_are_left_as_they_were(bent):
     models, x = bent
     models[0].trainable = True
     before = [[w.copy() for w in model.get_weights()] for model in models]
-    RationaleGenerator(*models, refine=3)(x)
+    RationaleGenerator(*models, reconstruction=Reconstruction(refine=3))(x)
     for model, weights in zip(models, before, strict=True):
         assert all((a == b).all() for a, b in zip(model.get_weights(), weights, strict=True))
     assert models[0].trainable
@@ -293,7 +307,7 @@ def test_the_served_form_answers_as_the_call(bent, tmp_path):
     why = make(x)
     holder = tf.Module()
     holder.kept = [model.variables for model in models]
-    function = tf.function(make.explain, autograph=False).get_concrete_function(**make.specs)
+    function = tf.function(make.served, autograph=False).get_concrete_function(**make.specs)
     tf.saved_model.save(holder, str(tmp_path), signatures={"rationalise": function})
     served = tf.saved_model.load(str(tmp_path)).signatures["rationalise"]
     found = served(image=tf.constant(x), target=tf.constant(np.full(len(x), -1, np.int32)))
@@ -311,7 +325,7 @@ def test_the_served_form_of_a_regressor(line):
     generator, encoder, x, _ = line
     make = RationaleGenerator(generator, encoder, linear([[1.5]], [0.5]), cutoff=-5.0)
     assert make.specs["target"].dtype == tf.float32
-    function = tf.function(make.explain, autograph=False)
+    function = tf.function(make.served, autograph=False)
     found = function(tf.constant(x), tf.constant([float("nan"), -5.0, -6.0]))
     np.testing.assert_allclose(found["probabilities"][:, -1, 0], [-5.0, -5.0, -6.0], atol=5e-3)
 
@@ -400,8 +414,18 @@ def test_errors_of_models_and_settings(bent):
     with pytest.raises(ValueError, match="between 0 and 1"):
         RationaleGenerator(generator, encoder, linear(np.ones((3, 1)), None, "sigmoid"), cutoff=3.0)
     for name, value in [
-        ("confidence", 1.0), ("steps", 0), ("starts", 1.5), ("similarity_weight", -1),
-        ("path_points", 1), ("batch_size", 0), ("leave", "all"), ("task", "both"), ("seed", -1),
+        ("confidence", 1.0), ("steps", 0), ("path_points", 1), ("batch_size", 0), ("task", "both"),
+        ("seed", -1), ("jit_compile", "yes"),
     ]:  # fmt: skip
         with pytest.raises(ValueError, match=f"`{name}`.*Received: "):
             RationaleGenerator(generator, encoder, classifier, **{name: value})
+    for kind, name, value in [
+        (Search, "starts", 1.5), (Search, "similarity_weight", -1), (Search, "leave", "all"),
+        (Reconstruction, "refine", -1),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=f"`{name}`.*Received: "):
+            kind(**{name: value})
+    with pytest.raises(TypeError, match=r"`search` must be Search\(…\)\. Received: dict"):
+        RationaleGenerator(generator, encoder, classifier, search={"polish": 3})
+    with pytest.raises(ValueError, match="must be increasing"):
+        RationaleGenerator(generator, encoder, classifier, image_range=(1, -1))

@@ -1,20 +1,31 @@
 """A search that is interrupted keeps its batches, and ends where it would have ended."""
 
+import copy
+import inspect
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import dataclass, field, fields, replace
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from linear_rationale_models import drawn, linear, small_models
 
+from keras_pli.rationale.search import search_identity
 from keras_pli.rationale.search.rationale_generator import RationaleGenerator
+from keras_pli.rationale.search.rationale_settings import (
+    RationaleSettings,
+    Reconstruction,
+    Search,
+)
+from keras_pli.rationale.search.search_identity import claimed_parts
+from keras_pli.settings import Settings, number, setting
 
-SETTINGS = {"batch_size": 2, "steps": 300, "starts": 2, "polish": 3}
+SETTINGS = {"batch_size": 2, "steps": 300, "search": Search(starts=2, polish=3)}
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +74,13 @@ def parts(folder):
 
 
 def assert_same(one, other):
-    for field in fields(one):
-        left, right = getattr(one, field.name), getattr(other, field.name)
-        if field.name == "about":
+    for entry in fields(one):
+        left, right = getattr(one, entry.name), getattr(other, entry.name)
+        if entry.name == "about":
             assert left == right
         else:
             assert left.dtype == right.dtype
-            np.testing.assert_array_equal(left, right, err_msg=field.name)
+            np.testing.assert_array_equal(left, right, err_msg=entry.name)
 
 
 @pytest.mark.parametrize("most", [0, 1, 3])
@@ -122,10 +133,10 @@ def test_the_progress_bar_starts_at_what_was_done(search, x, counted, tmp_path, 
 
 KILLED = """
 import sys, time, keras, numpy as np
-from keras_pli.rationale.search.rationale_generator import RationaleGenerator
+from keras_pli.rationale import RationaleGenerator, Search
 folder = sys.argv[1]
 models = [keras.saving.load_model(f"{folder}/{number}.keras") for number in range(3)]
-search = RationaleGenerator(*models, batch_size=2, steps=300, starts=2, polish=3)
+search = RationaleGenerator(*models, batch_size=2, steps=300, search=Search(starts=2, polish=3))
 traced = search.runner.traced
 def slow(*tensors):
     compiled = traced(*tensors)
@@ -136,8 +147,8 @@ search(np.load(f"{folder}/x.npy"), store=f"{folder}/run")
 
 
 def test_it_survives_a_kill(models, search, x, whole, counted, tmp_path):
-    for number, model in enumerate(models):
-        model.save(tmp_path / f"{number}.keras")
+    for place, model in enumerate(models):
+        model.save(tmp_path / f"{place}.keras")
     np.save(tmp_path / "x.npy", x)
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], env=dict(os.environ))
     deadline = time.monotonic() + 120
@@ -159,26 +170,85 @@ def run(search, x, tmp_path_factory):
     return folder
 
 
+# For each setting another value than that of the fixture.
+OTHERS = {
+    "confidence": 0.8, "cutoff": 0.3, "direction": "raise", "steps": 299, "learning_rate": 0.2,
+    "search.target_weight": 0.9, "search.leave": "predicted", "search.similarity_weight": 1.0,
+    "search.similarity_half_life": None, "search.starts": 3, "search.start_spread": 0.1,
+    "search.polish": 0, "reconstruction.refine": 5, "reconstruction.refine_loss": max,
+    "reconstruction.limit": 0.4, "task": "regression", "classifies": "images",
+    "image_range": (-2.0, 1.0), "path_points": 3, "seed": 1, "batch_size": 3, "jit_compile": True,
+    "class_names": "abcd",
+}  # fmt: skip
+
+
+def names_of(settings, before=""):
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        if isinstance(value, Settings):
+            yield from names_of(value, f"{item.name}.")
+        else:
+            yield before + item.name
+
+
+def changed(settings, name, value):
+    first, _, rest = name.partition(".")
+    return replace(
+        settings, **{first: changed(getattr(settings, first), rest, value) if rest else value}
+    )
+
+
 class TestRefusals:
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [("steps", 299), ("confidence", 0.8), ("batch_size", 3), ("seed", 1), ("polish", 0),
-         ("target_weight", 0.9), ("similarity_half_life", None), ("leave", "predicted"),
-         ("reconstruction_limit", 0.4), ("jit_compile", True), ("refine", 5)],
-    )  # fmt: skip
-    def test_other_settings(self, models, x, run, name, value):
-        other = RationaleGenerator(*models, **{**SETTINGS, name: value})
+    def test_all_settings_are_known_here_and_at_the_door(self, search):
+        assert set(names_of(search.settings)) == set(OTHERS)
+        door = set(inspect.signature(RationaleGenerator).parameters)
+        models = {"generator", "encoder", "classifier"}
+        assert door - models == {item.name for item in fields(RationaleSettings)}
+
+    @pytest.mark.parametrize("name", [name for name in OTHERS if name != "class_names"])
+    def test_every_setting_counts(self, search, x, run, name):
+        other = copy.copy(search)
+        other.settings = changed(search.settings, name, OTHERS[name])
+        aims = np.full(len(x), -1, np.int32)  # the runner-up
         with pytest.raises(
-            ValueError, match=rf"made otherwise: \{{'{name}': .*'{name}': {value!r}"
+            ValueError, match=rf"made otherwise: \{{'{name}': .*, and now \{{'{name}'"
         ):
+            claimed_parts(run, other, x, aims)
+
+    @pytest.mark.parametrize(
+        ("name", "given"),
+        [("confidence", {"confidence": 0.8}), ("search.polish", {"search": Search(starts=2)}),
+         ("jit_compile", {"jit_compile": True}),
+         ("reconstruction.refine", {"reconstruction": Reconstruction(refine=5)})],
+    )  # fmt: skip
+    def test_other_settings(self, models, x, run, name, given):
+        with pytest.raises(ValueError, match=rf"made otherwise: \{{'{name}': .*'{name}': "):
+            RationaleGenerator(*models, **{**SETTINGS, **given})(x, store=run)
+
+    def test_a_new_setting_counts_by_itself(self, models, x, run):
+        @dataclass(frozen=True)
+        class Leaping(Search):
+            leaps: int = field(default=7, metadata=number(least=0, whole=True))
+            title: str = field(default="far", metadata=setting(decides=False))
+
+        other = RationaleGenerator(*models, **{**SETTINGS, "search": Leaping(starts=2, polish=3)})
+        said = r"\{'search.leaps': None\}, and now \{'search.leaps': 7\}"
+        with pytest.raises(ValueError, match=said):
             other(x, store=run)
 
-    def test_another_loss(self, models, x, run):
-        def absolute(images, others):
-            return abs(images - others).mean()
+    def test_another_loss_of_the_same_name(self, models, x, tmp_path):
+        def making(power):
+            def loss(images, others):
+                return tf.reduce_mean(tf.abs(images - others) ** power, axis=(1, 2, 3))
 
-        with pytest.raises(ValueError, match=r"'refine_loss': 'mean_squared_error'.*absolute"):
-            RationaleGenerator(*models, refine_loss=absolute, **SETTINGS)(x, store=run)
+            return RationaleGenerator(
+                *models, steps=20, reconstruction=Reconstruction(refine=2, refine_loss=loss)
+            )
+
+        making(2)(x, store=tmp_path)
+        making(2)(x, store=tmp_path)
+        with pytest.raises(ValueError, match=r"otherwise: \{'reconstruction.refine_loss': "):
+            making(1)(x, store=tmp_path)
 
     @pytest.mark.parametrize("which", ["generator", "encoder", "classifier"])
     def test_other_weights(self, search, x, run, which):
@@ -186,10 +256,29 @@ class TestRefusals:
         weights = model.get_weights()
         model.set_weights([weights[0] + 1e-6, *weights[1:]])
         try:
-            with pytest.raises(ValueError, match=rf"otherwise: \{{'{which}': '\w+'\}}, and now"):
+            with pytest.raises(
+                ValueError, match=rf"otherwise: \{{'{which}.weights': '\w+'\}}, and now"
+            ):
                 search(x, store=run)
         finally:
             model.set_weights(weights)
+
+    def test_another_architecture_of_the_same_weights(self, models, x, run):
+        generator, encoder, classifier = models
+        softer = linear(*classifier.get_weights(), "sigmoid")
+        with pytest.raises(ValueError, match=r"\{'classifier.architecture': '\w+'\}, and now"):
+            RationaleGenerator(generator, encoder, softer, **SETTINGS)(x, store=run)
+
+    def test_models_made_anew_are_the_same(self, x, run, whole):
+        again = RationaleGenerator(*small_models(), **SETTINGS)  # Keras gives them other names
+        np.testing.assert_array_equal(again(x, store=run).codes, whole.codes)
+
+    def test_another_version(self, search, x, run, monkeypatch):
+        monkeypatch.setattr(search_identity, "__version__", "99")
+        with pytest.raises(
+            ValueError, match=r"\{'keras_pli': '.*'\}, and now \{'keras_pli': '99'\}"
+        ):
+            search(x, store=run)
 
     def test_other_images_and_targets(self, search, x, run, whole):
         with pytest.raises(ValueError, match=r"otherwise: \{'images'"):
@@ -199,16 +288,6 @@ class TestRefusals:
         others = (whole.predicted + 1) % 4
         with pytest.raises(ValueError, match=r"otherwise: \{'targets'"):
             search(x, others, store=run)
-
-    def test_another_cutoff(self, models, x, tmp_path):
-        regressor = linear([[1.0], [0.5], [0.2]])
-        make = [
-            RationaleGenerator(*models[:2], regressor, cutoff=cutoff, steps=20)
-            for cutoff in (-9.0, -8.0)
-        ]
-        make[0](x, store=tmp_path)
-        with pytest.raises(ValueError, match=r"'cutoff': -9\.0.*'cutoff': -8\.0"):
-            make[1](x, store=tmp_path)
 
     def test_names_of_classes_may_change(self, models, x, run, whole):
         named = RationaleGenerator(*models, class_names="abcd", **SETTINGS)

@@ -14,6 +14,7 @@ from ...checks import finite_array, label_array, quoted
 from ..model_shapes import input_shape
 from ..search.rationale import STATUSES, Rationale
 from ..search.rationale_generator import RationaleGenerator
+from ..search.rationale_settings import Reconstruction
 from .counterfactuals import Predictor, predicted
 
 Array = NDArray[Any]
@@ -40,7 +41,7 @@ def pixel_search(
         value_range: What pixels are clipped to. A pixel at its limit still feels the gradient.
         learning_rate: Adam's step size, in units of the pixels.
         steps: The most steps.
-        **options: As for `RationaleGenerator`, such as `confidence` or `similarity_weight`.
+        **options: As for `RationaleGenerator`, such as `confidence` or `search`.
 
     Returns:
         A `RationaleGenerator`, whose results have the images themselves for reconstructions.
@@ -71,7 +72,7 @@ def pixel_search(
             "image_range": value_range,
             "learning_rate": learning_rate,
             "steps": steps,
-            "refine": 0,
+            "reconstruction": Reconstruction(refine=0),
             **options,
         },
     )

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from ..model_shapes import input_shape
-from .decision import decision_of
+from .decision import examined
 
 Tensor = Any
 
@@ -35,18 +35,8 @@ class ClassReader:
             raise ValueError(
                 f"`classifier` must take images of shape {tuple(image_shape)}. It takes {taken}."
             )
-        decision: Any = decision_of(
-            classifier,
-            taken,
-            task="classification",
-            confidence=0.5,
-            target_weight=1.0,
-            leave="strongest",
-            cutoff=None,
-            direction="lower",
-        )
-        self.classifier, self.classes = classifier, decision.classes
-        self._network = decision.network
+        self._network, units, _ = examined(classifier, taken)
+        self.classifier, self.classes = classifier, max(units, 2)
         spec = tf.TensorSpec((None, *taken), tf.float32)
         tf.function(self.logits, autograph=False).get_concrete_function(spec)
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
 
-from ...checks import one_of
 from ...network.forward import Forward, Network, probabilities
 from ...network.targets import predicted_classes
+from .rationale_settings import RationaleSettings
 
 Tensor = Any
 Aim: TypeAlias = "dict[str, Tensor]"
@@ -64,7 +64,7 @@ class ClassDecision:
     target_weight: float
     leave: Literal["strongest", "predicted"] = "strongest"
 
-    task = "classification"
+    task: ClassVar[Literal["classification"]] = "classification"
 
     @property
     def classes(self) -> int:
@@ -142,7 +142,7 @@ class CutoffDecision:
     direction: Literal["lower", "raise"]
     squashed: bool
 
-    task = "regression"
+    task: ClassVar[Literal["regression"]] = "regression"
 
     def read(self, inputs: Tensor) -> Scores:
         """Runs the regressor."""
@@ -189,37 +189,22 @@ Decision: TypeAlias = "ClassDecision | CutoffDecision"
 
 
 def decision_of(
-    classifier: keras.Model,
-    inputs: tuple[int, ...],
-    *,
-    task: Literal["auto", "classification", "regression"],
-    confidence: float,
-    target_weight: float,
-    leave: Literal["strongest", "predicted"],
-    cutoff: float | None,
-    direction: Literal["lower", "raise"],
+    classifier: keras.Model, inputs: tuple[int, ...], settings: RationaleSettings
 ) -> Decision:
     """Returns the decision of a classifier or regressor.
 
     Args:
         classifier: A built Keras model of one output.
         inputs: Shape of one of its inputs.
-        task: What it does; `"auto"` takes a single output for a regressor if a `cutoff` is given or it does
-            not end in a sigmoid.
-        confidence: See `ClassDecision`.
-        target_weight: See `ClassDecision`.
-        leave: See `ClassDecision`.
-        cutoff: See `CutoffDecision`.
-        direction: See `CutoffDecision`.
+        settings: What is asked of it; see `ClassDecision` and `CutoffDecision`. The task `"auto"` takes a
+            single output for a regressor if a `cutoff` is given or it does not end in a sigmoid.
 
     Raises:
         ValueError: If no logits can be found, a regressor has several outputs, or a cutoff is given for
             several classes.
     """
-    one_of(task, ("auto", "classification", "regression"), "task")
-    one_of(direction, ("lower", "raise"), "direction")
-    one_of(leave, ("strongest", "predicted"), "leave")
-    network, units, squashed = _examined(classifier, inputs)
+    task, cutoff = settings.task, settings.cutoff
+    network, units, squashed = examined(classifier, inputs)
     if task == "auto":
         single = units == 1 and (cutoff is not None or not squashed)
         task = "regression" if single else "classification"
@@ -233,17 +218,26 @@ def decision_of(
                 f"`cutoff` must lie between 0 and 1 for {classifier.name!r}, which ends in a sigmoid. "
                 f"Received: {cutoff}."
             )
-        return CutoffDecision(network, cutoff, direction, squashed)
+        return CutoffDecision(network, cutoff, settings.direction, squashed)
     if cutoff is not None:
         raise ValueError(
             f"`cutoff` is for one output, and {classifier.name!r} has {units} classes, for which there is "
             f"`confidence`. Received: {cutoff}."
         )
-    return ClassDecision(network, units, confidence, target_weight, leave)
+    search = settings.search
+    return ClassDecision(network, units, settings.confidence, search.target_weight, search.leave)
 
 
-def _examined(classifier: keras.Model, inputs: tuple[int, ...]) -> tuple[Network, int, bool]:
-    """Returns the classifier as a network, its units, and whether it ends squashed."""
+def examined(classifier: keras.Model, inputs: tuple[int, ...]) -> tuple[Network, int, bool]:
+    """Returns the classifier as a network, its units, and whether it ends squashed.
+
+    Args:
+        classifier: A built Keras model.
+        inputs: Shape of one of its inputs.
+
+    Raises:
+        ValueError: If it has several outputs or positions, or no logits can be found for several units.
+    """
     shapes: list[Any] = []
     squashings: list[str | None] = []
 

@@ -52,7 +52,7 @@ class Rationale(StoredResult):
         reconstruction_errors: Share of each image's variance that its reconstruction misses: 0 for a
             perfect one, 1 for one no better than its mean.
         status: One of `STATUSES` for each sample. A reconstruction is too far if its error is above the
-            generator's `reconstruction_limit`, or it is decided otherwise than the image; then what was found
+            generator's `Reconstruction.limit`, or it is decided otherwise than the image; then what was found
             may be right for the reconstruction, and says little about the image.
         about: Settings: `task`, `confidence`, `image_range`, `class_names`, and more.
 

@@ -7,26 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from ...identity import model_identity
 from ...parts import PartFolder, digest
+from ...version import __version__
 
 if TYPE_CHECKING:
     from .rationale_generator import RationaleGenerator
-
-# Settings of a `RationaleGenerator` that change what it finds, be it by rounding, or how it is cut in parts.
-SETTINGS = (
-    "classifies",
-    "similarity_weight",
-    "similarity_half_life",
-    "steps",
-    "learning_rate",
-    "refine",
-    "polish",
-    "starts",
-    "start_spread",
-    "path_points",
-    "reconstruction_limit",
-    "seed",
-)
 
 
 def claimed_parts(
@@ -41,7 +27,7 @@ def claimed_parts(
         aims: Target classes or cutoffs, as checked.
 
     Raises:
-        ValueError: If it holds batches of other weights, settings, images or targets.
+        ValueError: If it holds batches of other models, settings, images or targets, or of another version.
     """
     parts = PartFolder(Path(store), "rationales")
     parts.claim(search_identity(search, images, aims))
@@ -51,19 +37,16 @@ def claimed_parts(
 def search_identity(
     search: RationaleGenerator, images: NDArray[Any], aims: NDArray[Any]
 ) -> dict[str, Any]:
-    """Returns what a search works with, in a form for JSON: weights, settings, images and targets."""
-    networks = ("generator", "encoder", "classifier")
-    weights = {name: digest(*getattr(search, name).get_weights()) for name in networks}
-    decision = {name: value for name, value in vars(search.decision).items() if name != "network"}
-    loss = search.refine_loss
+    """Returns all that a search depends on, by name and in a form for JSON."""
+    models = {
+        f"{name}.{what}": told
+        for name in ("generator", "encoder", "classifier")
+        for what, told in model_identity(getattr(search, name)).items()
+    }
     return {
-        **weights,
-        **decision,
-        **{name: getattr(search, name) for name in SETTINGS},
-        "batch_size": search.runner.batch_size,
-        "jit_compile": search.runner.jit_compile,
-        "task": search.decision.task,
-        "refine_loss": getattr(loss, "__qualname__", type(loss).__name__),
+        **models,
+        **search.settings.identity(),
         "images": digest(images),
         "targets": digest(aims),
+        "keras_pli": __version__,
     }
