@@ -161,6 +161,13 @@ class TestRefusals:
                 explained(Saliency(model), stream(x), tmp_path)
         finally:
             model.set_weights(weights)
+        before = model.layers[-1].activation
+        model.layers[-1].activation = keras.ops.tanh
+        try:
+            with pytest.raises(ValueError, match=r"otherwise: \{'architecture': "):
+                explained(Saliency(model), stream(x), tmp_path)
+        finally:
+            model.layers[-1].activation = before
 
     def test_another_data_set(self, model, data, tmp_path):
         explained(Saliency(model), stream(data[0]), tmp_path, data_name="test 1")
