@@ -21,7 +21,7 @@ def input_shape(model: keras.Model, name: str) -> tuple[int, ...]:
         name: What the caller calls it; quoted in errors.
 
     Raises:
-        TypeError: If it is no Keras model.
+        TypeError: If it is not a Keras model.
         ValueError: If it is not built, has several inputs, or does not tell a fixed shape.
     """
     return _one_shape(model, "input_shape", name)
@@ -36,7 +36,7 @@ def fitting_shapes(generator: keras.Model, encoder: keras.Model) -> tuple[int, t
     """Returns the latent size and the shape of an image, on which generator and encoder agree.
 
     Raises:
-        TypeError: If one is no Keras model.
+        TypeError: If one is not a Keras model.
         ValueError: If they do not lead from codes to images and back.
     """
     codes, images = input_shape(generator, "generator"), output_shape(generator, "generator")
@@ -72,7 +72,7 @@ def what_is_classified(
         images: Shape of an image.
 
     Raises:
-        TypeError: If it is no Keras model.
+        TypeError: If it is not a Keras model.
         ValueError: If it takes neither.
     """
     if not isinstance(classifier, keras.Model):

@@ -65,7 +65,7 @@ class ClassLatentGAN(AdversarialModel):
 
     Raises:
         ValueError: If networks or sizes do not fit each other, or shares are no distribution.
-        TypeError: If a network is no Keras model.
+        TypeError: If a network is not a Keras model.
 
     Example:
         >>> images = np.random.default_rng(0).uniform(-1, 1, (64, 16, 16, 1))

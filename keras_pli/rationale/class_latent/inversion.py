@@ -145,7 +145,7 @@ def invert(
     Raises:
         ValueError: If images do not fit the generator or leave its range, models or sizes do not fit each
             other, or no logits can be found.
-        TypeError: If a model is no Keras model.
+        TypeError: If a model is not a Keras model.
 
     Example:
         >>> dense, flat = keras.layers.Dense(16, "tanh"), keras.layers.Flatten()

@@ -21,7 +21,7 @@ def check_adversaries(
         name: What the adversary is called, such as `"critic"`.
 
     Raises:
-        TypeError: If one is no Keras model.
+        TypeError: If one is not a Keras model.
         ValueError: If one is not built, a shape does not fit, or layers compute in less than float32.
     """
     for place, found, wanted in (

@@ -24,7 +24,7 @@ class ClassReader:
         image_shape: Shape of an image.
 
     Raises:
-        TypeError: If it is no Keras model.
+        TypeError: If it is not a Keras model.
         ValueError: If it takes other images, no logits can be found, or its units are no alternatives, as
             with several sigmoids.
     """
