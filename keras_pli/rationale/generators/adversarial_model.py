@@ -25,7 +25,7 @@ class AdversarialModel(keras.Model):
 
     A subclass calls `_begin` as soon as it has its networks, and gives `train_step` and `test_step`.
 
-    All that a run hangs on (weights, optimizers, steps done, seed) is in the model, and every draw follows
+    All that a run depends on (weights, optimizers, steps done, seed) is in the model, and every draw follows
     from the seed and the number of the step. Training is in float32 whatever the dtype policy. An update
     that is not finite is not made, and ends the training.
 

@@ -88,7 +88,7 @@ def held_out_batches(
 def _shuffled_batches(
     images: NDArray[np.float32], size: int, epochs: range, seed: int
 ) -> tf.data.Dataset:
-    """Batches in an order that hangs on the seed and the epoch alone, so that a run can be resumed."""
+    """Batches in an order that depends on the seed and the epoch alone, so that a run can be resumed."""
     steps, held = len(images) // size, tf.constant(images)
 
     def rows(epoch: Any) -> tf.data.Dataset:

@@ -31,7 +31,7 @@ class WassersteinGAN(AdversarialModel):
 
     A training step takes `critic_steps * batch_size` images: each of the critic's updates has its own
     `batch_size` of them, then the generator is updated once. An epoch so shows every image to the critic
-    once, in an order that the seed and the number of steps done decide. All that a run hangs on (weights,
+    once, in an order that the seed and the number of steps done decide. All that a run depends on (weights,
     optimizers, steps done, seed) is in the model: `fit` continues where the last one ended, also after
     `save` and `WassersteinGAN.load`.
 
