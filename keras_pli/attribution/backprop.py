@@ -45,7 +45,7 @@ class GuidedBackprop(Method):
 
     Args:
         model: A built Keras model.
-        **options: `layer`, `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+        **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
         ValueError: When called, if no rectifier lies between the input and the score, or one is hidden in a
@@ -58,6 +58,8 @@ class GuidedBackprop(Method):
         >>> GuidedBackprop(model)(np.ones((5, 8, 8, 1)), target=2).attributions.shape
         (5, 8, 8, 1)
     """
+
+    takes_gradients = True
 
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
@@ -78,7 +80,7 @@ class Deconvnet(GuidedBackprop):
 
     Args:
         model: A built Keras model.
-        **options: `layer`, `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+        **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
         ValueError: When called, if no rectifier lies between the input and the score, or one is hidden in a
@@ -111,7 +113,7 @@ class EpsilonLRP(Method):
     Args:
         model: A built Keras model.
         epsilon: ε, above 0. The larger, the fewer attributions are left of weak and contradictory evidence.
-        **options: `layer`, `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+        **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
         ValueError: If `epsilon` is no number above 0; when called, if an operation has no rule, as softmax
@@ -125,6 +127,8 @@ class EpsilonLRP(Method):
         >>> bool(np.allclose(found.attributions.sum(axis=1), found.scores, atol=1e-4))
         True
     """
+
+    takes_gradients = True
 
     def __init__(self, model: Any, *, epsilon: float = 1e-6, **options: Any) -> None:
         super().__init__(model, **options)
@@ -166,7 +170,7 @@ class DeepLIFT(Method):
         model: A built Keras model.
         baseline: x̄: a number, an array shaped like one sample, or a structure of these as the inputs have it.
             A call may give another, also one for each sample.
-        **options: `layer`, `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+        **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
         ValueError: When called, if the baseline's shape does not fit or it is not finite, or an operation has
@@ -182,6 +186,7 @@ class DeepLIFT(Method):
         True
     """
 
+    takes_gradients = True
     takes_baseline = True
 
     def __init__(self, model: Any, *, baseline: GivenBaseline = 0.0, **options: Any) -> None:

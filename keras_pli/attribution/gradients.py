@@ -18,7 +18,7 @@ class Saliency(Method):
 
     Args:
         model: A built Keras model.
-        **options: `layer`, `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+        **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Example:
         >>> import keras, numpy as np
@@ -26,6 +26,8 @@ class Saliency(Method):
         >>> Saliency(model)(np.ones((5, 8, 8, 1)), target=2).attributions.shape
         (5, 8, 8, 1)
     """
+
+    takes_gradients = True
 
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
@@ -40,7 +42,7 @@ class GradientTimesInput(Method):
 
     Args:
         model: A built Keras model.
-        **options: `layer`, `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+        **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Example:
         >>> import keras, numpy as np
@@ -49,6 +51,8 @@ class GradientTimesInput(Method):
         >>> bool(np.allclose(found.attributions.sum(axis=1), found.scores, atol=1e-6))
         True
     """
+
+    takes_gradients = True
 
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""

@@ -19,6 +19,8 @@ from ..network.targets import Region, Spot, held_target, target_kind, target_spe
 from .attribution import Attribution
 from .method import Method
 from .perturbation import (
+    channel_means,
+    check_mean,
     checked_fill,
     fill_like,
     only_input,
@@ -52,13 +54,16 @@ class LIME(Method):
         samples: Draws, and so passes through the model, for each sample.
         kernel_width: The kernel's σ.
         fill: What hidden segments show: `"mean"` for the mean of the segment in each channel, a number, or an
-            array that broadcasts to one sample. A `baseline` in the call takes its place.
+            array that broadcasts to one sample, such as the mean of the training data. A `baseline` in the
+            call takes its place. A segment of a single position is its own mean, which would hide nothing:
+            it shows the mean of the sample's channel, and single features of a vector need another `fill`.
         seed: Seed of the draws.
         **options: `layer`, `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
         ValueError: If a number is not in its range, `fill` is not finite, or a label map is not of integers
-            or not of the shape of the positions; in the call, if the model takes its input channels first.
+            or not of the shape of the positions; in the call, if single features or ids are to be hidden by
+            their mean, or the model takes its input channels first.
         ImportError: In the call, if SLIC is asked for and scikit-image is not installed.
 
     Returns:
@@ -119,6 +124,7 @@ class LIME(Method):
         """Explains a batch of arrays, given what `_scorer` returned."""
         inputs = only_input(x, "LIME")
         segments = np.stack([self._segmented(sample) for sample in inputs])
+        self._check_hidden(inputs, segments, others)
         counts = segments.reshape(len(inputs), -1).max(axis=1) + 1
         # A power of two, so that XLA compiles for few different widths.
         draws = self._draws(width=1 << int(counts.max() - 1).bit_length())
@@ -136,6 +142,21 @@ class LIME(Method):
             scores[0],
             details={"r2": r2, "segments": segments},
         )
+
+    def _check_hidden(
+        self, inputs: NDArray[Any], segments: NDArray[np.int32], given: tuple[Any, ...]
+    ) -> None:
+        """Raises a `ValueError` if the mean would hide nothing: that of a feature alone is its value."""
+        baseline = given[-1] if given else None
+        if baseline is not None or not isinstance(self.fill, str) or inputs.ndim > 2:
+            return
+        single = [1 in np.bincount(labels) for labels in segments.reshape(len(inputs), -1)]
+        if any(single):
+            raise ValueError(
+                "fill='mean' hides nothing of a segment that is a single feature, and all attributions would be "
+                "0. Pass what stands for no information as `fill`: the mean of the training data, "
+                "`fill=x_train.mean(axis=0)`, or for ids that of a mask token or of padding."
+            )
 
     def _segmented(self, sample: NDArray[np.float32]) -> NDArray[np.int32]:
         """The label map of one sample, labels 0, 1, …"""
@@ -197,6 +218,7 @@ class LIME(Method):
         if baseline is not None:
             return only_input(baseline, "LIME")
         if isinstance(self.fill, str):
+            check_mean(inputs)
             return segment_means(inputs, segments, width)
         return fill_like(self.fill, inputs)
 
@@ -218,7 +240,8 @@ def superpixels(sample: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
     if sample.ndim < 2:
         raise ValueError(
             "There are no superpixels in a vector. Pass a label map as `segments`, such as "
-            f"`np.arange({sample.size})`, which makes each feature a segment."
+            f"`np.arange({sample.size})`, which makes each feature a segment, and as `fill` what a hidden one "
+            "shows, such as the mean of the training data, `x_train.mean(axis=0)`."
         )
     try:
         from skimage.segmentation import slic
@@ -261,6 +284,9 @@ def label_map(labels: ArrayLike, sizes: tuple[int, ...] | None = None) -> NDArra
 def segment_means(samples: Tensor, segments: Tensor, width: Tensor) -> Tensor:
     """Returns each sample with its segments painted in their mean, channel by channel.
 
+    A segment of a single position is painted in the mean of the whole channel, if there are channels: its
+    own mean would leave it as it is.
+
     Args:
         samples: `(batch, *sizes, channels)`, or `(batch, features)`.
         segments: int32 labels `(batch, *sizes)`.
@@ -272,7 +298,12 @@ def segment_means(samples: Tensor, segments: Tensor, width: Tensor) -> Tensor:
     owned = tf.reshape(owned, (-1,))
     values = tf.reshape(samples, (-1, channels))
     means = tf.math.unsorted_segment_mean(values, owned, batch * width)
-    return tf.reshape(tf.gather(means, owned), tf.shape(samples))
+    painted = tf.reshape(tf.gather(means, owned), tf.shape(samples))
+    if samples.shape.rank == 2:
+        return painted
+    sizes = tf.math.unsorted_segment_sum(tf.ones_like(owned), owned, batch * width)
+    single = tf.reshape(tf.gather(sizes, owned) == 1, tf.shape(segments))
+    return tf.where(over_channels(single, samples), channel_means(samples), painted)
 
 
 def fit_surrogate(

@@ -172,6 +172,11 @@ class MeaningfulPerturbation(Method):
 
     def _deletion(self, inputs: Tensor, baseline: Any) -> Deletion:
         sizes = spatial_sizes(inputs)
+        if not inputs.dtype.is_floating:
+            raise ValueError(
+                "MeaningfulPerturbation blends real numbers, and not ids of type "
+                f"{inputs.dtype.name}. Occlusion hides ids one by one."
+            )
         if inputs.shape.rank < 3:
             raise ValueError(
                 "MeaningfulPerturbation needs inputs with positions, (samples, *sizes, channels). "

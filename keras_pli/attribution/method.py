@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ..checks import one_of
 from ..network.forward import Network, Target
 from ..network.inputs import (
     GivenBaseline,
@@ -30,6 +31,7 @@ from ..network.targets import (
     target_spec,
 )
 from .attribution import Attribution
+from .embedded import averaged, check_gradients, explained_at_embeddings, own_baselines
 
 Tensor = Any
 
@@ -47,15 +49,22 @@ class Method:
             no place.
         output: Position or name of the output, where the model has several.
         score: `"logits"` explains what a final softmax or sigmoid receives, `"output"` what the model gives.
-        batch_size: Inputs that run through the model at a time. It changes no sample's result.
+        batch_size: Inputs that run through the model at a time. It changes no sample's result. A model that
+            takes a fixed number of samples, such as one with a stateful layer, gets that.
         jit_compile: Whether XLA compiles; `"auto"` does so where there is a GPU.
+        embeddings: For methods that take gradients, which ids have not: `"sum"` explains the vectors that the
+            model's `Embedding` layers give for ids, summed over their dimensions, and gives each id that
+            value. A baseline is the vectors of its ids, by default of id 0. What else is made of ids, such as
+            a mask, stays as it is. None refuses ids.
 
     Raises:
         ValueError: If the model is not built, or there is no such layer or output.
-        TypeError: If `model` is no Keras model.
+        TypeError: If `model` is not a Keras model, or the method takes no gradients and gets `embeddings`.
     """
 
     takes_baseline = False
+    # Whether the method passes gradients to its inputs, so that ids have to be explained at an embedding.
+    takes_gradients = False
     # Whether `explain` is there; a method that leaves the graph between passes cannot be exported.
     in_graph = True
 
@@ -68,8 +77,12 @@ class Method:
         score: Literal["logits", "output"] = "logits",
         batch_size: int = 32,
         jit_compile: bool | Literal["auto"] = "auto",
+        embeddings: Literal["sum"] | None = None,
     ) -> None:
         self.network = Network(model, layer=layer, output=output, score=score)
+        self.embeddings = one_of(embeddings, (None, "sum"), "embeddings")
+        if embeddings and not self.takes_gradients:
+            raise TypeError(f"{type(self).__name__} takes no gradients, and so no `embeddings`.")
         self.runner = Runner([model], batch_size=batch_size, jit_compile=jit_compile)
 
     def __call__(
@@ -129,6 +142,8 @@ class Method:
         """The method with its settings; two that say the same find the same, on the same model."""
         own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         del own["network"], own["runner"]
+        if self.embeddings is None:
+            del own["embeddings"]
         settings = {**own, **self.network.settings()}
         return (
             f"{type(self).__name__}({', '.join(f'{k}={_brief(v)}' for k, v in settings.items())})"
@@ -172,7 +187,7 @@ class Method:
         def function(inputs: Any, *others: Any) -> Attribution:
             waiting = list(others)
             aim = waiting.pop(0) if given else target if callable(target) else None
-            found = self.explain(inputs, aim, *waiting)
+            found = self._explained(inputs, aim, *waiting)
             return found._replace(details=dict(found.details))
 
         signature = [batch_spec(x)]
@@ -182,6 +197,25 @@ class Method:
             signature.append(batch_spec(x))
         kind = "given" if given else target
         return self.runner.traced(function, signature, ("explain", kind, self.batch_size))
+
+    def own_baselines(self) -> Sequence[GivenBaseline]:
+        """Returns the baselines that the method takes where a call gives none."""
+        return [getattr(self, "baseline", 0.0)] if self.takes_baseline else []
+
+    def _explained(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors, ids among them."""
+        if not self.takes_gradients:
+            return self.explain(x, target, *([] if baseline is None else [baseline]))
+        if self.embeddings:
+            starts = [baseline] if baseline is not None else own_baselines(self.own_baselines(), x)
+            return explained_at_embeddings(self.network, self.explain, x, target, starts)
+        check_gradients(self.network, x)
+        x = tf.nest.map_structure(lambda leaf: tf.cast(leaf, tf.float32), x)
+        # A model that takes a fixed number of samples takes no single baseline for all of them.
+        if baseline is None and self.takes_baseline and self.network.fixed_batch:
+            starts = own_baselines(self.own_baselines(), x)
+            return averaged([self.explain(x, target, start) for start in starts])
+        return self.explain(x, target, *([] if baseline is None else [baseline]))
 
     def compiling(self, jit_compile: bool) -> Method:
         """Returns the method with or without XLA; this one stays as it was."""

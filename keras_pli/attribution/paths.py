@@ -36,7 +36,7 @@ class IntegratedGradients(Method):
         baseline: Where the line starts: a number, an array shaped like one sample, or a structure of these
             for a model with several inputs. A `baseline` in the call takes its place.
         baselines: Several of these instead, each with `steps` points; their attributions are averaged.
-        **options: `layer`, `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+        **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
         ValueError: If `steps` is no whole number from 1, `baselines` are none or stand beside a `baseline`;
@@ -50,6 +50,7 @@ class IntegratedGradients(Method):
         True
     """
 
+    takes_gradients = True
     takes_baseline = True
 
     def __init__(
@@ -72,13 +73,16 @@ class IntegratedGradients(Method):
                 raise ValueError("Give either `baseline` or `baselines`. Received both.")
         self.baseline, self.baselines = baseline, baselines
 
+    def own_baselines(self) -> Sequence[GivenBaseline]:
+        """Returns the baselines that the method takes where a call gives none."""
+        return [self.baseline] if self.baselines is None else self.baselines
+
     def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.explain`)."""
         x = in_this_graph(x)
         target, scores, logits = aimed(self.network, x, target)
         stem = Stem.between(x, logits)
-        own = [self.baseline] if self.baselines is None else self.baselines
-        lines = StraightLines.to(x, own, baseline)
+        lines = StraightLines.to(x, self.own_baselines(), baseline)
 
         def contributions(line: Tensor, _: Tensor) -> Any:
             first = line[0] * self.steps
@@ -123,7 +127,7 @@ class InteriorGradients(Method):
         baseline: Where the line starts: a number, an array shaped like one sample, or a structure of these
             for a model with several inputs. A `baseline` in the call takes its place.
         watch: Paths of layers to follow; each takes a further forward pass at every point.
-        **options: `layer`, `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+        **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
         ValueError: If `steps` is no whole number from 1, or there is no such layer; in the call, if the
@@ -137,6 +141,7 @@ class InteriorGradients(Method):
         ((5, 16), (5, 1, 16))
     """
 
+    takes_gradients = True
     takes_baseline = True
 
     def __init__(
@@ -211,7 +216,7 @@ class GuidedIntegratedGradients(Method):
             way, in [0, 1]; 0 keeps to the line and 1 allows every path.
         baseline: Where the path starts: a number, an array shaped like one sample, or a structure of these
             for a model with several inputs. A `baseline` in the call takes its place.
-        **options: `layer`, `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+        **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
         ValueError: If `steps` is no whole number from 1, or `fraction` or `max_distance` lies outside its
@@ -225,6 +230,7 @@ class GuidedIntegratedGradients(Method):
         True
     """
 
+    takes_gradients = True
     takes_baseline = True
 
     def __init__(

@@ -95,10 +95,15 @@ def fill_like(fill: float | NDArray[np.float32], samples: Tensor) -> Tensor:
     """Returns a number or an array as a tensor that broadcasts to `samples`.
 
     Raises:
-        ValueError: If it does not broadcast to the shape of one sample.
+        ValueError: If it does not broadcast to the shape of one sample, or is not whole where ids are hidden.
     """
     shape = tuple(samples.shape[1:])
     array = np.asarray(fill, dtype=np.float32)
+    if not samples.dtype.is_floating and (array % 1).any():
+        raise ValueError(
+            f"`fill` must be whole numbers for inputs of type {samples.dtype.name}, such as the id of a mask "
+            f"token. Received: {fill!r}."
+        )
     try:
         fits = np.broadcast_shapes(array.shape, shape) == shape
     except ValueError:
@@ -108,7 +113,7 @@ def fill_like(fill: float | NDArray[np.float32], samples: Tensor) -> Tensor:
             f"`fill` must be a number, or an array that broadcasts to one sample of shape {shape}. "
             f"Received shape {array.shape}."
         )
-    return tf.constant(array)
+    return tf.cast(tf.constant(array), samples.dtype)
 
 
 def scores_of(
@@ -157,7 +162,21 @@ def scores_in_rounds(
     return summed(placed, count, tf.zeros((count, batch)), batch=batch, room=room)
 
 
+def check_mean(samples: Tensor) -> None:
+    """Raises a `ValueError` if samples are ids, whose mean is another id."""
+    if not samples.dtype.is_floating:
+        raise ValueError(
+            f"The mean of ids of type {samples.dtype.name} stands for nothing. Pass the id that hides one as "
+            "`fill`, such as that of a mask token or of padding."
+        )
+
+
 def channel_means(samples: Tensor) -> Tensor:
-    """Returns the mean over the positions of each sample and channel, with axes of one to broadcast."""
-    axes = range(1, max(2, samples.shape.rank - 1))
+    """Returns the mean over the positions of each sample and channel, with axes of one to broadcast.
+
+    Raises:
+        ValueError: If the samples are ids.
+    """
+    check_mean(samples)
+    axes = range(1, min(max(2, samples.shape.rank - 1), samples.shape.rank))
     return tf.reduce_mean(samples, axis=list(axes), keepdims=True)

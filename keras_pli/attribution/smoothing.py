@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -11,6 +12,7 @@ from ..checks import checked_number, one_of
 from ..draws import normal
 from ..network.forward import Target
 from ..network.graph import in_this_graph
+from ..network.inputs import GivenBaseline
 from ..network.loops import folded, repeated, summed, weighted
 from ..network.runner import Runner
 from ..network.stem import Stem, mean_gradient
@@ -43,7 +45,7 @@ class SmoothGrad(Method):
         seed: What the noise is drawn by, a whole number from 0.
         batch_size: Inputs that run through the model at a time; None takes the method's.
         jit_compile: Whether XLA compiles; None takes the method's.
-        **options: `layer`, `output` and `score` as in `Method`, where a model is given.
+        **options: `layer`, `output`, `score` and `embeddings` as in `Method`, where a model is given.
 
     Raises:
         ValueError: If `samples` is no whole number from 1, `noise` is negative, or `statistic` is none of
@@ -82,7 +84,7 @@ class SmoothGrad(Method):
             batch_size=inner.batch_size if batch_size is None else batch_size,
             jit_compile=inner.jit_compile if jit_compile is None else jit_compile,
         )
-        self.method = _running_like(self.runner, inner)
+        self.method, self.embeddings = _running_like(self.runner, inner), inner.embeddings
         self.samples = checked_number(samples, "samples", least=1, whole=True)
         self.noise = checked_number(noise, "noise", least=0)
         self.statistic = one_of(statistic, _POWERS, "statistic")
@@ -92,6 +94,15 @@ class SmoothGrad(Method):
     def takes_baseline(self) -> bool:  # type: ignore[override]
         """Whether the smoothed method has one."""
         return self.method.takes_baseline
+
+    @property
+    def takes_gradients(self) -> bool:  # type: ignore[override]
+        """Whether the smoothed method takes some."""
+        return self.method.takes_gradients
+
+    def own_baselines(self) -> Sequence[GivenBaseline]:
+        """Returns those of the smoothed method."""
+        return self.method.own_baselines()
 
     def running_on(self, runner: Runner) -> Method:
         """Returns the method with another runner; this one stays as it was."""
@@ -147,6 +158,11 @@ class SmoothGrad(Method):
         leaves = tf.nest.flatten(x)
 
         def noisy(index: int, leaf: Tensor) -> Tensor:
+            if not leaf.dtype.is_floating:
+                raise ValueError(
+                    f"Noise can be added to real numbers, and not to ids of type {leaf.dtype.name}. Smooth a "
+                    "method that has embeddings='sum'."
+                )
             values = tuple(range(1, leaf.shape.rank))
             largest = tf.reduce_max(leaf, axis=values, keepdims=True)
             sigma = self.noise * (largest - tf.reduce_min(leaf, axis=values, keepdims=True))

@@ -39,7 +39,7 @@ def backpropagate(
         The structure of `sources`; zeros where the score does not depend on one.
 
     Raises:
-        ValueError: If it depends on none of them.
+        ValueError: If it depends on one in a way that has no derivative, or on none of them.
     """
     rules = {**_CORRECTED, **(rules or {})}
     flat = tf.nest.flatten(sources)
@@ -49,10 +49,12 @@ def backpropagate(
         found = _walk_back(score, start, flat, operations, rules)
     else:
         found = tf.gradients(score, flat, grad_ys=start, stop_gradients=flat)
-    if all(gradient is None for gradient in found):
+    missing = [source for source, gradient in zip(flat, found, strict=True) if gradient is None]
+    if len(missing) == len(flat) or any(operations_between(one, score) for one in missing):
         raise ValueError(
-            f"The score {score.name!r} has no gradient by its inputs: no differentiable way leads there. Are "
-            "they rounded or cast to integers, as before an embedding?"
+            f"The score {score.name!r} has no gradient by {len(missing)} of {len(flat)} inputs: no "
+            "differentiable way leads there. Are they rounded or cast to integers, as before an embedding? With "
+            "embeddings='sum', methods that take gradients explain what an embedding gives for ids."
         )
     filled = [
         tf.zeros_like(source) if gradient is None else tf.convert_to_tensor(gradient)

@@ -11,9 +11,11 @@ import tensorflow as tf
 
 from ..checks import one_of, quoted
 from .backward import Rule, backpropagate
+from .embeddings import run_unchanged
 from .graph import reader
+from .inputs import fixed_batch
 from .kinds import CARRIERS
-from .layers import find_layer, layer_paths
+from .layers import check_model, find_layer, layer_paths
 from .logits import squashing_of
 from .recording import Recording, recorded
 from .targets import Region, Spot, target_scores
@@ -69,8 +71,7 @@ class Network:
         score: Literal["logits", "output"] = "logits",
         record: str | None = None,
     ) -> None:
-        if not isinstance(model, keras.Model):
-            raise TypeError(f"`model` must be a Keras model. Received: {type(model).__name__}.")
+        check_model(model)
         if not model.built:
             raise ValueError(
                 f"{model.name!r} is not built, so it has no weights to explain. Call it on a batch first."
@@ -80,6 +81,8 @@ class Network:
         self.model, self.layer, self.output = model, layer, output
         self.score = one_of(score, ("logits", "output"), "score")
         self.record = record
+        # Number of samples that the model takes at a time; None for any.
+        self.fixed_batch = fixed_batch(model)
         # How many there are to choose from, and what was undone, as soon as a forward pass was traced.
         self.classes: int | None = None
         self.squashing: str | None = None
@@ -110,7 +113,7 @@ class Network:
         paths = [path for path in (self.layer, self.record) if path is not None]
         layers = [self.find(path)[0] for path in paths]
         with recorded(layers) as recording:
-            outputs = self.model(inputs, training=False)
+            outputs = run_unchanged(self.model, inputs)
         at = {path: self._run(path, recording) for path in paths}
         explained = self.explained(outputs) if self.layer is None else at[self.layer]
         kept = at[self.record] if self.record is not None else None

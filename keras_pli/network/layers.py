@@ -11,6 +11,34 @@ import keras
 from ..checks import quoted
 
 
+def check_model(model: Any, name: str = "model") -> None:
+    """Raises a `TypeError` that says what to do if something is not a Keras model.
+
+    Example:
+        >>> check_model([])
+        Traceback (most recent call last):
+        ...
+        TypeError: `model` must be a Keras model. Received: list.
+    """
+    if isinstance(model, keras.Model):
+        return
+    received = type(model).__name__
+    older = any(
+        base.__module__.startswith(("tf_keras", "tensorflow.python.keras"))
+        for base in type(model).__mro__
+    )
+    if older:
+        raise TypeError(
+            f"`{name}` must be a model of Keras 3. Received: {received} of Keras 2 "
+            f"({type(model).__module__}). Build it with `keras` and copy the weights: "
+            "`new.set_weights(old.get_weights())`."
+        )
+    hint = ""
+    if isinstance(model, keras.Layer):
+        hint = " A layer alone is not one: put it into a `keras.Sequential`."
+    raise TypeError(f"`{name}` must be a Keras model. Received: {received}.{hint}")
+
+
 def layer_paths(model: keras.Model) -> dict[str, keras.Layer]:
     """Returns every layer of a model by its path, nested ones as `"backbone/conv3"`, in the model's order.
 

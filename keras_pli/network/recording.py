@@ -62,7 +62,32 @@ class Recording:
         return outputs
 
 
-_RECORDINGS: ContextVar[tuple[Recording, ...]] = ContextVar("keras_pli_recordings", default=())
+@dataclass(frozen=True, eq=False)
+class Replacement:
+    """What some operations shall give in the passes of one block, instead of what they make.
+
+    Args:
+        outputs: Pairs of an operation and what it gives in each of its runs, from the first; None for what it
+            makes itself.
+    """
+
+    outputs: Sequence[tuple[Any, Sequence[Any]]]
+    _runs: dict[int, int] = field(default_factory=dict)
+
+    def call(self, original: Callable[..., Any], operation: Any, *args: Any, **kwargs: Any) -> Any:
+        """Runs an operation, and returns what stands for its output."""
+        made = original(operation, *args, **kwargs)
+        for replaced, outputs in self.outputs:
+            if operation is replaced:
+                run = self._runs.setdefault(id(operation), 0)
+                self._runs[id(operation)] += 1
+                return made if run >= len(outputs) or outputs[run] is None else outputs[run]
+        return made
+
+
+_RECORDINGS: ContextVar[tuple[Recording | Replacement, ...]] = ContextVar(
+    "keras_pli_recordings", default=()
+)
 
 
 @contextmanager
@@ -80,11 +105,35 @@ def recorded(outputs_of: Sequence[Any] = (), *, before: Sequence[Any] = ()) -> I
         >>> tuple(recording.of(layer)[0].shape)
         (2, 3)
     """
-    _install()
     recording = Recording(outputs_of, before)
-    token = _RECORDINGS.set((*_RECORDINGS.get(), recording))
-    try:
+    with _listening_to(recording):
         yield recording
+
+
+@contextmanager
+def replaced(outputs: Sequence[tuple[Any, Sequence[Any]]]) -> Iterator[None]:
+    """Lets operations give other values in the passes that are made within the block, in this thread.
+
+    Args:
+        outputs: As in `Replacement`.
+
+    Example:
+        >>> layer = keras.layers.Dense(3)
+        >>> with replaced([(layer, [keras.ops.ones((2, 3))])]):
+        ...     given = layer(keras.ops.zeros((2, 4)))
+        >>> float(given[0, 0])
+        1.0
+    """
+    with _listening_to(Replacement(outputs)):
+        yield
+
+
+@contextmanager
+def _listening_to(listener: Recording | Replacement) -> Iterator[None]:
+    _install()
+    token = _RECORDINGS.set((*_RECORDINGS.get(), listener))
+    try:
+        yield
     finally:
         _RECORDINGS.reset(token)
 
@@ -129,5 +178,5 @@ def _install() -> None:
         keras.Operation.__call__ = call
 
 
-def _around(recording: Recording, run: Callable[..., Any]) -> Callable[..., Any]:
+def _around(recording: Recording | Replacement, run: Callable[..., Any]) -> Callable[..., Any]:
     return lambda operation, *args, **kwargs: recording.call(run, operation, *args, **kwargs)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..checks import checked_number
 from ..parts import PartFolder
+from .inputs import fixed_batch
 from .layers import built_of, same_objects
 
 Tensors = dict[str, Any]
@@ -32,7 +33,7 @@ class Runner:
 
     Args:
         models: The models that the functions call.
-        batch_size: Samples at a time.
+        batch_size: Samples at a time. Models that take a fixed number get that.
         jit_compile: Whether XLA compiles; `"auto"` does so where there is a GPU.
 
     Raises:
@@ -47,7 +48,11 @@ class Runner:
         jit_compile: bool | Literal["auto"] = "auto",
     ) -> None:
         self.models = tuple(models)
-        self.batch_size: int = checked_number(batch_size, "batch_size", least=1, whole=True)
+        checked: int = checked_number(batch_size, "batch_size", least=1, whole=True)
+        fixed = [size for size in map(fixed_batch, self.models) if size is not None]
+        # The number of samples that the models take, where they take but one.
+        self.fixed_batch = fixed[0] if fixed else None
+        self.batch_size = self.fixed_batch or checked
         self.jit_compile = uses_xla(jit_compile)
         self._traces = _Traces(self.models, self.jit_compile)
 
@@ -97,7 +102,9 @@ class Runner:
             array([0., 2., 4., 6., 8.])
         """
         samples = len(next(leaf for leaf in tf.nest.flatten(given) if leaf is not None))
-        plan = list(batches(samples, self.batch_size, fill=self.jit_compile))
+        fixed = self.fixed_batch
+        fill = self.jit_compile or fixed is not None
+        plan = list(batches(samples, self.batch_size, fill=fill, least=fixed or 1))
         progress = keras.utils.Progbar(len(plan), verbose=verbose, unit_name="batch")
         done = parts.read() if parts else []
         progress.update(len(done))
@@ -123,15 +130,18 @@ def uses_xla(jit_compile: bool | Literal["auto"]) -> bool:
     return bool(jit_compile)
 
 
-def batches(samples: int, size: int, *, fill: bool) -> Iterator[tuple[NDArray[np.intp], int]]:
+def batches(
+    samples: int, size: int, *, fill: bool, least: int = 1
+) -> Iterator[tuple[NDArray[np.intp], int]]:
     """Yields the rows of each batch, and how many of them count.
 
     With `fill`, a short last batch repeats its rows up to the size of the others, so that XLA does not
-    compile once more.
+    compile once more; a lone batch is filled up to `least`.
     """
     for start in range(0, samples, size):
         rows = np.arange(start, min(start + size, samples))
-        yield np.resize(rows, size) if fill and samples > size else rows, len(rows)
+        wanted = size if samples > size else max(least, len(rows))
+        yield np.resize(rows, wanted) if fill else rows, len(rows)
 
 
 def batch_spec(x: Any) -> Any:
