@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -84,6 +84,29 @@ def checked_number(
         kind = "a whole number" if whole else "a number"
         raise ValueError(f"`{name}` must be {kind}{bounds}. Received: {value!r}.")
     return int(value) if whole else float(value)
+
+
+def checked_by_name(attributions: Any, name: str = "attributions") -> Mapping[str, Any]:
+    """Returns maps by the names of the methods that found them.
+
+    Raises:
+        TypeError: If it is no mapping, such as a list of maps or what a single method found.
+        ValueError: If it is empty.
+
+    Example:
+        >>> checked_by_name([np.ones((1, 2))])
+        Traceback (most recent call last):
+        ...
+        TypeError: `attributions` must be maps by name, such as {'saliency': maps}. Received: list.
+    """
+    if not isinstance(attributions, Mapping):
+        raise TypeError(
+            f"`{name}` must be maps by name, such as {{'saliency': maps}}. "
+            f"Received: {type(attributions).__name__}."
+        )
+    if not attributions:
+        raise ValueError(f"`{name}` must hold at least one method. Received: {attributions}.")
+    return attributions
 
 
 def one_of(value: Any, options: Iterable[Any], name: str) -> Any:

@@ -24,3 +24,12 @@ class Attribution(NamedTuple):
     scores: Any
     delta: Any = None
     details: Mapping[str, Any] = MappingProxyType({})
+
+
+class PositionAttribution(Attribution):
+    """What a method says that hides whole positions: one value for each, the same in each of its channels.
+
+    The channels are not parts of a sum, as those of a gradient are.
+    """
+
+    __slots__ = ()

@@ -79,6 +79,7 @@ class LIME(Method):
     """
 
     takes_baseline = True
+    same_over_channels = True
     in_graph = False
 
     def __init__(
@@ -123,6 +124,11 @@ class LIME(Method):
     def _surrogates(self, scorer: Any, x: Any, *others: Any) -> Attribution:
         """Explains a batch of arrays, given what `_scorer` returned."""
         inputs = only_input(x, "LIME")
+        if inputs.ndim < 2:
+            raise ValueError(
+                "LIME cuts samples into segments, and these are single numbers, of shape "
+                f"{inputs.shape}. Occlusion hides a number as a whole."
+            )
         segments = np.stack([self._segmented(sample) for sample in inputs])
         self._check_hidden(inputs, segments, others)
         counts = segments.reshape(len(inputs), -1).max(axis=1) + 1

@@ -98,6 +98,7 @@ class MeaningfulPerturbation(Method):
     """
 
     takes_baseline = True
+    same_over_channels = True
 
     def __init__(
         self,

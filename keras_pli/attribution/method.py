@@ -30,7 +30,7 @@ from ..network.targets import (
     target_kind,
     target_spec,
 )
-from .attribution import Attribution
+from .attribution import Attribution, PositionAttribution
 from .embedded import averaged, check_gradients, explained_at_embeddings, own_baselines
 
 Tensor = Any
@@ -63,6 +63,8 @@ class Method:
     """
 
     takes_baseline = False
+    # Whether a position has one value, which stands in each of its channels.
+    same_over_channels = False
     # Whether the method passes gradients to its inputs, so that ids have to be explained at an embedding.
     takes_gradients = False
     # Whether `explain` is there; a method that leaves the graph between passes cannot be exported.
@@ -126,7 +128,8 @@ class Method:
                 self.traced(inputs, target="given", baseline=baseline is not None)
             check_classes(classes, self.classes(inputs), self.network.model)
         explain = self._on_arrays(inputs, classes, baseline, score)
-        return self.runner.over(explain, (inputs, classes, baseline), verbose=verbose)
+        found = self.runner.over(explain, (inputs, classes, baseline), verbose=verbose)
+        return PositionAttribution(*found) if self.same_over_channels else found
 
     @property
     def batch_size(self) -> int:

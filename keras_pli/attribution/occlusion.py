@@ -62,6 +62,7 @@ class Occlusion(Method):
     """
 
     takes_baseline = True
+    same_over_channels = True
 
     def __init__(
         self,

@@ -100,6 +100,11 @@ class SmoothGrad(Method):
         """Whether the smoothed method takes some."""
         return self.method.takes_gradients
 
+    @property
+    def same_over_channels(self) -> bool:  # type: ignore[override]
+        """Whether the smoothed method gives a position one value."""
+        return self.method.same_over_channels
+
     def own_baselines(self) -> Sequence[GivenBaseline]:
         """Returns those of the smoothed method."""
         return self.method.own_baselines()

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..attribution import Attribution, Method
-from ..checks import quoted
+from ..checks import checked_by_name, quoted
 from ..intervals import mean_interval
 from ..network.inputs import GivenBaseline, GivenTarget, checked_baseline
 from .curves import deletion_curve, insertion_curve
@@ -120,7 +120,7 @@ def faithfulness(
         >>> table["deletion"]["mean"].idxmin()
         'gxi'
     """
-    if not attributions or RANDOM in attributions:
+    if RANDOM in checked_by_name(attributions):
         raise ValueError(
             f"`attributions` must hold maps by the methods' names, and {RANDOM!r} stands beside them. "
             f"Received: {quoted(attributions)}."

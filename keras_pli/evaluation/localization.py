@@ -16,7 +16,7 @@ from scipy import ndimage
 from scipy.stats import hypergeom
 from sklearn.metrics import average_precision_score
 
-from ..checks import finite_array, quoted
+from ..checks import checked_by_name, finite_array, quoted
 from ..intervals import mean_interval
 
 Scores = NDArray[np.float64]
@@ -194,10 +194,11 @@ def localization(
         Name: mean, dtype: float64
     """
     objects = _checked_masks(masks)
-    taken = [name for name in attributions if name in (CHANCE, EDGES, BLOB)]
-    if taken or not attributions:
-        problem = f"{quoted(taken)} stand beside them" if taken else "there is none"
-        raise ValueError(f"`attributions` must hold maps by the methods' names, but {problem}.")
+    taken = [name for name in checked_by_name(attributions) if name in (CHANCE, EDGES, BLOB)]
+    if taken:
+        raise ValueError(
+            f"`attributions` must hold maps by the methods' names, but {quoted(taken)} stand beside them."
+        )
     maps = {
         name: _checked_maps(found, objects, f"attributions[{name!r}]")
         for name, found in attributions.items()
@@ -303,7 +304,7 @@ def _checked_masks(masks: ArrayLike) -> Masks:
 
 
 def _checked_maps(attributions: ArrayLike, masks: Masks, name: str) -> Maps:
-    maps = finite_array(attributions, name)
+    maps = finite_array(getattr(attributions, "attributions", attributions), name)
     _check_fit(maps.shape, masks.shape, name)
     return maps.reshape(*masks.shape, -1).sum(axis=-1, dtype=np.float64)
 

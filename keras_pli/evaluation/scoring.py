@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from ..attribution import Attribution, Method
+from ..attribution.attribution import PositionAttribution
 from ..checks import finite_array, one_of
 from ..network.forward import Network, probabilities
 from ..network.inputs import GivenTarget, check_classes, checked_inputs
@@ -193,7 +194,8 @@ def position_maps(
 ) -> NDArray[np.float64]:
     """Returns one value for each position, channels summed, as float64 `(samples, *positions)`.
 
-    Of vectors, `(samples, features)`, the features are the positions; else the last axis holds channels.
+    Of vectors, `(samples, features)`, the features are the positions; else the last axis holds channels. What
+    a method found that hides whole positions, and gives each channel the same value, is taken once.
 
     Args:
         attributions: An `Attribution`, or its array: shaped like `x`, or without the channels as class
@@ -214,7 +216,8 @@ def position_maps(
     if maps.shape == positions:
         return maps
     if maps.shape == x.shape or maps.shape == (*positions, 1):
-        return maps.sum(axis=-1)
+        repeated = isinstance(attributions, PositionAttribution)
+        return maps[..., 0] if repeated else maps.sum(axis=-1)
     raise ValueError(
         f"`{name}` must be shaped like the inputs, {x.shape}, or without their channels, {positions}. "
         f"Received shape {maps.shape}."

@@ -28,6 +28,10 @@ Tensor = Any
 
 # Through which no gradient passes, though values go in and come out.
 _STEPS = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign", "StopGradient"})
+_OTHERWISE = (
+    "Explain a model that makes it from its other inputs, as a mask from ids, that takes what is made of it, "
+    "such as one-hot codes, or that holds it fixed inside."
+)
 # Move ids to other places, and never change one.
 _MOVES = (CARRIERS | PLACINGS) - {"Pad", "PadV2", "MirrorPad"}
 
@@ -100,8 +104,12 @@ class Embedded:
                 used.append(tf.cast(vector, tf.float32))
         explained = {*kept, *(lookup.input for lookup in lookups)}
         for index, leaf in enumerate(flat):
-            if index not in explained and operations_between([leaf, *vectors], logits):
-                check_gradient(leaf, logits, names[index], model)
+            if index not in explained and operations_between(leaf, logits):
+                raise ValueError(
+                    f"The score of {model.name!r} depends on the input {names[index]!r}, which has neither a "
+                    "gradient nor an embedding, outside of loops and compiled functions, that looks it up. "
+                    f"{_OTHERWISE}"
+                )
         values = [tf.cast(flat[index], tf.float32) for index in kept] + used
         return cls(x, tuple(lookups), kept, values)
 
@@ -188,7 +196,7 @@ def check_gradient(leaf: Tensor, logits: Tensor, name: str, model: keras.Model) 
     advice = (
         "Pass embeddings='sum' to explain what the embedding gives for them, summed over its dimensions."
         if embedding_layers(model)
-        else "Explain a model that makes it from its other inputs, or holds it fixed inside."
+        else _OTHERWISE
     )
     raise ValueError(
         f"The score of {model.name!r} has no gradient by the input {name!r}: its values are rounded, compared "
@@ -227,8 +235,12 @@ def _lookups_in(model: keras.Model, run: Any, x: Any) -> tuple[list[Any], Tensor
             zip(recording.received_by(layer), recording.of(layer), strict=True)
         )
     ]
-    # A layer may also be run the other way, from vectors to scores of the ids.
-    return [one for one in runs if one[3].shape.rank == one[2].shape.rank + 1], logits
+    # A layer may also run in a loop, out of reach, or the other way, from vectors to scores of the ids.
+    return [
+        (layer, number, ids, vectors)
+        for layer, number, ids, vectors in runs
+        if vectors.graph is logits.graph and vectors.shape.rank == ids.shape.rank + 1
+    ], logits
 
 
 def _leads_to(leaf: Tensor, ids: Tensor) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -49,6 +49,7 @@ def attribution_overlay(
     ax: Axes | None = None,
     signed: bool | None = None,
     percentile: float = 99.0,
+    limit: float | None = None,
     alpha: float = 0.9,
     dimensions: int | None = None,
     value_range: tuple[float, float] | None = None,
@@ -60,7 +61,8 @@ def attribution_overlay(
 
     The map's opacity grows with the value, so that the sample stays readable where little is
     attributed. Signed maps are vermilion above zero and blue below, on a scale symmetric about
-    zero; maps without signs run from yellow to violet. Channels are summed; the scale says so.
+    zero; maps without signs run from pale to dark violet. Channels are summed, and the scale says so,
+    unless all of them are the same.
 
     Args:
         image: One sample: a signal `(length,)` or `(length, channels)`, or an image
@@ -71,6 +73,7 @@ def attribution_overlay(
             shows absolute values.
         percentile: Share of the pixels, in percent, that lie within the scale. Those beyond have
             the colour of its end, and the scale ends in arrows.
+        limit: The end of the scale itself, so that several figures compare.
         alpha: Opacity at the end of the scale.
         dimensions: 1 for a signal, 2 for an image. By default two axes are an image, unless they
             are four times as long as wide or the attribution has one axis.
@@ -84,21 +87,22 @@ def attribution_overlay(
 
     Raises:
         ValueError: If the shapes do not fit, a value is not finite, the sample is a volume (see
-            `volume_slices`), or `percentile` or `alpha` is out of range.
+            `volume_slices`), or `percentile`, `limit` or `alpha` is out of range.
 
     Example:
         >>> figure = attribution_overlay(np.ones((8, 8)), np.eye(8) - 0.1, title="owl")
         >>> [ax.get_ylabel() for ax in figure.axes]
         ['', 'attribution']
     """
-    values = finite_values(image, "image")
-    rank = spatial_dimensions(values.shape, np.shape(attribution), dimensions)
+    values, attribution = finite_values(image, "image"), finite_values(attribution, "attribution")
+    rank = spatial_dimensions(values.shape, attribution.shape, dimensions)
     if rank == 3:
         raise ValueError(
             "An overlay is drawn over a signal or an image; for a volume see `volume_slices`. "
             f"Received shape {values.shape}."
         )
-    heat = heatmap(attribution, values.shape, dimensions=rank, signed=signed, percentile=percentile)
+    scale: dict[str, Any] = {"signed": signed, "percentile": percentile, "limit": limit}
+    heat = heatmap(attribution, values.shape, dimensions=rank, **scale)
     checked_alpha(alpha)
     if ax is None:
         ax = new_figure(*_overlay_size(values.shape, rank)).add_subplot()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import quoted
+from ..checks import checked_by_name, one_of, quoted
 from .attributions import axes_at, draw_heat, draw_picture, draw_signal
 from .heatmaps import (
     Heatmap,
@@ -22,6 +23,7 @@ from .heatmaps import (
     heatmap,
     number,
     picture,
+    scale_limit,
     spatial_dimensions,
 )
 from .style import INK, MUTED, SMALL_SIZE, TEXT_SIZE, TITLE_SIZE, new_figure, plain
@@ -29,6 +31,7 @@ from .style import INK, MUTED, SMALL_SIZE, TEXT_SIZE, TITLE_SIZE, new_figure, pl
 _LETTER = 0.072  # inches; the mean width of a letter of the headings
 _LINE = 0.15
 _GAP = 0.08
+_MARGIN = 0.06
 _CAPTION = 0.21
 _KEY = 0.5
 _LEAST_WIDTH = 4.4
@@ -37,13 +40,17 @@ _SAMPLE_NAMES = {1: "signal", 2: "image", 3: "volume"}
 
 @dataclass(frozen=True, eq=False)
 class _Cell:
-    """One picture of the grid: a sample, with a map over it or without."""
+    """One picture of the grid: a sample, with a map over it or without.
+
+    What stands above it is the heading and, where maps share it, their scale.
+    """
 
     heading: str
     shown: NDArray[np.float64]
     heat: Heatmap | None
     caption: str
     is_signal: bool
+    scale: str = ""
 
 
 def attribution_grid(
@@ -54,6 +61,7 @@ def attribution_grid(
     columns: int | None = None,
     signed: bool | None = None,
     percentile: float | None = None,
+    scale: Literal["method", "map", "all"] = "method",
     alpha: float = 0.9,
     dimensions: int | None = None,
     slice_index: int | None = None,
@@ -62,9 +70,10 @@ def attribution_grid(
 ) -> Figure:
     """Draws samples as rows and methods as columns, the sample itself first.
 
-    One sample is wrapped into as many rows as its methods need. Methods have different units, so
-    every map has a scale of its own, whose limit stands below it. Of a volume one slice is drawn,
-    across its first axis, the same for all methods.
+    One sample is wrapped into as many rows as its methods need. The maps of one method share a scale,
+    so that a weak map looks weak; it stands below the method's name, and below each map its own
+    largest value. Methods have different units, and so different scales. Of a volume one slice is
+    drawn, across its first axis, the same for all methods.
 
     Args:
         images: Samples of shape `(samples, ...)`, signals and images as in `attribution_overlay`,
@@ -77,6 +86,8 @@ def attribution_grid(
             negative.
         percentile: Share of the pixels, in percent, that lie within a map's scale; by default 99,
             and 99.9 for volumes, of which what is sought fills a smaller part.
+        scale: Which maps share a scale: those of a `"method"`, `"all"` of the grid, for methods of one
+            unit, or none, where each `"map"` has its own, which stands below it.
         alpha: Opacity at the end of the scale.
         dimensions: Number of spatial axes, 1, 2 or 3; see `attribution_overlay`.
         slice_index: Which slice of the volumes to draw; by default the one of each sample with
@@ -110,22 +121,29 @@ def attribution_grid(
         _method_heats(samples.shape, rank, name, values, signed, percentile)
         for name, values in attributions.items()
     ]
+    if one_of(scale, ("method", "map", "all"), "scale") != "map":
+        heats = _on_shared_scales(heats, percentile, all_methods=scale == "all")
+    shared = scale == "all" or (scale == "method" and len(samples) > 1)
     shown = samples
     if rank > 1:
         shown = picture(images, dimensions=rank + 1, value_range=value_range)
     rows = [
-        _sample_cells(one, dict(zip(attributions, maps, strict=True)), rank, slice_index)
+        _sample_cells(one, dict(zip(attributions, maps, strict=True)), rank, slice_index, shared)
         for one, *maps in zip(shown, *heats, strict=True)
     ]
     wrapped = _arranged(rows, columns, about=6 if rank > 1 else 3)
     labels = _checked_labels(row_labels, len(rows))
-    note = _note([heat for maps in heats for heat in maps], percentile)
+    whose = {"method": "Each method has its own", "all": "All maps share one"}
+    whose_scale = whose[scale] if shared else "Each map has its own"
+    note = _note(
+        [heat for maps in heats for heat in maps],
+        f"{whose_scale} scale, to percentile {percentile:g} of its absolute values.",
+    )
     return _draw_cells(wrapped, labels, checked_alpha(alpha), title, note)
 
 
-def _note(heats: Sequence[Heatmap], percentile: float) -> str:
-    note = f"Each map has its own scale, to percentile {percentile:g} of its absolute values."
-    if any(heat.channels > 1 for heat in heats):
+def _note(heats: Sequence[Heatmap], note: str) -> str:
+    if any(heat.summed for heat in heats):
         note += " Channels are summed."
     if any(heat.unsigned for heat in heats):
         note += " Signs are dropped."
@@ -136,11 +154,9 @@ def _common_rank(
     shape: Sequence[int], attributions: Mapping[str, ArrayLike], dimensions: int | None
 ) -> int:
     """Returns the number of spatial axes that the samples and all their attributions agree on."""
-    if not attributions:
-        raise ValueError(f"`attributions` must hold at least one method. Received: {attributions}.")
     ranks = []
-    for name, values in attributions.items():
-        received = np.shape(values)
+    for name, values in checked_by_name(attributions).items():
+        received = finite_values(values, name).shape
         if received[:1] != tuple(shape[:1]):
             raise ValueError(
                 f"The attributions of {name!r} must have one entry for each of the {shape[0]} "
@@ -168,8 +184,27 @@ def _method_heats(
     ]
 
 
+def _on_shared_scales(
+    heats: list[list[Heatmap]], percentile: float, *, all_methods: bool
+) -> list[list[Heatmap]]:
+    """Returns the maps of each method, or of all, on one scale."""
+    every = [heat.values for maps in heats for heat in maps]
+    limits = [
+        scale_limit(every if all_methods else [heat.values for heat in maps], percentile)
+        for maps in heats
+    ]
+    return [
+        [replace(heat, limit=limit) for heat in maps]
+        for maps, limit in zip(heats, limits, strict=True)
+    ]
+
+
 def _sample_cells(
-    shown: NDArray[np.float64], heats: dict[str, Heatmap], rank: int, slice_index: int | None
+    shown: NDArray[np.float64],
+    heats: dict[str, Heatmap],
+    rank: int,
+    slice_index: int | None,
+    shared: bool,
 ) -> list[_Cell]:
     """Returns the pictures of one sample: itself, then each method's map over it."""
     caption = ""
@@ -182,7 +217,17 @@ def _sample_cells(
         shown, heats = shown[place], {name: heat.plane(place) for name, heat in heats.items()}
         caption = f"slice {place}"
     first = _Cell(_SAMPLE_NAMES[rank], shown, None, caption, rank == 1)
-    maps = [_Cell(name, shown, heat, _limit(heat), rank == 1) for name, heat in heats.items()]
+    maps = [
+        _Cell(
+            name,
+            shown,
+            heat,
+            _largest(heat) if shared else _limit(heat),
+            rank == 1,
+            _limit(heat) if shared else "",
+        )
+        for name, heat in heats.items()
+    ]
     return [first, *maps]
 
 
@@ -194,6 +239,11 @@ def _limit(heat: Heatmap) -> str:
     if heat.limit == 0:
         return "all zero"
     return f"{'±' if heat.signed else '0 to '}{number(heat.limit)}"
+
+
+def _largest(heat: Heatmap) -> str:
+    largest = float(heat.values.flat[np.abs(heat.values).argmax()])
+    return f"peak {number(largest)}" if largest else "all zero"
 
 
 def _arranged(rows: list[list[_Cell]], columns: int | None, about: int) -> list[list[_Cell]]:
@@ -234,15 +284,16 @@ def _draw_cells(
     width, height = _cell_size(rows)
     beside = [_broken(label, height) for label in labels]
     lines = max((text.count("\n") + 1 for text in beside if text), default=0)
-    left = _LINE * lines + 0.05 if lines else 0.0
+    left = _LINE * lines + 0.05 if lines else _MARGIN
     # Several samples share the headings of the first row.
     headed = [len(labels) == 1 or i == 0 for i in range(len(rows))]
     texts = [[_broken(cell.heading, width) for cell in row] for row in rows]
+    below = _LINE if any(cell.scale for row in rows for cell in row) else 0.0
     heads = [
-        _LINE * max(text.count("\n") + 1 for text in line) if shown else 0.0
+        _LINE * max(text.count("\n") + 1 for text in line) + below if shown else 0.0
         for line, shown in zip(texts, headed, strict=True)
     ]
-    top = 1.8 * _LINE if title else 0.0
+    top = 1.8 * _LINE if title else _MARGIN
     across = max(left + max(len(row) for row in rows) * (width + _GAP), _LEAST_WIDTH)
     figure = new_figure(across, top + sum(heads) + len(rows) * (height + _CAPTION) + _KEY)
     figure.set_layout_engine("none")
@@ -252,7 +303,7 @@ def _draw_cells(
             ax = axes_at(figure, left + j * (width + _GAP), top, width, height)
             _draw_cell(ax, cell, alpha)
             if headed[i]:
-                ax.set_title(texts[i][j], fontsize=TEXT_SIZE, color=INK, pad=3, linespacing=1.0)
+                _draw_heading(ax, texts[i][j], cell.scale, above=72 * below)
         if i < len(beside):
             figure.axes[-len(row)].set_ylabel(beside[i], fontsize=TEXT_SIZE, color=INK)
         top += height + _CAPTION
@@ -261,6 +312,21 @@ def _draw_cells(
     if title:
         figure.suptitle(plain(title), fontsize=TITLE_SIZE, color=INK, x=left / across, ha="left")
     return figure
+
+
+def _draw_heading(ax: Axes, heading: str, scale: str, above: float) -> None:
+    ax.set_title(heading, fontsize=TEXT_SIZE, color=INK, pad=3 + above, linespacing=1.0)
+    if scale:
+        ax.annotate(
+            scale,
+            (0.5, 1.0),
+            xycoords="axes fraction",
+            xytext=(0.0, 3.0),
+            textcoords="offset points",
+            ha="center",
+            fontsize=SMALL_SIZE,
+            color=MUTED,
+        )
 
 
 def _draw_cell(ax: Axes, cell: _Cell, alpha: float) -> None:
@@ -278,7 +344,8 @@ def _draw_key(
     figure: Figure, left: float, top: float, kinds: set[bool], alpha: float, note: str
 ) -> None:
     """Draws one bar of colours for maps with signs and one for those without, and the note."""
-    figure.text(left / figure.get_size_inches()[0], 0.0, note, fontsize=SMALL_SIZE, color=MUTED)
+    place = left / figure.get_size_inches()[0], 0.02 / figure.get_size_inches()[1]
+    figure.text(*place, note, fontsize=SMALL_SIZE, color=MUTED, va="bottom")
     for signed in sorted(kinds, reverse=True):
         low = -1.0 if signed else 0.0
         ax = axes_at(figure, left, top, 1.3, 0.09)

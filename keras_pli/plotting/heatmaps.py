@@ -30,12 +30,13 @@ class Heatmap:
     """An attribution as it is drawn: one value a pixel, and the scale that colours it.
 
     Attributes:
-        values: Attribution over the spatial axes, channels summed.
+        values: Attribution over the spatial axes, channels summed unless they are all the same.
         signed: Whether the scale is diverging, from `-limit` to `limit`, or runs from 0.
         limit: Size of the value that has the full colour, and larger ones too; 0 for a map that is
             zero throughout.
-        channels: Number of channels that were summed.
+        channels: Number of channels that there were.
         unsigned: Whether there were signs, which were dropped.
+        repeated: Whether each channel holds the same map, which was taken once.
     """
 
     values: NDArray[np.float64]
@@ -43,6 +44,12 @@ class Heatmap:
     limit: float
     channels: int = 1
     unsigned: bool = False
+    repeated: bool = False
+
+    @property
+    def summed(self) -> bool:
+        """Whether the values are sums over channels."""
+        return self.channels > 1 and not self.repeated
 
     @property
     def norm(self) -> Normalize:
@@ -68,7 +75,7 @@ class Heatmap:
     @property
     def reduction(self) -> str:
         """What was done to the values, for a label; empty for nothing."""
-        if self.channels == 1:
+        if not self.summed:
             return "absolute values" if self.unsigned else ""
         what = "sum of absolute values" if self.unsigned else "sum"
         return f"{what} over {self.channels} channels"
@@ -85,11 +92,14 @@ def heatmap(
     dimensions: int,
     signed: bool | None = None,
     percentile: float = 99.0,
+    limit: float | None = None,
     name: str = "attribution",
 ) -> Heatmap:
     """Reduces the attribution of one sample to one value a pixel and finds its scale.
 
-    Channels are summed, with their signs or, for an unsigned map, as absolute values. The limit
+    Channels are parts of a sum, as those of a gradient, and are summed, with their signs or, for an
+    unsigned map, as absolute values. Where all channels are the same, as in a map of what hides whole
+    pixels, there is nothing to sum, and one is taken. The limit
     of the scale is a percentile of the map's absolute values, so that one far pixel does not blank
     all others; where that is zero, as in a map of a few pixels, it is the greatest.
 
@@ -99,11 +109,12 @@ def heatmap(
         dimensions: Number of spatial axes.
         signed: Whether to keep the signs; by default where there are negative values.
         percentile: Share of the pixels, in percent, that lie within the limit.
+        limit: The limit itself, so that maps compare.
         name: What the caller calls the argument; quoted in errors.
 
     Raises:
-        ValueError: If the shapes do not fit, a value is not finite, or `percentile` is not in
-            (0, 100].
+        ValueError: If the shapes do not fit, a value is not finite, `percentile` is not in (0, 100],
+            or `limit` is not above 0.
 
     Example:
         >>> heat = heatmap([[[1.0, -3.0]], [[0.0, 1.0]]], (2, 1, 2), dimensions=2)
@@ -119,16 +130,38 @@ def heatmap(
         )
     if not 0 < percentile <= 100:
         raise ValueError(f"`percentile` must lie in (0, 100]. Received: {percentile}.")
+    limit = checked_limit(limit)
     negative = bool((values < 0).any())
     signed = negative if signed is None else signed
     reduced = values if signed else np.abs(values)
-    channels = 1
+    channels, repeated = 1, False
     if values.ndim > dimensions:
         channels = values.shape[-1]
-        reduced = reduced.sum(axis=-1)
-    sizes = np.abs(reduced)
-    limit = float(np.percentile(sizes, percentile)) or float(sizes.max())
-    return Heatmap(reduced, signed, limit, channels, unsigned=negative and not signed)
+        repeated = channels > 1 and bool((values == values[..., :1]).all())
+        reduced = reduced[..., 0] if repeated else reduced.sum(axis=-1)
+    if limit is None:
+        limit = scale_limit([reduced], percentile)
+    return Heatmap(
+        reduced, signed, limit, channels, unsigned=negative and not signed, repeated=repeated
+    )
+
+
+def scale_limit(maps: Sequence[NDArray[np.float64]], percentile: float) -> float:
+    """Returns the percentile of the absolute values of all maps together, or the greatest if it is 0.
+
+    Example:
+        >>> scale_limit([np.ones(50), -2 * np.ones(50)], 100)
+        2.0
+    """
+    sizes = np.abs(np.concatenate([values.ravel() for values in maps]))
+    return float(np.percentile(sizes, percentile)) or float(sizes.max())
+
+
+def checked_limit(limit: float | None) -> float | None:
+    """Returns the end of a scale if it is above 0, or None."""
+    if limit is not None and not 0 < limit < np.inf:
+        raise ValueError(f"`limit` must be a number above 0. Received: {limit}.")
+    return limit
 
 
 def spatial_dimensions(
@@ -169,7 +202,7 @@ def finite_values(values: ArrayLike, name: str) -> NDArray[np.float64]:
     Raises:
         ValueError: If there is no value, one is no real number, or one is NaN or infinite.
     """
-    given = np.asarray(values)
+    given = np.asarray(getattr(values, "attributions", values))
     if given.dtype.kind not in "fiub" and given.dtype.name != "bfloat16":
         raise ValueError(f"`{name}` must hold real numbers. Received dtype {given.dtype}.")
     array = given.astype(np.float64)

@@ -42,6 +42,7 @@ def volume_slices(
     axis_names: Sequence[str] = ("depth", "height", "width"),
     signed: bool | None = None,
     percentile: float = 99.9,
+    limit: float | None = None,
     alpha: float = 0.9,
     value_range: tuple[float, float] | None = None,
     label: str = "attribution",
@@ -64,6 +65,7 @@ def volume_slices(
         signed: Whether to show the signs; by default where there are negative values.
         percentile: Share of the voxels, in percent, that lie within the scale. The default is
             higher than for images, as what is sought fills a smaller part of a volume.
+        limit: The end of the scale itself, so that several figures compare.
         alpha: Opacity at the end of the scale.
         value_range: The volume's values drawn black and white; see `image_strip`.
         label: What the scale measures.
@@ -74,7 +76,7 @@ def volume_slices(
 
     Raises:
         ValueError: If shapes do not fit, a value is not finite, the voxel lies outside, an edge of
-            a voxel is not positive, or `percentile` or `alpha` is out of range.
+            a voxel is not positive, or `percentile`, `limit` or `alpha` is out of range.
 
     Example:
         >>> attribution = np.zeros((8, 9, 10))
@@ -87,7 +89,8 @@ def volume_slices(
     spatial_dimensions(shape, (), dimensions=3)
     heat = None
     if attribution is not None:
-        heat = heatmap(attribution, shape, dimensions=3, signed=signed, percentile=percentile)
+        scale: dict[str, Any] = {"signed": signed, "percentile": percentile, "limit": limit}
+        heat = heatmap(attribution, shape, dimensions=3, **scale)
     checked_alpha(alpha)
     voxel = _checked_voxel(at, shape[:3], heat)
     edges, names = _checked_edges(voxel_size), _checked_names(axis_names)

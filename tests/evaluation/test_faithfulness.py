@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.stats import t
 from sklearn.metrics import auc
 
-from keras_pli.attribution import GradientTimesInput, Saliency
+from keras_pli.attribution import LIME, GradientTimesInput, Occlusion, Saliency, SmoothGrad
 from keras_pli.evaluation import (
     Scorer,
     completeness,
@@ -15,6 +15,7 @@ from keras_pli.evaluation import (
     faithfulness,
     infidelity,
     insertion_curve,
+    localization,
     max_sensitivity,
     mu_fidelity,
 )
@@ -159,6 +160,37 @@ def test_completeness_is_the_error_of_the_sum(shape):
     np.testing.assert_allclose(from_x, promised, rtol=1e-3)
 
 
+@pytest.mark.parametrize("kind", [Occlusion, LIME, SmoothGrad])
+def test_what_stands_in_each_channel_is_counted_once(kind):
+    """Hiding one position after another shares a linear model's score out exactly."""
+    shape = (4, 3, 2)
+    model, _ = linear_model(shape)
+    x = samples(shape)
+    if kind is LIME:
+        method = LIME(model, segments=np.arange(12).reshape(4, 3), fill=0.0, samples=4000)
+    else:
+        method = Occlusion(model, window=1, stride=1)
+    if kind is SmoothGrad:
+        method = SmoothGrad(method, samples=2, noise=0.0)
+    found = method(x, 2)
+    assert (found.attributions[..., 0] == found.attributions[..., 1]).all()
+    errors = completeness(model, x, found, 2)
+    np.testing.assert_allclose(errors, 0, atol=0.1 if kind is LIME else 1e-4)
+
+
+def test_maps_are_given_by_name_and_may_be_what_methods_return():
+    model, _ = linear_model((9,))
+    x = samples((9,))
+    found = Saliency(model)(x, 1)
+    for wrong in ([found], found):
+        with pytest.raises(TypeError, match="`attributions` must be maps by name"):
+            faithfulness(model, x, wrong, 1)
+    masks = np.zeros((len(x), 9), bool)
+    masks[:, :2] = True
+    table = localization({"saliency": found}, masks)
+    assert table.equals(localization({"saliency": found.attributions}, masks))
+
+
 def test_the_table_puts_a_random_map_beside_the_methods():
     model, weights = linear_model((6, 5, 2))
     x = samples((6, 5, 2), count=12)
@@ -299,7 +331,7 @@ IMAGE = np.zeros((2, 6, 5, 2), np.float32)
         ),
         (lambda m: max_sensitivity(Saliency(m), IMAGE, radius=-1), "`radius` must be"),
         (lambda m: max_sensitivity(Saliency(m), IMAGE, IMAGE[:, :2]), "what the method gives"),
-        (lambda m: faithfulness(m, IMAGE, {}), "must hold maps"),
+        (lambda m: faithfulness(m, IMAGE, {}), "at least one method"),
         (lambda m: faithfulness(m, IMAGE, {"random": IMAGE}), "'random' stands beside"),
         (lambda m: faithfulness(m, IMAGE, {"a": IMAGE[0]}), r"attributions\['a'\]"),
         (lambda m: Scorer(m, batch_size=0), "`batch_size` must be"),

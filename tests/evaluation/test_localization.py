@@ -349,7 +349,7 @@ class TestErrors:
             iou(self.maps, self.masks, threshold=threshold)
 
     def test_table(self):
-        with pytest.raises(ValueError, match="there is none"):
+        with pytest.raises(ValueError, match="at least one method"):
             localization({}, self.masks)
         with pytest.raises(ValueError, match="'chance' stand beside"):
             localization({"chance": self.maps}, self.masks)

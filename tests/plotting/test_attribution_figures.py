@@ -1,3 +1,4 @@
+from collections import namedtuple
 from itertools import combinations
 
 import numpy as np
@@ -155,7 +156,7 @@ def test_grid_rows_are_samples_and_columns_methods():
 
 def test_every_map_of_a_grid_has_its_own_scale_and_says_which():
     maps = {"big": 1000 * RNG.normal(size=(2, 9, 9)), "small": 1e-3 * RNG.random((2, 9, 9))}
-    figure = attribution_grid(RNG.random((2, 9, 9)), maps, percentile=95)
+    figure = attribution_grid(RNG.random((2, 9, 9)), maps, percentile=95, scale="map")
     axes = cells(figure)
     for i in range(2):
         for ax, name in zip(axes[3 * i + 1 : 3 * i + 3], maps, strict=True):
@@ -174,13 +175,69 @@ def test_every_map_of_a_grid_has_its_own_scale_and_says_which():
     ]
 
 
+def scale_above(ax):
+    return " ".join(text.get_text() for text in ax.texts)
+
+
+def test_a_weak_map_looks_weak_beside_a_strong_one_of_its_method():
+    ramp = np.linspace(0, 1, 64).reshape(8, 8)
+    maps = {"m": np.stack([0.16 * ramp, -0.004 * ramp]), "other": np.stack([ramp, ramp])}
+    pooled = np.concatenate([0.16 * ramp.ravel(), 0.004 * ramp.ravel()])
+    limit = np.percentile(pooled, 99)
+    axes = cells(attribution_grid(np.ones((2, 8, 8)), maps))
+    for ax in (axes[1], axes[4]):
+        assert drawn(ax)[1:] == pytest.approx((-limit, limit))
+    assert drawn(axes[2])[2] == drawn(axes[5])[2] != pytest.approx(limit)
+    peaks = ["", "peak 0.16", "peak 1", "", f"peak {MINUS}0.004", "peak 1"]
+    assert [ax.get_xlabel() for ax in axes] == peaks
+    assert scale_above(axes[1]) == f"±{limit:.2g}"
+    together = attribution_grid(np.ones((2, 8, 8)), maps, scale="all")
+    ends = [drawn(cells(together)[i])[2] for i in (1, 2, 4, 5)]
+    every = np.concatenate([pooled, ramp.ravel(), ramp.ravel()])
+    assert ends == pytest.approx([np.percentile(every, 99)] * 4)
+    assert "All maps share one scale" in " ".join(text.get_text() for text in together.texts)
+    with pytest.raises(ValueError, match="`scale` must be one of 'method', 'map', 'all'"):
+        attribution_grid(np.ones((2, 8, 8)), maps, scale="row")
+
+
+def test_channels_that_are_all_the_same_are_shown_once():
+    """A mask of 0 to 1 that stands in each of three channels is no mask of 0 to 3."""
+    image, mask = RNG.random((8, 8, 3)), RNG.random((8, 8))
+    repeated = np.repeat(mask[..., None], 3, axis=-1)
+    overlay = attribution_overlay(image, repeated, percentile=100, limit=2.0)
+    np.testing.assert_array_equal(drawn(overlay.axes[0])[0], mask)
+    assert drawn(overlay.axes[0])[2] == 2.0
+    assert overlay.axes[1].get_ylabel() == "attribution"
+    grid = attribution_grid(image[None], {"mask": repeated[None], "cam": mask[None]})
+    first, second = (drawn(ax) for ax in cells(grid)[1:])
+    np.testing.assert_array_equal(first[0], second[0])
+    assert "Channels are summed" not in " ".join(text.get_text() for text in grid.texts)
+    volume = np.ones((3, 4, 5, 2))
+    heat = drawn(volume_slices(volume, 0.5 * volume, limit=4.0).axes[0])
+    assert (heat[0] == 0.5).all() and heat[2] == 4.0
+    with pytest.raises(ValueError, match="`limit` must be a number above 0. Received: 0"):
+        attribution_overlay(image, mask, limit=0)
+
+
+def test_a_list_of_maps_is_not_maps_by_name():
+    maps = np.ones((2, 8, 8))
+    with pytest.raises(TypeError, match="maps by name, such as .* Received: list"):
+        attribution_grid(np.ones((2, 8, 8)), [maps])
+    found = namedtuple("Attribution", "attributions scores")(maps, np.ones(2))
+    with pytest.raises(TypeError, match="Received: Attribution"):
+        attribution_grid(np.ones((2, 8, 8)), found)
+    shown = drawn(cells(attribution_grid(np.ones((2, 8, 8)), {"m": found}))[1])
+    np.testing.assert_array_equal(shown[0], maps[0])
+
+
 def test_a_method_has_signs_in_all_samples_or_in_none():
     values = np.ones((2, 4, 4))
-    values[1, 0, 0] = -1.0
+    values[1, 0, 0] = -0.5
     axes = cells(attribution_grid(np.ones((2, 4, 4)), {"m": values, "zero": 0 * values}))
-    assert [ax.get_xlabel() for ax in axes] == ["", "±1", "all zero"] * 2
+    assert [ax.get_xlabel() for ax in axes] == ["", "peak 1", "all zero"] * 2
+    assert [scale_above(ax) for ax in axes] == ["", "±1", "all zero", "", "", ""]
     plain = attribution_grid(np.ones((2, 4, 4)), {"m": values}, signed=False)
-    assert cells(plain)[3].get_xlabel() == "0 to 1"
+    assert scale_above(cells(plain)[1]) == "0 to 1"
     assert "Signs are dropped" in " ".join(text.get_text() for text in plain.texts)
 
 
@@ -213,7 +270,7 @@ def test_nothing_overlaps_in_a_grid_of_all_methods(samples):
     figure.draw_without_rendering()
     boxes = [ax.get_window_extent() for ax in figure.axes]
     for ax in cells(figure):
-        texts = (ax.title, ax.xaxis.label, ax.yaxis.label)
+        texts = (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts)
         boxes += [text.get_window_extent() for text in texts if text.get_text()]
     boxes += [text.get_window_extent() for text in figure.texts]
     boxes += [t.get_window_extent() for ax in figure.axes for t in ax.get_xticklabels()]
@@ -247,7 +304,7 @@ def test_grid_of_volumes_shows_the_most_attributed_slice_of_each_sample():
         np.testing.assert_allclose(drawn(axes[3 * row])[0], volumes[row, place, ..., 0])
         np.testing.assert_allclose(drawn(axes[3 * row + 2])[0], second[row, place])
         for ax, values in zip(axes[3 * row + 1 :], (first, second), strict=False):
-            limit = np.percentile(np.abs(values[row]), 99.9)
+            limit = np.percentile(np.abs(values), 99.9)
             assert drawn(ax)[1:] == pytest.approx((-limit, limit))
     chosen = cells(attribution_grid(volumes, maps, slice_index=0))
     np.testing.assert_allclose(drawn(chosen[5])[0], second[1, 0])
