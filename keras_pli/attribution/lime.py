@@ -159,8 +159,8 @@ class LIME(Method):
         single = [1 in np.bincount(labels) for labels in segments.reshape(len(inputs), -1)]
         if any(single):
             raise ValueError(
-                "fill='mean' hides nothing of a segment that is a single feature, and all attributions would be "
-                "0. Pass what stands for no information as `fill`: the mean of the training data, "
+                "fill='mean' hides nothing of a segment that is a single feature, and its attribution "
+                "would be 0. Pass what stands for no information as `fill`: the mean of the training data, "
                 "`fill=x_train.mean(axis=0)`, or for ids that of a mask token or of padding."
             )
 
@@ -246,8 +246,8 @@ def superpixels(sample: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
     if sample.ndim < 2:
         raise ValueError(
             "There are no superpixels in a vector. Pass a label map as `segments`, such as "
-            f"`np.arange({sample.size})`, which makes each feature a segment, and as `fill` what a hidden one "
-            "shows, such as the mean of the training data, `x_train.mean(axis=0)`."
+            f"`np.arange({sample.size})`, which makes each feature a segment, and as `fill` what hidden ones "
+            "show, such as the mean of the training data, `x_train.mean(axis=0)`."
         )
     try:
         from skimage.segmentation import slic

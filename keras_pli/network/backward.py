@@ -53,8 +53,8 @@ def backpropagate(
     if len(missing) == len(flat) or any(operations_between(one, score) for one in missing):
         raise ValueError(
             f"The score {score.name!r} has no gradient by {len(missing)} of {len(flat)} inputs: no "
-            "differentiable way leads there. Are they rounded or cast to integers, as before an embedding? With "
-            "embeddings='sum', methods that take gradients explain what an embedding gives for ids."
+            "differentiable way leads there. Are they rounded or cast to integers, as before an embedding? "
+            "With embeddings='sum', methods that take gradients explain what an embedding gives for ids."
         )
     filled = [
         tf.zeros_like(source) if gradient is None else tf.convert_to_tensor(gradient)

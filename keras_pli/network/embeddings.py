@@ -79,26 +79,18 @@ class Embedded:
             x: A batch of inputs.
 
         Raises:
-            ValueError: If an input has neither a gradient nor an embedding, or ids are made by operations that
-                do not tell where they come from.
+            ValueError: If an input has neither a gradient nor an embedding, or ids are made by operations
+                that do not tell where they come from.
         """
         x = tf.nest.map_structure(tf.identity, x)
         runs, logits = _lookups_in(model, run, x)
         flat, names = tf.nest.flatten(x), input_names(model, x)
         vectors = [vector for *_, vector in runs]
-        kept = tuple(
-            index for index, leaf in enumerate(flat) if _has_gradient(leaf, logits, vectors)
-        )
+        kept = [i for i, leaf in enumerate(flat) if _has_gradient(leaf, logits, vectors)]
         lookups, used = [], []
         for layer, number, ids, vector in runs:
-            from_inputs = [i for i, leaf in enumerate(flat) if _leads_to(leaf, ids)]
-            if len(from_inputs) > 1:
-                raise ValueError(
-                    f"The ids that {layer.name!r} looks up are made of several inputs, "
-                    f"{quoted(names[i] for i in from_inputs)}. Give each input an embedding of its own."
-                )
-            if from_inputs:
-                (index,) = from_inputs
+            index = _looked_up(layer, ids, flat, names)
+            if index is not None:
                 places = _places(model, layer, number, ids, x, index, names[index])
                 lookups.append(Lookup(layer, number, index, places))
                 used.append(tf.cast(vector, tf.float32))
@@ -111,7 +103,7 @@ class Embedded:
                     f"{_OTHERWISE}"
                 )
         values = [tf.cast(flat[index], tf.float32) for index in kept] + used
-        return cls(x, tuple(lookups), kept, values)
+        return cls(x, tuple(lookups), tuple(kept), values)
 
     def vectors_at(self, model: keras.Model, run: Any, x: Any) -> list[Tensor]:
         """Returns what stands for other inputs, as `values` does for these."""
@@ -174,7 +166,7 @@ _ENTERED: ContextVar[Embedded | None] = ContextVar("keras_pli_embedded", default
 
 @contextmanager
 def inputs_of_pass(inputs: Any) -> Iterator[Any]:
-    """Yields the inputs that a model is to be called on where a method gives these (see `Embedded.entered`)."""
+    """Yields what a model is to be called on where a method gives these inputs (see `Embedded.entered`)."""
     embedded = _ENTERED.get()
     with ExitStack() as stack:
         if embedded is not None:
@@ -199,8 +191,8 @@ def check_gradient(leaf: Tensor, logits: Tensor, name: str, model: keras.Model) 
         else _OTHERWISE
     )
     raise ValueError(
-        f"The score of {model.name!r} has no gradient by the input {name!r}: its values are rounded, compared "
-        f"or looked up as ids, and attributions of 0 would be wrong. {advice}"
+        f"The score of {model.name!r} has no gradient by the input {name!r}: its values are rounded, "
+        f"compared or looked up as ids, and attributions of 0 would be wrong. {advice}"
     )
 
 
@@ -241,6 +233,19 @@ def _lookups_in(model: keras.Model, run: Any, x: Any) -> tuple[list[Any], Tensor
         for layer, number, ids, vectors in runs
         if vectors.graph is logits.graph and vectors.shape.rank == ids.shape.rank + 1
     ], logits
+
+
+def _looked_up(
+    layer: keras.layers.Layer, ids: Tensor, inputs: Sequence[Tensor], names: Sequence[str]
+) -> int | None:
+    """The position of the input that ids are made of; None where they are the same for all inputs."""
+    found = [index for index, leaf in enumerate(inputs) if _leads_to(leaf, ids)]
+    if len(found) > 1:
+        raise ValueError(
+            f"The ids that {layer.name!r} looks up are made of several inputs, "
+            f"{quoted(names[index] for index in found)}. Give each input an embedding of its own."
+        )
+    return found[0] if found else None
 
 
 def _leads_to(leaf: Tensor, ids: Tensor) -> bool:

@@ -38,7 +38,7 @@ class PlacedTarget(ABC):
 
 
 def checked_inputs(x: Any, model: keras.Model) -> Any:
-    """Returns the inputs as arrays, in the structure they came in: float32, or whole numbers as the model has.
+    """Returns the inputs as arrays in the structure they came in: float32, or a model's type of integers.
 
     Raises:
         ValueError: If an array is empty or not finite, their lengths differ, or their shapes do not fit the
@@ -171,7 +171,9 @@ def checked_baseline(baseline: GivenBaseline, x: Any) -> Any:
 def baseline_tensors(baseline: GivenBaseline, x: Any) -> Any:
     """Returns a method's own baseline as tensors of the shapes and types of a batch of tensors `x`."""
     sample = tf.nest.map_structure(
-        lambda leaf: np.zeros((1, *(size or 1 for size in leaf.shape[1:])), leaf.dtype.as_numpy_dtype),
+        lambda leaf: np.zeros(
+            (1, *(size or 1 for size in leaf.shape[1:])), leaf.dtype.as_numpy_dtype
+        ),
         x,
     )
     return tf.nest.map_structure(

@@ -203,7 +203,9 @@ def test_features_of_vectors_need_a_label_map():
     with pytest.raises(ValueError, match=r"no superpixels in a vector.*np.arange\(5\).*`fill`"):
         LIME(model)(x)
     for segments in (np.arange(5), [0, 0, 1, 1, 2]):
-        with pytest.raises(ValueError, match=r"hides nothing of a segment that is a single feature"):
+        with pytest.raises(
+            ValueError, match=r"hides nothing of a segment that is a single feature"
+        ):
             LIME(model, segments=segments)(x)
     LIME(model, segments=[0, 0, 1, 1, 1], samples=9)(x)
     found = LIME(model, segments=np.arange(5), fill=0.0, samples=4000)(x, 1)

@@ -122,15 +122,16 @@ class TestIdsBesideNumbers:
         rise = in_numpy(curved, AGES, own) - in_numpy(curved, 0 * AGES, start)
         np.testing.assert_allclose(found.delta, by_age + by_vector - rise, atol=1e-4)
 
-    def test_what_several_baselines_give_is_averaged(self, curved):
-        x, options = [AGES, CITIES], {"embeddings": "sum", "steps": 4}
-        starts = [[np.float32(0.5), 3], [np.float32(-1), 2]]
-        both = IntegratedGradients(curved, baselines=starts, **options)(x, 1)
-        each = [IntegratedGradients(curved, baseline=start, **options)(x, 1) for start in starts]
-        for index in (0, 1):
-            mean = (each[0].attributions[index] + each[1].attributions[index]) / 2
-            np.testing.assert_allclose(both.attributions[index], mean, atol=1e-5)
-        np.testing.assert_allclose(both.delta, (each[0].delta + each[1].delta) / 2, atol=1e-5)
+    def test_what_several_baselines_give_is_averaged(self):
+        model, starts = table(), [[np.float32(0.5), 3], [np.float32(-1), 2]]
+        vectors, kernel, _ = model.get_weights()
+        method = IntegratedGradients(model, embeddings="sum", steps=2, baselines=starts)
+        found = method([AGES, CITIES], 1)
+        ages = kernel[0, 1] * (AGES - np.mean([0.5, -1]))
+        cities = (vectors[CITIES] - vectors[[3, 2]].mean(axis=0)) @ kernel[1:, 1]
+        np.testing.assert_allclose(found.attributions[0], ages, rtol=1e-4)
+        np.testing.assert_allclose(found.attributions[1], cities, rtol=1e-4)
+        np.testing.assert_allclose(found.delta, 0, atol=1e-5)
 
     def test_compiled_by_xla_and_in_half_precision(self, curved):
         x = {"age": AGES, "city": CITIES}
@@ -142,9 +143,7 @@ class TestIdsBesideNumbers:
         assert found["city"].dtype == np.float32
         np.testing.assert_allclose(found["city"], plain["city"], atol=0.05)
 
-    @pytest.mark.parametrize(
-        "kind", [Saliency, IntegratedGradients, GuidedIntegratedGradients, DeepLIFT, SmoothGrad]
-    )
+    @pytest.mark.parametrize("kind", [Saliency, IntegratedGradients, DeepLIFT, SmoothGrad])
     def test_zeros_are_refused_and_what_to_do_is_said(self, kind, curved):
         with pytest.raises(ValueError, match=r"no gradient by the input 'city'.*embeddings='sum'"):
             kind(curved)([AGES, CITIES], 1)
@@ -161,7 +160,9 @@ class TestIdsBesideNumbers:
         kept = values * keras.ops.cast(mask, "float32")
         model = keras.Model([values, mask], LAYERS.Dense(2)(kept))
         x = [np.ones((2, 3)), np.ones((2, 3), bool)]
-        with pytest.raises(ValueError, match="by the input 'there'.*makes it from its other inputs"):
+        with pytest.raises(
+            ValueError, match=r"by the input 'there'.*makes it from its other inputs"
+        ):
             Saliency(model)(x, 1)
         with pytest.raises(ValueError, match="has none"):
             Saliency(model, embeddings="sum")(x, 1)
@@ -223,7 +224,7 @@ class TestWhereIdsComeFrom:
         x = keras.Input((4,), dtype="int32")
         sums = keras.ops.sum(x, axis=1)
         model = keras.Model(x, LAYERS.Dense(2)(LAYERS.Embedding(9, 2, name="sums")(sums)))
-        with pytest.raises(ValueError, match="cannot be told which values.*'sums'.*'Sum'"):
+        with pytest.raises(ValueError, match=r"cannot be told which values.*'sums'.*'Sum'"):
             Saliency(model, embeddings="sum")(np.ones((2, 4), int), 1)
 
 
@@ -238,9 +239,8 @@ TOKENS = np.array([[1, 2, 3, 0, 0], [4, 5, 6, 1, 2], [2, 2, 0, 0, 0]])
 
 
 class TestTokens:
-    @pytest.mark.parametrize("dtype", ["int32", "float32"])
-    def test_each_word_has_a_value_and_padding_none(self, dtype):
-        model = classifier(dtype)
+    def test_each_word_has_a_value_and_padding_none(self):
+        model = classifier("float32")
         found = IntegratedGradients(model, embeddings="sum", steps=64, batch_size=7)(TOKENS, 1)
         np.testing.assert_array_equal(found.attributions == 0, TOKENS == 0)
         np.testing.assert_allclose(found.delta, 0, atol=2e-3)
@@ -276,7 +276,7 @@ class TestTokens:
         for method in (Occlusion(model, fill="mean"), LIME(model, segments=np.zeros(5, int))):
             with pytest.raises(ValueError, match="mean of ids"):
                 method(TOKENS, 1)
-        with pytest.raises(ValueError, match="whole numbers.*Received: 0.5"):
+        with pytest.raises(ValueError, match=r"whole numbers.*Received: 0.5"):
             Occlusion(model, fill=0.5)(TOKENS, 1)
         with pytest.raises(ValueError, match="blends real numbers"):
             MeaningfulPerturbation(model)(TOKENS, 1)

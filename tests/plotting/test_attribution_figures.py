@@ -215,13 +215,13 @@ def test_channels_that_are_all_the_same_are_shown_once():
     volume = np.ones((3, 4, 5, 2))
     heat = drawn(volume_slices(volume, 0.5 * volume, limit=4.0).axes[0])
     assert (heat[0] == 0.5).all() and heat[2] == 4.0
-    with pytest.raises(ValueError, match="`limit` must be a number above 0. Received: 0"):
+    with pytest.raises(ValueError, match=r"`limit` must be a number above 0. Received: 0"):
         attribution_overlay(image, mask, limit=0)
 
 
 def test_a_list_of_maps_is_not_maps_by_name():
     maps = np.ones((2, 8, 8))
-    with pytest.raises(TypeError, match="maps by name, such as .* Received: list"):
+    with pytest.raises(TypeError, match=r"maps by name, such as .* Received: list"):
         attribution_grid(np.ones((2, 8, 8)), [maps])
     found = namedtuple("Attribution", "attributions scores")(maps, np.ones(2))
     with pytest.raises(TypeError, match="Received: Attribution"):
