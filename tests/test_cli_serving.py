@@ -100,7 +100,7 @@ def test_serve_answers_and_ends(files, tmp_path):
         expected = GradCAM(files[1])(files[2][:1], 1).attributions[0]
         np.testing.assert_allclose(found["attributions"], expected, atol=1e-5)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=300) == 0
     finally:
         process.kill()
         process.stderr.close()

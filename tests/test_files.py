@@ -1,6 +1,5 @@
 import json
 import os
-import pathlib
 import stat
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 
+from keras_pli import files
 from keras_pli.files import atomic_path, read_arrays, write_arrays, write_json, write_text
 
 
@@ -50,16 +50,16 @@ class TestAtomicPath:
     def test_a_killed_process_leaves_what_stood_there(self, tmp_path):
         target = tmp_path / "table.csv"
         target.write_text("old")
+        # The file alone: to import the package would take some seconds.
         script = """
-            import os, sys
-            from keras_pli.files import atomic_path
-            with atomic_path(sys.argv[1]) as temporary:
+            import os, runpy, sys
+            atomic_path = runpy.run_path(sys.argv[1])["atomic_path"]
+            with atomic_path(sys.argv[2]) as temporary:
                 temporary.write_text("half")
                 os._exit(9)
         """
-        command = [sys.executable, "-c", textwrap.dedent(script), str(target)]
-        environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
-        assert subprocess.run(command, env=environment, stderr=subprocess.DEVNULL).returncode == 9
+        command = [sys.executable, "-c", textwrap.dedent(script), files.__file__, str(target)]
+        assert subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 9
         assert target.read_text() == "old"
 
     @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ class Method:
             no place.
         output: Position or name of the output, where the model has several.
         score: `"logits"` explains what a final softmax or sigmoid receives, `"output"` what the model gives.
-        batch_size: Inputs that run through the model at a time. It changes no sample's result. A model that
-            takes a fixed number of samples, such as one with a stateful layer, gets that.
+        batch_size: Inputs that run through the model at a time. Beyond rounding, it changes no result. A
+            model that takes a fixed number of samples, such as one with a stateful layer, gets that.
         jit_compile: Whether XLA compiles; `"auto"` does so where there is a GPU.
         embeddings: For methods that take gradients, which ids have not: `"sum"` explains the vectors that the
             model's `Embedding` layers give for ids, summed over their dimensions, and gives each id that

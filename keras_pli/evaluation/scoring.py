@@ -41,7 +41,7 @@ class Scorer:
     Args:
         model: A built Keras model with one input, or an attribution method, whose `layer`, `output` and
             `score` then hold.
-        batch_size: Inputs that run through the model at a time. It changes no sample's score.
+        batch_size: Inputs that run through the model at a time. It changes no sample's score beyond rounding.
 
     Raises:
         ValueError: If the model is not built, or the size is not a whole number from 1.

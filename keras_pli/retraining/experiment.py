@@ -70,7 +70,8 @@ def pli_experiment(
 
     For each seed the two arms start from the same weights and random states, see the same batches in the
     same order, and use a fresh optimizer of the same settings; they differ in λ alone. The control has
-    λ = 0, which is plain training to the last bit. Both are then measured on held-out samples.
+    λ = 0, which is plain training on those batches to the last bit. Both are then measured on held-out
+    samples.
 
     Args:
         classifier: A trained classifier, retrained once for each seed and given its weights back; or a

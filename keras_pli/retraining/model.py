@@ -126,6 +126,9 @@ class PLIModel(keras.Model):
         self._class_weight = None if class_weight is None else _weight_table(class_weight)
         # What a compiled step was traced with may have changed: the scale, the class weights.
         self.train_function = self.test_function = None
+        if self.classifier.built and not self.optimizer.built:
+            # Otherwise the first step makes the optimizer's variables, and Keras traces it twice.
+            self.optimizer.build(self.trainable_variables)
         try:
             validation_data = _with_named_labels(validation_data)
             return super().fit(x, y, validation_data=validation_data, **kwargs)

@@ -69,8 +69,9 @@ def objective_by_hand(score, sample, mask, shown, *, area=0.5, smoothness=0.1, b
     )
 
 
-@pytest.mark.parametrize("axes", AXES)
-@pytest.mark.parametrize("replacement", ["blur", "constant"])
+@pytest.mark.parametrize(
+    ("axes", "replacement"), [(1, "blur"), (2, "constant"), (2, "blur"), (3, "blur")]
+)
 def test_the_objective_and_its_gradient(axes, replacement):
     """Against NumPy, from the enlarged mask to the softmax, and central differences of it."""
     model, x, grid = flat_network(axes, squash=None), samples(axes, 2), (3, 2, 2)[:axes]
@@ -137,8 +138,9 @@ def test_what_is_returned_fits_together(axes):
     assert masks.max() <= 1
 
 
-@pytest.mark.parametrize("axes", AXES)
-@pytest.mark.parametrize("replacement", ["noise", "blur"])
+@pytest.mark.parametrize(
+    ("axes", "replacement"), [(1, "blur"), (2, "noise"), (2, "blur"), (3, "noise")]
+)
 def test_deletes_the_region_that_decides(axes, replacement):
     random = np.random.default_rng(0)
     x = random.normal(scale=0.05, size=(3, *SIZES[axes], 1)).astype(np.float32)
@@ -269,10 +271,10 @@ def test_no_batch_changes_a_result(replacement):
     np.testing.assert_allclose(at_once.attributions[3:4], alone.attributions, atol=1e-3)
 
 
-@pytest.mark.parametrize(("axes", "replacement"), [(1, "noise"), (2, "blur"), (3, "constant")])
+@pytest.mark.parametrize(("axes", "replacement"), [(1, "noise"), (2, "blur")])
 def test_compiled_by_xla_and_told_to_run_eagerly(axes, replacement):
     model, x = flat_network(axes, normalized=True), samples(axes, 3)
-    options = {"replacement": replacement, "steps": 20, "grid": 3}
+    options = {"replacement": replacement, "steps": 8, "grid": 3}
     plain = MeaningfulPerturbation(model, **options)(x)
     compiled = MeaningfulPerturbation(model, jit_compile=True, **options)(x)
     np.testing.assert_allclose(compiled.attributions, plain.attributions, atol=1e-3)

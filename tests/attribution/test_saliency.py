@@ -101,8 +101,8 @@ class TestMaxPoolingOverABackground:
         other = "1" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "0"
         script = """
 import numpy as np
-from test_saliency import AXES, Saliency, pooling_network, scan, slope_of_the_mean, total
-for axes in AXES:
+from test_saliency import Saliency, pooling_network, scan, slope_of_the_mean, total
+for axes in (2, 3):  # which oneDNN pools
     model, x = pooling_network(axes), scan(axes)
     found = total(Saliency(model)(x, target=1).attributions)
     np.testing.assert_allclose(found, slope_of_the_mean(model, x, 1), atol=1e-4)

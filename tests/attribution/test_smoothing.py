@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 from toy_networks import (
-    AXES,
     LAYERS,
     flat_network,
     gap_network,
@@ -117,9 +116,8 @@ class TestNoise:
 
 
 class TestSmoothGrad:
-    @pytest.mark.parametrize("axes", AXES)
-    def test_without_noise_it_is_the_method(self, axes):
-        model, x = flat_network(axes), samples(axes)
+    def test_without_noise_it_is_the_method(self):
+        model, x = flat_network(2), samples(2)
         plain = Saliency(model)(x)
         expected = {
             "mean": plain.attributions,
@@ -132,8 +130,9 @@ class TestSmoothGrad:
             np.testing.assert_allclose(found.scores, plain.scores, rtol=1e-6)
             assert found.delta is None
 
-    @pytest.mark.parametrize("statistic", STATISTICS)
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize(
+        ("axes", "statistic"), [(1, "mean"), (2, "mean"), (2, "square"), (3, "variance")]
+    )
     def test_equals_statistics_by_hand(self, axes, statistic):
         model, x = flat_network(axes), samples(axes, count=3)
         gradient = Saliency(model)
@@ -151,7 +150,7 @@ class TestSmoothGrad:
         assert_same(smooth(x, 1, baseline=start).attributions, np.mean(maps, axis=0), 1e-3)
         assert not np.allclose(smooth(x, 1).attributions, np.mean(maps, axis=0), rtol=1e-2)
 
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", [1, 3])
     def test_of_maps_with_fewer_axes_than_the_input(self, axes):
         model, x = gap_network(axes), samples(axes, count=3)
         method = GradCAM(model)
@@ -194,11 +193,8 @@ class TestSmoothGrad:
 
     def test_the_class_is_that_of_the_clean_input(self):
         model, x = flat_network(2), samples(2, count=7)
-        predicted = model.predict(x, verbose=0).argmax(axis=1)
-        assert any(
-            (model.predict(z, verbose=0).argmax(axis=1) != predicted).any()
-            for z in noisy(x, 2, 0.5)
-        )
+        predicted = np.argmax(model(x), axis=1)
+        assert any((np.argmax(model(z), axis=1) != predicted).any() for z in noisy(x, 2, 0.5))
         smooth = SmoothGrad(model, samples=5, noise=0.5)
         found, expected = smooth(x), smooth(x, predicted)
         assert_same(found.attributions, expected.attributions)
@@ -215,7 +211,7 @@ class TestSmoothGrad:
 
 
 class TestCompilation:
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", [1, 2])
     def test_eager_graph_and_xla_agree(self, axes):
         model, x = flat_network(axes), samples(axes, count=3)
 
@@ -231,7 +227,7 @@ class TestCompilation:
         finally:
             tf.config.run_functions_eagerly(False)
 
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", [1, 3])
     def test_batches_of_any_size(self, axes):
         model, x = flat_network(axes), samples(axes, count=4)
         together = SmoothGrad(model, samples=7, batch_size=1000)(x).attributions

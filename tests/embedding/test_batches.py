@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.special import rel_entr
 from scipy.stats import chisquare
 
@@ -117,6 +118,18 @@ class TestUniform:
         assert float(loss) == float(kl) == 0
 
 
+def drawing(tables, seed, y):
+    """A compiled function from anchors to loss and divergence of a batch that is drawn."""
+    positions = tensor(y, "float32")
+
+    @tf.function
+    def drawn(anchors):
+        points = tables.draw(anchors, seed)
+        return tables.divergence(keras.ops.take(positions, points, axis=0), points, 2.0)
+
+    return drawn
+
+
 class TestNeighbors:
     def test_draws_follow_the_conditional_probabilities(self, z, p):
         tables = NeighborBatches.of(z, p)
@@ -172,11 +185,10 @@ class TestNeighbors:
         joint = p.to_sparse().toarray()
         entropy = rel_entr(joint, 1.0 * (joint > 0)).sum()
         constant = entropy + np.log(SAMPLES) + np.log(SAMPLES - 1)
+        drawn = drawing(tables, seed, y)
         for _ in range(400):
             anchors = tensor(random.permutation(SAMPLES)[: size // 2], "int32")
-            points = tables.draw(anchors, seed)
-            embedded = tensor(y[np.asarray(points)], "float32")
-            doubled, kl = (float(v) for v in tables.divergence(embedded, points, 2.0))
+            doubled, kl = (float(v) for v in drawn(anchors))
             pulls.append(doubled - kl)
             # The mean of the kernel is estimated, and its logarithm taken: averaging the logarithms would
             # come out low by half its relative variance. So the means are averaged, as the theory asks.
@@ -194,10 +206,9 @@ class TestNeighbors:
         tables = NeighborBatches.of(z, p)
         seed = keras.random.SeedGenerator(2)
         anchors = tensor(np.arange(SAMPLES), "int32")
-        pulls = []
+        drawn, pulls = drawing(tables, seed, y), []
         for _ in range(300):
-            points = tables.draw(anchors, seed)
-            loss, kl = tables.divergence(tensor(y[np.asarray(points)], "float32"), points, 2.0)
+            loss, kl = drawn(anchors)
             pulls.append(float(loss) - float(kl))
         squared = np.sum((y[:, None] - y[None, :]).astype(np.float64) ** 2, axis=-1)
         expected = np.sum(p.to_sparse().toarray() * np.log1p(squared))

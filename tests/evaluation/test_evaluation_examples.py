@@ -11,7 +11,13 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize("name", MODULES)
+SLOW = {"keras_pli.evaluation.known_truth_network"}  # trains a network, as test_known_truth.py does
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in MODULES],
+)
 def test_examples_run(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 

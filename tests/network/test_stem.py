@@ -117,12 +117,17 @@ def samples_for(model, count=3):
     return found if len(found) > 1 else found[0]
 
 
-def gradients(model, x, target):
-    tensors = tf.nest.map_structure(tf.constant, x)
-    with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        score = model(tensors, training=False)[:, target]
-    return tf.nest.map_structure(np.asarray, tape.gradient(score, tensors))
+def gradients(model, target):
+    """A function from inputs to the gradients of a score at them, by a tape."""
+
+    @tf.function(autograph=False)
+    def at(tensors):
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            score = model(tensors, training=False)[:, target]
+        return tape.gradient(score, tensors)
+
+    return lambda x: tf.nest.map_structure(np.asarray, at(tf.nest.map_structure(tf.constant, x)))
 
 
 def stem_of(model):
@@ -140,10 +145,9 @@ def stem_of(model):
 
 
 class TestMeanGradient:
-    @pytest.mark.parametrize("batch_size", [1, 9])
-    def test_is_the_mean_of_single_gradients(self, model, batch_size):
+    def test_is_the_mean_of_single_gradients(self, model):
         x = samples_for(model)
-        starts = [0.0, 0.3]
+        starts, gradient = [0.0, 0.3], gradients(model, 1)
         expected = tf.nest.map_structure(np.zeros_like, x)
         for start in starts:
             for alpha in (np.arange(STEPS) + 0.5) / STEPS:
@@ -152,12 +156,25 @@ class TestMeanGradient:
                 )
                 expected = tf.nest.map_structure(
                     lambda total, g, a, start=start: total + g * (a - start) / STEPS / len(starts),
-                    *(expected, gradients(model, point, 1), x),
+                    *(expected, gradient(point), x),
                 )
-        method = IntegratedGradients(model, steps=STEPS, baselines=starts, batch_size=batch_size)
+        method = IntegratedGradients(model, steps=STEPS, baselines=starts, batch_size=9)
         found = method(x, 1).attributions
         tf.nest.map_structure(
             lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected
+        )
+
+    @pytest.mark.parametrize("make", [lambda: convolutional(2), recurrent, two_inputs])
+    def test_one_by_one_it_is_the_same(self, make):
+        keras.utils.set_random_seed(3)
+        model = make()
+        one, many = (
+            IntegratedGradients(model, steps=STEPS, baselines=[0.0, 0.3], batch_size=size)
+            for size in (1, 9)
+        )
+        tf.nest.map_structure(
+            lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+            *(method(samples_for(model), 1).attributions for method in (one, many)),
         )
 
     def test_of_noisy_copies_is_the_mean_of_their_gradients(self, model):
@@ -165,7 +182,8 @@ class TestMeanGradient:
         smooth = SmoothGrad(model, samples=4)
         tensors = tf.nest.map_structure(tf.constant, x)
         copies = [smooth._noisy(tensors, tf.constant([draw])) for draw in range(4)]
-        maps = [gradients(model, tf.nest.map_structure(np.asarray, copy), 2) for copy in copies]
+        gradient = gradients(model, 2)
+        maps = [gradient(copy) for copy in copies]
         expected = tf.nest.map_structure(lambda *found: np.mean(found, axis=0), *maps)
         found = smooth(x, 2).attributions
         tf.nest.map_structure(

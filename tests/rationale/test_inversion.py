@@ -117,7 +117,8 @@ def test_more_starts_never_find_worse_and_the_best_is_kept():
     assert (three.losses <= one.losses + 1e-5).all()
     assert (three.losses < one.losses - 1e-2).any()
     assert set(three.starts) > {0}
-    np.testing.assert_array_equal(three.losses[three.starts == 0], one.losses[three.starts == 0])
+    first = three.starts == 0
+    np.testing.assert_allclose(three.losses[first], one.losses[first], rtol=1e-3)
     # The losses are those at the codes, by hand.
     crossed = -(three.original_probabilities * np.log(judge(three.images).numpy())).sum(axis=1)
     np.testing.assert_allclose(three.losses, 4 * three.mse + crossed, rtol=1e-3, atol=1e-5)

@@ -146,12 +146,13 @@ search(np.load(f"{folder}/x.npy"), store=f"{folder}/run")
 """
 
 
+@pytest.mark.slow  # as `test_survives_a_kill` of tests/attribution/test_dataset.py
 def test_it_survives_a_kill(models, search, x, whole, counted, tmp_path):
     for place, model in enumerate(models):
         model.save(tmp_path / f"{place}.keras")
     np.save(tmp_path / "x.npy", x)
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], env=dict(os.environ))
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while len(parts(tmp_path / "run")) < 2 and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.01)

@@ -73,7 +73,7 @@ def digits_embedder():
 
 @pytest.fixture(scope="session")
 def experiment(digits, trained_digits, digits_embedder):
-    """An experiment of three seeds, with the weights each arm ended with."""
+    """An experiment of two seeds, with the weights each arm ended with, in the order they were told."""
     weights = {}
 
     def note(seed, arm, classifier):
@@ -87,7 +87,7 @@ def experiment(digits, trained_digits, digits_embedder):
         embedding_weight=0.5,
         epochs=2,
         batch_size=64,
-        seeds=[0, 1, 5],
+        seeds=[0, 5],
         class_names=[f"digit {label}" for label in range(10)],
         on_trained=note,
         verbose=0,

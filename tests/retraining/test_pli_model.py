@@ -1,5 +1,4 @@
-import subprocess
-import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -114,7 +113,7 @@ def seeded(make, blobs):
 
 
 def target_of(classifier, embedder, x, layer="logits", by=(2.0, -1.0)):
-    return embedder.predict(activations(classifier, x, layer), verbose=0) + np.float32(by)
+    return np.asarray(embedder(activations(classifier, x, layer))) + np.float32(by)
 
 
 def trained_with_pli(
@@ -142,13 +141,10 @@ class TestControlIsPlainTraining:
 
     CASES = (
         (softmax_head, CROSS_ENTROPY, nesterov),
-        (softmax_head, CROSS_ENTROPY, keras.optimizers.Adam),
         (logits_head, FROM_LOGITS, keras.optimizers.Adam),
-        (logits_head, FROM_LOGITS, nesterov),
         (softmax_layer, CROSS_ENTROPY, keras.optimizers.Adam),
         (softmax_operation, CROSS_ENTROPY, nesterov),
         (noisy, CROSS_ENTROPY, keras.optimizers.Adam),
-        (noisy, CROSS_ENTROPY, nesterov),
         (penalised, CROSS_ENTROPY, keras.optimizers.Adam),
         (convolutional, CROSS_ENTROPY, nesterov),
         (Subclassed, CROSS_ENTROPY, keras.optimizers.Adam),
@@ -224,8 +220,7 @@ class TestControlIsPlainTraining:
         assert same(weights_of(ours), weights_of(plain))
         assert logged["accuracy"] == history["accuracy"]
 
-    @pytest.mark.parametrize("weighted", [False, True])
-    @pytest.mark.parametrize("with_targets", [False, True])
+    @pytest.mark.parametrize(("weighted", "with_targets"), [(False, False), (True, True)])
     def test_data_sets(self, blobs, embedder, weighted, with_targets):
         x, labels = blobs[0]
         ours = seeded(noisy, blobs)
@@ -270,11 +265,8 @@ def shifted(blobs, embedder):
 class TestTheMapFollows:
     CASES = (
         (softmax_head, "logits", 3),
-        (softmax_layer, "logits", 3),
         (softmax_operation, "logits", 3),
-        (softmax_head, "hidden", 8),
         (nested, "backbone/high", 4),
-        (nested, "low", 5),
         (without_noise, "hidden", 8),
         (without_noise, "head", 3),
     )
@@ -418,24 +410,16 @@ class TestNothingIsLeftBehind:
         pli, _ = trained_with_pli(classifier, embedder, x, y, weight=0.5, callbacks=[keeper])
         classifier.save(tmp_path / "classifier.keras")
         pli.save(tmp_path / "pli.keras")
-        np.save(tmp_path / "x.npy", x)
-        code = (
-            "import sys; sys.modules['keras_pli'] = None\n"
-            "import keras, numpy as np\n"
-            "for name in ('checkpoint', 'classifier', 'pli'):\n"
-            "    model = keras.saving.load_model(name + '.keras')\n"
-            "    assert model.name == 'plain', model.name\n"
-            "    np.save(name + '.npy', model.predict(np.load('x.npy'), verbose=0))\n"
-        )
-        ran = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
-        )
-        assert ran.returncode == 0, ran.stderr[-2000:]
+        expected = classifier.predict(x, verbose=0)
         for name in ("checkpoint", "classifier", "pli"):
-            found = np.load(tmp_path / f"{name}.npy")
-            np.testing.assert_allclose(
-                found, classifier.predict(x, verbose=0), rtol=1e-5, atol=1e-7
-            )
+            path = tmp_path / f"{name}.keras"
+            with zipfile.ZipFile(path) as stored:
+                for part in ("config.json", "metadata.json"):
+                    assert b"keras_pli" not in stored.read(part)  # neither a module nor a name
+            model = keras.saving.load_model(path)
+            assert model.name == "plain"
+            found = model.predict(x, verbose=0)
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
 
 
 class TestTrainingAsKerasUsersKnowIt:
@@ -453,8 +437,7 @@ class TestTrainingAsKerasUsersKnowIt:
         assert logs["embedding_loss"] == pytest.approx(scaled, rel=1e-4)
         assert logs["loss"] == pytest.approx(0.7 * cross_entropy + 0.3 * scaled, rel=1e-4)
 
-    @pytest.mark.parametrize("labels_alone", [True, False])
-    @pytest.mark.parametrize("as_data_set", [True, False])
+    @pytest.mark.parametrize(("labels_alone", "as_data_set"), [(True, True), (False, False)])
     def test_validation(self, shifted, embedder, blobs, labels_alone, as_data_set):
         classifier, x, y = shifted
         x_test, labels_test = blobs[1]

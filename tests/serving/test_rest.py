@@ -247,7 +247,7 @@ def test_addresses(live, address, posted, expected, words):  # noqa: F811
 
 
 def test_announced_length_is_refused_before_the_body(live):  # noqa: F811
-    connection = http.client.HTTPConnection("127.0.0.1", live.rest_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", live.rest_port, timeout=60)
     connection.putrequest("POST", CLASSIFIER + ":predict")
     connection.putheader("Content-Length", str(10**12))
     connection.endheaders()
@@ -260,7 +260,7 @@ def test_length_is_watched_while_the_body_streams(live):  # noqa: F811
         for _ in range(100):
             yield b" " * 10_000
 
-    connection = http.client.HTTPConnection("127.0.0.1", live.rest_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", live.rest_port, timeout=60)
     connection.request("POST", CLASSIFIER + ":predict", chunks(), encode_chunked=True)
     response = connection.getresponse()
     assert response.status == 413
@@ -297,15 +297,16 @@ def test_eight_threads_each_get_their_own_answer(live, served_folder):  # noqa: 
 
 
 def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements(live):  # noqa: F811
-    connection = http.client.HTTPConnection("127.0.0.1", live.rest_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", live.rest_port, timeout=60)
     seconds = []
-    for _ in range(20):
+    for _ in range(60):
         start = time.perf_counter()
         connection.request("GET", CLASSIFIER)
         connection.getresponse().read()
         seconds.append(time.perf_counter() - start)
     connection.close()
-    assert sorted(seconds)[5] < 0.03  # with Nagle's delay each takes 0.04
+    # With Nagle's delay each takes 0.04; on a loaded machine some take long without.
+    assert sorted(seconds)[5] < 0.03
 
 
 def test_version_that_appears_and_one_that_is_broken(tmp_path):

@@ -21,11 +21,15 @@ def exported(tmp_path_factory):
     return model, export(model, folder, explanations=methods, warmup=None)
 
 
-@pytest.mark.skipif(c_program.COMPILER is None, reason="needs a C compiler")
-@pytest.mark.skipif(sys.platform != "linux", reason="links the libraries of the Linux wheel")
-def test_from_c(exported, tmp_path):
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    if c_program.COMPILER is None or sys.platform != "linux":
+        pytest.skip("needs a C compiler and the libraries of the Linux wheel")
+    return c_program.build(tmp_path_factory.mktemp("c"))
+
+
+def test_from_c(exported, program, tmp_path):
     model, version = exported
-    program = c_program.build(tmp_path)
     x = np.random.default_rng(0).random((5, 8, 8, 1), dtype=np.float32)
     target = np.array([0, 1, 2, 3, -1], np.int32)
     found, _ = c_program.run(program, version, "serving_default", {"image": x}, folder=tmp_path)
@@ -45,10 +49,7 @@ def test_from_c(exported, tmp_path):
         np.testing.assert_allclose(found["scores"], wanted.scores, atol=1e-5)
 
 
-@pytest.mark.skipif(c_program.COMPILER is None, reason="needs a C compiler")
-@pytest.mark.skipif(sys.platform != "linux", reason="links the libraries of the Linux wheel")
-def test_a_bad_class_from_c(exported, tmp_path):
-    program = c_program.build(tmp_path)
+def test_a_bad_class_from_c(exported, program, tmp_path):
     given = {"image": np.ones((2, 8, 8, 1), np.float32), "target": np.array([0, 7], np.int32)}
     with pytest.raises(RuntimeError, match=r"from 0 to 3.*\[7\]"):
         c_program.run(program, exported[1], "explain_grad_cam", given, folder=tmp_path)
@@ -62,14 +63,21 @@ class Bar:
             raise ImportError(f"{name} is barred")
 sys.meta_path.insert(0, Bar())
 from tensorflow.python.tools.saved_model_cli import main
-sys.argv = ["saved_model_cli", *sys.argv[1:]]
-main()
+for command in " ".join(sys.argv[1:]).split(" , "):
+    sys.argv = ["saved_model_cli", *command.split()]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
 """
 
 
-def saved_model_cli(*arguments):
+def saved_model_cli(*commands):
+    """What the commands print, one after another in one process."""
+    arguments = [str(part) for command in commands for part in (",", *command)][1:]
     done = subprocess.run(
-        [sys.executable, "-c", BARRED, *map(str, arguments)], capture_output=True, text=True
+        [sys.executable, "-c", BARRED, *arguments], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
@@ -77,17 +85,16 @@ def saved_model_cli(*arguments):
 
 def test_saved_model_cli(exported, tmp_path):
     model, version = exported
-    shown = saved_model_cli("show", "--dir", version, "--all")
-    for name in ("serving_default", "explain_grad_cam", "explain_integrated_gradients"):
-        assert f"signature_def['{name}']" in shown
     x = np.random.default_rng(0).random((3, 8, 8, 1), dtype=np.float32)
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "target.npy", np.array([2, 2, 2], np.int32))
-    saved_model_cli(
-        *("run", "--dir", version, "--tag_set", "serve", "--signature_def", "explain_grad_cam"),
-        *("--inputs", f"image={tmp_path / 'x.npy'};target={tmp_path / 'target.npy'}"),
-        *("--outdir", tmp_path / "out"),
+    run = ["run", "--dir", version, "--tag_set", "serve", "--signature_def", "explain_grad_cam"]
+    run += ["--inputs", f"image={tmp_path / 'x.npy'};target={tmp_path / 'target.npy'}"]
+    shown = saved_model_cli(
+        ["show", "--dir", version, "--all"], [*run, "--outdir", tmp_path / "out"]
     )
+    for name in ("serving_default", "explain_grad_cam", "explain_integrated_gradients"):
+        assert f"signature_def['{name}']" in shown
     found = np.load(tmp_path / "out" / "attributions.npy")
     np.testing.assert_allclose(found, GradCAM(model)(x, 2).attributions, atol=1e-6)
 

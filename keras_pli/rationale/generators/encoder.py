@@ -131,6 +131,9 @@ class GeneratorEncoder(keras.Model):
             kwargs["steps_per_epoch"] = steps
         if validation_data is not None:
             validation_data = self._held_out(validation_data, batch_size)
+        if not self.optimizer.built:
+            # Otherwise the first step makes the optimizer's variables, and Keras traces it twice.
+            self.optimizer.build(self.trainable_variables)
         return super().fit(
             data, epochs=epochs, validation_data=validation_data, shuffle=False, **kwargs
         )

@@ -62,6 +62,7 @@ def class_autoencoders(
         rows = pictures[known == label]
         model = _autoencoder(rows.shape[1:], bottleneck, 1000 * seed + 10 * int(label))
         model.compile(keras.optimizers.Adam(3e-3), "mse", jit_compile=False)
+        model.optimizer.build(model.trainable_variables)  # or Keras traces the first step twice
         data = tf.data.Dataset.from_tensor_slices((rows, rows)).shuffle(len(rows), seed=seed)
         model.fit(data.batch(batch_size), epochs=epochs, shuffle=False, verbose=0)
         found[int(label)] = model

@@ -135,6 +135,7 @@ def contaminated(
     loss = "binary_crossentropy" if single else "sparse_categorical_crossentropy"
     optimizer = keras.optimizers.Adam(learning_rate)
     copy.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
+    optimizer.build(copy.trainable_variables)  # or Keras traces the first step twice
     data = tf.data.Dataset.from_tensor_slices((examples, truth))
     data = data.shuffle(len(truth), seed=seed).batch(batch_size)
     watcher = _UntilMemorised(examples, truth, accuracy)
