@@ -148,7 +148,7 @@ def quality(networks: Networks, judge, x_test) -> dict[str, float]:
     drawn = networks.generator.predict(networks.encoder.predict(second, verbose=0), verbose=0)
     codes = np.random.default_rng(5).normal(size=(half, networks.generator.input_shape[1]))
     parts = (first, second, networks.generator.predict(codes, verbose=0), drawn)
-    reference, floor, samples, again = rationale.standardised(
+    reference, floor, samples, again = rationale.standardized(
         *(activations(judge, part, "features") for part in parts)
     )
     kernel = rationale.kernel_distance(reference, samples, size=min(500, half // 2))
@@ -250,7 +250,7 @@ def boxes(settings: Settings) -> tuple[pd.DataFrame, dict[str, float]]:
         {
             "honest": honest,
             "contaminated": rationale.contaminated(honest, codes, learned_by_heart),
-            "randomised": rationale.randomised(honest),
+            "randomised": rationale.randomized(honest),
             "honest, linear": networks.classifier,
         },
         networks.generator,

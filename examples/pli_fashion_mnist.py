@@ -14,7 +14,7 @@ The embedding loss is in units of the map's spread unless --plain asks for the s
 prints it. The authors' published code divides that by twice the batch size, which at a batch of 100 and on
 these maps is about half of what the package does by default; printed as it stands it is a hundred times more.
 
-Each seed's result is stored as it ends; the same command goes on where it was interrupted.
+Each seed's result is stored as it ends; the same command resumes an interrupted run.
 """
 
 from __future__ import annotations

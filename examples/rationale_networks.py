@@ -1,6 +1,6 @@
 """What the rationale examples share: networks trained in a folder, and the pictures of what they explain.
 
-A training that is interrupted goes on where it was when the same command runs again; what a folder holds
+An interrupted training is resumed when the same command runs again; what a folder holds
 already is not trained again.
 """
 

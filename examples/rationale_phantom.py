@@ -9,7 +9,7 @@ another scanner's images are read from few labels, by codes of the same encoder.
     python examples/rationale_phantom.py --out runs/rationale_phantom     # 15 minutes on two cores
     python examples/rationale_phantom.py --out runs/look --quick          # 2; too short for good figures
 
-Run again, it goes on where it was interrupted, and trains no GAN or encoder that the folder holds.
+Run again, it resumes, and trains no GAN or encoder that the folder holds.
 """
 
 from __future__ import annotations

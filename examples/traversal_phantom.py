@@ -8,7 +8,7 @@ zero. Of phantoms one knows the true difference; the one found is scored against
     python examples/traversal_phantom.py --out runs/traversal_phantom          # 10 minutes on two cores
     python examples/traversal_phantom.py --out runs/look --quick               # 2; too short for good figures
 
-Run again, it goes on where it was interrupted, or with more --epochs.
+Run again, it resumes, or with more --epochs.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ Serve predictions, the map and explanations:
 
 DATA.npz holds arrays x_train, y_train, x_test, y_test: inputs as the classifier takes them, labels as
 integers. Without a test set, a fifth is held out. All results lie in the folder named by --out, each
-written whole or not at all; `retrain`, `explain` and `rationale` called again go on where they
+written whole or not at all; `retrain`, `explain` and `rationale` can be resumed when they
 were interrupted.
 """
 

@@ -1,4 +1,4 @@
-"""A folder of numbered parts that belong together, so that long work goes on where it was interrupted."""
+"""A folder of numbered parts that belong together, so that long work can be resumed."""
 
 from __future__ import annotations
 

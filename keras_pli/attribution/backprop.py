@@ -15,7 +15,7 @@ from ..network.backward_rules import (
     RescaleRules,
     deconvolution_rules,
     guided_rules,
-    stabilised,
+    stabilized,
 )
 from ..network.forward import Target
 from ..network.graph import in_this_graph, operations_between
@@ -61,8 +61,8 @@ class GuidedBackprop(Method):
 
     takes_gradients = True
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         x = in_this_graph(x)
         scores = target_scores(self.network.forward(x).logits, target)
         check_rectifiers(operations_between(x, scores), type(self).__name__)
@@ -116,7 +116,7 @@ class EpsilonLRP(Method):
         **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
-        ValueError: If `epsilon` is no number above 0; when called, if an operation has no rule, as softmax
+        ValueError: If `epsilon` is not a number above 0; when called, if an operation has no rule, as softmax
             inside a network.
 
     Example:
@@ -137,14 +137,14 @@ class EpsilonLRP(Method):
             raise ValueError(f"`epsilon` must be a number above 0. Received: {epsilon!r}.")
         self.epsilon = float(epsilon)
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         x = in_this_graph(x)
         output, start, scores = _explained(self.network.forward(x).logits, target)
         operations = operations_between(x, output)
         dependent = _dependent(x, operations)
         check_decomposable(operations, dependent, type(self).__name__)
-        start *= _per_sample(scores / stabilised(scores, self.epsilon), start)
+        start *= _per_sample(scores / stabilized(scores, self.epsilon), start)
         rules = EpsilonRules(dependent, self.epsilon).by_type()
         slopes = backpropagate(output, x, rules, start=start)
         attributions = tf.nest.map_structure(tf.multiply, slopes, x)
@@ -193,8 +193,8 @@ class DeepLIFT(Method):
         super().__init__(model, **options)
         self.baseline = baseline
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         x = in_this_graph(x)
         logits = self.network.forward(x).logits
         target = held_target(logits, target)

@@ -86,8 +86,8 @@ class ClassActivationMap(Method):
                 )
             self.reshape = reshape
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         class_map, maps, scores = self.class_map(x, target)
         below = tf.nest.flatten(x)[maps.over.index(True)]
         resized = resize_linear(class_map, _sizes_below(below, class_map))
@@ -293,8 +293,8 @@ class GuidedGradCAM(GradCAM):
         (5, 8, 8, 1)
     """
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         class_map, maps, scores = self.class_map(x, target)
         check_rectifiers(operations_between(x, scores), type(self).__name__)
         guided = backpropagate(scores, x, guided_rules())

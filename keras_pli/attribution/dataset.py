@@ -39,7 +39,7 @@ def explain_dataset(
 
     Writes numbered files `part-*.npz`, each whole or not at all, with the arrays `index` (the sample's
     position in the data set), `attributions`, `scores`, `delta` where the method has one, and
-    `details/<name>`. Called again after an interruption, it goes on behind the last file; the data set must
+    `details/<name>`. Called again after an interruption, it resumes behind the last file; the data set must
     give its samples in the same order each time. Several processes share the work by `shard_index`, with
     one folder for all.
 
@@ -61,7 +61,7 @@ def explain_dataset(
     Raises:
         ValueError: If the folder holds results of another method, model, data set or sharing, a share does
             not exist, or labels are asked for and the data set has none.
-        TypeError: If `dataset` is no `tf.data.Dataset`.
+        TypeError: If `dataset` is not a `tf.data.Dataset`.
 
     Example:
         >>> from tempfile import TemporaryDirectory

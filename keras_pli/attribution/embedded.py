@@ -13,7 +13,7 @@ from ..network.inputs import GivenBaseline, baseline_tensors, input_names
 from .attribution import Attribution
 
 Tensor = Any
-Explain = Callable[..., Attribution]
+Compute = Callable[..., Attribution]
 
 
 def check_gradients(network: Network, x: Any) -> None:
@@ -33,7 +33,7 @@ def check_gradients(network: Network, x: Any) -> None:
 
 def explained_at_embeddings(
     network: Network,
-    explain: Explain,
+    compute: Compute,
     x: Any,
     target: Target,
     baselines: Sequence[Any],
@@ -42,8 +42,8 @@ def explained_at_embeddings(
 
     Args:
         network: What is explained.
-        explain: `Method.explain`.
-        x: As `Method.explain` takes it.
+        compute: `Method.compute`.
+        x: As `Method.compute` takes it.
         target: The same.
         baselines: Tensors like `x`, whose vectors paths start from; what is found for several is averaged.
             None of them where the method has none.
@@ -55,7 +55,7 @@ def explained_at_embeddings(
     embedded = Embedded.of(network.model, run, x)
     starts = [[embedded.vectors_at(network.model, run, baseline)] for baseline in baselines]
     with embedded.entered():
-        found = averaged([explain(embedded.values, target, *start) for start in starts or [[]]])
+        found = averaged([compute(embedded.values, target, *start) for start in starts or [[]]])
     return found._replace(attributions=embedded.at_inputs(found.attributions))
 
 

@@ -29,8 +29,8 @@ class Saliency(Method):
 
     takes_gradients = True
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         gradients, scores = self.network.gradients(x, target)
         return Attribution(gradients, scores)
 
@@ -54,7 +54,7 @@ class GradientTimesInput(Method):
 
     takes_gradients = True
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         gradients, scores = self.network.gradients(x, target)
         return Attribution(tf.nest.map_structure(tf.multiply, gradients, x), scores)

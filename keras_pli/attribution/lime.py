@@ -107,7 +107,7 @@ class LIME(Method):
         self.fill = checked_fill(fill)
         self.seed = checked_number(seed, "seed", least=0, whole=True)
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Raises an error, since there is no graph function to trace or export."""
         raise NotImplementedError("LIME fits its surrogates outside the graph. Call it on arrays.")
 

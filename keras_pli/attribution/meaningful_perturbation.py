@@ -68,7 +68,7 @@ class MeaningfulPerturbation(Method):
             pair of neighbouring cells is 0.28 here, on its 28 × 28 cells.
         beta: The exponent of the total variation.
         jitter: By how many positions each step shifts the input, at most, in either direction along each
-            axis, so that the mask does not hang on single pixels. None takes one for each 112 positions,
+            axis, so that the mask does not depend on single pixels. None takes one for each 112 positions,
             rounded up; the paper draws from four shifts of 224 pixels.
         steps: The most steps of the search.
         learning_rate: Adam's step size.
@@ -132,8 +132,8 @@ class MeaningfulPerturbation(Method):
         self.tolerance = checked_number(tolerance, "tolerance", least=0)
         self.seed = checked_number(seed, "seed", least=0, whole=True)
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         inputs = only_input(x, "MeaningfulPerturbation")
         deletion = self._deletion(inputs, baseline)
         if target is None or isinstance(target, Region | Spot):

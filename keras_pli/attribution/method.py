@@ -39,7 +39,7 @@ Tensor = Any
 class Method:
     """An attribution method over a Keras model: `Method(model)(x, target)` returns an `Attribution`.
 
-    A subclass defines `explain`, a pure function of tensors; everything else is here. The model is called in
+    A subclass defines `compute`, a pure function of tensors; everything else is here. The model is called in
     inference mode, on its own weights as they are at the time, and is left as it was.
 
     Args:
@@ -67,7 +67,7 @@ class Method:
     same_over_channels = False
     # Whether the method passes gradients to its inputs, so that ids have to be explained at an embedding.
     takes_gradients = False
-    # Whether `explain` is there; a method that leaves the graph between passes cannot be exported.
+    # Whether `compute` is there; a method that leaves the graph between passes cannot be exported.
     in_graph = True
 
     def __init__(
@@ -114,7 +114,7 @@ class Method:
         Raises:
             ValueError: If a shape does not fit the model, a value is not finite, a class does not exist, or
                 no logits can be found.
-            TypeError: If the inputs are no numbers, or a baseline is given to a method without one.
+            TypeError: If the inputs are not numbers, or a baseline is given to a method without one.
         """
         inputs = checked_inputs(x, self.network.model)
         aim = self.aim(inputs, target)
@@ -152,7 +152,7 @@ class Method:
             f"{type(self).__name__}({', '.join(f'{k}={_brief(v)}' for k, v in settings.items())})"
         )
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors; to be called where a graph is traced.
 
         Args:
@@ -173,7 +173,7 @@ class Method:
         | Callable[[Tensor], Tensor] = "predicted",
         baseline: bool = False,
     ) -> Any:
-        """Returns `explain` as a concrete function for inputs like `x`, of any number of samples.
+        """Returns `compute` as a concrete function for inputs like `x`, of any number of samples.
 
         Args:
             x: Array, or structure of arrays, with the shapes after the first axis that will come.
@@ -208,17 +208,17 @@ class Method:
     def _explained(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors, ids among them."""
         if not self.takes_gradients:
-            return self.explain(x, target, *([] if baseline is None else [baseline]))
+            return self.compute(x, target, *([] if baseline is None else [baseline]))
         if self.embeddings:
             starts = [baseline] if baseline is not None else own_baselines(self.own_baselines(), x)
-            return explained_at_embeddings(self.network, self.explain, x, target, starts)
+            return explained_at_embeddings(self.network, self.compute, x, target, starts)
         check_gradients(self.network, x)
         x = tf.nest.map_structure(lambda leaf: tf.cast(leaf, tf.float32), x)
         # A model that takes a fixed number of samples takes no single baseline for all of them.
         if baseline is None and self.takes_baseline and self.network.fixed_batch:
             starts = own_baselines(self.own_baselines(), x)
-            return averaged([self.explain(x, target, start) for start in starts])
-        return self.explain(x, target, *([] if baseline is None else [baseline]))
+            return averaged([self.compute(x, target, start) for start in starts])
+        return self.compute(x, target, *([] if baseline is None else [baseline]))
 
     def compiling(self, jit_compile: bool) -> Method:
         """Returns the method with or without XLA; this one stays as it was."""

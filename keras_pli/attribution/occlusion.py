@@ -78,8 +78,8 @@ class Occlusion(Method):
         self.stride = checked_lengths(stride, "stride")
         self.fill = checked_fill(fill)
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         samples = only_input(x, "Occlusion")
         windows = Windows.over(spatial_sizes(samples), self.window, self.stride)
         hidden = self._hidden(samples, baseline)

@@ -39,8 +39,8 @@ class IntegratedGradients(Method):
         **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
-        ValueError: If `steps` is no whole number from 1, `baselines` are none or stand beside a `baseline`;
-            in the call, if a baseline is not finite or its shape does not fit.
+        ValueError: If `steps` is not a whole number from 1, `baselines` are none or stand beside a
+            `baseline`; in the call, if a baseline is not finite or its shape does not fit.
 
     Example:
         >>> import keras, numpy as np
@@ -77,8 +77,8 @@ class IntegratedGradients(Method):
         """Returns the baselines that the method takes where a call gives none."""
         return [self.baseline] if self.baselines is None else self.baselines
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         x = in_this_graph(x)
         target, scores, logits = aimed(self.network, x, target)
         stem = Stem.between(x, logits)
@@ -130,7 +130,7 @@ class InteriorGradients(Method):
         **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
-        ValueError: If `steps` is no whole number from 1, or there is no such layer; in the call, if the
+        ValueError: If `steps` is not a whole number from 1, or there is no such layer; in the call, if the
             baseline is not finite or its shape does not fit.
 
     Example:
@@ -162,8 +162,8 @@ class InteriorGradients(Method):
             for path in self.watch
         ]
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         target, scores, _ = aimed(self.network, x, target)
         lines = StraightLines.to(x, [self.baseline], baseline)
         outputs = self._outputs(x)
@@ -219,7 +219,7 @@ class GuidedIntegratedGradients(Method):
         **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
-        ValueError: If `steps` is no whole number from 1, or `fraction` or `max_distance` lies outside its
+        ValueError: If `steps` is not a whole number from 1, or `fraction` or `max_distance` lies outside its
             range; in the call, if the baseline is not finite or its shape does not fit.
 
     Example:
@@ -253,8 +253,8 @@ class GuidedIntegratedGradients(Method):
             raise ValueError(f"`max_distance` must lie in [0, 1]. Received: {max_distance!r}.")
         self.baseline = baseline
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         target, scores, _ = aimed(self.network, x, target)
         lines = StraightLines.to(x, [self.baseline], baseline)
         start = _flat(tf.nest.map_structure(lambda starts: starts[0], lines.starts))

@@ -130,7 +130,7 @@ def scores_of(
         network: The network to run.
         x: The model's inputs; their structure is what counts.
         versions: `(versions, batch, ...)`.
-        target: As in `Method.explain`, but not None.
+        target: As in `Method.compute`, but not None.
         read: What targets are read from.
 
     Raises:

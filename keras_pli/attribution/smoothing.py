@@ -48,7 +48,7 @@ class SmoothGrad(Method):
         **options: `layer`, `output`, `score` and `embeddings` as in `Method`, where a model is given.
 
     Raises:
-        ValueError: If `samples` is no whole number from 1, `noise` is negative, or `statistic` is none of
+        ValueError: If `samples` is not a whole number from 1, `noise` is negative, or `statistic` is none of
             these.
         TypeError: If `method` is neither method nor model, or works outside of a graph as `LIME` does; if
             `options` are given with a method, which has its own.
@@ -115,8 +115,8 @@ class SmoothGrad(Method):
         other.method = _running_like(runner, self.method)
         return other
 
-    def explain(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors (see `Method.explain`)."""
+    def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+        """Explains a batch of tensors (see `Method.compute`)."""
         x = in_this_graph(x)
         target, scores, logits = aimed(self.network, x, target)
         if self.statistic == "mean" and type(self.method) is Saliency:
@@ -134,7 +134,7 @@ class SmoothGrad(Method):
 
     def _statistic(self, x: Any, target: Target, baseline: Any, batch: Tensor) -> Any:
         """Gathers the maps of all noisy copies into the statistic."""
-        plain = self.method.explain(x, target, baseline).attributions
+        plain = self.method.compute(x, target, baseline).attributions
         # A variance is the same about any value; about a near one, little cancels.
         centre = plain if self.statistic == "variance" else None
         powers = _POWERS[self.statistic]
@@ -142,7 +142,7 @@ class SmoothGrad(Method):
         def moments(draws: Tensor, weights: Tensor) -> list[Any]:
             times = tf.size(draws)
             given = repeated(target, times), repeated(baseline, times)
-            maps = self.method.explain(self._noisy(x, draws), *given).attributions
+            maps = self.method.compute(self._noisy(x, draws), *given).attributions
             if centre is not None:
                 maps = tf.nest.map_structure(tf.subtract, maps, repeated(centre, times))
             return [

@@ -28,7 +28,7 @@ class EmbeddingResponse(keras.callbacks.Callback):
         seed: Seed of their choice among more.
 
     Raises:
-        TypeError: If the model is no `PLIModel`.
+        TypeError: If the model is not a `PLIModel`.
         ValueError: If there are no targets to compare with.
 
     Example:

@@ -33,7 +33,7 @@ class EmbeddingSnapshots(keras.callbacks.Callback):
         seed: Seed of their choice among more.
 
     Raises:
-        TypeError: If the model is no `PLIModel`.
+        TypeError: If the model is not a `PLIModel`.
         ValueError: If `every` is less than 1.
 
     Example:

@@ -28,7 +28,7 @@ class PerformanceResponse(keras.callbacks.Callback):
         seed: Seed of their choice among more.
 
     Raises:
-        TypeError: If the model is no `PLIModel`.
+        TypeError: If the model is not a `PLIModel`.
         ValueError: If a group names a class that does not exist.
 
     Example:

@@ -19,7 +19,7 @@ def watched_sample(
     """Returns `(x, y)` to watch, at most `most` samples, drawn at random from more.
 
     Raises:
-        TypeError: If the model is no `PLIModel`.
+        TypeError: If the model is not a `PLIModel`.
         ValueError: If no data were given and the model trains on something else than arrays.
     """
     if not isinstance(model, PLIModel):

@@ -1,7 +1,7 @@
 """Step 1: neighbours → affinities → parametric t-SNE, and how faithful the map is."""
 
 from . import quality
-from .affinities import Affinities, affinities
+from .affinity import Affinities, affinities
 from .neighbors import NeighborGraph, given_neighbors, nearest_neighbors
 from .network import PrincipalProjection
 from .parametric_tsne import ParametricTSNE

@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from .affinities import Affinities
+from .affinity import Affinities
 from .objective import attraction, kernel_sum, negative_entropy
 
 Tensor = Any

@@ -11,7 +11,7 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import finite_array, one_of
-from .affinities import Affinities, affinities, check_perplexity
+from .affinity import Affinities, affinities, check_perplexity
 from .batches import STRATEGIES, NeighborBatches, UniformBatches, anchor_rows
 from .neighbors import given_neighbors, nearest_neighbors
 from .network import PrincipalProjection, default_network, leading_components

@@ -3,9 +3,9 @@
 from ..synthetic import KnownTruth, known_truth, known_truth_classifier, train_known_truth
 from .curves import FaithfulnessCurve, deletion_curve, insertion_curve
 from .data_randomization import data_randomization_test
-from .faithfulness import completeness, faithfulness
+from .faithfulness_table import completeness, faithfulness
 from .fidelity import infidelity, mu_fidelity
-from .localization import (
+from .localization_table import (
     average_precision,
     iou,
     localization,

@@ -44,7 +44,7 @@ def from_json(text: str, source: str) -> list[Move]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{source} is no JSON: {error}") from error
+        raise ValueError(f"{source} is not JSON: {error}") from error
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
         raise ValueError(
@@ -65,11 +65,11 @@ def from_json(text: str, source: str) -> list[Move]:
 
 
 def read(path: str | Path) -> str:
-    """Returns the text of a file; raises ValueError with its path if it is no UTF-8."""
+    """Returns the text of a file; raises ValueError with its path if it is not UTF-8."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text: {error}") from error
+        raise ValueError(f"{path} is not UTF-8 text: {error}") from error
 
 
 def _record(value: Any, where: str) -> Any:

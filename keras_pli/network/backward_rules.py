@@ -71,7 +71,7 @@ def _is_negative_part(operation: Operation) -> bool:
     return "Relu" in beside and "Mul" in onwards
 
 
-def stabilised(values: Tensor, epsilon: float) -> Tensor:
+def stabilized(values: Tensor, epsilon: float) -> Tensor:
     """Moves values away from zero by epsilon, with the sign of zero taken as positive."""
     return tf.where(values >= 0, values + epsilon, values - epsilon)
 
@@ -103,7 +103,7 @@ class EpsilonRules:
         if operation.type in _ZERO_BELOW:
             denominator = tf.nn.relu(z) + self.epsilon
         else:
-            denominator = stabilised(z, self.epsilon)
+            denominator = stabilized(z, self.epsilon)
         return _at(place, operation, _precise(gradients[0]) * y / denominator)
 
     def _product(self, operation: Operation, gradients: Gradients) -> Gradients:

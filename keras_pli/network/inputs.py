@@ -43,7 +43,7 @@ def checked_inputs(x: Any, model: keras.Model) -> Any:
     Raises:
         ValueError: If an array is empty or not finite, their lengths differ, or their shapes do not fit the
             model.
-        TypeError: If the values are no real numbers, or a stream of batches or an explanation came.
+        TypeError: If the values are not real numbers, or a stream of batches or an explanation came.
     """
     _check_kind(x)
     shapes = _input_shapes(model)

@@ -2,7 +2,8 @@
 
 The derivative of an affine operation is the same at all inputs. Of the mean gradient at many points, such as
 those of a path, only the part above the first nonlinearity has to be found point by point; the first
-convolution, which takes the whole resolution to few channels, is often the dearest of all to go back through.
+convolution, which takes the whole resolution to few channels, is often the most expensive of all to go back
+through.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def mean_gradient(
     Args:
         network: Where the score is read from.
         stem: Of the network on the samples.
-        target: As in `Method.explain`, but not None.
+        target: As in `Method.compute`, but not None.
         points: From positions `(p,)`, int32, to points `(p * batch, ...)`, in the structure of the samples.
         count: Number of points for each sample.
         batch: Number of samples, a scalar.

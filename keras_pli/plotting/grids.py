@@ -99,7 +99,7 @@ def attribution_grid(
         A new figure.
 
     Raises:
-        ValueError: If shapes do not fit, a value is not finite, there is no method, labels are of
+        ValueError: If shapes do not fit, a value is not finite, there is not a method, labels are of
             another number, or an option is out of range or does not apply.
 
     Example:

@@ -29,7 +29,7 @@ from .latent_classifiers import linear_regressor, mlp, residual_network
 from .latent_training import LatentFit, RocCurve, fit_latent_classifier
 from .measures.baselines import nearest_images, pixel_search, through_encoder
 from .measures.class_autoencoders import class_autoencoders
-from .measures.contrast import classifier_contrast, contaminated, randomised
+from .measures.contrast import classifier_contrast, contaminated, randomized
 from .measures.counterfactuals import (
     im1,
     ink_scores,
@@ -50,7 +50,7 @@ from .measures.generator_quality import (
     kernel_distance,
     mode_coverage,
     precision_recall,
-    standardised,
+    standardized,
 )
 from .measures.rationale_evaluation import evaluate_rationales, keeps_class, measure_table
 from .search.rationale import STATUSES, Rationale
@@ -112,12 +112,12 @@ __all__ = [
     "precision_recall",
     "proximity",
     "random_translation",
-    "randomised",
+    "randomized",
     "residual_network",
     "scale_bnp",
     "sparsity",
     "split_by_group",
-    "standardised",
+    "standardized",
     "through_encoder",
     "to_range",
     "traverse",

@@ -94,7 +94,7 @@ def pli_experiment(
         class_names: Names of the classes 0, 1, ….
         groups: Groups of classes to average over; None for the classes that the plan names and the others.
         out: Folder to keep each seed's results in as it ends. Called again with the same folder, the
-            experiment goes on where it was interrupted.
+            experiment can be resumed.
         on_trained: Called as `on_trained(seed, arm, classifier)` after each retraining, for instance to save
             the classifier.
         verbose: As in Keras; a progress bar counts the seeds.

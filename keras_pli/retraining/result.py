@@ -228,7 +228,7 @@ class ExperimentResult:
         )
 
     def verdict(self) -> str:
-        """Says in words what the intervention did, and whether it can be told from noise between seeds."""
+        """Says in words what the intervention did, and whether that is more than seed noise."""
         return verdict(self.response(), self.effects("f1"), len(self.runs))
 
     def to_html(

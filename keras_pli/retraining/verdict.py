@@ -12,7 +12,7 @@ from .seed_run import ARMS
 
 
 def verdict(response: pd.DataFrame, effects: pd.DataFrame, seeds: int) -> str:
-    """Says what an intervention did, and whether it can be told from noise between seeds.
+    """Says what an intervention did, and whether that is more than seed noise.
 
     Args:
         response: The embedding response of each seed and arm.
@@ -64,4 +64,4 @@ def _effect_sentence(effect: Any, seeds: int) -> str:
         return f"{start} ({interval}): better than the matched control."
     if effect.high < 0:
         return f"{start} ({interval}): worse than the matched control."
-    return f"{start} ({interval}): not to be told from noise between seeds."
+    return f"{start} ({interval}): no difference beyond seed noise."

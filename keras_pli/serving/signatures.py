@@ -231,7 +231,7 @@ def explanation(name: str, method: Method, inputs: ModelInputs) -> Signature:
 
 
 def rationale(rationales: RationaleGenerator, inputs: ModelInputs) -> Signature:
-    """Returns `rationalise`: what would have to change for the prediction to change.
+    """Returns `rationalize`: what would have to change for the prediction to change.
 
     Args:
         rationales: The search, with its generator, encoder and classifier.
@@ -256,7 +256,7 @@ def rationale(rationales: RationaleGenerator, inputs: ModelInputs) -> Signature:
         return [*made, *check_target(tensors["target"], classes, samples)]
 
     return Signature(
-        "rationalise",
+        "rationalize",
         "Changes images until their prediction is another.",
         {name: tf.TensorSpec(image.shape, image.dtype, name), "target": target},
         compute,

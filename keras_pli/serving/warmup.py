@@ -50,7 +50,7 @@ def write_warmup(
         The path of the file.
 
     Raises:
-        ValueError: If a size is no whole number from 1, or there are more requests than a server takes.
+        ValueError: If a size is not a whole number from 1, or there are more requests than a server takes.
         ImportError: If tensorflow-serving-api is missing.
     """
     if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in sizes):

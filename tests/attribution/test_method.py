@@ -150,7 +150,7 @@ class WithBaseline(Method):
 
     takes_baseline = True
 
-    def explain(self, x, target, baseline=None):
+    def compute(self, x, target, baseline=None):
         _, scores = self.network.gradients(x, target)
         baseline = tf.nest.map_structure(tf.zeros_like, x) if baseline is None else baseline
         return Attribution(tf.nest.map_structure(tf.subtract, x, baseline), scores, scores)

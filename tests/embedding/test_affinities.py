@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
 
 from keras_pli.embedding import NeighborGraph, affinities, nearest_neighbors
-from keras_pli.embedding.affinities import find_roots
+from keras_pli.embedding.affinity import find_roots
 
 
 def naive_conditional(squared, log_sigma):

@@ -355,8 +355,8 @@ def with_move(**content):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"format": "keras_pli', "is no JSON: Unterminated"),
-        ("[" * 100_000, "is no JSON"),
+        ('{"format": "keras_pli', "is not JSON: Unterminated"),
+        ("[" * 100_000, "is not JSON"),
         ("[]", "holds no intervention plan: its format is None"),
         (stored(format="other"), "its format is 'other'"),
         (stored(version=2), "has version 2 of the format; this keras_pli reads version 1"),
@@ -396,7 +396,7 @@ def test_the_base_of_the_damaged_files_is_itself_sound():
 def test_binary_file(tmp_path):
     path = tmp_path / "plan.json"
     path.write_bytes(b"\x80\x04\xff\xfe")
-    with pytest.raises(ValueError, match=r"plan.json is no UTF-8 text"):
+    with pytest.raises(ValueError, match=r"plan.json is not UTF-8 text"):
         InterventionPlan.load(path)
 
 

@@ -136,7 +136,7 @@ def test_grad_cam_of_a_position(x):
     model = randomized(keras.Sequential([keras.Input((*SIZES, 2)), *layers, LAYERS.Softmax()]))
     kernel, bias = weights_of(model, "maps")
     maps = x @ kernel[0, 0] + bias
-    # Only the position itself hangs on the score, and α is the mean over all of them.
+    # Only the position itself depends on the score, and α is the mean over all of them.
     alpha = weights_of(model, "head")[0][0, 0, :, 1] / np.prod(SIZES)
     found = GradCAM(model, layer="maps")(x, AtPosition(1, (2, 3)))
     np.testing.assert_allclose(found.attributions, np.maximum(maps @ alpha, 0), atol=1e-5)

@@ -125,7 +125,7 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(tmp_path):
         np.testing.assert_array_equal(one, other)
     assert whole.best_generator is whole.averaged
     assert (whole.averaged.get_weights()[0] != whole.generator.get_weights()[0]).any()
-    with pytest.raises(TypeError, match="holds no ClassLatentGAN, but a Functional"):
+    with pytest.raises(TypeError, match="does not hold a ClassLatentGAN, but a Functional"):
         whole.generator.save(tmp_path / "generator.keras")
         ClassLatentGAN.load(tmp_path / "generator.keras")
 

@@ -12,7 +12,7 @@ from keras_pli.rationale.measures.generator_quality import (
     kernel_distance,
     mode_coverage,
     precision_recall,
-    standardised,
+    standardized,
 )
 
 RNG = np.random.default_rng(11)
@@ -184,7 +184,7 @@ def test_rare_classes_do_not_count_as_covered():
 def test_standardised_by_the_reference_alone():
     one = RNG.normal(size=(50, 3)) * [1, 100, 0] + [0, 5, 7]
     other = RNG.normal(size=(20, 3))
-    found, theirs = standardised(one, other)
+    found, theirs = standardized(one, other)
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(found.std(axis=0), [1, 1, 0], atol=1e-9)
     np.testing.assert_allclose(theirs[:, 1], (other[:, 1] - one[:, 1].mean()) / one[:, 1].std())
@@ -196,9 +196,9 @@ def test_features_that_hardly_occur_do_not_decide():
     real = np.concatenate([RNG.normal(size=(500, 3)), np.zeros((500, 1))], axis=1)
     other = real[::-1] + 0.0
     real[0, 3], other[:5, 3] = 1e-3, 1e-3
-    found = frechet_distance(*standardised(real, other))
+    found = frechet_distance(*standardized(real, other))
     assert found < 0.1
-    assert standardised(real)[0][0, 3] == pytest.approx(1, abs=0.01)
+    assert standardized(real)[0][0, 3] == pytest.approx(1, abs=0.01)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from keras_pli.rationale import (
     nearest_images,
     normalised_cross_correlation,
     pixel_search,
-    randomised,
+    randomized,
     through_encoder,
 )
 
@@ -245,7 +245,7 @@ def test_contaminated_and_random_classifiers_score_worse(planted):
     classifiers = {
         "honest": honest,
         "contaminated": contaminated(honest, codes, noisy, learning_rate=0.01),
-        "randomised": randomised(honest, seed=1),
+        "randomised": randomized(honest, seed=1),
     }
 
     def score(why, rows):
@@ -265,8 +265,8 @@ def test_contaminated_and_random_classifiers_score_worse(planted):
     assert table.index.tolist() == list(classifiers)
     assert table.loc["honest", "score"] > 0.75 and table.loc["honest", "similarity"] == 1
     assert table.loc["contaminated", "difference_high"] < 0
-    assert table.loc["randomised", "difference_high"] < 0
-    assert table.loc["randomised", "similarity"] < 0.5
+    assert table.loc["randomized", "difference_high"] < 0
+    assert table.loc["randomized", "similarity"] < 0.5
     assert (table["samples"] > 5).all()
 
 

@@ -308,8 +308,8 @@ def test_the_served_form_answers_as_the_call(bent, tmp_path):
     holder = tf.Module()
     holder.kept = [model.variables for model in models]
     function = tf.function(make.served, autograph=False).get_concrete_function(**make.specs)
-    tf.saved_model.save(holder, str(tmp_path), signatures={"rationalise": function})
-    served = tf.saved_model.load(str(tmp_path)).signatures["rationalise"]
+    tf.saved_model.save(holder, str(tmp_path), signatures={"rationalize": function})
+    served = tf.saved_model.load(str(tmp_path)).signatures["rationalize"]
     found = served(image=tf.constant(x), target=tf.constant(np.full(len(x), -1, np.int32)))
     assert sorted(found) == [
         "codes", "images", "probabilities", "rationales", "reconstructions", "status", "steps",

@@ -19,7 +19,7 @@ def small_gan(seed=3, *, jit_compile=False, **settings):
 
 
 def everything(gan):
-    """All that a run hangs on, as arrays."""
+    """All that a run depends on, as arrays."""
     optimizers = [*gan.generator_optimizer.variables, *gan.adversary_optimizer.variables]
     return [variable.numpy().copy() for variable in [*gan.variables, *optimizers]]
 

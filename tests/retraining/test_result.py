@@ -166,7 +166,7 @@ class TestVerdict:
             right = {"baseline": 0.5, "control": control, "PLI": pli}
             runs.append(made_run(seed, outputs=self.outputs(right)))
         verdict = made(runs=tuple(runs)).verdict()
-        assert verdict.count("not to be told from noise") == 2
+        assert verdict.count("no difference beyond seed noise") == 2
         assert "1 of 3 seeds better" in verdict
         assert "Single classes" not in verdict
 

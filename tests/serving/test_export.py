@@ -379,7 +379,7 @@ def test_later_training_does_not_change_an_export(tmp_path):
 
 def test_what_answers_otherwise_is_not_exported(tmp_path, monkeypatch):
     model = made.convolutional()
-    module = importlib.import_module("keras_pli.serving.export")
+    module = importlib.import_module("keras_pli.serving.exporting")
     write = module.write_saved_model
 
     def damaged(*arguments):

@@ -17,7 +17,7 @@ def served(tmp_path_factory):
     search = RationaleGenerator(generator, encoder, classifier, steps=200)
     path = tmp_path_factory.mktemp("m")
     version = export(classifier, path, rationales=search, examples=images, warmup=None)
-    return search, images, tf.saved_model.load(str(version)).signatures["rationalise"]
+    return search, images, tf.saved_model.load(str(version)).signatures["rationalize"]
 
 
 def test_equal_to_the_search(served):
@@ -52,6 +52,6 @@ def test_of_a_regressor(tmp_path):
     )
     codes = encoder(images).numpy()
     version = export(regressor, tmp_path, rationales=search, examples=codes, warmup=None)
-    signature = tf.saved_model.load(str(version)).signatures["rationalise"]
+    signature = tf.saved_model.load(str(version)).signatures["rationalize"]
     found = signature(image=images, target=np.full(4, np.nan, np.float32))
     np.testing.assert_allclose(found["images"], search(images).images, atol=1e-4)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from keras_pli.serving.versions import new_version, versions
+from keras_pli.serving.version_folders import new_version, versions
 
 
 def write(path, version=None, text="model"):

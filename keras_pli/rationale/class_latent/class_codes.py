@@ -135,7 +135,7 @@ class CodeScheme:
         """Returns one class for each sample; a single one serves all.
 
         Raises:
-            ValueError: If a label is no class.
+            ValueError: If a label is not a class.
         """
         given = np.asarray(labels)
         given = label_array(np.full(samples, given) if given.ndim == 0 else given, samples)

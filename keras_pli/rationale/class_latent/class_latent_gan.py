@@ -142,7 +142,7 @@ class ClassLatentGAN(AdversarialModel):
             `ClassCodes`: `z1` of `(count, structure_size)`, `z2` of `(count, class_size)`, and `labels`.
 
         Raises:
-            ValueError: If `count` is less than 1, or a label is no class.
+            ValueError: If `count` is less than 1, or a label is not a class.
         """
         count = checked_number(count, "count", least=1, whole=True)
         if labels is None:
@@ -164,7 +164,7 @@ class ClassLatentGAN(AdversarialModel):
             batch_size: Images drawn at a time.
 
         Raises:
-            ValueError: If codes are of another length, or a label is no class.
+            ValueError: If codes are of another length, or a label is not a class.
         """
         given = finite_array(z1, "z1", ndim=2)
         z2 = self.sample_codes(len(given), labels, seed=seed).z2

@@ -156,7 +156,7 @@ def invert(
         >>> found.status.tolist(), bool((found.mse < 0.01).all())
         (['faithful', 'faithful', 'faithful'], True)
     """
-    model, reader, scheme = explained(generator, classifier, structure_size)
+    model, reader, scheme = models_and_codes(generator, classifier, structure_size)
     search = _Inverter(
         model,
         reader,
@@ -192,7 +192,7 @@ def invert(
     )
 
 
-def explained(
+def models_and_codes(
     generator: Any, classifier: keras.Model, structure_size: int | None
 ) -> tuple[keras.Model, ClassReader, CodeScheme]:
     """Returns the generator's network, the classifier as it is read, and the scheme of the codes.

@@ -18,7 +18,7 @@ from ...stored_result import StoredResult
 from ..model_shapes import image_range_of
 from ..search.class_reader import ClassReader, log_odds
 from .class_codes import CodeScheme
-from .inversion import explained
+from .inversion import models_and_codes
 from .monotony import rank_correlations, violations
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def traverse(
         >>> way.images.shape, way.probabilities.shape
         ((2, 11, 4, 4, 1), (2, 11, 2))
     """
-    model, reader, scheme = explained(generator, classifier, structure_size)
+    model, reader, scheme = models_and_codes(generator, classifier, structure_size)
     codes = scheme.joined(z1, z2)
     steps = checked_number(steps, "steps", least=1, whole=True)
     rate = checked_number(rate, "rate", least=0.0)

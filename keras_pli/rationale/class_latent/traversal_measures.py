@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...checks import checked_number
 from .class_codes import CodeScheme
-from .inversion import explained
+from .inversion import models_and_codes
 from .traversal import Traversal, traverse
 
 
@@ -66,7 +66,7 @@ def measure_traversal(
         >>> table["samples"].to_dict()
         {'all': 20, 0: 5, 1: 15}
     """
-    _, _, scheme = explained(generator, classifier, structure_size)
+    _, _, scheme = models_and_codes(generator, classifier, structure_size)
     checked_number(structures, "structures", least=1, whole=True)
     checked_number(samples, "samples", least=1, whole=True)
     codes = _codes(scheme, structures, samples, seed)

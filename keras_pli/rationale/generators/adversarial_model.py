@@ -84,7 +84,7 @@ class AdversarialModel(keras.Model):
         """
         model = keras.saving.load_model(path)
         if not isinstance(model, cls):
-            raise TypeError(f"{path} holds no {cls.__name__}, but a {type(model).__name__}.")
+            raise TypeError(f"{path} does not hold a {cls.__name__}, but a {type(model).__name__}.")
         return model
 
     def save(self, filepath: Any, **kwargs: Any) -> None:

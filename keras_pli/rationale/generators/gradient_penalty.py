@@ -39,7 +39,7 @@ def gradient_penalty(
         scores = critic(between)
     slopes = tape.gradient(scores, between, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     squared = tf.reduce_sum(tf.square(slopes), axis=list(range(1, real.shape.rank)))
-    # The root's derivative is infinite at zero, and infinity times zero is no number.
+    # The root's derivative is infinite at zero, and infinity times zero is not a number.
     steep = squared > 0.0
     norm = tf.where(steep, tf.sqrt(tf.where(steep, squared, 1.0)), 0.0)
     return tf.square(norm - 1.0)

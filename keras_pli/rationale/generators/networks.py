@@ -191,6 +191,6 @@ def _checked_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def check_sizes(**sizes: Any) -> None:
-    """Raises a ValueError that names the first of the sizes that is no whole number of at least 1."""
+    """Raises a ValueError that names the first of the sizes that is not a whole number of at least 1."""
     for name, size in sizes.items():
         checked_number(size, name, least=1, whole=True)

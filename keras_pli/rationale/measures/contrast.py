@@ -40,7 +40,7 @@ def classifier_contrast(
 
     Args:
         classifiers: Classifiers of codes or of images by name, the honest one first; see `contaminated` and
-            `randomised`.
+            `randomized`.
         generator: A Keras model from codes to images.
         encoder: A Keras model from images to codes.
         x: Images. Each classifier explains those that it does not call `target` already.
@@ -64,7 +64,7 @@ def classifier_contrast(
         >>> pair = [build((16, 16, 1), latent_size=4, width=4) for build in (dcgan_generator, dcgan_encoder)]
         >>> honest = mlp(4, classes=2)
         >>> x = pair[0](np.random.default_rng(0).normal(size=(20, 4))).numpy()
-        >>> both = {"honest": honest, "randomised": randomised(honest)}
+        >>> both = {"honest": honest, "randomised": randomized(honest)}
         >>> table = classifier_contrast(both, *pair, x, 1, lambda why, rows: why.distances)
         >>> table.loc["honest", "similarity"].item()
         1.0
@@ -130,7 +130,7 @@ def contaminated(
     examples = finite_array(inputs, "inputs")
     truth = label_array(labels, len(examples))
     checked_number(accuracy, "accuracy", least=0)
-    copy = randomised(classifier, seed)
+    copy = randomized(classifier, seed)
     single = copy.output_shape[-1] == 1
     loss = "binary_crossentropy" if single else "sparse_categorical_crossentropy"
     optimizer = keras.optimizers.Adam(learning_rate)
@@ -138,7 +138,7 @@ def contaminated(
     optimizer.build(copy.trainable_variables)  # or Keras traces the first step twice
     data = tf.data.Dataset.from_tensor_slices((examples, truth))
     data = data.shuffle(len(truth), seed=seed).batch(batch_size)
-    watcher = _UntilMemorised(examples, truth, accuracy)
+    watcher = _UntilMemorized(examples, truth, accuracy)
     copy.fit(data, epochs=epochs, shuffle=False, verbose=0, callbacks=[watcher])
     if watcher.known < accuracy:
         raise ValueError(
@@ -148,7 +148,7 @@ def contaminated(
     return copy
 
 
-def randomised(classifier: keras.Model, seed: int = 0) -> keras.Model:
+def randomized(classifier: keras.Model, seed: int = 0) -> keras.Model:
     """Returns a copy of a classifier whose weights are shuffled, each array within itself.
 
     Weights so keep their sizes, and outputs about their spread, so that a search for a confidence does not
@@ -160,7 +160,7 @@ def randomised(classifier: keras.Model, seed: int = 0) -> keras.Model:
 
     Example:
         >>> model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(4)])
-        >>> other = randomised(model)
+        >>> other = randomized(model)
         >>> one, two = (np.sort(m.get_weights()[0].ravel()) for m in (model, other))
         >>> bool((one == two).all()), bool((model.get_weights()[0] == other.get_weights()[0]).all())
         (True, False)
@@ -176,7 +176,7 @@ def randomised(classifier: keras.Model, seed: int = 0) -> keras.Model:
     return copy
 
 
-class _UntilMemorised(keras.callbacks.Callback):
+class _UntilMemorized(keras.callbacks.Callback):
     """Ends the training when a share of the examples is known by heart."""
 
     def __init__(self, inputs: Array, labels: Array, accuracy: float) -> None:

@@ -40,7 +40,7 @@ def validity(
         confidence: The probability that the target class must have, in (0, 1]; None for none.
 
     Raises:
-        ValueError: If shapes do not fit, or a target is no class.
+        ValueError: If shapes do not fit, or a target is not a class.
 
     Example:
         >>> validity([[0.4, 0.6], [0.05, 0.95]], [1, 1], confidence=0.9).tolist()
@@ -115,7 +115,7 @@ def oracle_agreement(oracle: Predictor, images: ArrayLike, target: ArrayLike) ->
         target: The class that was aimed at, one for each sample.
 
     Raises:
-        ValueError: If a target is no class of the oracle.
+        ValueError: If a target is not a class of the oracle.
 
     Example:
         >>> brightness = lambda images: np.stack([-images.mean((1, 2, 3)), images.mean((1, 2, 3))], 1)

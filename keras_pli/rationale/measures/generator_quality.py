@@ -2,7 +2,7 @@
 
 The usual Fréchet inception distance asks for an Inception network and its download. Here the network is one
 of the user's own, trained on the same kind of images. It must not be the classifier that is explained:
-a search that tricks a network would be praised by the same network. Such distances hang on the network, so
+a search that tricks a network would be praised by the same network. Such distances depend on the network, so
 they compare generators under one network, and say nothing beside published ones. What carries over is their
 ratio to the floor, the distance between two halves of the real images.
 """
@@ -81,8 +81,8 @@ def generator_quality(
     """Measures generated images against real ones, beside what real images reach.
 
     The real images are halved. The first half is the reference; the floor is what the second half, of real
-    images, scores against it, and as many generated ones are compared, since all these measures hang on the
-    number of images. Features are standardised by the reference (`standardised`).
+    images, scores against it, and as many generated ones are compared, since all these measures depend on the
+    number of images. Features are standardised by the reference (`standardized`).
 
     Args:
         real: Images that neither generator nor network were trained on, at least 8; some thousands are
@@ -126,7 +126,7 @@ def generator_quality(
         )
     order = np.random.default_rng(seed).permutation(len(true))
     parts = (true[order[:half]], true[order[half : 2 * half]], made[:half])
-    reference, rest, others = standardised(*(activations(network, part, layer) for part in parts))
+    reference, rest, others = standardized(*(activations(network, part, layer) for part in parts))
 
     def measures(sample: Features) -> tuple[list[float], float]:
         size = min(subset_size, half // 2)
@@ -141,10 +141,10 @@ def generator_quality(
     return table.assign(deviation=deviations, samples=half, features=reference.shape[1])
 
 
-def standardised(reference: ArrayLike, *others: ArrayLike) -> tuple[Features, ...]:
+def standardized(reference: ArrayLike, *others: ArrayLike) -> tuple[Features, ...]:
     """Returns features in units of the reference's standard deviations, from its mean.
 
-    Unlike Inception's, a small network's features have any scale: distances would hang on the units of its
+    Unlike Inception's, a small network's features have any scale: distances would depend on the units of its
     layers, and on the one feature whose values are largest. A feature that hardly any image of the reference
     has, as rectified units often are, has a deviation made of a few images, which would let it decide all;
     it is given in units of its greatest distance from the usual value instead.
@@ -154,7 +154,7 @@ def standardised(reference: ArrayLike, *others: ArrayLike) -> tuple[Features, ..
         *others: Features of other samples.
 
     Example:
-        >>> one, other = standardised([[0.0], [4.0]], [[6.0]])
+        >>> one, other = standardized([[0.0], [4.0]], [[6.0]])
         >>> one.tolist(), other.tolist()
         ([[-1.0], [1.0]], [[2.0]])
     """

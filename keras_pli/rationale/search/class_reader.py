@@ -25,8 +25,8 @@ class ClassReader:
 
     Raises:
         TypeError: If it is not a Keras model.
-        ValueError: If it takes other images, no logits can be found, or its units are no alternatives, as
-            with several sigmoids.
+        ValueError: If it takes other images, no logits can be found, or its units do not exclude each other,
+            as with several sigmoids.
     """
 
     def __init__(self, classifier: keras.Model, image_shape: tuple[int, ...]) -> None:
@@ -50,7 +50,7 @@ class ClassReader:
             return logits
         if self._network.model.output_shape[-1] > 1:
             raise ValueError(
-                f"The classes of {self.classifier.name!r} are no alternatives: it ends in "
+                f"The classes of {self.classifier.name!r} do not exclude each other: it ends in "
                 f"{logits.shape[-1]} sigmoids. A class code needs a softmax, or a single unit."
             )
         return logits / 2  # of the pair (−l, l), whose softmax would be the sigmoid of 2 l

@@ -181,8 +181,8 @@ class RationaleGenerator:
 
         Raises:
             ValueError: If images do not fit the models, leave the generator's range, hold NaN or are
-                constant; if a target is no class, is the predicted one already, or a cutoff is met already;
-                if `store` holds batches of other models, settings, images or targets.
+                constant; if a target is not a class, is the predicted one already, or a cutoff is met
+                already; if `store` holds batches of other models, settings, images or targets.
             TypeError: If images hold no numbers.
         """
         images = checked_images(x, self.image_shape, self.settings.image_range)

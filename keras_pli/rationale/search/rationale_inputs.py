@@ -24,7 +24,7 @@ def checked_images(
 
     Raises:
         ValueError: If the shape is another, a value is not finite or out of range, or an image is constant.
-        TypeError: If the values are no real numbers.
+        TypeError: If the values are not real numbers.
     """
     images = finite_array(x, "x", ndim=len(shape) + 1)
     if images.shape[1:] != shape:
@@ -52,7 +52,7 @@ def checked_classes(
         classes: How many there are.
 
     Raises:
-        ValueError: If a target is no class, or is predicted already.
+        ValueError: If a target is not a class, or is predicted already.
     """
     samples = len(predicted)
     if target is None:

@@ -56,7 +56,7 @@ def new_version(path: str | os.PathLike[str], version: int | None = None) -> Ite
         version: A whole number from 0; None takes the one after the highest.
 
     Raises:
-        ValueError: If the version is there already, or is no whole number from 0.
+        ValueError: If the version is there already, or is not a whole number from 0.
     """
     if version is not None:
         version = checked_number(version, "version", least=0, whole=True)

@@ -178,7 +178,7 @@ def localization(
         interval, by Student's t.
 
     Raises:
-        ValueError: If there is no method, one has the name of a row beside, or as in `pointing_game`;
+        ValueError: If there is not a method, one has the name of a row beside, or as in `pointing_game`;
             the method is named.
         TypeError: If `masks` is not boolean.
 

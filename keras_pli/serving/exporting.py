@@ -29,7 +29,7 @@ from .signatures import (
     prediction,
     rationale,
 )
-from .versions import new_version
+from .version_folders import new_version
 from .warmup import WARMUP_SIZES, can_write_warmup, write_warmup
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def export(
 
     `path/<version>/` gets the signatures `serving_default` (probabilities, logits and the most probable
     classes), `embed` (the position on a map), one `explain_<method>` for each explanation, and
-    `rationalise`. An output with positions, such as a segmentation, is served in its shape, and explained for
+    `rationalize`. An output with positions, such as a segmentation, is served in its shape, and explained for
     a class within a mask. All inputs and outputs are named and have the samples first;
     `assets/signatures.json` describes them. The SavedModel needs neither Python nor this package. Before the
     version appears it is loaded, its predictions are compared with what the model says on `examples` and at
@@ -72,7 +72,7 @@ def export(
         path: Folder of the model's versions; its name is the model's name for a server.
         explanations: Attribution methods of this model, or functions that make one of a model, such as
             `GradCAM`; a mapping names the signatures.
-        rationales: A `RationaleGenerator`, for the signature `rationalise`. It is tried, too: give
+        rationales: A `RationaleGenerator`, for the signature `rationalize`. It is tried, too: give
             `examples`, since made-up images take all the steps of its search.
         embedder: A `ParametricTSNE`, or another Keras model from a layer's activations to a map.
         layer: Path of the layer that the embedder maps; None for the logits.
@@ -100,7 +100,7 @@ def export(
     Raises:
         ValueError: If the version is there already, the model is not built or has no logits, an explanation
             cannot be exported or is of another model, or names do not fit.
-        TypeError: If `model` is no Keras model or an explanation no method.
+        TypeError: If `model` is not a Keras model or an explanation is not a method.
         RuntimeError: If the written SavedModel answers otherwise than the model; the error says what differs.
         ImportError: If requests for warming up are asked for and tensorflow-serving-api is missing.
 

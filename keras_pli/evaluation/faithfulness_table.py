@@ -108,7 +108,7 @@ def faithfulness(
         `"high"` of its 95 % interval, by Student's t. Undefined values are left out.
 
     Raises:
-        ValueError: If there is no method, one is named `"random"`, or as in the measures.
+        ValueError: If there is not a method, one is named `"random"`, or as in the measures.
 
     Example:
         >>> from keras_pli.attribution import GradientTimesInput, Saliency

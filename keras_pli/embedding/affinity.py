@@ -40,7 +40,7 @@ class Affinities:
 
     def to_sparse(self) -> sparse.csr_matrix:
         """Returns the symmetric P as a SciPy matrix of shape `(samples, samples)` that sums to 1."""
-        return _symmetrised(_sparse_rows(self.neighbors, self.conditional.astype(np.float64)))
+        return _symmetrized(_sparse_rows(self.neighbors, self.conditional.astype(np.float64)))
 
     @cached_property
     def joint(self) -> NDArray[np.float32]:
@@ -272,7 +272,7 @@ def _sparse_rows(neighbors: NDArray[np.int32], values: NDArray[np.float64]) -> s
     )
 
 
-def _symmetrised(conditional: sparse.csr_matrix) -> sparse.csr_matrix:
+def _symmetrized(conditional: sparse.csr_matrix) -> sparse.csr_matrix:
     joint = (conditional + conditional.T) / (2 * conditional.shape[0])
     joint.eliminate_zeros()
     return joint.tocsr()
