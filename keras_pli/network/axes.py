@@ -144,6 +144,8 @@ def regrouped(parts: Iterable[Part], sizes: Sequence[int]) -> tuple[Axis, ...] |
         The new axes, or None where a size is no product of parts or pieces of them.
     """
     waiting, axes = list(parts), []
+    if not all(part.size for part in waiting):
+        return None
     for size in sizes:
         axis: list[Part] = []
         room = size
