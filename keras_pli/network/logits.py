@@ -58,7 +58,7 @@ def squashing_of(
         return None
     if step.kind in SQUASHES:
         return step
-    if step.kind in CURVES or (step.kind in ("Maximum", "Minimum") and len(step.inputs) == 1):
+    if step.kind in CURVES:
         raise ValueError(f"the output ends in {step.kind}")
     if step.kind in OPAQUE:
         raise ValueError(f"the output is made within {step.kind}, which cannot be looked into")
@@ -67,6 +67,8 @@ def squashing_of(
         raise ValueError(f"the output is made by {bounded} of values that both depend on the input")
     if bounded is not None:
         raise ValueError(f"the output is made by {step.kind} from what {bounded} gave")
+    if step.kind in ("Maximum", "Minimum") and len(step.inputs) == 1:  # with a constant, as a ReLU
+        raise ValueError(f"the output ends in {step.kind}")
     return None
 
 
