@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from ..network.embeddings import run_unchanged
 from ..network.forward import Network, named_outputs
 from ..network.layers import layer_paths
 from .inputs import ModelInputs
@@ -17,14 +18,13 @@ from .inputs import ModelInputs
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
 
-_ROWS = 2
-
 
 def compare_with_traced(
     served: Mapping[str, Any],
     functions: Mapping[str, Any],
     requests: Mapping[str, Callable[[int], Arrays]],
     exact: Collection[str],
+    rows: int,
 ) -> None:
     """Asks every signature, and raises if one answers otherwise than the function it was written from.
 
@@ -33,12 +33,13 @@ def compare_with_traced(
         functions: The concrete functions they were written from, by the same names.
         requests: What makes a request of so many samples.
         exact: Names of the signatures whose answers are the same anywhere; others must answer at all.
+        rows: How many samples to ask about.
 
     Raises:
         RuntimeError: If an answer differs.
     """
     for name, function in functions.items():
-        tensors = {key: tf.constant(array) for key, array in requests[name](_ROWS).items()}
+        tensors = {key: tf.constant(array) for key, array in requests[name](rows).items()}
         found = served[name](**tensors)
         if name.removesuffix("_xla") not in exact:
             continue
@@ -71,10 +72,10 @@ def compare_with_model(
     """
     tolerance = _tolerance(network.model)
     shares = []
-    for kind, arrays in inputs.trials(_ROWS):
+    for kind, arrays in inputs.trials(inputs.rows):
         given = {key: tf.constant(array) for key, array in arrays.items()}
         try:
-            outputs = network.model(inputs.pack(given), training=False)
+            outputs = run_unchanged(network.model, inputs.pack(given))
         except (tf.errors.OpError, ValueError):
             if kind == "examples":
                 raise

@@ -30,7 +30,7 @@ from .signatures import (
     rationale,
 )
 from .version_folders import new_version
-from .warmup import WARMUP_SIZES, can_write_warmup, write_warmup
+from .warmup import can_write_warmup, write_warmup
 
 if TYPE_CHECKING:
     from ..rationale import RationaleGenerator
@@ -150,11 +150,11 @@ def export(
         write_saved_model(new.folder, functions, [model], texts)
         exact = {s.name for s in signatures if s.exact}
         served = tf.saved_model.load(str(new.folder)).signatures
-        compare_with_traced(served, functions, requests, exact)
+        compare_with_traced(served, functions, requests, exact, inputs.rows)
         for name in set(served) & {SERVING_DEFAULT, f"{SERVING_DEFAULT}_xla"}:
             compare_with_model(served[name], name, plain.network, inputs, activation)
         if warmup is not None and (warmup != "auto" or can_write_warmup()):
-            sizes = WARMUP_SIZES if warmup == "auto" else warmup
+            sizes = inputs.warmup_sizes if warmup == "auto" else warmup
             write_warmup(new.folder, Path(path).name, requests, sizes)
     write_configuration(path)
     return new.path

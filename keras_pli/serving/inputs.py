@@ -12,7 +12,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..checks import quoted
+from ..network.inputs import fixed_batch
 from ..network.layers import layer_paths
+from .warmup import WARMUP_SIZES
 
 Tensor = Any
 
@@ -33,6 +35,7 @@ class ModelInputs:
 
     Attributes:
         specs: Shape and type of each by name, the number of samples left open. Floats are float32.
+        rows: How many samples a signature is tried on: as many as the model takes, where that is fixed.
 
     Raises:
         ValueError: If the model does not tell its shapes and there are no examples, examples do not fit, or
@@ -47,6 +50,9 @@ class ModelInputs:
                 "Pass `examples`, a few inputs as the model takes them."
             )
         self._structure = own if own is not None else _arrays(examples)
+        self._declared = own is not None
+        self._fixed = fixed_batch(model)
+        self.rows = self._fixed or 2
         names = _names(self._structure)
         flat = tf.nest.flatten(self._structure)
         self.specs = {
@@ -60,6 +66,11 @@ class ModelInputs:
         sizes = [part.input_dim for part in layers if isinstance(part, keras.layers.Embedding)]
         self._ids: int | None = min(sizes, default=None)
 
+    @property
+    def warmup_sizes(self) -> tuple[int, ...]:
+        """Batch sizes to warm a server up with, of those that the model takes."""
+        return WARMUP_SIZES if self._fixed is None else (self._fixed,)
+
     def pack(self, tensors: Mapping[str, Tensor]) -> Any:
         """Returns tensors by name in the model's own structure."""
         return tf.nest.pack_sequence_as(self._structure, [tensors[name] for name in self.specs])
@@ -67,6 +78,11 @@ class ModelInputs:
     def by_name(self, structure: Any) -> dict[str, Any]:
         """Returns what is structured as the model's inputs, by their names."""
         return dict(zip(self.specs, tf.nest.flatten(structure), strict=True))
+
+    def explained(self, spec: tf.TensorSpec) -> tf.TensorSpec:
+        """Returns an input as explanations take it: floats, but for integers that the model asks for."""
+        keeps = self._declared and not spec.dtype.is_floating
+        return spec if keeps else tf.TensorSpec(spec.shape, tf.float32, spec.name)
 
     def examples(self, samples: int) -> dict[str, NDArray[Any]]:
         """Returns inputs by name to try a signature on: the examples given, repeated, or made-up ones."""

@@ -194,19 +194,19 @@ def explanation(name: str, method: Method, inputs: ModelInputs) -> Signature:
             "Methods that compute within TensorFlow can."
         )
     numbers = {name: _numeric(name, spec) for name, spec in inputs.specs.items()}
-    floats = {name: tf.TensorSpec(spec.shape, tf.float32) for name, spec in numbers.items()}
-    logits = method.scoring(inputs.pack(floats)).structured_outputs[0].shape
+    taken = {key: inputs.explained(spec) for key, spec in numbers.items()}
+    logits = method.scoring(inputs.pack(taken)).structured_outputs[0].shape
     baselines = {_beside("baseline", key, numbers): key for key in numbers}
     if not method.takes_baseline:
         baselines = {}
     extra = _arguments(name, numbers, logits, baselines)
 
     def compute(tensors: Tensors) -> Tensors:
-        x = inputs.pack({key: tf.cast(tensors[key], tf.float32) for key in numbers})
+        x = inputs.pack({key: tf.cast(tensors[key], spec.dtype) for key, spec in taken.items()})
         mask = tensors["mask"] if "mask" in extra else None
         target = _with_predictions(method, x, tensors["target"], mask)
         aim = target if mask is None else Region(target, mask)
-        baseline = {of: tf.cast(tensors[new], tf.float32) for new, of in baselines.items()}
+        baseline = {of: tf.cast(tensors[new], taken[of].dtype) for new, of in baselines.items()}
         function = method.traced(x, target=target_kind(aim), baseline=bool(baselines))
         found = function(x, aim, *([inputs.pack(baseline)] if baselines else []))
         return _outputs(found, inputs) | {"target": target}

@@ -272,3 +272,29 @@ class TestTypes:
         plain = ModelInputs(segmentation())
         _, (_, drawn) = plain.trials(50)
         assert abs(drawn["image"].mean()) < 0.1 and abs(drawn["image"].std() - 1) < 0.1
+
+    def test_ids_are_explained_at_their_embedding(self, tmp_path):
+        keras.utils.set_random_seed(6)
+        number, city = keras.Input((2,), name="number"), keras.Input((), dtype="int32", name="city")
+        z = layers.Concatenate()([number, layers.Embedding(7, 2, name="cities")(city)])
+        model = keras.Model([number, city], layers.Dense(3, name="head")(z))
+        explained = Saliency(model, embeddings="sum")
+        signatures = served(model, tmp_path, explanations=[explained])
+        numbers, cities = np.ones((3, 2), np.float32), np.array([1, 2, 6], np.int32)
+        target = np.array([0, 1, 2], np.int32)
+        found = signatures["explain_saliency"](number=numbers, city=cities, target=target)
+        kernel = np.asarray(model.get_layer("head").kernel)
+        np.testing.assert_allclose(found["attributions_number"], kernel[:2].T, rtol=1e-5)
+        np.testing.assert_allclose(found["attributions_city"], kernel[2:].sum(axis=0), rtol=1e-5)
+
+
+def test_a_stateful_model_is_compared_and_left_in_its_state(tmp_path):
+    keras.utils.set_random_seed(7)
+    series = keras.Input(batch_shape=(3, 4, 2), name="series")
+    recurrent = layers.SimpleRNN(4, stateful=True)
+    model = keras.Sequential([series, recurrent, layers.Dense(2)])
+    x = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
+    signatures = served(model, tmp_path)
+    assert not np.any(recurrent.states[0])
+    first = model(x)  # from the state of zeros that the export has
+    np.testing.assert_allclose(signatures["serving_default"](series=x)["logits"], first, rtol=1e-5)
