@@ -10,13 +10,8 @@ import tensorflow as tf
 
 from ..checks import quoted
 from ..network.backward import Rule, backpropagate
-from ..network.backward_rules import (
-    EpsilonRules,
-    RescaleRules,
-    deconvolution_rules,
-    guided_rules,
-    stabilized,
-)
+from ..network.backward_rules import deconvolution_rules, guided_rules
+from ..network.epsilon_rules import EpsilonRules, stabilized
 from ..network.forward import Target
 from ..network.graph import in_this_graph, operations_between
 from ..network.inputs import GivenBaseline, checked_baseline
@@ -25,9 +20,11 @@ from ..network.operations import (
     COMPARISONS,
     ELEMENTWISE,
     check_decomposable,
+    continuously_dependent,
     inner_types,
     is_rectifier,
 )
+from ..network.rescale_rules import RescaleRules
 from ..network.targets import held_target, score_slopes, target_scores
 from .attribution import Attribution
 from .method import Method
@@ -142,8 +139,8 @@ class EpsilonLRP(Method):
         x = in_this_graph(x)
         output, start, scores = _explained(self.network.forward(x).logits, target)
         operations = operations_between(x, output)
-        dependent = _dependent(x, operations)
-        check_decomposable(operations, dependent, type(self).__name__)
+        check_decomposable(operations, _dependent(x, operations), type(self).__name__)
+        dependent = continuously_dependent(x, operations)
         start *= _per_sample(scores / stabilized(scores, self.epsilon), start)
         rules = EpsilonRules(dependent, self.epsilon).by_type()
         slopes = backpropagate(output, x, rules, start=start)

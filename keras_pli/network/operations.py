@@ -29,7 +29,14 @@ ELEMENTWISE = RECTIFIERS | {
     *("Abs", "Square", "Sqrt", "Rsqrt", "Reciprocal", "Inv", "Pow", "Sin", "Cos", "Atan"),
     *("Maximum", "Minimum", "ClipByValue"),
 }
-COMPARISONS = frozenset({"Greater", "GreaterEqual", "Less", "LessEqual"})
+COMPARISONS = frozenset({"Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual"})
+# Between truth values, as masks are joined.
+LOGIC = frozenset({"LogicalAnd", "LogicalOr", "LogicalNot"})
+# Tell what can be computed with; what they say is held.
+FINITENESS = frozenset({"IsFinite", "IsInf", "IsNan"})
+SOFTMAXES = frozenset({"Softmax", "LogSoftmax"})
+# The largest or smallest of several values; `Any` and `All` are those of truth values.
+EXTREMA = MAXIMA | {"Min", "Any", "All"}
 # Hand on what they get, also where TensorFlow's own derivative is another: `custom_gradient` wraps its
 # results in an IdentityN.
 STRAIGHT = frozenset({"IdentityN", "StopGradient"})
@@ -40,8 +47,14 @@ _CONVOLVING = CONVOLUTIONS | {
 # Linear in one input, where the others do not depend on x.
 _LINEAR_IN_ONE = (
     (_CONVOLVING | PRODUCTS | PLACINGS | RESIZINGS | AVERAGES | CARRIERS)
-    | {"RealDiv", "FusedBatchNormV3", "Neg"}
+    | {"FusedBatchNormV3", "Neg"}
 ) - STRAIGHT
+# With rules for one input that depends on x, and for several.
+_OF_SEVERAL = (SUMS | STRAIGHT | PRODUCTS | LOGIC | FINITENESS) | {
+    *("SelectV2", "SquaredDifference", "RealDiv")
+}
+# Between one over a size and the product in which it normalizes.
+_RESCALINGS = CARRIERS | {"Mul", "Minimum", "Maximum", "BroadcastTo", "Tile", "Transpose", "Neg"}
 # Affine in one input, and of these the ones in which each sample of a batch stays where it is.
 _BY_SAMPLE = frozenset(
     {
@@ -66,6 +79,34 @@ def is_rectifier(operation: Operation) -> bool:
 def dependent_places(operation: Operation, dependent: Collection[str]) -> list[int]:
     """The positions of the inputs whose names are among those that depend on x."""
     return [place for place, tensor in enumerate(operation.inputs) if tensor.name in dependent]
+
+
+def continuously_dependent(x: Any, operations: Sequence[Operation]) -> set[str]:
+    """The names of the tensors that depend on x through numbers, and not by truth values alone.
+
+    A mask is found by comparing; small changes of x do not change it.
+    """
+    found = {tensor.name for tensor in tf.nest.flatten(x)}
+    for operation in operations:
+        if dependent_places(operation, found):
+            outputs = (tensor for tensor in operation.outputs if not tensor.dtype.is_bool)
+            found.update(tensor.name for tensor in outputs)
+    return found
+
+
+def is_normalizer(tensor: Any, dependent: Collection[str]) -> bool:
+    """Whether a tensor is one over a size that depends on x, as layer normalization multiplies by."""
+    while tensor.name in dependent:
+        operation = tensor.op
+        places = dependent_places(operation, dependent)
+        if operation.type in {"Rsqrt", "Reciprocal", "Inv"}:
+            return True
+        if operation.type == "RealDiv":
+            return places == [1]
+        if operation.type not in _RESCALINGS or len(places) != 1:
+            return False
+        tensor = operation.inputs[places[0]]
+    return False
 
 
 def is_affine_by_sample(operation: Operation, dependent: Collection[str]) -> bool:
@@ -133,22 +174,24 @@ def check_decomposable(
 
 
 def _decomposable(operation: Operation, places: Sequence[int]) -> bool:
-    kind, first = operation.type, operation.inputs[places[0]]
-    if kind in SUMS | STRAIGHT | {"Mul", "SelectV2"}:
+    kind, first, made = operation.type, operation.inputs[places[0]], operation.outputs[0]
+    if kind in _OF_SEVERAL:
         return True
+    if kind in COMPARISONS:
+        return bool(first.dtype.is_floating)
     if len(places) > 1:
         return False
-    if kind in ELEMENTWISE | COMPARISONS:
-        return operation.outputs[0].shape.as_list() == first.shape.as_list()
-    if kind == "Cast":
-        return bool(first.dtype.is_floating)
-    if kind == "RealDiv":
-        return places[0] == 0
+    if kind in ELEMENTWISE:
+        return made.shape.as_list() == first.shape.as_list()
+    if kind == "Cast":  # numbers to whole numbers is a step that has no rule
+        return bool((first.dtype.is_floating or first.dtype.is_bool) and made.dtype.is_floating)
     if kind == "FusedBatchNormV3":
         return places[0] == 0 and not operation.get_attr("is_training")
     if kind in CALLS:  # Keras compiles a convolution in groups apart
         return inner_types(operation) <= _CONVOLVING | _NO_VALUES
-    return kind in _LINEAR_IN_ONE | MAXIMA
+    if first.dtype.is_integer:  # where to take values from, and not what to take
+        return False
+    return kind in _LINEAR_IN_ONE | EXTREMA | SOFTMAXES
 
 
 def _functions(attribute: Any) -> list[Any]:
