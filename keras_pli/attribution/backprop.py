@@ -101,11 +101,14 @@ class EpsilonLRP(Method):
     In the form of Ancona et al. (2018, proposition 1): at every nonlinearity f, and at the score itself, the
     derivative is f(z) / (z + ε sign z), and the result is multiplied by the input. On linear layers with
     nonlinearities between them this is the ε-rule, layer by layer. Max-pooling gives all to its winner; a
-    product of two tensors that both depend on the input, as in a gate, gives half to each. Where f(0) is not
-    0, as for a sigmoid, relevance is large and without much meaning near z = 0.
+    mask is held. The rest is as in AttnLRP (Achtibat et al. 2024): a product of two tensors that both depend
+    on the input, as in a gate or in attention, gives half to each; layer, group, RMS and unit normalization
+    are linear, with what they divide by held; a softmax has its Taylor rule, Rᵢ = zᵢ (Rᵢ(s) − sᵢ Σ Rⱼ(s)).
 
-    `delta` is the sum of the attributions less the score: what biases and ε took, with its sign turned.
-    `details["bias_share"]` is what they took as a share of the score.
+    Relevance is conserved but for biases, ε and softmax: `delta` is the sum of the attributions less the
+    score, and `details["bias_share"]` what was lost as a share of the score. Look at it. Where f(0) is not 0,
+    as for a sigmoid, z near 0 hands on many times what it gets, and gates one after another can make a
+    million of a score of .02, as in EfficientNetV2; such maps say nothing.
 
     Args:
         model: A built Keras model.
@@ -113,8 +116,8 @@ class EpsilonLRP(Method):
         **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
-        ValueError: If `epsilon` is not a number above 0; when called, if an operation has no rule, as softmax
-            inside a network.
+        ValueError: If `epsilon` is not a number above 0; when called, if an operation has no rule, as the loop
+            of a recurrent layer.
 
     Example:
         >>> import keras, numpy as np
@@ -157,8 +160,10 @@ class DeepLIFT(Method):
     In the form of Ancona et al. (2018, proposition 2): at every nonlinearity f, the derivative is
     (f(z) − f(z̄)) / (z − z̄), with z̄ what it receives at the baseline, and the result is multiplied by x − x̄.
     Max-pooling gives a rise to the place of its maximum and a fall to where the maximum was at the baseline,
-    as SHAP and Captum do. A product of two tensors that both depend on the input is shared out by
-    Δ(ab) = Δa (b + b̄) / 2 + Δb (a + ā) / 2.
+    as SHAP and Captum do. A product of two tensors that both depend on the input, also of matrices as in
+    attention, is shared out by Δ(ab) = Δa (b + b̄) / 2 + Δb (a + ā) / 2, and a quotient y = a / b, as in
+    normalization, by the same for a = y b. A softmax, exp(z − L), has
+    Δsᵢ = λᵢ (Δzᵢ − Σ λⱼ Δzⱼ / Σ λⱼ), with λ = Δs / Δ log s. A mask counts as a factor of 0 or 1.
 
     The attributions add up to the score less that of the baseline, for the same class; `delta` is what is
     missing, which is rounding.
@@ -171,7 +176,7 @@ class DeepLIFT(Method):
 
     Raises:
         ValueError: When called, if the baseline's shape does not fit or it is not finite, or an operation has
-            no rule, as softmax inside a network.
+            no rule, as the loop of a recurrent layer.
 
     Example:
         >>> import keras, numpy as np

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from .graph import operations_between
-from .pooling import box_max_gradient
+from .pooling import box_max_gradient, is_irregular, window_max_gradient
 
 Tensor = Any
 Operation = Any
@@ -41,9 +41,9 @@ def backpropagate(
     Raises:
         ValueError: If it depends on one in a way that has no derivative, or on none of them.
     """
-    rules = {**_CORRECTED, **(rules or {})}
     flat = tf.nest.flatten(sources)
     operations = operations_between(flat, score)
+    rules = {**_corrections(operations), **(rules or {})}
     start = tf.ones_like(score) if start is None else start
     if any(operation.type in rules for operation in operations):
         found = _walk_back(score, start, flat, operations, rules)
@@ -134,9 +134,16 @@ def _differentiable(tensor: Tensor) -> bool:
     return bool(tensor.dtype.is_floating or tensor.dtype == tf.variant)
 
 
+def _corrections(operations: Sequence[Operation]) -> dict[str, Rule]:
+    """Rules for where TensorFlow's own derivative is wrong; in force for every method."""
+    pooled = [operation for operation in operations if operation.type == "MaxPool"]
+    irregular = {"MaxPool": _window_max} if any(map(is_irregular, pooled)) else {}
+    return {"MaxPool3D": _box_max, **irregular}
+
+
+def _window_max(operation: Operation, gradients: Sequence[Tensor | None]) -> list[Tensor]:
+    return [window_max_gradient(operation, operation.inputs[0], gradients[0])]
+
+
 def _box_max(operation: Operation, gradients: Sequence[Tensor | None]) -> list[Tensor]:
     return [box_max_gradient(operation, operation.inputs[0], gradients[0])]
-
-
-# Where TensorFlow's own derivative is wrong; in force for every method.
-_CORRECTED: dict[str, Rule] = {"MaxPool3D": _box_max}

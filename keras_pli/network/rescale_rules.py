@@ -27,7 +27,7 @@ from .operations import (
     dependent_places,
     is_normalizer,
 )
-from .pooling import box_max_gradient
+from .pooling import box_max_gradient, window_max_gradient
 
 Tensor = Any
 Operation = Any
@@ -361,13 +361,7 @@ def _at_maxima(operation: Operation, x: Tensor, gradient: Tensor) -> Tensor:
     if operation.type == "MaxPool3D":
         return box_max_gradient(operation, x, gradient)
     if operation.type == "MaxPool":
-        same = ("ksize", "strides", "padding", "explicit_paddings", "data_format")
-        attributes = {name: operation.get_attr(name) for name in same}
-        pooled = operation.outputs[0]
-        if x.name != operation.inputs[0].name:
-            # Pooling once more costs little: a CPU's fast derivative needs a pooling beside it.
-            pooled = tf.raw_ops.MaxPool(input=x, **attributes)
-        return tf.raw_ops.MaxPoolGrad(orig_input=x, orig_output=pooled, grad=gradient, **attributes)
+        return window_max_gradient(operation, x, gradient)
     axes = operation.inputs[1]
     highest = tf.reduce_max(x, axes, keepdims=True)
     winners = tf.cast(x == highest, gradient.dtype)

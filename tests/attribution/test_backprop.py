@@ -444,12 +444,12 @@ def test_a_hidden_rectifier(method):
 @pytest.mark.parametrize(
     ("layer", "kind"),
     [
-        (LAYERS.Softmax(), "Softmax"),
-        (LAYERS.LayerNormalization(), "SquaredDifference"),
-        (LAYERS.Lambda(lambda x: x / (1 + keras.ops.abs(x)), name="own"), "RealDiv"),
-        (LAYERS.Lambda(lambda x: x @ keras.ops.swapaxes(x, 2, 3), name="own"), "BatchMatMul"),
-        (LAYERS.Lambda(lambda x: x * keras.ops.cast(x > 0, x.dtype), name="own"), "Cast"),
+        (LAYERS.Lambda(lambda x: keras.ops.prod(x, 3, keepdims=True), name="own"), "Prod"),
+        (LAYERS.Lambda(lambda x: keras.ops.round(x), name="own"), "Round"),
+        (LAYERS.Lambda(lambda x: x * tf.cast(tf.cast(x, "int32"), x.dtype), name="own"), "Cast"),
+        (LAYERS.Lambda(lambda x: tf.gather([1.0, 2.0], tf.argmax(x, 3)), name="own"), "ArgMax"),
         (LAYERS.Lambda(lambda x: tf.function(tf.nn.relu)(x), name="own"), "PartitionedCall"),
+        (LAYERS.TimeDistributed(LAYERS.SimpleRNN(2), name="own"), "TensorList"),
     ],
     ids=lambda given: given if isinstance(given, str) else "",
 )

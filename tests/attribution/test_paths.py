@@ -7,10 +7,13 @@ import tensorflow as tf
 from toy_networks import (
     AXES,
     LAYERS,
+    SHAPES,
     flat_network,
     gap_network,
     nested_network,
+    randomized,
     samples,
+    spatial,
     subclassed_network,
 )
 
@@ -82,7 +85,7 @@ def slow_guided(gradient, x, start, *, steps, fraction, max_distance):
     way = x - z
     whole = np.abs(way).sum()
     both, first = np.zeros_like(x), np.zeros_like(x)
-    here = gradient(z)
+    here = gradient(z + way / (2 * steps))  # the package's choice, away from ties at the baseline
     for step in range(1, steps + 1):
         slopes, old = np.abs(here), z.copy()
         low = x - (1 - max(step / steps - max_distance, 0)) * way
@@ -490,6 +493,27 @@ class TestGuidedIntegratedGradients:
         rise = found.scores - scores(model, 0 * x, 1)
         np.testing.assert_allclose(found.delta, total(found.attributions) - rise, atol=1e-5)
         assert np.abs(found.delta).mean() < 0.1 * np.abs(rise).mean()
+
+    @pytest.mark.parametrize("axes", AXES)
+    def test_the_baseline_itself_is_not_looked_at(self, axes):
+        """Rows that round otherwise follow the same path, though all of a baseline ties for each maximum."""
+        last_bits = np.random.default_rng(0).integers(-1, 2, (4, *SHAPES[axes])) * 2.0**-23
+
+        class Rounded(LAYERS.Layer):
+            """Changes a value's last bits, otherwise in each row, as convolutions on some processors do."""
+
+            def call(self, inputs):
+                return inputs * tf.constant(1 + last_bits[..., :1], tf.float32)
+
+        convolution, pooling = spatial("Conv", axes), spatial("MaxPooling", axes)
+        layers = [convolution(4, 1), Rounded(), pooling(2), LAYERS.Flatten()]
+        model = keras.Sequential([keras.Input(SHAPES[axes]), *layers, LAYERS.Dense(3)])
+        randomized(model)
+        x = np.repeat(samples(axes, count=1) + 4, 4, axis=0)
+        found = GuidedIntegratedGradients(model, steps=16)(x, 1).attributions
+        assert_same(found, np.repeat(found[:1], 4, axis=0), 1e-3)
+        at_baseline = Saliency(model)(0 * x, 1).attributions
+        assert np.abs(at_baseline - at_baseline[:1]).max() > 0.1  # what it would have started from
 
     def test_an_input_that_is_its_baseline(self):
         x = samples(2, count=3)
