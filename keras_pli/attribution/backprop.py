@@ -116,8 +116,8 @@ class EpsilonLRP(Method):
         **options: `layer`, `output`, `score`, `embeddings`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
-        ValueError: If `epsilon` is not a number above 0; when called, if an operation has no rule, as the loop
-            of a recurrent layer.
+        ValueError: If `epsilon` is not a number above 0; when called, if an operation has no rule, as the
+            loop of a recurrent layer.
 
     Example:
         >>> import keras, numpy as np
