@@ -281,7 +281,7 @@ class TestIntegratedGradients:
         np.testing.assert_allclose(found.delta, 0, atol=1e-5)
 
     def test_published_values(self):
-        found = IntegratedGradients(formula(squared))([[3.0, 3.0]], 0)
+        found = IntegratedGradients(formula(squared), score="output")([[3.0, 3.0]], 0)
         np.testing.assert_allclose(found.attributions, [[54, 27]], rtol=1e-6)
 
     @pytest.mark.parametrize("axes", AXES)
@@ -426,7 +426,7 @@ class TestGuidedIntegratedGradients:
         ],
     )
     def test_features_that_work_together(self, options, expected):
-        method = GuidedIntegratedGradients(formula(squared), steps=1000, **options)
+        method = GuidedIntegratedGradients(formula(squared), steps=1000, score="output", **options)
         found = method([[3.0, 3.0], [1.0, 1.0]], 0)
         np.testing.assert_allclose(found.attributions[0], expected, rtol=5e-3)
         np.testing.assert_allclose(found.attributions[1], np.divide(expected, 9), rtol=5e-3)
@@ -434,7 +434,7 @@ class TestGuidedIntegratedGradients:
 
     def test_features_that_work_together_within_bounds(self):
         method = GuidedIntegratedGradients(
-            formula(squared), steps=1000, max_distance=0.2, fraction=0.1
+            formula(squared), steps=1000, max_distance=0.2, fraction=0.1, score="output"
         )
         ((a, b),) = method([[3.0, 3.0]], 0).attributions
         assert 55 < a < 71 and 10 < b < 26
