@@ -383,7 +383,7 @@ def test_a_network_that_folds_positions_into_samples():
 @by_name
 def test_within_a_loop_over_samples_from_outside(method):
     model, x = pooled_network(2), tf.constant(samples(2))
-    explain = method(model).explain
+    explain = method(model).compute
 
     @tf.function(autograph=False)
     def looped(x):
