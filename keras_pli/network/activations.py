@@ -117,8 +117,11 @@ class ActivationReader(keras.Model):
         self._tap = Tap(model, layer)
 
     def call(self, inputs: Any) -> Tensor:
-        """The activations of a batch, `(batch, features)`."""
-        return self._tap.run(inputs, training=False)[1]
+        """The activations of a batch, `(batch, features)`; what stateful layers assign is dropped."""
+        if keras.backend.backend() != "tensorflow":  # where `predict` has a scope of its own
+            return self._tap.run(inputs, training=False)[1]
+        with keras.StatelessScope():
+            return self._tap.run(inputs, training=False)[1]
 
 
 def activations(

@@ -19,6 +19,7 @@ from keras_pli.attribution import (
     SmoothGrad,
 )
 from keras_pli.evaluation import Scorer
+from keras_pli.network.activations import activations
 from keras_pli.network.inputs import fixed_batch
 from keras_pli.network.layers import check_model
 
@@ -151,6 +152,13 @@ class TestFixedNumbersOfSamples:
         np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-5)
         for state, before in zip(stateful.layers[1].states, states, strict=True):
             np.testing.assert_array_equal(state, before)
+
+    def test_reading_activations_leaves_states_as_they_are(self, pair):
+        stateful, twin = pair
+        found = activations(stateful, SIGNALS[:4], batch_size=4)
+        np.testing.assert_allclose(found, activations(twin, SIGNALS[:4]), atol=1e-5)
+        for state in stateful.layers[1].states:
+            np.testing.assert_array_equal(state, 0)
 
     def test_the_state_of_the_moment_counts(self):
         model = recurrent(4)
