@@ -30,8 +30,9 @@ class Tap:
         model: Any Keras model.
         layer: Path of a layer (see `find_layer`), or `"logits"` for what the final softmax or sigmoid
             receives: an activation argument, a layer or an operation, also where layers stand behind it that
-            only hand values on. A model that ends linearly has its output as logits. Of a subclassed model,
-            the last of its `layers` is taken for the one that makes the output.
+            only hand values on. A model that ends linearly has its output as logits. Where TensorFlow traces
+            a graph, as in `fit` and `predict`, its operations tell; elsewhere Keras's, which do not see into
+            custom layers, and of a subclassed model the last of its `layers` is taken for its end.
 
     Raises:
         ValueError: If there is no such layer, or no logits can be found.
@@ -40,15 +41,17 @@ class Tap:
     def __init__(self, model: keras.Model, layer: str = LOGITS) -> None:
         self.model = model
         self.path = layer
-        wants_logits = layer == LOGITS and LOGITS not in layer_paths(_checked(model))
-        self._layer: Any = None if wants_logits else find_layer(model, layer)
-        # The operation whose input is wanted, or its activation's, and not its output.
-        self._squash: Any = None
-        if wants_logits:
+        self._wants_logits = layer == LOGITS and LOGITS not in layer_paths(_checked(model))
+        # What is watched, None for the model's own output; and whether for its input, or its activation's.
+        self._watched: Any = None
+        if not self._wants_logits:
+            self._watched = find_layer(model, layer)
+        elif _symbolic_outputs(model) is None:
+            self._watched = _last_layer(model)
+        self._before = self._watched is not None and _squashes(self._watched)
+        if self._wants_logits and self._watched is None:
             step = final_squashing(model)
-            self._squash = None if step is None else step.operation
-        elif _squashes(self._layer):
-            self._squash = self._layer
+            self._watched, self._before = (None, False) if step is None else (step.operation, True)
 
     def run(self, inputs: Any, *, training: bool | None = None) -> tuple[Any, Tensor]:
         """Runs the model on a batch and returns `(outputs, activations)`, the latter `(batch, features)`.
@@ -56,23 +59,31 @@ class Tap:
         Raises:
             ValueError: If the layer did not run, ran more than once, or ran within a function of its own.
         """
-        before = [] if self._squash is None else [self._squash]
-        outputs_of = [] if before or self._layer is None else [self._layer]
-        with recorded(outputs_of, before=before) as recording:
+        watched = [] if self._watched is None else [self._watched]
+        with recorded(watched, before=watched if self._before else []) as recording:
             outputs = (
                 self.model(inputs) if training is None else self.model(inputs, training=training)
             )
-        if before:
-            found = self._only(recording.received_by(self._squash))
-        elif outputs_of:
-            found = self._only(recording.of(self._layer))
-        else:
+        if self._wants_logits and hasattr(_only_output(outputs, self.model), "op"):
+            found = self._traced_logits(outputs, inputs)
+        elif not watched:
             found = _only_output(outputs, self.model)
-        self._check_graph(found, outputs)
+        else:
+            heard = recording.received_by if self._before else recording.of
+            found = self._only(heard(self._watched))
+            self._check_graph(found, outputs)
         features = ops.cast(found, "float32")
         return outputs, ops.reshape(
             features, (ops.shape(features)[0], int(np.prod(features.shape[1:])))
         )
+
+    def _traced_logits(self, outputs: Any, inputs: Any) -> Tensor:
+        from .unsquashed import traced_logits  # with TensorFlow, which other backends do without
+
+        try:
+            return traced_logits(_only_output(outputs, self.model), inputs)
+        except ValueError as error:
+            raise _no_logits(self.model, error) from None
 
     def _only(self, found: list[Any]) -> Any:
         if len(found) == 1:
@@ -215,9 +226,13 @@ def final_squashing(model: keras.Model) -> Step | None:
     try:
         return squashing_of(KerasPlace(outputs[0]), read_keras)
     except ValueError as error:
-        raise ValueError(
-            f"No logits can be found in {model.name!r}: {error}. Name a `layer` to read instead."
-        ) from None
+        raise _no_logits(model, error) from None
+
+
+def _no_logits(model: keras.Model, why: Exception) -> ValueError:
+    return ValueError(
+        f"No logits can be found in {model.name!r}: {why}. Name a `layer` to read instead."
+    )
 
 
 def _checked(model: Any) -> keras.Model:

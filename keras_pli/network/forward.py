@@ -12,18 +12,13 @@ import tensorflow as tf
 from ..checks import one_of, quoted
 from .backward import Rule, backpropagate
 from .embeddings import run_unchanged
-from .graph import reader
 from .inputs import fixed_batch
-from .kinds import CARRIERS
 from .layers import check_model, find_layer, layer_paths
-from .logits import squashing_of
 from .recording import Recording, recorded
 from .targets import Region, Spot, target_scores
-from .unsquashed import check_class_axis, unsquashed
+from .unsquashed import check_class_axis, final_squashing, unsquashed
 
 Tensor = Any
-# What may stand between a softmax or sigmoid and the output.
-_UNDONE_THROUGH = CARRIERS | {"Transpose"}
 Target: TypeAlias = "Tensor | Region | Spot | Callable[[Tensor], Tensor] | None"
 
 
@@ -179,11 +174,9 @@ class Network:
     def _squashing(self, explained: Tensor, inputs: Any) -> Any:
         """The operation that made probabilities of logits; raises where there is neither."""
         try:
-            step = squashing_of(explained, reader(inputs, explained), through=_UNDONE_THROUGH)
-            if step is not None and step.operation is None:
-                raise ValueError(f"its {step.kind} runs within a compiled function")
-            if step is not None and step.kind != "Sigmoid":
-                check_class_axis(explained, step.operation)
+            squashing = final_squashing(explained, inputs)
+            if squashing is not None and squashing.type != "Sigmoid":
+                check_class_axis(explained, squashing)
         except ValueError as error:
             if self.layer is not None or self.score == "output":
                 return None
@@ -191,7 +184,7 @@ class Network:
                 f"No logits can be found in {self.model.name!r}: {error}. Pass score='output' to explain the "
                 "output as it is, or a `layer` to explain."
             ) from None
-        return None if step is None else step.operation
+        return squashing
 
 
 def probabilities(

@@ -1,4 +1,4 @@
-"""From a softmax or sigmoid on to the output: logits brought to where the output has its probabilities."""
+"""The softmax or sigmoid that a traced output ends in, and logits brought to where it has probabilities."""
 
 from __future__ import annotations
 
@@ -6,8 +6,37 @@ from typing import Any
 
 import tensorflow as tf
 
+from .graph import reader
+from .kinds import CARRIERS
+from .logits import squashing_of
+
 Tensor = Any
 Operation = Any
+
+# What may stand between a softmax or sigmoid and the output.
+_THROUGH = CARRIERS | {"Transpose"}
+
+
+def final_squashing(output: Tensor, inputs: Any) -> Operation | None:
+    """Returns the softmax or sigmoid that a model ends in; None where the output is a logit itself.
+
+    Args:
+        output: What the model gave, in a graph that is being traced.
+        inputs: What it was given.
+
+    Raises:
+        ValueError: If the output is neither, or what made it runs within a compiled function.
+    """
+    step = squashing_of(output, reader(inputs, output), through=_THROUGH)
+    if step is not None and step.operation is None:
+        raise ValueError(f"its {step.kind} runs within a compiled function")
+    return None if step is None else step.operation
+
+
+def traced_logits(output: Tensor, inputs: Any) -> Tensor:
+    """Returns the logits of a traced output, in its shape; see `final_squashing`."""
+    squashing = final_squashing(output, inputs)
+    return output if squashing is None else unsquashed(output, squashing)
 
 
 def unsquashed(output: Tensor, squashing: Operation) -> Tensor:

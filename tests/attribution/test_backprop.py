@@ -292,10 +292,9 @@ def test_compiled_or_not_and_in_any_batches(method, axes):
     plain, compiled = method(model), method(model, batch_size=3, jit_compile=True)
     expected = plain(x)
     traces = len(plain.runner._traces)
-    plain.batch_size = 1
     tf.config.run_functions_eagerly(True)
     try:
-        others = [plain(x), method(model)(x), compiled(x)]
+        others = [plain(x), method(model, batch_size=1)(x), compiled(x)]
     finally:
         tf.config.run_functions_eagerly(False)
     for found in others:

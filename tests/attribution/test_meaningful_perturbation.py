@@ -263,8 +263,7 @@ def test_no_batch_changes_a_result(replacement):
     at_once = method(x)
     assert len(set(at_once.details["steps"])) > 1
     for batch_size in (1, 3):
-        method.batch_size = batch_size
-        found = method(x)
+        found = method.running_on(method.runner.sized(batch_size))(x)
         np.testing.assert_allclose(found.attributions, at_once.attributions, atol=1e-3)
         np.testing.assert_array_equal(found.details["steps"], at_once.details["steps"])
     alone = method(x[3:4])

@@ -160,6 +160,38 @@ class TestLogits:
         hidden = np.tanh(affine(model.hidden, x))
         np.testing.assert_allclose(activations(model, x), affine(model.head, hidden), atol=1e-5)
 
+    def test_a_softmax_within_a_custom_layer_is_seen(self, x):
+        class Probabilities(LAYERS.Layer):
+            def call(self, inputs):
+                return tf.nn.softmax(inputs)
+
+        inputs, head = keras.Input((4,)), dense(name="head")
+        model = keras.Model(inputs, Probabilities()(head(inputs)))
+        np.testing.assert_allclose(activations(model, x), affine(head, x), atol=1e-5)
+
+    @pytest.mark.parametrize("last", ["op", "dropout", "product"])
+    def test_of_a_subclassed_model_whatever_its_last_layer(self, last, x):
+        class Scattered(keras.Model):
+            def __init__(self):
+                super().__init__(name="scattered")
+                self.head = dense(name="head")
+                self.drop = LAYERS.Dropout(0.5)
+
+            def call(self, inputs):
+                logits = self.head(self.drop(inputs))
+                if last == "dropout":
+                    return self.drop(keras.ops.softmax(logits))
+                found = keras.ops.softmax(logits)
+                return found * np.float32([1, 2, 3]) if last == "product" else found
+
+        model = Scattered()
+        model(x)
+        if last == "product":
+            with pytest.raises(ValueError, match=r"No logits can be found in 'scattered'.*Softmax"):
+                activations(model, x)
+        else:
+            np.testing.assert_allclose(activations(model, x), affine(model.head, x), atol=1e-5)
+
     def test_a_layer_of_that_name_comes_first(self, x):
         inputs = keras.Input((4,))
         hidden = dense(5, name="logits")(inputs)
