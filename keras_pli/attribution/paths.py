@@ -208,7 +208,7 @@ class GuidedIntegratedGradients(Method):
     for it to be small. This one takes the mean of both ends, with one gradient more in all: `delta` is
     several times smaller. Nor does it look at the baseline itself, where every ReLU may be dead, and where
     all values of a constant image tie for a maximum, so that rounding would choose the path. It takes the
-    gradient half a step from there on the straight line instead.
+    gradient a tenth of a step from there on the straight line instead.
 
     Args:
         model: A built Keras model.
@@ -268,7 +268,7 @@ class GuidedIntegratedGradients(Method):
             return step <= self.steps
 
         def advance(step: Tensor, before: Tensor, alphas: Tensor, sums: Tensor) -> tuple[Any, ...]:
-            seen = tf.where(step == 0, 0.5 / self.steps, alphas)
+            seen = tf.where(step == 0, 0.1 / self.steps, alphas)
             points = _shaped(start + seen * differences, x)
             gradients = _flat(self.network.gradients(points, target)[0])
             goal = tf.minimum(tf.cast(step + 1, tf.float32) / self.steps, 1.0)

@@ -85,7 +85,7 @@ def slow_guided(gradient, x, start, *, steps, fraction, max_distance):
     way = x - z
     whole = np.abs(way).sum()
     both, first = np.zeros_like(x), np.zeros_like(x)
-    here = gradient(z + way / (2 * steps))  # the package's choice, away from ties at the baseline
+    here = gradient(z + 0.1 / steps * way)  # the package's choice, away from ties at the baseline
     for step in range(1, steps + 1):
         slopes, old = np.abs(here), z.copy()
         low = x - (1 - max(step / steps - max_distance, 0)) * way
