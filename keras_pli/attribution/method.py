@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..checks import one_of
-from ..network.forward import Network, Target
+from ..network.forward import Network, Score, Target
 from ..network.inputs import (
     GivenBaseline,
     GivenTarget,
@@ -48,7 +48,8 @@ class Method:
             output. A unit of a layer with positions is a channel, summed over them where the target names
             no place.
         output: Position or name of the output, where the model has several.
-        score: `"logits"` explains what a final softmax or sigmoid receives, `"output"` what the model gives.
+        score: `"logits"` explains what a final softmax or sigmoid receives, `"probabilities"` what it makes
+            of that, `"output"` what the model gives, whatever made it.
         batch_size: Inputs that run through the model at a time. Beyond rounding, it changes no result. A
             model that takes a fixed number of samples, such as one with a stateful layer, gets that.
         jit_compile: Whether XLA compiles; `"auto"` does so where there is a GPU.
@@ -76,7 +77,7 @@ class Method:
         *,
         layer: str | None = None,
         output: int | str | None = None,
-        score: Literal["logits", "output"] = "logits",
+        score: Score = "logits",
         batch_size: int = 32,
         jit_compile: bool | Literal["auto"] = "auto",
         embeddings: Literal["sum"] | None = None,

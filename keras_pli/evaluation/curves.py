@@ -41,7 +41,7 @@ def deletion_curve(
     target: GivenTarget = None,
     *,
     baseline: Fill = 0.0,
-    score: Score = "probability",
+    score: Score = "probabilities",
     steps: int = 20,
     seed: int = 0,
     verbose: int = 0,
@@ -60,8 +60,8 @@ def deletion_curve(
             then held while positions are removed.
         baseline: What removed positions show: a number, an array shaped like one sample or like `x`, or
             `"blur"`.
-        score: `"probability"`, or `"logit"` for what a final softmax or sigmoid receives. A callable target
-            receives what is named here.
+        score: `"probabilities"`, or `"logits"` for what a final softmax or sigmoid receives. A callable
+            target receives what is named here.
         steps: Number of removals, each of as many positions; at most one for each position is made.
         seed: Seed of the order of tied positions, the same for every sample.
         verbose: 1 draws a progress bar.
@@ -91,7 +91,7 @@ def insertion_curve(
     target: GivenTarget = None,
     *,
     baseline: Fill = 0.0,
-    score: Score = "probability",
+    score: Score = "probabilities",
     steps: int = 20,
     seed: int = 0,
     verbose: int = 0,

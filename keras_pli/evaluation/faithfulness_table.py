@@ -30,7 +30,7 @@ def completeness(
     *,
     baseline: GivenBaseline = 0.0,
     relative: bool = False,
-    score: Score = "logit",
+    score: Score = "logits",
 ) -> NDArray[np.float64]:
     """Returns how far attributions miss the difference in score that they should add up to.
 
@@ -45,7 +45,7 @@ def completeness(
         baseline: The baseline that the method started from: a number, or an array shaped like one sample or
             like `x`.
         relative: Whether the error is divided by |S(x) − S(baseline)|.
-        score: `"logit"` or `"probability"`.
+        score: `"logits"` or `"probabilities"`.
 
     Returns:
         float64 array `(samples,)`.
@@ -78,7 +78,7 @@ def faithfulness(
     target: GivenTarget = None,
     *,
     baseline: Fill = 0.0,
-    score: Score = "probability",
+    score: Score = "probabilities",
     steps: int = 20,
     draws: int = 100,
     seed: int = 0,
@@ -116,7 +116,7 @@ def faithfulness(
         >>> x = np.random.default_rng(0).normal(size=(8, 9))
         >>> methods = {"saliency": Saliency(model), "gxi": GradientTimesInput(model)}
         >>> maps = {name: method(x) for name, method in methods.items()}
-        >>> table = faithfulness(model, x, maps, score="logit")
+        >>> table = faithfulness(model, x, maps, score="logits")
         >>> table["deletion"]["mean"].idxmin()
         'gxi'
     """

@@ -26,7 +26,7 @@ def mu_fidelity(
     target: GivenTarget = None,
     *,
     baseline: Fill = 0.0,
-    score: Score = "logit",
+    score: Score = "logits",
     subsets: int = 100,
     share: float = 0.1,
     cells: int | Sequence[int] | None = None,
@@ -44,7 +44,7 @@ def mu_fidelity(
         attributions: An `Attribution` or its array, shaped like `x` or without the channels.
         target: As in `deletion_curve`.
         baseline: What removed positions show, as in `deletion_curve`.
-        score: `"logit"` or `"probability"`.
+        score: `"logits"` or `"probabilities"`.
         subsets: Number of subsets, the same ones for every sample.
         share: Share of the positions in a subset, in (0, 1).
         cells: Draws subsets of so many cells along each axis instead of single positions, whose removal a
@@ -88,7 +88,7 @@ def infidelity(
     units: Literal["contribution", "gradient"] | None = None,
     scaled: bool = False,
     baseline: Fill = 0.0,
-    score: Score = "logit",
+    score: Score = "logits",
     side: int | Sequence[int] | None = None,
     width: float = 0.2,
     draws: int = 100,
@@ -114,7 +114,7 @@ def infidelity(
         scaled: Whether attributions are first multiplied by the factor that fits each sample best, as the
             paper does, so that their scale does not matter.
         baseline: What the window shows, as in `deletion_curve`.
-        score: `"logit"` or `"probability"`.
+        score: `"logits"` or `"probabilities"`.
         side: Length of the window, or one for each axis of positions; None takes a quarter of each.
         width: Standard deviation of the noise, in units of the inputs.
         draws: Number of perturbations, the same ones for every sample.

@@ -27,7 +27,7 @@ from ..network.targets import (
 
 Tensor = Any
 Array = NDArray[Any]
-Score: TypeAlias = Literal["logit", "probability"]
+Score: TypeAlias = Literal["logits", "probabilities"]
 # int32 classes, one for each sample; the same at a place of each; or a callable on the values of all classes.
 Aim: TypeAlias = "NDArray[np.int32] | Region | Spot | Callable[[Tensor], Tensor]"
 
@@ -49,7 +49,7 @@ class Scorer:
 
     Example:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
-        >>> Scorer(model)(np.ones((5, 4)), target=2, score="probability").shape
+        >>> Scorer(model)(np.ones((5, 4)), target=2, score="probabilities").shape
         (5,)
     """
 
@@ -92,7 +92,7 @@ class Scorer:
         return self.method.runner.over(lambda rows: function(tf.constant(rows))[1], [x])
 
     def __call__(
-        self, x: ArrayLike, target: GivenTarget = None, *, score: Score = "logit"
+        self, x: ArrayLike, target: GivenTarget = None, *, score: Score = "logits"
     ) -> NDArray[np.float32]:
         """Returns the score of each input's target, `(samples,)`.
 
@@ -100,7 +100,7 @@ class Scorer:
             x: Inputs `(samples, ...)`.
             target: As in `Method`: a class, one class for each input, a callable, or None for the predicted
                 class. A callable receives what `score` names.
-            score: `"logit"` for what a final softmax or sigmoid receives, or `"probability"`. Of a method
+            score: `"logits"` for what a final softmax or sigmoid receives, or `"probabilities"`. Of a method
                 with `score="output"`, both are the output. Both are summed over the positions of an output
                 that has some, as far as the target names no place.
 
@@ -112,7 +112,7 @@ class Scorer:
 
     def scores(self, x: NDArray[np.float32], aim: Aim, score: Score) -> NDArray[np.float32]:
         """Returns the scores of checked inputs and targets (see `inputs` and `aim`)."""
-        one_of(score, ("logit", "probability"), "score")
+        one_of(score, ("logits", "probabilities"), "score")
         function = self._function(x, score, aim)
         given = [x] if callable(aim) else [x, aim]
         return self.method.runner.over(_on_arrays(function), given)
@@ -235,10 +235,10 @@ def _on_arrays(function: Any) -> Callable[..., Any]:
 
 def _values(network: Network, inputs: Tensor, score: str) -> Tensor:
     forward = network.forward(inputs)
-    if score == "logit" or network.score == "output":
+    if score == "logits" or network.score != "logits":
         return forward.logits
     if network.layer is not None and forward.squashing is None:
         raise ValueError(
-            f"Layer {network.layer!r} has no probabilities. Pass score='logit' to score its units."
+            f"Layer {network.layer!r} has no probabilities. Pass score='logits' to score its units."
         )
     return probabilities(forward)

@@ -19,6 +19,10 @@ from .targets import Region, Spot, target_scores
 from .unsquashed import check_class_axis, final_squashing, unsquashed
 
 Tensor = Any
+# What a model's output is read as: what a final softmax or sigmoid receives, what it makes of that, or the
+# output as it comes.
+Score: TypeAlias = Literal["logits", "probabilities", "output"]
+SCORES: tuple[Score, ...] = ("logits", "probabilities", "output")
 Target: TypeAlias = "Tensor | Region | Spot | Callable[[Tensor], Tensor] | None"
 
 
@@ -49,7 +53,8 @@ class Network:
         model: A built Keras model.
         layer: Path of the layer whose units are explained; None for the model's output.
         output: Position or name of the output, where there are several.
-        score: `"logits"` to undo a softmax or sigmoid, `"output"` for values as they come out.
+        score: `"logits"` to undo a softmax or sigmoid, `"probabilities"` for what it makes of them (or
+            softmax would, where the model ends linearly), `"output"` for values as they come out.
         record: Path of a layer whose output is kept. Where a layer runs several times, `"conv@1"` is the
             second time.
 
@@ -63,7 +68,7 @@ class Network:
         *,
         layer: str | None = None,
         output: int | str | None = None,
-        score: Literal["logits", "output"] = "logits",
+        score: Score = "logits",
         record: str | None = None,
     ) -> None:
         check_model(model)
@@ -74,7 +79,7 @@ class Network:
         if isinstance(output, bool) or not isinstance(output, int | str | None):
             raise TypeError(f"`output` must be a position or a name. Received: {output!r}.")
         self.model, self.layer, self.output = model, layer, output
-        self.score = one_of(score, ("logits", "output"), "score")
+        self.score = one_of(score, SCORES, "score")
         self.record = record
         # Number of samples that the model takes at a time; None for any.
         self.fixed_batch = fixed_batch(model)
@@ -160,15 +165,19 @@ class Network:
     def _logits(self, explained: Tensor, inputs: Any) -> tuple[Tensor, str | None]:
         """Undoes the final squashing and says which; gives two columns to a single sigmoid unit."""
         squashing, values = self._squashing(explained, inputs), explained
-        if self.score == "logits" and squashing is not None:
+        if self.score != "output" and squashing is not None:
             values = unsquashed(explained, squashing)
         values = tf.cast(values, tf.float32)
         if values.shape.rank == 1:
             values = values[:, None]
         kind = None if squashing is None else squashing.type
         if kind == "Sigmoid" and values.shape[-1] == 1:
-            other = -values if self.score == "logits" else 1.0 - values
+            other = 1.0 - values if self.score == "output" else -values
             values = tf.concat([other, values], axis=-1)
+        if self.score == "probabilities":
+            if self.layer is not None and kind is None:
+                raise ValueError(f"Layer {self.layer!r} has no probabilities. Pass score='logits'.")
+            return probabilities(Forward(values, squashing=kind)), None
         return values, kind if self.score == "logits" else None
 
     def _squashing(self, explained: Tensor, inputs: Any) -> Any:

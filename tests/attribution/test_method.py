@@ -196,7 +196,9 @@ class TestTheModelIsChecked:
     def test_other_options(self, model):
         with pytest.raises(ValueError, match="`jit_compile` must be True, False or 'auto'"):
             Saliency(model, jit_compile="yes")
-        with pytest.raises(ValueError, match="`score` must be one of 'logits', 'output'"):
+        with pytest.raises(
+            ValueError, match="`score` must be one of 'logits', 'probabilities', 'output'"
+        ):
             Saliency(model, score="probability")
 
     def test_a_named_input_of_another_shape_is_rejected(self):

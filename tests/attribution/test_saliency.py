@@ -15,6 +15,7 @@ from toy_networks import (
     SHAPES,
     differences,
     flat_network,
+    gap_network,
     randomized,
     reference,
     samples,
@@ -168,3 +169,19 @@ class TestGradientTimesInput:
         np.testing.assert_allclose(total(found.attributions), found.scores, atol=1e-5)
         gradients = Saliency(model)(x, target=1).attributions
         np.testing.assert_allclose(found.attributions, x * gradients, atol=1e-6)
+
+
+@pytest.mark.parametrize("squash", ["softmax", "sigmoid"])
+def test_of_a_probability_is_the_chain_rule_on_the_logits(squash):
+    model, x = gap_network(1, squash=squash), samples(1)
+    slopes = np.stack([Saliency(model)(x, label).attributions for label in range(3)])
+    chances = model.predict(x, verbose=0).T[..., None, None]
+    if squash == "softmax":
+        expected = chances[1] * (slopes[1] - (chances * slopes).sum(axis=0))
+    else:
+        expected = chances[1] * (1 - chances[1]) * slopes[1]
+    found = Saliency(model, score="probabilities")(x, 1)
+    np.testing.assert_allclose(found.attributions, expected, atol=1e-6)
+    np.testing.assert_allclose(found.scores, chances[1, :, 0, 0], atol=1e-6)
+    with pytest.raises(ValueError, match="Layer 'first' has no probabilities"):
+        Saliency(model, layer="first", score="probabilities")(x, 1)

@@ -50,9 +50,9 @@ def test_gradient_times_input_deletes_a_linear_model_faster_than_any_other_map(s
     model, _ = linear_model(shape)
     x = samples(shape)
     method = GradientTimesInput(model)
-    best = deletion_curve(method, x, method(x), score="logit").area
+    best = deletion_curve(method, x, method(x), score="logits").area
     for seed in range(5):
-        other = deletion_curve(method, x, samples(shape, seed=20 + seed), score="logit").area
+        other = deletion_curve(method, x, samples(shape, seed=20 + seed), score="logits").area
         assert np.all(best < other)
 
 
@@ -116,7 +116,7 @@ def test_probabilities_are_the_models_own_and_logits_what_it_squashes(activation
     scorer = Scorer(model)
     outputs = model(x).numpy().astype(np.float64)
     own = outputs[:, target] if units > 1 else outputs[:, 0] if target else 1 - outputs[:, 0]
-    np.testing.assert_allclose(scorer(x, target, score="probability"), own, atol=1e-6)
+    np.testing.assert_allclose(scorer(x, target, score="probabilities"), own, atol=1e-6)
     logits = scorer(x, target)
     if activation == "sigmoid":
         np.testing.assert_allclose(1 / (1 + np.exp(-logits.astype(np.float64))), own, atol=1e-6)
@@ -131,19 +131,19 @@ def test_a_method_brings_its_layer_and_its_score():
     output = Scorer(Saliency(model, score="output"))
     own = model(x).numpy()[:, 1]
     np.testing.assert_allclose(output(x, 1), own, atol=1e-6)
-    np.testing.assert_allclose(output(x, 1, score="probability"), own, atol=1e-6)
+    np.testing.assert_allclose(output(x, 1, score="probabilities"), own, atol=1e-6)
     channel = Scorer(Saliency(model, layer=model.layers[0].name))
     maps = model.layers[0](x).numpy()[..., 3].sum(axis=(1, 2))
     np.testing.assert_allclose(channel(x, 3), maps, rtol=1e-5)
     with pytest.raises(ValueError, match="has no probabilities"):
-        channel(x, 3, score="probability")
+        channel(x, 3, score="probabilities")
 
 
 def test_a_callable_target_receives_what_is_scored():
     model = network((6, 5, 2))
     x = samples((6, 5, 2), count=3)
     outputs = model(x).numpy()
-    found = Scorer(model)(x, lambda values: values[:, 0] - values[:, 1], score="probability")
+    found = Scorer(model)(x, lambda values: values[:, 0] - values[:, 1], score="probabilities")
     np.testing.assert_allclose(found, outputs[:, 0] - outputs[:, 1], atol=1e-6)
 
 
@@ -196,7 +196,7 @@ def test_the_table_puts_a_random_map_beside_the_methods():
     model, weights = linear_model((6, 5, 2))
     x = samples((6, 5, 2), count=12)
     best = weights[..., 0] * x
-    table = faithfulness(model, x, {"best": best, "worst": -best}, 0, score="logit")
+    table = faithfulness(model, x, {"best": best, "worst": -best}, 0, score="logits")
     assert list(table.index) == ["best", "worst", "random"]
     means = table.xs("mean", axis=1, level="statistic")
     assert list(means) == ["deletion", "insertion", "mu_fidelity", "infidelity"]
@@ -208,7 +208,7 @@ def test_the_table_puts_a_random_map_beside_the_methods():
         assert list(means[measure].sort_values().index) == order
     assert means.loc["best", "infidelity"] < 1e-8 < means.loc["random", "infidelity"]
     assert means.loc["worst", "infidelity"] < 1e-8  # its best scale is −1
-    area = deletion_curve(model, x, best, 0, score="logit").area
+    area = deletion_curve(model, x, best, 0, score="logits").area
     low, high = t.interval(0.95, 11, loc=area.mean(), scale=area.std(ddof=1) / np.sqrt(12))
     np.testing.assert_allclose(table.loc["best", "deletion"], [area.mean(), low, high])
     assert means.loc["random", "mu_fidelity"] == pytest.approx(0, abs=0.2)

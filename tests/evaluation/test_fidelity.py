@@ -37,7 +37,7 @@ def test_mu_fidelity_equals_a_loop_over_subsets(cells):
     model = network((6, 7, 2))
     x, maps = samples((6, 7, 2), count=2), samples((6, 7, 2), count=2, seed=3)
     options = {"subsets": 12, "share": 0.25, "seed": 5}
-    found = mu_fidelity(model, x, maps, [0, 2], score="probability", cells=cells, **options)
+    found = mu_fidelity(model, x, maps, [0, 2], score="probabilities", cells=cells, **options)
     (masks,) = _subset_masks(_cells((6, 7), cells), 0.25, 12, np.random.default_rng(5))
     for i, cls in enumerate([0, 2]):
         added, falls = [], []
@@ -107,7 +107,7 @@ def test_infidelity_equals_a_loop_over_perturbations(perturbation, units, scaled
     options = {"draws": 15, "seed": 5, "side": (2, 3), "width": 0.4, "baseline": -0.5}
     found = infidelity(
         model, x, maps, 1, perturbation=perturbation, units=units, scaled=scaled,
-        score="probability", **options,
+        score="probabilities", **options,
     )  # fmt: skip
     random = np.random.default_rng(5)
     if perturbation == "square":

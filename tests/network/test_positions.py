@@ -221,11 +221,11 @@ def test_evaluations_score_a_place(model, x):
     target = AtPosition(CLASSES, PLACES)
     at = (np.arange(3), *PLACES.T, CLASSES)
     np.testing.assert_allclose(scorer(x, target), logits[at], atol=1e-5)
-    np.testing.assert_allclose(scorer(x, target, score="probability"), chances[at], atol=1e-5)
+    np.testing.assert_allclose(scorer(x, target, score="probabilities"), chances[at], atol=1e-5)
     # The class predicted for x within the mask is also that of its variants.
     aim = scorer.aim(x, Within(None, MASK))
     held = logits[:, MASK].sum(axis=1).argmax(axis=1)
-    found = scorer.variants(lambda samples, variants: -x[samples], (3, 2), aim, "logit")
+    found = scorer.variants(lambda samples, variants: -x[samples], (3, 2), aim, "logits")
     expected = logits_of(model, -x)[:, MASK].sum(axis=1)[np.arange(3), held]
     np.testing.assert_allclose(found, np.stack([expected] * 2, axis=1), rtol=1e-4)
 
