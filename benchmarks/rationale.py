@@ -250,7 +250,7 @@ def boxes(settings: Settings) -> tuple[pd.DataFrame, dict[str, float]]:
         {
             "honest": honest,
             "contaminated": rationale.contaminated(honest, codes, learned_by_heart),
-            "randomised": rationale.randomized(honest),
+            "randomized": rationale.randomized(honest),
             "honest, linear": networks.classifier,
         },
         networks.generator,
@@ -267,7 +267,7 @@ def boxes(settings: Settings) -> tuple[pd.DataFrame, dict[str, float]]:
         "correlation with the truth": table.score["honest, linear"],
         "above Grad-CAM by": table.score["honest, linear"] - float(np.nanmean(theirs)),
         "contaminated less honest, at most": table.difference_high["contaminated"],
-        "similarity of a randomised one's": table.similarity["randomised"],
+        "similarity of a randomised one's": table.similarity["randomized"],
     }
     return table, figures | quality(networks, judge, held_out.images)
 

@@ -245,7 +245,7 @@ def test_contaminated_and_random_classifiers_score_worse(planted):
     classifiers = {
         "honest": honest,
         "contaminated": contaminated(honest, codes, noisy, learning_rate=0.01),
-        "randomised": randomized(honest, seed=1),
+        "randomized": randomized(honest, seed=1),
     }
 
     def score(why, rows):

@@ -146,7 +146,7 @@ def test_what_is_saved_keeps_how_it_was_compiled(tmp_path):
 
 def test_another_kind_of_file_is_refused(tmp_path):
     keras.Sequential([keras.Input((2,)), layers.Dense(1)]).save(tmp_path / "other.keras")
-    with pytest.raises(TypeError, match="no WassersteinGAN, but a Sequential"):
+    with pytest.raises(TypeError, match="not hold a WassersteinGAN, but a Sequential"):
         WassersteinGAN.load(tmp_path / "other.keras")
 
 

@@ -64,7 +64,7 @@ def classifier_contrast(
         >>> pair = [build((16, 16, 1), latent_size=4, width=4) for build in (dcgan_generator, dcgan_encoder)]
         >>> honest = mlp(4, classes=2)
         >>> x = pair[0](np.random.default_rng(0).normal(size=(20, 4))).numpy()
-        >>> both = {"honest": honest, "randomised": randomized(honest)}
+        >>> both = {"honest": honest, "randomized": randomized(honest)}
         >>> table = classifier_contrast(both, *pair, x, 1, lambda why, rows: why.distances)
         >>> table.loc["honest", "similarity"].item()
         1.0
