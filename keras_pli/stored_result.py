@@ -57,7 +57,9 @@ def read_result(
     except FileNotFoundError:
         raise
     except Exception as error:  # numpy, zipfile and json raise half a dozen kinds for damaged files
-        raise _refused(path, kind, str(error)) from error
+        # What numpy says of a file that is no archive advises to unpickle it.
+        told = "it is not a .npz archive" if "pickle" in str(error) else str(error).rstrip(".")
+        raise _refused(path, kind, told) from error
     if found != _format(kind):
         raise _refused(path, kind, f"its format is {found!r}, not {_format(kind)!r}")
     wanted = set(names)

@@ -398,7 +398,7 @@ class TestResume:
             (tmp_path / path.name).write_bytes(path.read_bytes())
         path = tmp_path / "seed-1.npz"
         path.write_bytes(path.read_bytes()[:-300] if damage == "cut" else damage)
-        with pytest.raises(ValueError, match=r"seed-1\.npz is no stored seed") as caught:
+        with pytest.raises(ValueError, match=r"seed-1\.npz' is not a stored SeedRun") as caught:
             run(seeds=2, out=tmp_path)
         assert str(path) in str(caught.value)
 

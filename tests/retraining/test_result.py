@@ -41,7 +41,7 @@ class TestTables:
     def test_of_a_real_experiment(self, experiment, digits):
         result, _ = experiment
         scores = result.scores()
-        run = result.runs[2]
+        run = result.runs[1]
         assert run.seed == 5
         report = classification_report(
             digits[1][1], run.outputs["PLI"].argmax(axis=1), output_dict=True, zero_division=0

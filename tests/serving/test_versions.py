@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -69,9 +70,13 @@ def test_many_at_once(tmp_path):
     assert all((tmp_path / name / "saved_model.pb").is_file() for name in names)
 
 
+PACKAGE = Path(inspect.getsourcefile(versions)).parents[1]
 KILLED = """
-import runpy, sys, time
-new_version = runpy.run_path(sys.argv[1])["new_version"]  # the file alone, without TensorFlow
+import sys, time, types
+for name, folder in {"keras_pli": sys.argv[1], "keras_pli.serving": sys.argv[1] + "/serving"}.items():
+    sys.modules[name] = types.ModuleType(name)  # two files of the package, without TensorFlow
+    sys.modules[name].__path__ = [folder]
+from keras_pli.serving.version_folders import new_version
 with new_version(sys.argv[2]) as new:
     (new.folder / "saved_model.pb").write_text("half")
     print("writing", flush=True)
@@ -81,7 +86,7 @@ with new_version(sys.argv[2]) as new:
 
 def test_a_killed_process_leaves_no_version(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, inspect.getsourcefile(versions), str(tmp_path)],
+        [sys.executable, "-c", KILLED, str(PACKAGE), str(tmp_path)],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -65,9 +65,9 @@ class WassersteinGAN(AdversarialModel):
         ValueError: If networks do not fit each other or the image shape, or compute in another precision.
 
     Example:
-        >>> images = np.random.default_rng(0).uniform(-1, 1, (64, 16, 16, 1))
+        >>> images = np.random.default_rng(0).uniform(-1, 1, (16, 16, 16, 1))
         >>> gan = WassersteinGAN((16, 16, 1), latent_size=8, width=4)
-        >>> history = gan.fit(images, epochs=2, batch_size=8, verbose=0)
+        >>> history = gan.fit(images, epochs=1, batch_size=4, verbose=0)
         >>> sorted(history.history)
         ['critic_distance', 'generator_loss', 'gradient_penalty']
         >>> gan.generate(5, seed=1).shape
