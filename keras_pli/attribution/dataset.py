@@ -13,9 +13,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from ..checks import checked_number
 from ..files import read_arrays, write_json
 from ..identity import callable_identity, model_identity, value_identity
 from ..network.inputs import PlacedTarget
+from ..network.targets import AtPosition, Within
 from ..parts import PartFolder
 from ..version import __version__
 from .method import Method
@@ -75,15 +77,12 @@ def explain_dataset(
     """
     if not isinstance(dataset, tf.data.Dataset):
         raise TypeError(f"`dataset` must be a tf.data.Dataset. Received: {type(dataset).__name__}.")
-    for name, value in {"samples_per_file": samples_per_file, "num_shards": num_shards}.items():
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {value}.")
-    if not 0 <= shard_index < num_shards:
-        raise ValueError(
-            f"`shard_index` must lie from 0 to {num_shards - 1}. Received: {shard_index}."
-        )
+    checked_number(samples_per_file, "samples_per_file", least=1, whole=True)
+    checked_number(num_shards, "num_shards", least=1, whole=True)
+    checked_number(shard_index, "shard_index", least=0, below=num_shards, whole=True)
+    _check_shared(target)
     labelled = isinstance(dataset.element_spec, tuple)
-    if target == "label" and not labelled:
+    if isinstance(target, str) and not labelled:
         raise ValueError("target='label' needs a data set of (inputs, labels). It has inputs only.")
     share = _Share(Path(out), shard_index, num_shards, samples_per_file)
     share.parts.claim(
@@ -132,6 +131,24 @@ def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
     return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
 
 
+def _check_shared(target: Any) -> None:
+    """Raises a `ValueError` for a target that is another for each sample: files begin at any of them."""
+    if isinstance(target, str) and target != "label":
+        raise ValueError(
+            f"`target` must be a class, 'label', a callable or None. Received: {target!r}."
+        )
+    parts = [target]
+    if isinstance(target, AtPosition | Within):
+        parts = [target.target]
+        if isinstance(target, AtPosition) and np.ndim(target.position) > 1:
+            parts.append(target.position)
+    if any(np.ndim(part) > 0 for part in parts if not callable(part)):
+        raise ValueError(
+            "`target` must be the same for all samples of a data set, or 'label' for each sample's own. "
+            f"Received: {target!r}."
+        )
+
+
 @dataclass(frozen=True)
 class _Share:
     """The files of one process among others in a folder, and how far it got."""
@@ -172,8 +189,15 @@ def _rows_to_store(
     index = np.array([position for position, _ in rows])
     samples = [sample[0] if labelled else sample for _, sample in rows]
     x = tf.nest.map_structure(lambda *parts: np.stack(parts), *samples)
-    if target == "label":
+    if isinstance(target, str):
         target = np.array([sample[1] for _, sample in rows])
+    elif isinstance(target, Within):
+        rank = method.scoring(x).structured_outputs[0].shape.rank
+        if np.ndim(target.mask) != rank - 2:
+            raise ValueError(
+                "The mask of a data set's target must be one for all samples, with an axis for each of the "
+                f"output's {rank - 2} axes of positions. Received shape {np.shape(target.mask)}."
+            )
     found = method(x, target)
     arrays = {"index": index, "scores": found.scores, **_named("attributions", found.attributions)}
     if found.delta is not None:

@@ -154,7 +154,10 @@ class LIME(Method):
     ) -> None:
         """Raises a `ValueError` if the mean would hide nothing: that of a feature alone is its value."""
         baseline = given[-1] if given else None
-        if baseline is not None or not isinstance(self.fill, str) or inputs.ndim > 2:
+        others = (
+            inputs.ndim > 2 and np.prod(inputs.shape[1:-1]) > 1
+        )  # by whose mean it can be hidden
+        if baseline is not None or not isinstance(self.fill, str) or others:
             return
         single = [1 in np.bincount(labels) for labels in segments.reshape(len(inputs), -1)]
         if any(single):

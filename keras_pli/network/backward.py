@@ -22,7 +22,12 @@ Rule: TypeAlias = Callable[[Operation, Sequence[Tensor | None]], Sequence[Tensor
 
 
 def backpropagate(
-    score: Tensor, sources: Any, rules: Mapping[str, Rule] | None = None, *, start: Tensor = None
+    score: Tensor,
+    sources: Any,
+    rules: Mapping[str, Rule] | None = None,
+    *,
+    start: Tensor = None,
+    within: bool = False,
 ) -> Any:
     """Returns the gradients of a score, with substituted derivatives where rules are given.
 
@@ -34,6 +39,8 @@ def backpropagate(
             also where one is made from another.
         rules: A rule for each type of operation, such as `"Relu"`, that shall have another derivative.
         start: What to pass back from the score instead of ones.
+        within: Whether the sources are tensors within the network, of which a custom gradient may pass some
+            by, as that of SiLU does with what it made itself of another one.
 
     Returns:
         The structure of `sources`; zeros where the score does not depend on one.
@@ -50,7 +57,8 @@ def backpropagate(
     else:
         found = tf.gradients(score, flat, grad_ys=start, stop_gradients=flat)
     missing = [source for source, gradient in zip(flat, found, strict=True) if gradient is None]
-    if len(missing) == len(flat) or any(operations_between(one, score) for one in missing):
+    cut_off = not within and any(operations_between(one, score) for one in missing)
+    if len(missing) == len(flat) or cut_off:
         raise ValueError(
             f"The score {score.name!r} has no gradient by {len(missing)} of {len(flat)} inputs: no "
             "differentiable way leads there. Are they rounded or cast to integers, as before an embedding? "

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from .kinds import CALLS
+from .kinds import CALLS, FROM_INTEGERS
 from .logits import Reader, Step
 
 Tensor = Any
@@ -71,7 +71,10 @@ def reader(sources: Any, output: Tensor) -> Reader:
         inputs = [tensor for tensor in operation.inputs if depends(tensor)]
         others = [tensor for tensor in operation.inputs if not depends(tensor)]
         constant = all(tf.get_static_value(tensor) is not None for tensor in others)
-        return Step(operation.type, inputs, operation, by_constant=constant)
+        kind = operation.type
+        if kind == "Cast" and not operation.inputs[0].dtype.is_floating:
+            kind = FROM_INTEGERS
+        return Step(kind, inputs, operation, by_constant=constant)
 
     return read
 

@@ -51,16 +51,38 @@ OPAQUE = frozenset(
     }
 )
 
-# Nonlinear functions of single values, at which no output that is a logit ends.
-CURVES = RECTIFIERS | {
-    *("Tanh", "Softplus", "Softsign", "Exp", "Expm1", "Erf", "Erfc", "Log", "Log1p", "Abs"),
-    *("Square", "Sqrt", "Rsqrt", "Pow", "Sin", "Cos", "ClipByValue", "Sign", "Round", "Floor"),
+# What integers are when they become numbers again, as places and truths do; `graph` tells them from a "Cast".
+FROM_INTEGERS = "Cast of integers"
+# Nonlinear functions that keep within bounds, or that probabilities are made with.
+BOUNDED = SQUASHES | {
+    *("Exp", "Tanh", "Relu6", "Erf", "Erfc", "Softsign", "Atan", "Sin", "Cos", "ClipByValue"),
+    *("Sign", "Round", "Rint", "Floor", "Ceil", "OneHot"),
 }
-# Of these, those that keep within bounds, or that probabilities are made with.
-BOUNDED = SQUASHES | {"Exp", "Tanh", "Relu6"}
+# Nonlinear functions of single values, at which no output that is a logit ends, scaled and shifted or not.
+CURVES = (RECTIFIERS | BOUNDED - SQUASHES) | {
+    *(
+        "Softplus",
+        "Expm1",
+        "Log",
+        "Log1p",
+        "Abs",
+        "Square",
+        "Sqrt",
+        "Rsqrt",
+        "Pow",
+        "Reciprocal",
+        "Inv",
+    ),
+    FROM_INTEGERS,
+}
+# Scale and shift what they are given, where all else that they are given is constant.
+AFFINE = frozenset({"AddV2", "Add", "Sub", "BiasAdd", "Mul", "RealDiv", "Neg"})
+# By which values are normalized where they are multiplied.
+INVERSES = frozenset({"Reciprocal", "Inv", "Rsqrt", "Pow"})
 # Make, of probabilities, other probabilities or shares of them.
 MIXTURES = (
     (SUMS | {"Mul"} | MAXIMA | PLACINGS | RESIZINGS | AVERAGES | CARRIERS)
     | {"SelectV2", "Maximum", "Minimum", "Min", "Prod", "TopKV2", "Neg", "IdentityN"}
-    | {"ClipByValue", "FusedBatchNormV3"}
+    | {"FusedBatchNormV3", "Cumprod", "UnsortedSegmentSum", "SegmentSum", "SegmentMean"}
+    | {"ScatterNd", "TensorScatterUpdate", "TensorScatterAdd", "ReverseSequence"}
 )

@@ -77,6 +77,8 @@ def find_layer(model: keras.Model, path: str) -> keras.Layer:
         >>> find_layer(model, "head").units
         3
     """
+    if not isinstance(path, str):
+        raise TypeError(f"`layer` must be a path, such as 'backbone/conv3'. Received: {path!r}.")
     paths = layer_paths(model)
     if path in paths:
         return paths[path]

@@ -10,7 +10,18 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .kinds import BOUNDED, CARRIERS, CURVES, MIXTURES, OPAQUE, PRODUCTS, QUOTIENTS, SQUASHES
+from .kinds import (
+    AFFINE,
+    BOUNDED,
+    CARRIERS,
+    CURVES,
+    INVERSES,
+    MIXTURES,
+    OPAQUE,
+    PRODUCTS,
+    QUOTIENTS,
+    SQUASHES,
+)
 
 Place = Any
 
@@ -51,9 +62,7 @@ def squashing_of(
     Raises:
         ValueError: If the output is neither: no softmax or sigmoid of anything, and no logit.
     """
-    step = read(output)
-    while step is not None and step.kind in through and len(step.inputs) == 1:
-        step = read(step.inputs[0])
+    step = _behind(output, read, through)
     if step is None:
         return None
     if step.kind in SQUASHES:
@@ -67,9 +76,23 @@ def squashing_of(
         raise ValueError(f"the output is made by {bounded} of values that both depend on the input")
     if bounded is not None:
         raise ValueError(f"the output is made by {step.kind} from what {bounded} gave")
-    if step.kind in ("Maximum", "Minimum") and len(step.inputs) == 1:  # with a constant, as a ReLU
-        raise ValueError(f"the output ends in {step.kind}")
+    curve = _behind(output, read, CARRIERS | AFFINE)
+    if curve is not None and (curve.kind in CURVES or _is_limit(curve)):
+        raise ValueError(f"the output ends in {curve.kind}")
     return None
+
+
+def _is_limit(step: Step) -> bool:
+    """Whether a step is a maximum or minimum with a constant, as a ReLU and clipped values are."""
+    return step.kind in ("Maximum", "Minimum") and len(step.inputs) == 1
+
+
+def _behind(output: Place, read: Reader, kinds: Collection[str]) -> Step | None:
+    """The step behind operations of some kinds that have one input."""
+    step = read(output)
+    while step is not None and step.kind in kinds and len(step.inputs) == 1:
+        step = read(step.inputs[0])
+    return step
 
 
 def _bounded_source(output: Place, read: Reader) -> str | None:
@@ -86,8 +109,13 @@ def _bounded_source(output: Place, read: Reader) -> str | None:
         if not passes:
             return None
         found = [source(place) for place in step.inputs]
-        if step.kind == "Mul" and len(found) > 1 and None in found:
-            return None  # features times their gate
+        if step.kind in PRODUCTS and len(found) > 1:
+            for place in step.inputs:
+                factor = _behind(place, read, CARRIERS)
+                if factor is not None and factor.kind in INVERSES:
+                    return factor.kind
+            if None in found:
+                return None  # features times their gate
         kinds = [kind for kind in found if kind is not None]
         return kinds[0] if kinds else step.kind if normalizes else None
 

@@ -94,7 +94,7 @@ def mean_gradient(
         inputs = points(positions)
         logits = network.forward(inputs).logits
         scores = target_scores(logits, repeated(target, tf.size(positions)))
-        found = backpropagate(scores, Stem.between(inputs, logits).outputs)
+        found = backpropagate(scores, Stem.between(inputs, logits).outputs, within=True)
         return [weighted(tf.cast(gradient, tf.float32), weights) for gradient in found]
 
     zeros = [tf.zeros_like(output, tf.float32) for output in stem.outputs]

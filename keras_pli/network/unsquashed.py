@@ -73,11 +73,20 @@ def _axis_after(operation: Operation, axis: int) -> int | None:
     before, after = operation.inputs[0].shape, operation.outputs[0].shape
     if operation.type == "Transpose":
         order = tf.get_static_value(operation.inputs[1])
-        return None if order is None else list(order).index(axis)
+        return _of_size(after, before[axis]) if order is None else list(order).index(axis)
     if before.as_list() == after.as_list():
         return axis
+    if before[axis] is not None and before[axis] == before[1:].num_elements():
+        # A sample's values all lie along this axis, and then along another one.
+        return _of_size(after, before[axis])
     kept = axis == before.rank - 1 and before[-1] is not None and before[-1] == after[-1]
     return after.rank - 1 if kept else None
+
+
+def _of_size(shape: Any, size: int | None) -> int | None:
+    """The one axis of a size, behind the first; None if there is no such axis, or several."""
+    places = [axis for axis in range(1, shape.rank) if shape[axis] == size]
+    return places[0] if size is not None and len(places) == 1 else None
 
 
 def _hands_on(output: Tensor, squashing: Operation) -> list[Operation]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_pli.attribution import GradientTimesInput, Saliency
+from keras_pli.attribution import AtPosition, GradientTimesInput, Saliency, Within
 from keras_pli.attribution.dataset import explain_dataset, load_attributions
 
 SAMPLES = 23
@@ -178,7 +178,7 @@ class TestRefusals:
         x, _ = data
         with pytest.raises(TypeError, match="ndarray"):
             explain_dataset(Saliency(model), x, tmp_path)
-        with pytest.raises(ValueError, match=r"from 0 to 1.*2"):
+        with pytest.raises(ValueError, match=r"from 0 and less than 2.*2"):
             explained(Saliency(model), stream(x), tmp_path, shard_index=2, num_shards=2)
         with pytest.raises(ValueError, match="samples_per_file"):
             explained(Saliency(model), stream(x), tmp_path, samples_per_file=0)
@@ -204,3 +204,23 @@ def test_what_the_folder_is_for_can_be_read(model, data, tmp_path):
     noted = json.loads((tmp_path / "attributions.json").read_text())
     assert noted["method"] == "Saliency(score='output')"
     assert noted["target"] == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ([0, 1, 2, 0], "the same for all samples"),
+        (np.array([0, 1]), "the same for all samples"),
+        (AtPosition([0, 1], 2), "the same for all samples"),
+        (AtPosition(1, [[2], [3]]), "the same for all samples"),
+        (Within(1, np.ones((4, 5), bool)), r"one for all samples.*shape \(4, 5\)"),
+        ("labels", "'label'.*'labels'"),
+    ],
+)
+def test_a_target_of_each_sample_is_refused(target, message, tmp_path):
+    model = keras.Sequential([keras.Input((5, 1)), keras.layers.Conv1D(3, 1)])
+    dataset = tf.data.Dataset.from_tensor_slices(np.ones((8, 5, 1), np.float32)).batch(4)
+    with pytest.raises(ValueError, match=message):
+        explain_dataset(
+            Saliency(model), dataset, tmp_path, target=target, samples_per_file=4, verbose=0
+        )

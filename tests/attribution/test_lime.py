@@ -356,3 +356,12 @@ def test_several_inputs_are_turned_away():
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.add(inputs)))
     with pytest.raises(ValueError, match="single input, and the model takes 2"):
         LIME(model)([np.zeros((2, 3)), np.zeros((2, 3))])
+
+
+def test_a_lone_position_has_no_mean_to_be_hidden_by():
+    model = keras.Sequential([keras.Input((1, 5)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    x = np.random.default_rng(0).normal(size=(2, 1, 5)).astype(np.float32)
+    with pytest.raises(ValueError, match="hides nothing"):
+        LIME(model)(x, 1)
+    found = LIME(model, fill=0.0, samples=20)(x, 1)
+    assert np.abs(found.attributions).max() > 1e-3

@@ -7,6 +7,8 @@ import tensorflow as tf
 from toy_networks import LAYERS, randomized
 
 from keras_pli.attribution import Saliency
+from keras_pli.evaluation.scoring import Scorer
+from keras_pli.network.activations import activations
 from keras_pli.network.forward import Network, named_outputs, probabilities
 
 OPS = keras.ops
@@ -57,6 +59,67 @@ def bags(head):
 
 def maps(head):
     return ending(head, (4, 6, 4))
+
+
+def scattered(p):
+    places = np.array([[0], [2], [1]], np.int32)
+    return tf.transpose(tf.scatter_nd(places, tf.transpose(p), tf.stack([3, tf.shape(p)[0]])))
+
+
+# More heads on three units: no softmax or sigmoid of anything, and bounded, counted or normalized.
+CURVED = {
+    "survival": lambda z: OPS.cumprod(OPS.sigmoid(z), axis=-1),
+    "probit": lambda z: 0.5 * (1 + OPS.erf(z / 1.4142)),
+    "hard tanh": lambda z: 0.5 + 0.5 * OPS.hard_tanh(z),
+    "hard sigmoid": OPS.hard_sigmoid,
+    "clipped": lambda z: 1 - OPS.clip(0.2 * z + 0.5, 0, 1),
+    "log sigmoid": OPS.log_sigmoid,
+    "evidence": lambda z: OPS.softplus(z) + 1,
+    "square": lambda z: z**2 * 1.0,
+    "sine": lambda z: 0.5 + 0.5 * OPS.sin(z),
+    "arc tangent": lambda z: 0.5 + OPS.arctan(z) / np.pi,
+    "softsign": lambda z: 0.5 * (1 + OPS.softsign(z)),
+    "order": lambda z: OPS.cast(OPS.argsort(z, axis=-1), "float32"),
+    "choice": lambda z: OPS.one_hot(OPS.argmax(z, axis=-1), 3),
+    "reciprocal": lambda z: OPS.relu(z) * OPS.reciprocal(0.1 + OPS.sum(OPS.relu(z), -1, True)),
+    "power": lambda z: OPS.softplus(z) * OPS.power(OPS.sum(OPS.softplus(z), -1, True), -1.0),
+    "scattered": lambda z: LAYERS.Lambda(scattered, output_shape=(3,))(OPS.softmax(z)),
+}
+# And heads that are logits, or squashes of them, whatever they look like.
+LINEAR = {
+    "temperature": lambda z: OPS.softmax(z / 2.0),
+    "distances": lambda z: -OPS.sum((z[..., None] - np.eye(3, dtype="f")) ** 2, axis=1),
+    "experts": lambda z: OPS.einsum(
+        "bk,bkc->bc", OPS.softmax(z), LAYERS.Reshape((3, 2))(LAYERS.Dense(6)(z))
+    ),
+    "gated": lambda z: z * OPS.sigmoid(LAYERS.Dense(3)(z)),
+    "pooled ReLU maps": lambda z: OPS.mean(OPS.relu(z)[:, None], axis=1),
+    "softmax of a column": lambda z: LAYERS.Flatten()(
+        LAYERS.Softmax(axis=1)(LAYERS.Reshape((3, 1))(z))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CURVED)
+def test_a_curve_however_scaled_is_no_logit(name):
+    model = ending(CURVED[name])
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    with pytest.raises(ValueError, match=r"No logits can be found in 'net'.*score='output'"):
+        Saliency(model)(x, 0)
+    with pytest.raises(ValueError, match=r"No logits can be found in 'net'"):
+        activations(model, x)
+    found = Scorer(Saliency(model, score="output"))(x, 1)
+    np.testing.assert_allclose(found, model(x)[:, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_what_is_linear_in_a_layer_is_a_logit(name):
+    model = ending(LINEAR[name])
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    logits, outputs = activations(model, x), np.asarray(model(x))
+    np.testing.assert_allclose(Saliency(model)(x, 1).scores, logits[:, 1], atol=1e-5)
+    expected = OPS.softmax(logits) if abs(outputs.sum(axis=1) - 1).max() < 1e-5 else logits
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
 
 
 MODELS = {

@@ -267,3 +267,13 @@ def test_sources_are_variables_of_their_own():
                 by_x, by_y = session.run(found, {x: [2.0]})
             assert_allclose(by_x, 6.0)
             assert_allclose(by_y, 2 * 6 + 2.0)
+
+
+def test_a_custom_gradient_may_pass_by_what_it_made_itself():
+    inputs = keras.Input((6, 6, 1))
+    maps = keras.layers.Conv2D(4, 3, activation="silu")(inputs)
+    outputs = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(maps))
+    model = keras.Model(inputs, outputs)
+    x = np.random.default_rng(0).normal(size=(3, 6, 6, 1)).astype(np.float32)
+    found = IntegratedGradients(model, steps=32)(x, 1)
+    np.testing.assert_allclose(found.delta, 0, atol=1e-4)
