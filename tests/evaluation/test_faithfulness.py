@@ -37,7 +37,7 @@ def test_curves_of_a_linear_model_remove_the_greatest_contributions_first(shape)
     whole = naive_scores(model, x, [2] * len(x))
     empty = naive_scores(model, [baseline] * len(x), [2] * len(x))
     given = model, x, parts.reshape(len(x), *(shape if len(shape) == 1 else shape[:-1])), 2
-    options = {"baseline": baseline, "score": "logit", "steps": parts.shape[1]}
+    options = {"baseline": baseline, "score": "logits", "steps": parts.shape[1]}
     deleted, inserted = (curve(*given, **options) for curve in (deletion_curve, insertion_curve))
     np.testing.assert_allclose(deleted.fractions, np.linspace(0, 1, parts.shape[1] + 1))
     np.testing.assert_allclose(deleted.scores, whole[:, None] - taken, atol=1e-4)
