@@ -26,6 +26,7 @@ from ..network.operations import (
 )
 from ..network.rescale_rules import RescaleRules
 from ..network.targets import held_target, score_slopes, target_scores
+from ..network.whole_numbers import check_steps
 from .attribution import Attribution
 from .method import Method
 
@@ -62,6 +63,7 @@ class GuidedBackprop(Method):
         """Explains a batch of tensors (see `Method.compute`)."""
         x = in_this_graph(x)
         scores = target_scores(self.network.forward(x).logits, target)
+        check_steps(self.network.model, x, scores)
         check_rectifiers(operations_between(x, scores), type(self).__name__)
         return Attribution(backpropagate(scores, x, self._rules()), scores)
 

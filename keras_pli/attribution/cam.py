@@ -22,6 +22,7 @@ from ..network.maps import (
 )
 from ..network.runner import batch_spec
 from ..network.targets import target_scores
+from ..network.whole_numbers import check_steps
 from .attribution import Attribution
 from .backprop import check_rectifiers
 from .method import Method
@@ -296,6 +297,7 @@ class GuidedGradCAM(GradCAM):
     def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.compute`)."""
         class_map, maps, scores = self.class_map(x, target)
+        check_steps(self.network.model, x, scores)
         check_rectifiers(operations_between(x, scores), type(self).__name__)
         guided = backpropagate(scores, x, guided_rules())
         products = [

@@ -7,9 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..network.embeddings import Embedded, check_gradient, embedding_layers
+from ..network.embeddings import Embedded, check_gradient
 from ..network.forward import Network, Target
 from ..network.inputs import GivenBaseline, baseline_tensors, input_names
+from ..network.targets import held_target, target_scores
+from ..network.whole_numbers import embedding_layers
 from .attribution import Attribution
 
 Tensor = Any
@@ -53,10 +55,30 @@ def explained_at_embeddings(
         return network.forward(inputs).logits
 
     embedded = Embedded.of(network.model, run, x)
-    starts = [[embedded.vectors_at(network.model, run, baseline)] for baseline in baselines]
+    starts = [embedded.vectors_at(network.model, run, baseline) for baseline in baselines]
     with embedded.entered():
-        found = averaged([compute(embedded.values, target, *start) for start in starts or [[]]])
+        parts = [
+            compute(embedded.values, target, *start) for start in [[s] for s, _ in starts] or [[]]
+        ]
+    if starts and parts[0].delta is not None:
+        target = held_target(embedded.logits, target)
+        parts = [
+            _with_delta(part, target_scores(logits, target))
+            for part, (_, logits) in zip(parts, starts, strict=True)
+        ]
+    found = averaged(parts)
     return found._replace(attributions=embedded.at_inputs(found.attributions))
+
+
+def _with_delta(found: Attribution, start: Tensor) -> Attribution:
+    """Measures what is missing by the score that the model itself gives to the baseline's ids.
+
+    On the way from their vectors, what else is made of ids, as a mask, is that of the explained ids.
+    """
+    sums = [
+        tf.reduce_sum(part, axis=list(range(1, part.shape.rank))) for part in found.attributions
+    ]
+    return found._replace(delta=tf.add_n(sums) - (found.scores - start))
 
 
 def averaged(found: Sequence[Attribution]) -> Attribution:

@@ -192,7 +192,8 @@ class LIME(Method):
         def function(x: Any, segments: Tensor, draws: Tensor, *others: Any) -> Tensor:
             waiting = list(others)
             target = waiting.pop(0) if given else kind if callable(kind) else None
-            return self._scores(x, segments, draws, target, *waiting)
+            with self._as_numbers(x) as numbers:
+                return self._scores(numbers, segments, draws, target, *waiting)
 
         inputs = only_input(x, "LIME")
         signature = [
@@ -225,7 +226,7 @@ class LIME(Method):
     def _hidden(self, inputs: Tensor, segments: Tensor, width: Tensor, baseline: Any) -> Tensor:
         """What hidden segments show, to broadcast to the inputs."""
         if baseline is not None:
-            return only_input(baseline, "LIME")
+            return tf.cast(only_input(baseline, "LIME"), inputs.dtype)
         if isinstance(self.fill, str):
             check_mean(inputs)
             return segment_means(inputs, segments, width)

@@ -13,6 +13,7 @@ from ..network.backward import backpropagate
 from ..network.descent import Descent
 from ..network.forward import Forward, Target, probabilities
 from ..network.targets import Region, Spot, held_target
+from ..network.whole_numbers import check_steps
 from .attribution import Attribution
 from .deletion import Deletion, blurred, circles, deleted_area, enlarging, roughness
 from .method import Method
@@ -154,6 +155,7 @@ class MeaningfulPerturbation(Method):
 
         def objective(masks: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
             losses = scores(deletion.perturbed(masks, step)[None])[0] + self._penalty(masks)
+            check_steps(self.network.model, masks, losses)
             return losses, backpropagate(losses, masks)
 
         whole = scores(inputs[None])[0]

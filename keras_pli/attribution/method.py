@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import keras
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..checks import one_of
+from ..network.embeddings import integers_as_numbers
 from ..network.forward import Network, Score, Target
 from ..network.inputs import (
     GivenBaseline,
@@ -55,8 +57,9 @@ class Method:
         jit_compile: Whether XLA compiles; `"auto"` does so where there is a GPU.
         embeddings: For methods that take gradients, which ids have not: `"sum"` explains the vectors that the
             model's `Embedding` layers give for ids, summed over their dimensions, and gives each id that
-            value. A baseline is the vectors of its ids, by default of id 0. What else is made of ids, such as
-            a mask, stays as it is. None refuses ids.
+            value. A baseline is the vectors of its ids, by default of id 0. A mask made of ids stays as it
+            is, and what that does to the score shows in `delta`; other uses of ids, as one-hot codes, are
+            refused. None refuses ids. Integers that a model only casts to floats, as pixels, are numbers.
 
     Raises:
         ValueError: If the model is not built, or there is no such layer or output.
@@ -207,7 +210,20 @@ class Method:
         return [getattr(self, "baseline", 0.0)] if self.takes_baseline else []
 
     def _explained(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
-        """Explains a batch of tensors, ids among them."""
+        """Explains a batch of tensors, integers among them: as numbers where the model takes them as such."""
+        with self._as_numbers(x) as numbers:
+            if baseline is not None:
+                baseline = tf.nest.map_structure(
+                    lambda start, leaf: tf.cast(start, leaf.dtype), baseline, numbers
+                )
+            return self._explained_numbers(numbers, target, baseline)
+
+    def _as_numbers(self, x: Any) -> AbstractContextManager[Any]:
+        """Yields inputs in which integers that are no ids are float32 (see `integers_as_numbers`)."""
+        network = self.network
+        return integers_as_numbers(network.model, lambda given: network.forward(given).logits, x)
+
+    def _explained_numbers(self, x: Any, target: Target, baseline: Any) -> Attribution:
         if not self.takes_gradients:
             return self.compute(x, target, *([] if baseline is None else [baseline]))
         if self.embeddings:

@@ -62,7 +62,8 @@ def backpropagate(
         raise ValueError(
             f"The score {score.name!r} has no gradient by {len(missing)} of {len(flat)} inputs: no "
             "differentiable way leads there. Are they rounded or cast to integers, as before an embedding? "
-            "With embeddings='sum', methods that take gradients explain what an embedding gives for ids."
+            "With embeddings='sum', methods such as Saliency explain what an embedding gives for ids; one "
+            "without gradients, such as Occlusion, explains any input."
         )
     filled = [
         tf.zeros_like(source) if gradient is None else tf.convert_to_tensor(gradient)

@@ -22,7 +22,8 @@ from .graph import operations_between
 from .inputs import input_names, of_fixed_batch
 from .kinds import CARRIERS, PLACINGS
 from .loops import repeated
-from .recording import recorded, replaced
+from .recording import recorded, replaced, uncast
+from .whole_numbers import embedding_layers, is_number, leads_by_ids
 
 Tensor = Any
 
@@ -61,12 +62,14 @@ class Embedded:
         x: The inputs, `(batch, ...)` each, in the model's own structure.
         lookups: What the ids are looked up by.
         kept: Positions of the inputs that have gradients themselves.
+        logits: What the pass through the model gave.
         values: What methods work on: the inputs that are kept, then the vectors of each lookup.
     """
 
     x: Any
     lookups: tuple[Lookup, ...]
     kept: tuple[int, ...]
+    logits: Tensor
     values: list[Tensor]
 
     @classmethod
@@ -79,8 +82,9 @@ class Embedded:
             x: A batch of inputs.
 
         Raises:
-            ValueError: If an input has neither a gradient nor an embedding, or ids are made by operations
-                that do not tell where they come from.
+            ValueError: If an input has neither a gradient nor an embedding, ids reach the score otherwise
+                than through an embedding or a mask, or are made by operations that do not tell where they
+                come from.
         """
         x = tf.nest.map_structure(tf.identity, x)
         runs, logits = _lookups_in(model, run, x)
@@ -102,17 +106,20 @@ class Embedded:
                     "gradient nor an embedding, outside of loops and compiled functions, that looks it up. "
                     f"{_OTHERWISE}"
                 )
+            if index in explained and index not in kept:
+                _check_only_looked_up(model, leaf, names[index], logits, vectors)
         values = [tf.cast(flat[index], tf.float32) for index in kept] + used
-        return cls(x, tuple(lookups), tuple(kept), values)
+        return cls(x, tuple(lookups), tuple(kept), logits, values)
 
-    def vectors_at(self, model: keras.Model, run: Any, x: Any) -> list[Tensor]:
-        """Returns what stands for other inputs, as `values` does for these."""
-        runs, _ = _lookups_in(model, run, x)
+    def vectors_at(self, model: keras.Model, run: Any, x: Any) -> tuple[list[Tensor], Tensor]:
+        """Returns what stands for other inputs, as `values` does for these, and the model's logits there."""
+        runs, logits = _lookups_in(model, run, x)
         flat = tf.nest.flatten(x)
         vectors = {(id(layer), number): vector for layer, number, _, vector in runs}
-        return [tf.cast(flat[index], tf.float32) for index in self.kept] + [
+        values = [tf.cast(flat[index], tf.float32) for index in self.kept] + [
             tf.cast(vectors[id(lookup.layer), lookup.run], tf.float32) for lookup in self.lookups
         ]
+        return values, logits
 
     def at_inputs(self, found: Sequence[Tensor]) -> Any:
         """Sums what was found for `values` over each vector, at the ids' places, shaped like the inputs."""
@@ -162,6 +169,35 @@ class Embedded:
 
 
 _ENTERED: ContextVar[Embedded | None] = ContextVar("keras_pli_embedded", default=None)
+# Positions of the integer inputs that are given as numbers.
+_NUMBERS: ContextVar[tuple[int, ...]] = ContextVar("keras_pli_numbers", default=())
+
+
+@contextmanager
+def integers_as_numbers(model: keras.Model, run: Any, x: Any) -> Iterator[Any]:
+    """Yields inputs in which integers that are numbers, as the pixels of an image, are float32.
+
+    Within the block, passes through the model skip its cast to integers of those inputs.
+
+    Args:
+        model: The model.
+        run: From inputs to what is explained, by a pass through the model.
+        x: A batch of inputs, in the graph that is being traced.
+    """
+    flat = tf.nest.flatten(x)
+    if not any(leaf.dtype.is_integer for leaf in flat):
+        yield x
+        return
+    given = [tf.identity(leaf) for leaf in flat]
+    logits = run(tf.nest.pack_sequence_as(x, given))
+    numbers = tuple(index for index, leaf in enumerate(given) if is_number(leaf, logits))
+    for index in numbers:
+        flat[index] = tf.cast(flat[index], tf.float32)
+    token = _NUMBERS.set(numbers)
+    try:
+        yield tf.nest.pack_sequence_as(x, flat)
+    finally:
+        _NUMBERS.reset(token)
 
 
 @contextmanager
@@ -177,8 +213,13 @@ def inputs_of_pass(inputs: Any) -> Iterator[Any]:
 
 def run_unchanged(model: keras.Model, inputs: Any) -> Any:
     """Returns what a model gives in inference mode; what it assigns, as a stateful layer does, is dropped."""
-    with inputs_of_pass(inputs) as given, keras.StatelessScope():
-        return model(of_fixed_batch(model, given), training=False)
+    with inputs_of_pass(inputs) as given, keras.StatelessScope(), ExitStack() as stack:
+        given = of_fixed_batch(model, given)
+        numbers = _NUMBERS.get()
+        if numbers:
+            flat = tf.nest.flatten(given)
+            stack.enter_context(uncast([flat[index] for index in numbers]))
+        return model(given, training=False)
 
 
 def check_gradient(leaf: Tensor, logits: Tensor, name: str, model: keras.Model) -> None:
@@ -188,7 +229,8 @@ def check_gradient(leaf: Tensor, logits: Tensor, name: str, model: keras.Model) 
     advice = (
         "Pass embeddings='sum' to explain what the embedding gives for them, summed over its dimensions."
         if embedding_layers(model)
-        else _OTHERWISE
+        else "If they are numbers, give the model a `keras.Input` of floats and let it compute with them as "
+        f"floats; else use a method without gradients, such as Occlusion. {_OTHERWISE}"
     )
     raise ValueError(
         f"The score of {model.name!r} has no gradient by the input {name!r}: its values are rounded, "
@@ -203,12 +245,6 @@ def has_slope(source: Tensor, target: Tensor) -> bool:
         if operation.type not in _STEPS and any(t.name in reached for t in operation.inputs):
             reached.update(tensor.name for tensor in operation.outputs if _is_real(tensor))
     return target.name in reached
-
-
-def embedding_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns the embeddings of a model, wherever they are."""
-    layers = model._flatten_layers(include_self=False)
-    return [layer for layer in layers if isinstance(layer, keras.layers.Embedding)]
 
 
 def _lookups_in(model: keras.Model, run: Any, x: Any) -> tuple[list[Any], Tensor]:
@@ -250,6 +286,20 @@ def _looked_up(
 
 def _leads_to(leaf: Tensor, ids: Tensor) -> bool:
     return leaf.name == ids.name or bool(operations_between(leaf, ids))
+
+
+def _check_only_looked_up(
+    model: keras.Model, leaf: Tensor, name: str, logits: Tensor, vectors: Sequence[Tensor]
+) -> None:
+    """Raises a `ValueError` if ids reach the score otherwise than through their vectors or a mask."""
+    other = leads_by_ids(leaf, logits, {vector.name for vector in vectors})
+    if other is not None:
+        raise ValueError(
+            f"The score of {model.name!r} depends on the ids in the input {name!r} not only through an "
+            f"embedding or a mask, but also by {other.type!r} at {other.name!r}, as codes or numbers; "
+            "embeddings='sum' would leave that out. Give what is not looked up an input of its own, or use a "
+            "method without gradients, such as Occlusion."
+        )
 
 
 def _has_gradient(leaf: Tensor, logits: Tensor, vectors: Sequence[Tensor]) -> bool:

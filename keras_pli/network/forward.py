@@ -17,6 +17,7 @@ from .layers import check_model, find_layer, layer_paths
 from .recording import Recording, recorded
 from .targets import Region, Spot, target_scores
 from .unsquashed import check_class_axis, final_squashing, unsquashed
+from .whole_numbers import check_steps
 
 Tensor = Any
 # What a model's output is read as: what a final softmax or sigmoid receives, what it makes of that, or the
@@ -129,6 +130,7 @@ class Network:
     ) -> tuple[Any, Tensor]:
         """Returns the gradients of the target's score by the inputs, and the scores `(batch,)`."""
         scores = target_scores(self.forward(inputs).logits, target)
+        check_steps(self.model, inputs, scores)
         return backpropagate(scores, inputs, rules), scores
 
     def explained(self, outputs: Any) -> Tensor:

@@ -14,9 +14,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import signature
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
+import tensorflow as tf
 
 Tensor = Any
 
@@ -85,9 +86,35 @@ class Replacement:
         return made
 
 
-_RECORDINGS: ContextVar[tuple[Recording | Replacement, ...]] = ContextVar(
-    "keras_pli_recordings", default=()
-)
+@dataclass(frozen=True, eq=False)
+class Uncasting:
+    """Hands operations some tensors of real numbers themselves, where they would get them as integers.
+
+    Args:
+        numbers: Names of the tensors.
+    """
+
+    numbers: frozenset[str]
+
+    def call(self, original: Callable[..., Any], operation: Any, *args: Any, **kwargs: Any) -> Any:
+        """Runs an operation on what it gets before that was cast."""
+        args, kwargs = keras.tree.map_structure(self._before, (args, kwargs))
+        return original(operation, *args, **kwargs)
+
+    def _before(self, given: Any) -> Any:
+        if not tf.is_symbolic_tensor(given):
+            return given
+        # Layers for preprocessing cast to their own type before they are called as operations.
+        source = given
+        while source.op.type == "Cast" and source.name not in self.numbers:
+            source = source.op.inputs[0]
+        if source is given or source.name not in self.numbers:
+            return given
+        return tf.cast(source, given.dtype) if given.dtype.is_floating else source
+
+
+Listener: TypeAlias = "Recording | Replacement | Uncasting"
+_RECORDINGS: ContextVar[tuple[Listener, ...]] = ContextVar("keras_pli_recordings", default=())
 
 
 @contextmanager
@@ -129,7 +156,14 @@ def replaced(outputs: Sequence[tuple[Any, Sequence[Any]]]) -> Iterator[None]:
 
 
 @contextmanager
-def _listening_to(listener: Recording | Replacement) -> Iterator[None]:
+def uncast(numbers: Sequence[Tensor]) -> Iterator[None]:
+    """Lets operations get some tensors as they are, where a model casts them to integers at its inputs."""
+    with _listening_to(Uncasting(frozenset(tensor.name for tensor in numbers))):
+        yield
+
+
+@contextmanager
+def _listening_to(listener: Listener) -> Iterator[None]:
     _install()
     token = _RECORDINGS.set((*_RECORDINGS.get(), listener))
     try:
@@ -178,5 +212,5 @@ def _install() -> None:
         keras.Operation.__call__ = call
 
 
-def _around(recording: Recording | Replacement, run: Callable[..., Any]) -> Callable[..., Any]:
+def _around(recording: Listener, run: Callable[..., Any]) -> Callable[..., Any]:
     return lambda operation, *args, **kwargs: recording.call(run, operation, *args, **kwargs)

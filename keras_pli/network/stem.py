@@ -20,6 +20,7 @@ from .graph import operations_between
 from .loops import repeated, summed, weighted
 from .operations import dependent_places, is_affine_by_sample
 from .targets import target_scores
+from .whole_numbers import check_steps
 
 Tensor = Any
 
@@ -94,6 +95,7 @@ def mean_gradient(
         inputs = points(positions)
         logits = network.forward(inputs).logits
         scores = target_scores(logits, repeated(target, tf.size(positions)))
+        check_steps(network.model, inputs, scores)
         found = backpropagate(scores, Stem.between(inputs, logits).outputs, within=True)
         return [weighted(tf.cast(gradient, tf.float32), weights) for gradient in found]
 
