@@ -1,4 +1,4 @@
-"""Numbers that a model makes whole on the way: refused where a gradient would miss them, and else explained."""
+"""Numbers that a model makes whole: refused where a gradient would miss them, and else explained."""
 
 import keras
 import numpy as np
