@@ -90,8 +90,9 @@ class ClassActivationMap(Method):
     def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors (see `Method.compute`)."""
         class_map, maps, scores = self.class_map(x, target)
-        below = tf.nest.flatten(x)[maps.over.index(True)]
-        resized = resize_linear(class_map, _sizes_below(below, class_map))
+        place = maps.over.index(True)
+        sizes = _sizes_below(tf.nest.flatten(x)[place], class_map)
+        resized = resize_linear(class_map, sizes, maps.stretches(place))
         return Attribution(resized, scores, details={"map": class_map})
 
     def class_map(self, x: Any, target: Target) -> tuple[Tensor, LayerMaps, Tensor]:
@@ -301,15 +302,19 @@ class GuidedGradCAM(GradCAM):
         check_rectifiers(operations_between(x, scores), type(self).__name__)
         guided = backpropagate(scores, x, guided_rules())
         products = [
-            gradients * self._laid_over(gradients, class_map) if over else tf.zeros_like(gradients)
-            for gradients, over in zip(tf.nest.flatten(guided), maps.over, strict=True)
+            gradients * self._laid_over(gradients, class_map, maps.stretches(place))
+            if maps.over[place]
+            else tf.zeros_like(gradients)
+            for place, gradients in enumerate(tf.nest.flatten(guided))
         ]
         attributions = tf.nest.pack_sequence_as(x, products)
         return Attribution(attributions, scores, details={"map": class_map})
 
     @staticmethod
-    def _laid_over(tensor: Tensor, class_map: Tensor) -> Tensor:
-        resized = resize_linear(class_map, _sizes_below(tensor, class_map))
+    def _laid_over(
+        tensor: Tensor, class_map: Tensor, stretches: Sequence[tuple[float, float]] | None
+    ) -> Tensor:
+        resized = resize_linear(class_map, _sizes_below(tensor, class_map), stretches)
         return resized[..., None] if tensor.shape.rank > resized.shape.rank else resized
 
 

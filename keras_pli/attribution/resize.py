@@ -10,7 +10,9 @@ import tensorflow as tf
 Tensor = Any
 
 
-def resize_linear(maps: Tensor, shape: Sequence[int]) -> Tensor:
+def resize_linear(
+    maps: Tensor, shape: Sequence[int], stretches: Sequence[tuple[float, float]] | None = None
+) -> Tensor:
     """Resizes maps by linear interpolation along each axis in turn.
 
     Pixel centres lie at half-integers and the border is continued, as in `tf.image.resize` with
@@ -19,6 +21,8 @@ def resize_linear(maps: Tensor, shape: Sequence[int]) -> Tensor:
     Args:
         maps: Floating-point tensor `(batch, *positions)`.
         shape: The new size of each axis after the first.
+        stretches: From where to where each of these axes of the result the maps lie, in its entries; outside
+            is 0. None lays them over all of it.
 
     Raises:
         ValueError: If there is not one size for each axis after the first.
@@ -26,6 +30,8 @@ def resize_linear(maps: Tensor, shape: Sequence[int]) -> Tensor:
     Example:
         >>> resize_linear(tf.constant([[0.0, 1.0]]), (4,)).numpy().tolist()
         [[0.0, 0.25, 0.75, 1.0]]
+        >>> resize_linear(tf.constant([[3.0, 5.0]]), (4,), [(1, 3)]).numpy().tolist()
+        [[0.0, 3.0, 5.0, 0.0]]
     """
     maps = tf.convert_to_tensor(maps)
     if len(shape) != maps.shape.rank - 1:
@@ -36,19 +42,26 @@ def resize_linear(maps: Tensor, shape: Sequence[int]) -> Tensor:
     # The last axis goes first, while there is little to copy. A product with a matrix of weights would be
     # rounded to TensorFloat-32 on a GPU.
     for axis in range(len(shape), 0, -1):
-        maps = _resize_axis(maps, axis, shape[axis - 1])
+        size = shape[axis - 1]
+        maps = _resize_axis(maps, axis, size, stretches[axis - 1] if stretches else (0, size))
     return maps
 
 
-def _resize_axis(maps: Tensor, axis: int, size: int) -> Tensor:
+def _resize_axis(maps: Tensor, axis: int, size: int, stretch: tuple[float, float]) -> Tensor:
     given = tf.shape(maps)[axis]
     # In double precision: a place's rounding error grows with the axis, and its fraction is what counts.
     centers = tf.range(size, dtype=tf.float64) + 0.5
-    places = centers * tf.cast(given, tf.float64) / tf.cast(size, tf.float64) - 0.5
-    places = tf.maximum(places, 0.0)
+    start, stop = stretch
+    inside = (centers > start) & (centers < stop)
+    places = (centers - start) * tf.cast(given, tf.float64) / (stop - start) - 0.5
+    places = tf.clip_by_value(places, 0.0, tf.cast(given - 1, tf.float64))
     lower = tf.cast(places, tf.int32)
     share = tf.cast(places - tf.cast(lower, tf.float64), maps.dtype)
-    share = tf.reshape(share, (size, *[1] * (maps.shape.rank - 1 - axis)))
+    along = (size, *[1] * (maps.shape.rank - 1 - axis))
+    share = tf.reshape(share, along)
     below = tf.gather(maps, lower, axis=axis)
     above = tf.gather(maps, tf.minimum(lower + 1, given - 1), axis=axis)
-    return below + share * (above - below)
+    found = below + share * (above - below)
+    if start <= 0 and stop >= size:
+        return found
+    return tf.where(tf.reshape(inside, along), found, tf.zeros_like(found))

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from ..checks import quoted
+from .extents import Extent
 from .forward import Forward, Network
 from .graph import operations_between
 from .kinds import RENAMES
@@ -35,6 +36,8 @@ class LayerMaps:
         is_cut: Whether every way from those inputs to the logits leads through them.
         has_features: Whether their channels are others than the input's own.
         reshape: What brings the tensor to (batch, *positions, channels) instead of `order`.
+        extents: For each of the inputs, over which stretch of each axis of positions the maps lie; empty
+            where that is all of them.
     """
 
     path: str
@@ -44,6 +47,7 @@ class LayerMaps:
     is_cut: bool = False
     has_features: bool = True
     reshape: Reshape | None = None
+    extents: tuple[tuple[Extent, ...], ...] = ()
 
     @property
     def position_axes(self) -> tuple[int, ...]:
@@ -57,6 +61,11 @@ class LayerMaps:
         return (
             tensor if self.order == tuple(sorted(self.order)) else tf.transpose(tensor, self.order)
         )
+
+    def stretches(self, place: int) -> list[tuple[float, float]] | None:
+        """From where to where maps lie along each axis of an input, in its entries; None for all of it."""
+        extents = self.extents[place] if self.extents else ()
+        return [(extent.start, extent.stop) for extent in extents] or None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +101,7 @@ class Maps:
             return self._received()
         for found in self.all:
             if found.path == tensor or found.tensor is self.forward.recorded:
+                self._check_in_place(found)
                 return found
         output: Any = self.forward.recorded
         kind = f"of shape {tuple(output.shape)}" if tf.is_tensor(output) else type(output).__name__
@@ -111,7 +121,7 @@ class Maps:
                 f"{name!r} has no layer with maps: none whose output has the shape "
                 "(batch, *positions, channels) and decides the logits."
             )
-        cuts = [place for place, found in enumerate(self.all) if found.is_cut]
+        cuts = [place for place, found in enumerate(self.all) if self._has_all_ways(found)]
         received = self.all[cuts[-1]] if cuts else None
         rest = self.all[cuts[-1] + 1 :] if cuts else self.all
         if received is None or (not received.has_features and any(m.has_features for m in rest)):
@@ -121,7 +131,35 @@ class Maps:
                 f"{self._quoted([found for found in rest if found.has_features] or rest)}."
             )
         self._check_tokens(received)
+        self._check_in_place(received)
         return received
+
+    def _has_all_ways(self, maps: LayerMaps) -> bool:
+        """Whether maps decide the logits alone: no other input that has maps leads past them."""
+        others = [
+            positions
+            for place, positions in enumerate(self.positions)
+            if any(found.over[place] and found.has_features for found in self.all)
+        ]
+        return maps.is_cut and all(maps.tensor.name in positions.cuts for positions in others)
+
+    def _check_in_place(self, maps: LayerMaps) -> None:
+        moving = [extent.moved_by for own in maps.extents for extent in own]
+        first = next((operation for operation in moving if operation is not None), None)
+        if first is not None:
+            earlier = [found for found in self.all if not _is_moved(found)]
+            raise ValueError(
+                f"The maps of {maps.path!r} of {self.network.model.name!r} cannot be laid over the input: "
+                f"the {first.type} {first.name!r} rolls positions, joins different parts of the input, or "
+                "moves positions in a way that is not known before the model runs. "
+                + (
+                    f"Name a layer in front of it as `layer`: {quoted([m.path for m in earlier], most=40)}; "
+                    "or explain"
+                    if earlier
+                    else "Explain"
+                )
+                + " the part of the model behind it."
+            )
 
     def _check_tokens(self, received: LayerMaps) -> None:
         for positions, over in zip(self.positions, received.over, strict=True):
@@ -234,8 +272,23 @@ def _maps_of(
             continue
         is_cut = all(tensor.name in one.cuts for one in beneath)
         name = path or tensor.name.partition("/")[2] or tensor.name
-        found.append(LayerMaps(name, tensor, over, order, is_cut, has_features))
+        extents = tuple(
+            _extents_of(tensor, one) if below else ()
+            for one, below in zip(positions, over, strict=True)
+        )
+        found.append(LayerMaps(name, tensor, over, order, is_cut, has_features, extents=extents))
     return found
+
+
+def _extents_of(tensor: Tensor, positions: Positions) -> tuple[Extent, ...]:
+    """Those of the input's axes of positions; none where an axis was not followed."""
+    found = positions.extents[tensor.name]
+    axes = range(1, tensor.shape.rank - 1)
+    return tuple(found[axis] for axis in axes) if all(axis in found for axis in axes) else ()
+
+
+def _is_moved(maps: LayerMaps) -> bool:
+    return any(extent.moved_by is not None for own in maps.extents for extent in own)
 
 
 def _order_of(tensor: Tensor, path: str | None, positions: Positions) -> tuple[int, ...] | None:

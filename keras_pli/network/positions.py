@@ -13,6 +13,7 @@ from .axis_rules import (
     reduced_axes,
     summed_axes,
 )
+from .extents import Extent, Extents, extents_after
 from .graph import operations_between
 
 Tensor = Any
@@ -32,6 +33,7 @@ class Positions:
             one afterwards, as attention among the patches of an image; by their numbers.
         channels: By each of the input's axes that convolutions, poolings or means over all positions take
             for its channels, the first of them.
+        extents: By the name of a tensor, over which stretch of each of the input's axes it lies.
     """
 
     tensor: Tensor
@@ -40,6 +42,7 @@ class Positions:
     cuts: frozenset[str]
     tokens_mixed: Mapping[int, Operation]
     channels: Mapping[int, Operation]
+    extents: Mapping[str, Extents]
 
     def order_of(self, name: str) -> tuple[int, ...] | None:
         """The axes of a tensor in the order (batch, *positions, channels); None where it has no such axes.
@@ -78,6 +81,8 @@ def follow(tensor: Tensor, logits: Tensor) -> Positions:
     """Follows the positions of an input through the operations that lead to the logits."""
     operations = operations_between(tensor, logits)
     layouts = {tensor.name: layout_of_input(tensor)}
+    whole = {axis: Extent.whole(size) for axis, size in enumerate(tensor.shape) if size}
+    extents: dict[str, Extents] = {tensor.name: whole}
     tokens_mixed: dict[int, Operation] = {}
     channels: dict[int, Operation] = {}
     summing: dict[int, Operation] = {}
@@ -98,6 +103,8 @@ def follow(tensor: Tensor, logits: Tensor) -> Positions:
                 continue
             layout = replace(layout, mixed=number) if sums else layout
             layouts[output.name] = layout
+            below = [extents.get(source.name, {}) for source in operation.inputs]
+            extents[output.name] = extents_after(operation, given, below, place, layout)
             if layout.mixed and _has_tokens(layout, tensor):
                 tokens_mixed.setdefault(layout.mixed, summing[layout.mixed])
     numbers = {
@@ -106,7 +113,7 @@ def follow(tensor: Tensor, logits: Tensor) -> Positions:
         for output in operation.outputs
     }
     cuts = frozenset(_cuts(tensor, operations, logits))
-    return Positions(tensor, layouts, numbers, cuts, tokens_mixed, channels)
+    return Positions(tensor, layouts, numbers, cuts, tokens_mixed, channels, extents)
 
 
 def check_channels_last(positions: Positions, name: str) -> None:

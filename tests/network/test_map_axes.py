@@ -1,3 +1,5 @@
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from keras_pli.attribution.gradients import Saliency
 from keras_pli.attribution.lime import LIME
 from keras_pli.attribution.meaningful_perturbation import MeaningfulPerturbation
 from keras_pli.attribution.occlusion import Occlusion
+from keras_pli.attribution.resize import resize_linear
 
 
 class TestAxes:
@@ -108,6 +111,119 @@ class TestAxes:
         joined = LAYERS.Concatenate()([seen, LAYERS.Flatten()(turned)])
         model = keras.Model(inputs, LAYERS.Dense(3)(joined))
         assert Occlusion(model)(samples(1), target=1).attributions.shape == (5, *SHAPES[1])
+
+
+def cut_out(*, before=None, behind=None, shape=(16, 16, 1), axes=2):
+    """A network that brightness alone excites, with something before or behind its one convolution."""
+    inputs = keras.Input(shape)
+    maps = before(inputs) if before else inputs
+    ones = {"kernel_initializer": "ones", "padding": "same", "activation": "relu"}
+    maps = spatial("Conv", axes)(3, 3, name="conv", **ones)(maps)
+    maps = behind(maps) if behind else maps
+    pooled = spatial("GlobalAveragePooling", axes)()(maps)
+    outputs = LAYERS.Dense(2, kernel_initializer="ones", name="head")(pooled)
+    return keras.Model(inputs, outputs, name="cut_out")
+
+
+def lit(model, place, method=GradCAM, shape=(16, 16)):
+    """Where the map of an image with one bright pixel is not 0: the first and the last places."""
+    x = np.zeros((1, *shape, 1), np.float32)
+    x[(0, *place, 0)] = 1
+    found = np.argwhere(method(model)(x, target=1).attributions[0].reshape(shape))
+    return found.min(axis=0).tolist(), found.max(axis=0).tolist()
+
+
+CROPS = {
+    "center": LAYERS.CenterCrop(8, 8),
+    "uneven": LAYERS.Cropping2D(((2, 6), (4, 3))),
+    "slice": lambda x: x[:, :8, 3:9],
+    "tf.slice": lambda x: keras.ops.slice(x, (0, 2, 4, 0), (1, 8, 8, 1)),
+    "split": lambda x: keras.ops.split(x, 2, axis=2)[0],
+    "pads": LAYERS.ZeroPadding2D(((12, 0), (3, 9))),
+    "crop and pad": lambda x: LAYERS.ZeroPadding2D(4)(LAYERS.Cropping2D(3)(x)),
+    "rolled back": lambda x: keras.ops.roll(keras.ops.roll(x, 5, axis=1), -5, axis=1),
+    "joined": lambda x: keras.ops.concatenate([x[:, :6], x[:, 6:]], axis=1),
+    # Keeps all rows, and of the columns those in the middle, which the graph works out.
+    "aspect": LAYERS.Resizing(16, 8, interpolation="nearest", crop_to_aspect_ratio=True),
+}
+
+
+class TestCrops:
+    """A convolution over 3 x 3 pixels is lit around the one that is bright."""
+
+    @pytest.mark.parametrize("kind", CROPS)
+    def test_maps_lie_where_their_positions_do(self, kind):
+        for where in ("before", "behind"):
+            model = cut_out(**{where: CROPS[kind]})
+            assert lit(model, (5, 5)) == ([4, 4], [6, 6]), where
+
+    def test_every_method_and_number_of_axes(self):
+        crop = LAYERS.CenterCrop(8, 8)
+        assert lit(cut_out(before=crop), (5, 6), CAM) == ([4, 5], [6, 7])
+        product = partial(GuidedGradCAM, relu=False)
+        assert lit(cut_out(before=crop), (5, 6), product) == ([4, 5], [6, 7])
+        series = cut_out(before=LAYERS.Cropping1D((3, 5)), shape=(16, 1), axes=1)
+        assert lit(series, (7,), shape=(16,)) == ([6], [8])
+        volume = cut_out(before=LAYERS.Cropping3D(((0, 3), 0, (3, 0))), shape=(8, 3, 8, 1), axes=3)
+        assert lit(volume, (3, 1, 5), shape=(8, 3, 8)) == ([2, 0, 4], [4, 2, 6])
+
+    def test_outside_of_the_crop_is_nothing(self):
+        model = cut_out(before=LAYERS.CenterCrop(8, 8))
+        found = GradCAM(model)(np.ones((1, 16, 16, 1), np.float32), target=1)
+        expected = np.pad(found.details["map"][0], 4)
+        np.testing.assert_allclose(found.attributions[0], expected, rtol=1e-6)
+        assert found.details["map"].min() > 0
+
+    def test_a_crop_of_what_convolutions_left(self):
+        # As in a U-Net. The 20 rows of `fine` are spread over all 24, and 2 of them are cut off at each end.
+        def network(maps):
+            fine = LAYERS.Conv2D(2, 5)(maps)
+            coarse = LAYERS.UpSampling2D(2)(LAYERS.Conv2D(2, 3)(LAYERS.MaxPooling2D(2)(fine)))
+            return LAYERS.Concatenate()([LAYERS.Cropping2D(2)(fine), coarse])
+
+        model = cut_out(before=network, shape=(24, 24, 1))
+        found = GradCAM(randomized(model), relu=False)(np.ones((1, 24, 24, 1)), target=1)
+        rows = np.flatnonzero(found.attributions[0].any(axis=1))
+        assert (rows.min(), rows.max()) == (2, 21)
+
+    @pytest.mark.parametrize(
+        ("layers", "rows"),
+        [
+            ([LAYERS.ZeroPadding1D(3), LAYERS.Conv1D(2, 7, strides=2)], 16),
+            ([LAYERS.Conv1D(2, 3, padding="causal", dilation_rate=4)], 16),
+            ([LAYERS.ZeroPadding1D((0, 1)), LAYERS.Cropping1D((1, 0))], 4),
+            ([LAYERS.Cropping1D(1)], 16),
+        ],
+    )
+    def test_what_only_aligns_windows_moves_nothing(self, layers, rows):
+        end = LAYERS.Conv1D(2, 1, name="end")
+        head = [LAYERS.GlobalAveragePooling1D(), LAYERS.Dense(2)]
+        model = randomized(keras.Sequential([keras.Input((rows, 1)), *layers, end, *head]))
+        x = np.random.default_rng(0).normal(size=(2, rows, 1)).astype(np.float32)
+        found = CAM(model)(x, target=1)
+        expected = resize_linear(found.details["map"], (rows,))
+        np.testing.assert_allclose(found.attributions, expected, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        "before",
+        [
+            lambda x: keras.ops.roll(x, 4, axis=1),
+            lambda x: keras.ops.concatenate([x[:, :8], x[:, 8:]]),
+            lambda x: keras.ops.concatenate([x[:, 8:], x[:, :8]], axis=1),
+            lambda x: LAYERS.CenterCrop(8, 8)(x) + LAYERS.AveragePooling2D(2)(x),
+        ],
+    )
+    def test_what_lies_in_no_one_place_is_refused(self, before):
+        x = np.ones((1, 16, 16, 1), np.float32)
+        for layer in (None, "conv"):
+            with pytest.raises(ValueError, match=r"'conv' of 'cut_out' cannot be laid.*xplain the"):
+                GradCAM(cut_out(before=before), layer=layer)(x, target=1)
+
+    def test_the_layer_before_a_roll_can_be_named(self):
+        model = cut_out(behind=lambda maps: keras.ops.roll(maps, 4, axis=1))
+        with pytest.raises(ValueError, match=r"Roll.*Name a layer.*`layer`: 'conv'"):
+            lit(model, (5, 5))
+        assert lit(model, (5, 5), partial(GradCAM, layer="conv")) == ([4, 4], [6, 6])
 
 
 class ClassToken(LAYERS.Layer):

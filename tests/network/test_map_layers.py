@@ -333,6 +333,29 @@ class TestTheInput:
         heat = GradCAM(model)(x, target=1).attributions[..., None]
         np.testing.assert_allclose(image, guided[1] * heat, atol=1e-6)
 
+    def test_two_images_that_never_meet_are_refused(self):
+        conv, pooling = LAYERS.Conv2D(4, 3, name="conv"), LAYERS.GlobalAveragePooling2D()
+        images = [keras.Input(SHAPES[2], name=name) for name in ("left", "right")]
+        pooled = LAYERS.Concatenate()([pooling(conv(image)) for image in images])
+        model = randomized(keras.Model(images, LAYERS.Dense(3, name="head")(pooled), name="pair"))
+        x = [samples(2), samples(2)[::-1]]
+        for method in (CAM, GradCAM):
+            with pytest.raises(ValueError, match=r"No one layer of 'pair'.*'conv@0', 'conv@1'\.$"):
+                method(model)(x, target=1)
+        kernel = model.get_layer("head").get_weights()[0][:, 1]
+        for place in (0, 1):
+            expected = np.asarray(conv(x[place])) @ kernel[4 * place :][:4] / 42
+            found = GradCAM(model, layer=f"conv@{place}", relu=False)(x, target=1)
+            np.testing.assert_allclose(found.details["map"], expected, atol=1e-5)
+
+    def test_a_second_image_that_only_weighs_the_maps_of_the_first(self):
+        image, other = keras.Input(SHAPES[2]), keras.Input(SHAPES[2])
+        shares = LAYERS.GlobalAveragePooling2D()(LAYERS.Conv2D(4, 3)(other))
+        maps = LAYERS.Conv2D(4, 3)(image) * LAYERS.Reshape((1, 1, 4))(shares)
+        pooled = LAYERS.GlobalAveragePooling2D()(LAYERS.ReLU(name="both")(maps))
+        model = keras.Model([image, other], LAYERS.Dense(3)(pooled))
+        assert GradCAM(model)([samples(2)] * 2).attributions.shape == (5, 9, 8)
+
     def test_of_two_images_the_first_that_the_maps_are_made_from_gives_the_size(self):
         near, far = keras.Input((9, 8, 1)), keras.Input((18, 16, 1))
         far_maps = LAYERS.Conv2D(3, 2, strides=2, name="far_maps")(far)
