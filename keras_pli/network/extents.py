@@ -94,11 +94,12 @@ def extents_after(
     """
     known = [place for place, one in enumerate(given) if one is not None]
     source = known[0]
-    axes = {origin for place in known for origin in extents[place]}
-    found = {
-        axis: _merged([extents[p][axis] for p in _telling(axis, known, given, extents)], operation)
-        for axis in axes
-    }
+    found = dict(extents[source])
+    if len(known) > 1:
+        axes = {origin for place in known for origin in extents[place]}
+        for axis in axes:
+            telling = _telling(axis, known, given, extents)
+            found[axis] = _merged([extents[place][axis] for place in telling], operation)
     if operation.type == "ConcatV2":
         return {**found, **_concatenated(operation, given, extents)}
     before = given[source]
