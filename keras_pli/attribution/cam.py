@@ -54,8 +54,9 @@ class ClassActivationMap(Method):
 
     Raises:
         ValueError: If there is no such layer, or it runs within a `TimeDistributed`; when called, if it has
-            no maps that the logits depend on, if none is named and no one layer's maps decide the logits, or
-            if the model takes its input channels first.
+            no maps that the logits depend on, if none is named and no one layer's maps decide the logits, if
+            the maps lie in no one place of the input, as behind a roll, or if the model takes its input
+            channels first.
         TypeError: If `reshape` is no function, or no layer is named for it.
     """
 
@@ -143,8 +144,9 @@ class CAM(ClassActivationMap):
             maps, or the model takes its input channels first.
 
     Returns:
-        Attributions of shape `(samples, *positions)`, the map resized to the input's positions; of several
-        inputs, to those of the first that the maps are made from. `details["map"]` is the map as it was.
+        Attributions of shape `(samples, *positions)`, the map resized to the input's positions, or to those
+        that a crop in the model leaves, with 0 around; of several inputs, to those of the first that the maps
+        are made from. `details["map"]` is the map as it was.
 
     Example:
         >>> import keras, numpy as np
@@ -215,8 +217,9 @@ class GradCAM(ClassActivationMap):
             input apart or mix its positions as tokens, or if the model takes its input channels first.
 
     Returns:
-        Attributions of shape `(samples, *positions)`, the map resized to the input's positions; of several
-        inputs, to those of the first that the maps are made from. `details["map"]` is the map as it was.
+        Attributions of shape `(samples, *positions)`, the map resized to the input's positions, or to those
+        that a crop in the model leaves, with 0 around; of several inputs, to those of the first that the maps
+        are made from. `details["map"]` is the map as it was.
 
     Example:
         >>> import keras, numpy as np

@@ -129,7 +129,8 @@ def lit(model, place, method=GradCAM, shape=(16, 16)):
     """Where the map of an image with one bright pixel is not 0: the first and the last places."""
     x = np.zeros((1, *shape, 1), np.float32)
     x[(0, *place, 0)] = 1
-    found = np.argwhere(method(model)(x, target=1).attributions[0].reshape(shape))
+    attributions = np.asarray(method(model)(x, target=1).attributions[0]).reshape(shape)
+    found = np.argwhere(abs(attributions) > 1e-6)
     return found.min(axis=0).tolist(), found.max(axis=0).tolist()
 
 
