@@ -22,7 +22,8 @@ from .graph import operations_between
 from .inputs import input_names, of_fixed_batch
 from .kinds import CARRIERS, PLACINGS
 from .loops import repeated
-from .recording import recorded, replaced, uncast
+from .recording import recorded, replaced
+from .uncasting import uncast
 from .whole_numbers import embedding_layers, is_number, leads_by_ids
 
 Tensor = Any

@@ -14,10 +14,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import signature
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import keras
-import tensorflow as tf
 
 Tensor = Any
 
@@ -86,34 +85,14 @@ class Replacement:
         return made
 
 
-@dataclass(frozen=True, eq=False)
-class Uncasting:
-    """Hands operations some tensors of real numbers themselves, where they would get them as integers.
-
-    Args:
-        numbers: Names of the tensors.
-    """
-
-    numbers: frozenset[str]
+class Listener(Protocol):
+    """What may stand around an operation's run."""
 
     def call(self, original: Callable[..., Any], operation: Any, *args: Any, **kwargs: Any) -> Any:
-        """Runs an operation on what it gets before that was cast."""
-        args, kwargs = keras.tree.map_structure(self._before, (args, kwargs))
-        return original(operation, *args, **kwargs)
-
-    def _before(self, given: Any) -> Any:
-        if not tf.is_symbolic_tensor(given):
-            return given
-        # Layers for preprocessing cast to their own type before they are called as operations.
-        source = given
-        while source.op.type == "Cast" and source.name not in self.numbers:
-            source = source.op.inputs[0]
-        if source is given or source.name not in self.numbers:
-            return given
-        return tf.cast(source, given.dtype) if given.dtype.is_floating else source
+        """Runs an operation by `original`, and returns what it gives."""
+        ...
 
 
-Listener: TypeAlias = "Recording | Replacement | Uncasting"
 _RECORDINGS: ContextVar[tuple[Listener, ...]] = ContextVar("keras_pli_recordings", default=())
 
 
@@ -133,7 +112,7 @@ def recorded(outputs_of: Sequence[Any] = (), *, before: Sequence[Any] = ()) -> I
         (2, 3)
     """
     recording = Recording(outputs_of, before)
-    with _listening_to(recording):
+    with listening_to(recording):
         yield recording
 
 
@@ -151,19 +130,13 @@ def replaced(outputs: Sequence[tuple[Any, Sequence[Any]]]) -> Iterator[None]:
         >>> float(given[0, 0])
         1.0
     """
-    with _listening_to(Replacement(outputs)):
+    with listening_to(Replacement(outputs)):
         yield
 
 
 @contextmanager
-def uncast(numbers: Sequence[Tensor]) -> Iterator[None]:
-    """Lets operations get some tensors as they are, where a model casts them to integers at its inputs."""
-    with _listening_to(Uncasting(frozenset(tensor.name for tensor in numbers))):
-        yield
-
-
-@contextmanager
-def _listening_to(listener: Listener) -> Iterator[None]:
+def listening_to(listener: Listener) -> Iterator[None]:
+    """Lets a listener stand around all operations that run within the block, in this thread."""
     _install()
     token = _RECORDINGS.set((*_RECORDINGS.get(), listener))
     try:

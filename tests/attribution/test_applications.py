@@ -104,8 +104,9 @@ def check(found, name, model, x):
 
 def pooled_sizes(model):
     """The positions that the global pooling, or the flattening, receives."""
-    kinds = (keras.layers.GlobalAveragePooling2D, keras.layers.Flatten)
-    layer = [layer for layer in model.layers if isinstance(layer, kinds)][-1]
+    pools = [one for one in model.layers if isinstance(one, keras.layers.GlobalAveragePooling2D)]
+    flats = [one for one in model.layers if isinstance(one, keras.layers.Flatten)]
+    layer = [*flats, *pools][-1]  # of several poolings, as in squeeze-and-excitation, the last
     return tuple(layer.input.shape[1:3])
 
 
