@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from .kinds import CALLS, FROM_INTEGERS
@@ -74,6 +75,9 @@ def reader(sources: Any, output: Tensor) -> Reader:
         kind = operation.type
         if kind == "Cast" and not operation.inputs[0].dtype.is_floating:
             kind = FROM_INTEGERS
+        if kind == "Pow":
+            exponent = tf.get_static_value(operation.inputs[1])
+            kind = "Pow" if exponent is None or np.all(exponent >= 0) else "Reciprocal"
         return Step(kind, inputs, operation, by_constant=constant)
 
     return read

@@ -51,7 +51,8 @@ OPAQUE = frozenset(
     }
 )
 
-# What integers are when they become numbers again, as places and truths do; `graph` tells them from a "Cast".
+# What integers are when they become numbers again, as places and truths do; `graph` tells them from a
+# "Cast", and powers below 0, which are a "Reciprocal", from a "Pow".
 FROM_INTEGERS = "Cast of integers"
 # Nonlinear functions that keep within bounds, or that probabilities are made with.
 BOUNDED = SQUASHES | {
@@ -78,7 +79,7 @@ CURVES = (RECTIFIERS | BOUNDED - SQUASHES) | {
 # Scale and shift what they are given, where all else that they are given is constant.
 AFFINE = frozenset({"AddV2", "Add", "Sub", "BiasAdd", "Mul", "RealDiv", "Neg"})
 # By which values are normalized where they are multiplied.
-INVERSES = frozenset({"Reciprocal", "Inv", "Rsqrt", "Pow"})
+INVERSES = frozenset({"Reciprocal", "Inv", "Rsqrt"})
 # Make, of probabilities, other probabilities or shares of them.
 MIXTURES = (
     (SUMS | {"Mul"} | MAXIMA | PLACINGS | RESIZINGS | AVERAGES | CARRIERS)

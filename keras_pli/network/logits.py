@@ -20,6 +20,7 @@ from .kinds import (
     OPAQUE,
     PRODUCTS,
     QUOTIENTS,
+    RECTIFIERS,
     SQUASHES,
 )
 
@@ -77,7 +78,8 @@ def squashing_of(
     if bounded is not None:
         raise ValueError(f"the output is made by {step.kind} from what {bounded} gave")
     curve = _behind(output, read, CARRIERS | AFFINE)
-    if curve is not None and (curve.kind in CURVES or _is_limit(curve)):
+    curved = curve is not None and (curve.kind in CURVES - RECTIFIERS or _clips(curve, read))
+    if curve is not None and (curved or _is_limit(step)):
         raise ValueError(f"the output ends in {curve.kind}")
     return None
 
@@ -85,6 +87,12 @@ def squashing_of(
 def _is_limit(step: Step) -> bool:
     """Whether a step is a maximum or minimum with a constant, as a ReLU and clipped values are."""
     return step.kind in ("Maximum", "Minimum") and len(step.inputs) == 1
+
+
+def _clips(step: Step, read: Reader) -> bool:
+    """Whether a step is the second of two limits, by which values are clipped."""
+    first = _behind(step.inputs[0], read, CARRIERS) if _is_limit(step) else None
+    return first is not None and _is_limit(first)
 
 
 def _behind(output: Place, read: Reader, kinds: Collection[str]) -> Step | None:
