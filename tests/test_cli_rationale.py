@@ -38,6 +38,7 @@ def test_it_writes_everything(arguments, tmp_path, capsys):
     assert Image.open(tmp_path / "rationales.png").width > 300
 
 
+@pytest.mark.slow
 def test_run_again_it_goes_on(arguments, tmp_path, monkeypatch, capsys):
     class Stopped(RationaleGenerator):
         def __init__(self, *models, **options):

@@ -337,6 +337,7 @@ def test_bad_images_are_quoted():
         gan.generate(0)
 
 
+@pytest.mark.slow
 def test_it_learns_where_the_blobs_are():
     real, held_out = blobs(2048), blobs(256, seed=1)
     gan = WassersteinGAN((16, 16, 1), latent_size=8, width=8, average_decay=0.98, seed=0)
