@@ -19,8 +19,6 @@ from ..parts import PartFolder
 from .inputs import fixed_batch
 from .layers import built_of, same_objects
 
-Tensors = dict[str, Any]
-
 # Each new callable target and each new input shape is traced; the oldest traces are let go.
 _KEPT_TRACES = 64
 
