@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path with the target's ending; on success it is renamed to `path`.
 
-    A crash inside the block leaves whatever stood at `path` before, and no temporary file.
+    An error inside the block leaves whatever stood at `path` before, and no temporary file. What a killed
+    process leaves is deleted by the next one that writes into the folder.
 
     Example:
         >>> with atomic_path("runs/table.csv") as temporary:
@@ -26,9 +31,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(
-        suffix="".join(path.suffixes), prefix=f".{path.name.split('.')[0]}-", dir=path.parent
-    )
+    if path.parent not in _swept:  # once is enough: who is killed is another process
+        _swept.add(path.parent)
+        sweep(path.parent)
+    prefix = f"{temporary_prefix()}{path.name.split('.')[0]}-"
+    descriptor, name = tempfile.mkstemp("".join(path.suffixes), prefix, path.parent)
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -61,7 +68,87 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike]) 
     return Path(path)
 
 
-def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """Returns the arrays of an `.npz` file by name; nothing is unpickled."""
-    with np.load(path, allow_pickle=False) as stored:
-        return dict(stored)
+def read_arrays(
+    path: str | os.PathLike[str], names: Iterable[str] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Returns the arrays of an `.npz` file by name; nothing is unpickled.
+
+    Args:
+        path: Where it is.
+        names: Those to read, as far as they are there; None for all.
+
+    Raises:
+        ValueError: If the file is damaged, or is not an archive of plain arrays.
+        FileNotFoundError: If there is none.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files if names is None or name in names}
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except Exception as error:  # numpy, zipfile and zlib raise half a dozen kinds for damaged files
+        told = str(error).rstrip(".")
+        if "Object arrays" in told:
+            told = "it holds pickled objects, which are not read"
+        elif "pickle" in told:  # numpy's advice for whatever is no archive
+            told = "it is not a .npz archive"
+        raise ValueError(
+            f"{os.fspath(path)} is damaged: {told or type(error).__name__}."
+        ) from error
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the object that a JSON file holds.
+
+    Raises:
+        ValueError: If the file is damaged, or holds something else than an object.
+        FileNotFoundError: If there is none.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{os.fspath(path)} is damaged: it is not JSON ({error}).") from error
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"{os.fspath(path)} is damaged: it must hold an object. Received: {found!r:.80}."
+        )
+    return found
+
+
+# Folders in which this process has looked for leftovers.
+_swept: set[Path] = set()
+_TEMPORARY = ".writing-"
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def temporary_prefix() -> str:
+    """Returns how the names of this process's temporary files and folders begin."""
+    return f"{_TEMPORARY}{_HOST}-{os.getpid()}-"
+
+
+def sweep(folder: Path) -> None:
+    """Deletes the temporary files and folders that killed processes left in a folder."""
+    for left in folder.glob(f"{_TEMPORARY}*"):
+        if not _is_written(left):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+def _is_written(temporary: Path) -> bool:
+    """Whether the process that made a temporary file may still be there."""
+    host, _, rest = temporary.name.removeprefix(_TEMPORARY).partition("-")
+    process = rest.partition("-")[0]
+    if host != _HOST or not process.isdigit() or os.name == "nt":  # where it cannot be asked for
+        try:
+            return time.time() - temporary.stat().st_mtime < 24 * 3600
+        except FileNotFoundError:
+            return True
+    try:
+        os.kill(int(process), 0)  # asks, and does nothing else
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from functools import partial
 from types import CodeType
 from typing import Any
@@ -52,18 +53,7 @@ def callable_identity(function: Callable[..., Any]) -> str:
         >>> callable_identity(lambda x: x) == callable_identity(lambda x: 2 * x)
         False
     """
-    if isinstance(function, partial):
-        inner = callable_identity(function.func)
-        return f"{inner} with {_digest_of([function.args, function.keywords])}"
-    holder = getattr(function, "__self__", None)  # of a method
-    function = getattr(function, "python_function", function)  # of a tf.function
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return _object_identity(function)
-    cells = [_cell_content(cell) for cell in getattr(function, "__closure__", None) or ()]
-    made_with = [code, function.__defaults__, function.__kwdefaults__, cells]
-    held = [] if holder is None else [_object_identity(holder)]
-    return f"{_name_of(function)} {_digest_of([*made_with, *held])}"
+    return _callable_identity(function, ())
 
 
 def value_identity(value: Any) -> Any:
@@ -73,23 +63,64 @@ def value_identity(value: Any) -> Any:
         >>> value_identity({"rate": np.float32(0.5), "range": (-1, 1), "names": None})
         {'rate': 0.5, 'range': [-1, 1], 'names': None}
     """
+    return _value_identity(value, ())
+
+
+def identity_digest(value: Any) -> str:
+    """Returns a short text that tells a value from others as `value_identity` does.
+
+    Example:
+        >>> identity_digest({"steps": 3}) == identity_digest({"steps": 4})
+        False
+    """
+    return _digest_of(value, ())
+
+
+# What is being told is passed on as `within`, since a function may hold itself, or an object its own method.
+def _value_identity(value: Any, within: tuple[int, ...]) -> Any:
+    told = partial(_value_identity, within=within)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):
-        return value_identity(value.item())
+        return told(value.item())
     if isinstance(value, Mapping):
-        return {str(key): value_identity(part) for key, part in value.items()}
+        return {str(key): told(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [value_identity(part) for part in value]
+        return [told(part) for part in value]
     if isinstance(value, set | frozenset):  # the order of texts differs from process to process
-        return sorted((value_identity(part) for part in value), key=repr)
+        return sorted((told(part) for part in value), key=repr)
     if isinstance(value, bytes):
         return digest(np.frombuffer(value, np.uint8))
     if isinstance(value, CodeType):
-        return value_identity([value.co_code, value.co_names, value.co_consts])
+        return told([value.co_code, value.co_names, value.co_consts])
     if isinstance(value, keras.Model):
         return model_identity(value)
-    return digest(np.asarray(value)) if hasattr(value, "__array__") else _name_of(value)
+    if hasattr(value, "__array__"):
+        return digest(np.asarray(value))
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {item.name: told(getattr(value, item.name)) for item in fields(value)}
+        return {"class": _name_of(value), **parts}
+    if callable(value) and not isinstance(value, type):
+        return _callable_identity(value, within)
+    return _name_of(value)
+
+
+def _callable_identity(function: Any, within: tuple[int, ...]) -> str:
+    if id(function) in within:
+        return _name_of(function)
+    within = (*within, id(function))
+    if isinstance(function, partial):
+        inner = _callable_identity(function.func, within)
+        return f"{inner} with {_digest_of([function.args, function.keywords], within)}"
+    holder = getattr(function, "__self__", None)  # of a method
+    function = getattr(function, "python_function", function)  # of a tf.function
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return _object_identity(function, within)
+    cells = [_cell_content(cell) for cell in getattr(function, "__closure__", None) or ()]
+    made_with = [code, function.__defaults__, function.__kwdefaults__, cells]
+    held = [] if holder is None else [_object_identity(holder, within)]
+    return f"{_name_of(function)} {_digest_of([*made_with, *held], within)}"
 
 
 def _described(layer: Any, numbers: Mapping[str, int]) -> list[Any]:
@@ -117,13 +148,11 @@ def _without_names(config: Any, numbers: Mapping[str, int], refers: bool = False
     return config
 
 
-def _object_identity(thing: Any) -> str:
+def _object_identity(thing: Any, within: tuple[int, ...]) -> str:
     config = thing.get_config() if hasattr(thing, "get_config") else None
-    held = [
-        config,
-        getattr(thing, "__dict__", None),
-    ]  # Keras's own losses do not put all in the first
-    return f"{_name_of(thing)} {_digest_of(held)}" if any(held) else _name_of(thing)
+    # Keras's own losses do not put all into the first.
+    held = [config, getattr(thing, "__dict__", None)]
+    return f"{_name_of(thing)} {_digest_of(held, within)}" if any(held) else _name_of(thing)
 
 
 def _cell_content(cell: Any) -> Any:
@@ -138,6 +167,6 @@ def _name_of(thing: Any) -> str:
     return f"{getattr(named, '__module__', None)}.{named.__qualname__}"
 
 
-def _digest_of(value: Any) -> str:
-    text = json.dumps(value_identity(value), sort_keys=True)
+def _digest_of(value: Any, within: tuple[int, ...] = ()) -> str:
+    text = json.dumps(_value_identity(value, within), sort_keys=True)
     return digest(np.frombuffer(text.encode(), np.uint8))

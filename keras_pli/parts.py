@@ -1,19 +1,26 @@
-"""A folder of numbered parts that belong together, so that long work can be resumed."""
+"""A folder of numbered parts that belong together, so that long work can be resumed.
+
+A part's number follows from its rows and never from what lies in the folder: one that is missing or damaged
+is made again, alone, and the others stay.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import read_arrays, write_arrays, write_json
+from .files import read_arrays, read_json, write_arrays, write_json
+from .locks import one_writer, remove_locks
 
 
 @dataclass(frozen=True)
@@ -23,71 +30,174 @@ class PartFolder:
     Args:
         folder: Where the files are; made when there is something to write.
         what: What the parts are, for the note's name and for errors.
-        prefix: How the parts' names begin.
+        share: Which of several writers' parts these are, or nothing where there is one writer. The note is
+            one for all.
 
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     parts = PartFolder(Path(folder) / "run", "squares")
-        ...     parts.claim({"from": 0})
-        ...     parts.add({"squares": np.arange(3) ** 2})
-        ...     [file.name for file in parts.files], parts.read()[0]["squares"].tolist()
-        (['part-00000.npz'], [0, 1, 4])
+        ...     with parts.writing({"from": 0}) as writer:
+        ...         writer.write(0, {"squares": np.arange(3) ** 2})
+        ...         writer.finish(1)
+        ...     parts.finished, parts.read(0)["squares"].tolist()
+        (1, [0, 1, 4])
     """
 
     folder: Path
     what: str
-    prefix: str = "part"
+    share: str = ""
 
     @property
     def files(self) -> list[Path]:
-        """The parts there are, up to the first that is missing."""
-        return list(takewhile(Path.exists, map(self._path, count())))
+        """The parts that are there, in order."""
+        return [self.path(number) for number in self.numbers]
 
-    def claim(self, identity: Mapping[str, Any]) -> None:
-        """Notes what the parts are made from, as far as JSON can hold it.
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the parts that are there, in order."""
+        numbered = ((_number(file), file) for file in self._all_files())
+        return sorted(number for number, file in numbered if self.path(number) == file)
+
+    def path(self, number: int) -> Path:
+        """Where a part lies."""
+        return self.folder / f"{self.name}-{number:05d}.npz"
+
+    @property
+    def finished(self) -> int | None:
+        """The number of parts of work that is finished, or None.
+
+        Raises:
+            ValueError: If the mark of it is damaged.
+        """
+        try:
+            return len(read_json(self._mark)["files"])
+        except FileNotFoundError:
+            return None
+        except (KeyError, TypeError):
+            raise ValueError(f"{self._mark} is damaged: it must list `files`.") from None
+
+    def read(self, number: int) -> dict[str, NDArray[Any]] | None:
+        """Returns a part's arrays, or None where there is none; warns where it is damaged."""
+        try:
+            return read_arrays(self.path(number))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            warnings.warn(f"{error} It is made again.", stacklevel=2)
+            return None
+
+    @contextmanager
+    def writing(self, identity: Mapping[str, Any]) -> Iterator[PartWriter]:
+        """Yields what writes parts; one process at a time gets it.
+
+        Args:
+            identity: What the parts are made from, in a form for JSON. It is noted with the first part.
 
         Raises:
             ValueError: If the folder holds parts made from something else; says what differs.
+            RuntimeError: If another process is writing them.
         """
         identity = json.loads(json.dumps(identity))  # as it will be read back
-        noted = self._note.exists()
-        stored = json.loads(self._note.read_text(encoding="utf-8")) if noted else {}
-        differing = [key for key in identity if stored.get(key) != identity[key]]
-        if differing and (noted or self.files):
+        self.check(identity)
+        with one_writer(self.folder, self.name):
+            self.check(identity)
+            yield PartWriter(self, identity)
+
+    def check(self, identity: Mapping[str, Any]) -> None:
+        """Raises a `ValueError` if there are parts that were made from something else."""
+        if not any(self._all_files()):
+            return
+        try:
+            stored = read_json(self.note)
+        except FileNotFoundError:
+            stored = {}
+        every = {**stored, **identity}
+        differing = [key for key in every if stored.get(key) != identity.get(key)]
+        if differing:
             raise ValueError(
                 f"{self.folder} holds {self.what} that were made otherwise: "
                 f"{ {key: stored.get(key) for key in differing} }, and now "
-                f"{ {key: identity[key] for key in differing} }. Delete it, or choose another folder."
+                f"{ {key: identity.get(key) for key in differing} }. Delete it, or choose another folder."
             )
-        write_json(self._note, identity)
-
-    def add(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Writes the next part."""
-        write_arrays(self._path(len(self.files)), arrays)
-
-    def read(self) -> list[dict[str, NDArray[Any]]]:
-        """Returns the arrays of each part."""
-        return [read_arrays(file) for file in self.files]
 
     def clear(self) -> None:
         """Deletes parts and note, and the folder if it holds nothing else."""
         if not self.folder.is_dir():
             return
-        # A killed process leaves its temporary files, whose names begin with a dot.
-        for pattern in (f"{self.prefix}-*.npz", f".{self.prefix}-*.npz", f".{self.what}-*.json"):
-            for file in self.folder.glob(pattern):
-                file.unlink()
-        self._note.unlink(missing_ok=True)
-        if not any(self.folder.iterdir()):
+        with one_writer(self.folder, self.name):
+            for file in [*self.files, self.note, self._mark]:
+                file.unlink(missing_ok=True)
+        if all(entry.name.endswith(".lock") for entry in self.folder.iterdir()):
+            remove_locks(self.folder)
             self.folder.rmdir()
 
     @property
-    def _note(self) -> Path:
+    def name(self) -> str:
+        """How the names of the parts begin."""
+        return f"part-{self.share}" if self.share else "part"
+
+    @property
+    def note(self) -> Path:
+        """Where it is noted what the parts are made from."""
         return self.folder / f"{self.what}.json"
 
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{self.prefix}-{number:05d}.npz"
+    @property
+    def _mark(self) -> Path:
+        return self.folder / f"finished{self.share and '-'}{self.share}.json"
+
+    def _all_files(self) -> Iterator[Path]:
+        """The parts of all shares."""
+        return (file for file in self.folder.glob("part-*.npz") if _number(file) >= 0)
+
+
+class PartWriter:
+    """Writes the parts of a folder that is locked meanwhile; made by `PartFolder.writing`."""
+
+    def __init__(self, parts: PartFolder, identity: Mapping[str, Any]) -> None:
+        self.parts, self.identity = parts, identity
+        self._noted = any(parts.files)
+
+    def read(self, number: int) -> dict[str, NDArray[Any]] | None:
+        """As `PartFolder.read`."""
+        return self.parts.read(number)
+
+    def write(self, number: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Writes a part; with the first, what all are made from.
+
+        Raises:
+            ValueError: If another share has meanwhile written parts made from something else.
+        """
+        if self._noted:
+            write_arrays(self.parts.path(number), arrays)
+            return
+        # Shares that begin at the same time must agree on the note.
+        with one_writer(self.parts.folder, "note", wait=60):
+            self.parts.check(self.identity)
+            write_json(self.parts.note, self.identity)
+            write_arrays(self.parts.path(number), arrays)
+        self._noted = True
+
+    def finish(self, count: int) -> None:
+        """Marks the work as finished with so many parts.
+
+        Raises:
+            ValueError: If there are more.
+        """
+        wanted = [self.parts.path(number) for number in range(count)]
+        beyond = [file.name for file in self.parts.files if file not in wanted]
+        if beyond:
+            raise ValueError(
+                f"{self.parts.folder} holds {self.parts.what} of more samples than there are now, in "
+                f"{', '.join(beyond[:3])}. Delete it, or choose another folder."
+            )
+        write_json(self.parts._mark, {"files": [file.name for file in wanted]})
+
+
+def _number(file: Path) -> int:
+    """A part's number, −1 for other files."""
+    found = re.fullmatch(r"part-(?:.+-)?(\d{5,})", file.stem)
+    return int(found[1]) if found else -1
 
 
 def digest(*arrays: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .checks import checked_number, one_of
-from .identity import callable_identity, value_identity
+from .identity import value_identity
 
 Metadata = Mapping[str, Any]
 
@@ -54,8 +54,7 @@ class Settings:
             if isinstance(value, Settings):
                 found |= {f"{item.name}.{name}": part for name, part in value.identity().items()}
             else:
-                told = callable_identity if callable(value) else value_identity
-                found[item.name] = told(value)
+                found[item.name] = value_identity(value)
         return found
 
 

@@ -2,12 +2,18 @@
 
 import doctest
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from keras_pli import parts
+from keras_pli import files, locks, parts
 from keras_pli.parts import PartFolder, digest
+
+MADE_FROM = {"seed": 1, "weights": "ab"}
 
 
 @pytest.fixture
@@ -16,69 +22,188 @@ def folder(tmp_path):
 
 
 def numbered(number):
-    return {"number": np.full(3, number, "int16"), "half/value": np.float32([number / 2])}
+    return {"number": np.full(3, number, "int32"), "half/value": np.float32([number / 2])}
 
 
-def test_parts_come_back_in_order(folder):
-    for number in range(12):
-        folder.add(numbered(number))
+def write(folder, *numbers, identity=MADE_FROM):
+    with folder.writing(identity) as writer:
+        for number in numbers:
+            writer.write(number, numbered(number))
+
+
+def test_parts_come_back_by_number(folder):
+    write(folder, *range(12))
     assert [file.name for file in folder.files][::11] == ["part-00000.npz", "part-00011.npz"]
-    for number, part in enumerate(folder.read()):
+    for number in range(12):
+        part = folder.read(number)
         assert set(part) == {"number", "half/value"}
         for name, array in numbered(number).items():
             np.testing.assert_array_equal(part[name], array)
             assert part[name].dtype == array.dtype
+    assert folder.read(12) is None
 
 
-def test_what_is_behind_a_missing_part_does_not_count(folder):
-    for number in range(4):
-        folder.add(numbered(number))
-    folder.files[2].unlink()
-    assert len(folder.files) == len(folder.read()) == 2
-    folder.add(numbered(7))
-    assert [int(part["number"][0]) for part in folder.read()] == [0, 1, 7, 3]
+def test_a_number_of_more_digits_is_read_as_any(folder):
+    write(folder, 99_999, 100_000)
+    assert folder.numbers == [99_999, 100_000]
+    assert folder.read(100_000)["number"][0] == numbered(100_000)["number"][0]
 
 
-def test_a_folder_belongs_to_one_identity(folder):
-    folder.claim({"seed": 1, "weights": "ab"})
-    folder.claim({"seed": 1, "weights": "ab"})
-    assert json.loads((folder.folder / "squares.json").read_text()) == {"seed": 1, "weights": "ab"}
-    folder.add(numbered(0))
-    with pytest.raises(
-        ValueError, match=r"run holds squares .* \{'seed': 1\}, and now \{'seed': 2\}"
-    ):
-        folder.claim({"seed": 2, "weights": "ab"})
-    folder.claim({"seed": 1, "weights": "ab"})
+def test_a_missing_part_is_written_at_its_own_place(folder):
+    write(folder, 0, 1, 2, 3)
+    folder.path(1).unlink()
+    assert folder.numbers == [0, 2, 3]
+    write(folder, 1)
+    assert [int(folder.read(number)["number"][0]) for number in folder.numbers] == [0, 1, 2, 3]
 
 
-def test_parts_of_which_nothing_is_noted_are_refused(folder):
-    folder.add(numbered(0))
-    with pytest.raises(ValueError, match=r"otherwise: \{'seed': None\}, and now \{'seed': 1\}"):
-        folder.claim({"seed": 1})
+@pytest.mark.parametrize("damage", [b"", b"no zip", "cut", "flipped"])
+def test_a_damaged_part_is_none_and_named(folder, damage):
+    write(folder, 0, 1)
+    content = bytearray(folder.path(1).read_bytes())
+    if damage == "flipped":
+        content[60] ^= 255
+    folder.path(1).write_bytes({"cut": content[:-40], "flipped": content}.get(damage, damage))
+    with pytest.warns(UserWarning, match=r"part-00001\.npz is damaged.*made again"):
+        assert folder.read(1) is None
+    assert folder.read(0) is not None
+
+
+class TestIdentity:
+    def test_a_folder_belongs_to_what_its_parts_are_made_from(self, folder):
+        write(folder, 0)
+        assert json.loads((folder.folder / "squares.json").read_text()) == MADE_FROM
+        with pytest.raises(
+            ValueError, match=r"run holds squares .* \{'seed': 1\}, and now \{'seed': 2\}"
+        ):
+            write(folder, 0, identity={"seed": 2, "weights": "ab"})
+        write(folder, 1)
+
+    def test_nothing_is_claimed_before_there_is_a_part(self, folder):
+        write(folder)
+        assert not (folder.folder / "squares.json").exists()
+        with pytest.raises(KeyError), folder.writing({"seed": 3}):
+            raise KeyError
+        write(folder, 0)
+
+    def test_a_note_without_parts_claims_nothing(self, folder):
+        folder.folder.mkdir()
+        folder.note.write_text('{"seed": 3}')
+        write(folder, 0)
+        assert json.loads(folder.note.read_text()) == MADE_FROM
+
+    def test_parts_of_which_nothing_is_noted_are_refused(self, folder):
+        write(folder, 0)
+        folder.note.unlink()
+        with pytest.raises(ValueError, match=r"otherwise: \{'seed': None.*and now \{'seed': 1"):
+            write(folder, 1)
+
+    def test_a_damaged_note_is_named(self, folder):
+        write(folder, 0)
+        folder.note.write_text('{"seed": 1, "weigh')
+        with pytest.raises(ValueError, match=r"squares\.json is damaged"):
+            write(folder, 1)
+
+    def test_shares_have_one_note(self, tmp_path):
+        one, other = (PartFolder(tmp_path, "squares", share) for share in ("0-of-2", "1-of-2"))
+        write(one, 0)
+        with pytest.raises(ValueError, match="'seed': 1"):
+            write(other, 0, identity={"seed": 2})
+        write(other, 0, 1)
+        assert (one.numbers, other.numbers) == ([0], [0, 1])
+
+    def test_shares_that_begin_at_once_must_agree(self, tmp_path):
+        one, other = (PartFolder(tmp_path, "squares", share) for share in ("0-of-2", "1-of-2"))
+        with one.writing({"seed": 1}) as first, other.writing({"seed": 2}) as second:
+            first.write(0, numbered(0))
+            with pytest.raises(ValueError, match="'seed': 1"):
+                second.write(0, numbered(0))
+        assert other.numbers == []
+
+
+class TestFinished:
+    def test_the_mark_lists_the_parts(self, folder):
+        assert folder.finished is None
+        with folder.writing(MADE_FROM) as writer:
+            for number in range(3):
+                writer.write(number, numbered(number))
+            writer.finish(3)
+        assert folder.finished == 3
+        listed = json.loads((folder.folder / "finished.json").read_text())["files"]
+        assert listed == [file.name for file in folder.files]
+
+    def test_parts_of_more_samples_are_refused(self, folder):
+        with folder.writing(MADE_FROM) as writer:
+            for number in range(3):
+                writer.write(number, numbered(number))
+            with pytest.raises(ValueError, match=r"more samples .*part-00002\.npz"):
+                writer.finish(2)
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 3}'])
+    def test_a_damaged_mark_is_named(self, folder, text):
+        write(folder, 0)
+        (folder.folder / "finished.json").write_text(text)
+        with pytest.raises(ValueError, match=r"finished\.json is damaged"):
+            _ = folder.finished
+
+
+HOLDING = """
+import runpy, sys, time, types
+package = types.ModuleType("keras_pli")
+package.__path__ = [sys.argv[1]]  # the files alone: to import the package would take some seconds
+sys.modules["keras_pli"] = package
+from keras_pli.locks import one_writer
+with one_writer(sys.argv[2], "part"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+class TestOneWriter:
+    def test_a_second_one_is_told_of_the_first(self, folder):
+        with folder.writing(MADE_FROM) as writer:
+            writer.write(0, numbered(0))
+            with pytest.raises(RuntimeError, match=f"written by process {os.getpid()} on .*since"):
+                write(folder, 1)
+        write(folder, 1)
+
+    def test_a_killed_one_leaves_no_lock(self, folder):
+        package = os.path.dirname(files.__file__)
+        command = [sys.executable, "-c", HOLDING, package, str(folder.folder)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout.readline() == "held\n"
+                with pytest.raises(RuntimeError, match=f"by process {process.pid} on "):
+                    write(folder, 0)
+            finally:
+                process.send_signal(signal.SIGKILL)
+        write(folder, 0)
+        assert folder.numbers == [0]
+
+    def test_what_the_killed_leave_is_deleted(self, folder):
+        dead = subprocess.Popen([sys.executable, "-c", ""])
+        dead.wait()
+        own = files.temporary_prefix()
+        folder.folder.mkdir()
+        left = own.replace(f"-{os.getpid()}-", f"-{dead.pid}-") + "part-00000-x1.npz"
+        for name in (left, f"{own}part-00001-x2.npz"):
+            (folder.folder / name).write_text("x")
+        files.sweep(folder.folder)
+        assert [path.name for path in folder.folder.iterdir()] == [f"{own}part-00001-x2.npz"]
 
 
 def test_clearing_leaves_what_others_put_there(folder):
     folder.clear()
-    folder.claim({"seed": 1})
-    folder.add(numbered(0))
-    folder.add(numbered(1))
-    folder.files[0].unlink()
-    for name in (".part-00002-x1.npz", "note.txt", "partial.npz"):
+    write(folder, 0, 1)
+    for name in ("note.txt", "partial.npz"):
         (folder.folder / name).write_text("x")
     folder.clear()
-    assert {path.name for path in folder.folder.iterdir()} == {"note.txt", "partial.npz"}
-    for path in folder.folder.iterdir():
-        path.unlink()
+    left = {path.name for path in folder.folder.iterdir() if not path.name.startswith(".")}
+    assert left == {"note.txt", "partial.npz"}
+    for name in left:
+        (folder.folder / name).unlink()
     folder.clear()
     assert not folder.folder.exists()
-
-
-def test_folders_are_shared_by_prefix(tmp_path):
-    one, other = (PartFolder(tmp_path, "squares", prefix) for prefix in ("part-0", "part-1"))
-    one.add(numbered(0))
-    other.add(numbered(1))
-    assert len(one.files) == len(other.files) == 1
-    assert other.read()[0]["number"][0] == 1
 
 
 def test_digests_tell_arrays_apart():
@@ -90,6 +215,7 @@ def test_digests_tell_arrays_apart():
     assert len(digest()) == 16
 
 
-def test_examples_run():
-    result = doctest.testmod(parts)
+@pytest.mark.parametrize("module", [parts, locks])
+def test_examples_run(module):
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert result.attempted and not result.failed

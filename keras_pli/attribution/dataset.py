@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ..checks import checked_number
-from ..files import read_arrays, write_json
-from ..identity import callable_identity, model_identity, value_identity
+from ..checks import checked_number, quoted
+from ..files import read_arrays, read_json
+from ..identity import identity_digest, model_identity, value_identity
 from ..network.inputs import PlacedTarget
 from ..network.targets import AtPosition, Within
-from ..parts import PartFolder
+from ..parts import PartFolder, digest
 from ..version import __version__
 from .method import Method
 
@@ -40,10 +39,10 @@ def explain_dataset(
     """Explains every sample of a data set in constant memory and stores what was found.
 
     Writes numbered files `part-*.npz`, each whole or not at all, with the arrays `index` (the sample's
-    position in the data set), `attributions`, `scores`, `delta` where the method has one, and
-    `details/<name>`. Called again after an interruption, it resumes behind the last file; the data set must
-    give its samples in the same order each time. Several processes share the work by `shard_index`, with
-    one folder for all.
+    position in the data set), `attributions`, `scores`, `delta` where the method has one,
+    `details/<name>`, and `digest`, which tells the samples from others. Called again after an interruption,
+    it makes what is missing or damaged; the data set must give its samples in the same order each time.
+    Several processes share the work by `shard_index`, with one folder for all.
 
     Args:
         method: Any attribution method.
@@ -54,16 +53,18 @@ def explain_dataset(
         shard_index: Which share of the samples this process explains, from 0.
         num_shards: Number of shares; sample i belongs to share i modulo `num_shards`.
         data_name: What the data set is called, such as a version or a checksum; what the folder holds of
-            another name is refused.
+            another name is refused. Without a name, the samples of files that are there are read again and
+            compared.
         verbose: 1 draws a progress bar.
 
     Returns:
         The paths of this share's files, in order.
 
     Raises:
-        ValueError: If the folder holds results of another method, model, data set or sharing, a share does
-            not exist, or labels are asked for and the data set has none.
+        ValueError: If the folder holds results of another method, model, target, data set or sharing, a share
+            does not exist, or labels are asked for and the data set has none.
         TypeError: If `dataset` is not a `tf.data.Dataset`.
+        RuntimeError: If another process is writing this share.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -84,25 +85,32 @@ def explain_dataset(
     labelled = isinstance(dataset.element_spec, tuple)
     if isinstance(target, str) and not labelled:
         raise ValueError("target='label' needs a data set of (inputs, labels). It has inputs only.")
-    share = _Share(Path(out), shard_index, num_shards, samples_per_file)
-    share.parts.claim(
-        {
-            **_identity(method, target),
-            "data": data_name,
-            "num_shards": num_shards,
-            "samples_per_file": samples_per_file,
-        }
-    )
-    if not share.finished:
-        samples = dataset.unbatch().enumerate().shard(num_shards, shard_index)
-        samples = samples.skip(share.samples_done)
-        progress = keras.utils.Progbar(_length(dataset, share), verbose=verbose, unit_name="sample")
-        progress.update(share.samples_done)
-        for rows in _grouped(samples.as_numpy_iterator(), samples_per_file):
-            share.parts.add(_rows_to_store(method, rows, target, labelled))
-            progress.add(len(rows))
-        share.finish()
-    return share.parts.files
+    share = f"{shard_index:03d}-of-{num_shards:03d}"
+    parts = PartFolder(Path(out), "attributions", share)
+    identity = {
+        **_identity(method, target),
+        "data": data_name,
+        "num_shards": num_shards,
+        "samples_per_file": samples_per_file,
+    }
+    with parts.writing(identity) as writer:
+        done = _Done(parts, trusted=data_name is not None)
+        if not done.all_there:
+            samples = dataset.unbatch().enumerate().shard(num_shards, shard_index)
+            groups = _grouped(samples.as_numpy_iterator(), samples_per_file)
+            progress = keras.utils.Progbar(
+                _length(dataset, num_shards), verbose=verbose, unit_name="sample"
+            )
+            progress.update(done.samples)
+            number = -1
+            for number, rows in enumerate(groups):
+                told = _told(rows, target, labelled)
+                if not done.holds(number, told):
+                    found = _rows_to_store(method, rows, target, labelled)
+                    writer.write(number, {**found, "digest": np.array(told)})
+                    progress.add(len(rows))
+            writer.finish(number + 1)
+    return parts.files
 
 
 def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
@@ -115,7 +123,7 @@ def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
         Arrays by name, the samples first; `index` holds their positions in the data set.
 
     Raises:
-        ValueError: If the folder holds no such files.
+        ValueError: If the folder holds no such files, one is damaged, or one of a finished share is missing.
 
     Example:
         >>> load_attributions("nowhere")
@@ -126,9 +134,24 @@ def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
     files = sorted(Path(folder).glob("part-*.npz"))
     if not files:
         raise ValueError(f"There are no attributions in {folder}.")
-    parts = [read_arrays(file) for file in files]
+    listed = [read_json(mark)["files"] for mark in Path(folder).glob("finished-*.json")]
+    missing = {name for names in listed for name in names} - {file.name for file in files}
+    if missing:
+        raise ValueError(
+            f"{folder} lacks {quoted(sorted(missing))}. `explain_dataset` makes anew what is missing."
+        )
+    parts = [_readable(file) for file in files]
     order = np.argsort(np.concatenate([part["index"] for part in parts]))
     return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+
+
+def _readable(file: Path) -> dict[str, NDArray[Any]]:
+    try:
+        arrays = read_arrays(file)
+    except ValueError as error:
+        raise ValueError(f"{error} `explain_dataset` makes it anew.") from error
+    arrays.pop("digest", None)
+    return arrays
 
 
 def _check_shared(target: Any) -> None:
@@ -149,37 +172,50 @@ def _check_shared(target: Any) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Share:
-    """The files of one process among others in a folder, and how far it got."""
+class _Done:
+    """Which parts of a share are there already, and of the same samples.
 
-    folder: Path
-    index: int
-    count: int
-    samples_per_file: int
+    Attributes:
+        samples: Samples in them.
+    """
 
-    @property
-    def parts(self) -> PartFolder:
-        return PartFolder(self.folder, "attributions", f"part-{self._name}")
-
-    @property
-    def samples_done(self) -> int:
-        return len(self.parts.files) * self.samples_per_file
-
-    @property
-    def finished(self) -> bool:
-        return self._mark.exists()
+    def __init__(self, parts: PartFolder, *, trusted: bool) -> None:
+        """`trusted`: the data set has a name, so that its samples need not be looked at again."""
+        self._parts, self._trusted = parts, trusted
+        self._told: dict[int, str] = {}
+        self.samples = 0
+        for number in parts.numbers:
+            part = parts.read(number)
+            if part is not None and "digest" in part:
+                self._told[number] = str(part["digest"])
+                self.samples += len(part["index"])
 
     @property
-    def _name(self) -> str:
-        return f"{self.index:03d}-of-{self.count:03d}"
+    def all_there(self) -> bool:
+        """Whether nothing needs to be read or explained any more."""
+        count = self._parts.finished
+        return self._trusted and count is not None and set(range(count)) <= set(self._told)
 
-    @property
-    def _mark(self) -> Path:
-        return self.folder / f"finished-{self._name}.json"
+    def holds(self, number: int, told: str) -> bool:
+        """Returns whether a part is there.
 
-    def finish(self) -> None:
-        write_json(self._mark, {"files": [path.name for path in self.parts.files]})
+        Raises:
+            ValueError: If it is of other samples.
+        """
+        if self._told.get(number, told) != told:
+            raise ValueError(
+                f"{self._parts.path(number)} holds attributions of other samples than the data set gives now "
+                "at its place: other data, another order, or other labels. Delete "
+                f"{self._parts.folder}, or choose another folder."
+            )
+        return number in self._told
+
+
+def _told(rows: Sequence[Any], target: Any, labelled: bool) -> str:
+    """What tells samples, and the labels that are explained, from others."""
+    by_label = isinstance(target, str)
+    samples = [sample if by_label or not labelled else sample[0] for _, sample in rows]
+    return digest(np.array([place for place, _ in rows]), *tf.nest.flatten(samples))
 
 
 def _rows_to_store(
@@ -222,21 +258,19 @@ def _grouped(samples: Iterator[Any], size: int) -> Iterator[list[Any]]:
 
 def _identity(method: Method, target: Any) -> dict[str, Any]:
     """What must agree for results to belong together."""
-    told: Any = callable_identity if callable(target) else value_identity
-    if isinstance(target, PlacedTarget):
-        told = repr
     return {
         "method": repr(method),
-        "target": told(target),
+        "settings": identity_digest(method.settings()),
+        "target": value_identity(target),
         **model_identity(method.network.model),
         "keras_pli": __version__,
     }
 
 
-def _length(dataset: tf.data.Dataset, share: _Share) -> int | None:
+def _length(dataset: tf.data.Dataset, num_shards: int) -> int | None:
     """The number of samples in a share, as far as it can be told beforehand, for the progress bar."""
     batches = int(dataset.cardinality())
     size = tf.nest.flatten(dataset.element_spec)[0].shape[0]
     if batches < 0 or size is None:
         return None
-    return -(-batches * size // share.count)
+    return -(-batches * size // num_shards)

@@ -147,14 +147,16 @@ class Method:
 
     def __repr__(self) -> str:
         """The method with its settings; two that say the same find the same, on the same model."""
+        settings = ", ".join(f"{name}={_brief(value)}" for name, value in self.settings().items())
+        return f"{type(self).__name__}({settings})"
+
+    def settings(self) -> dict[str, Any]:
+        """Returns all that a map depends on beside the model and the inputs, by name."""
         own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         del own["network"], own["runner"]
         if self.embeddings is None:
             del own["embeddings"]
-        settings = {**own, **self.network.settings()}
-        return (
-            f"{type(self).__name__}({', '.join(f'{k}={_brief(v)}' for k, v in settings.items())})"
-        )
+        return {**own, **self.network.settings()}
 
     def compute(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
         """Explains a batch of tensors; to be called where a graph is traced.

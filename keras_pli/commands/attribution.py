@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import zlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,6 +80,7 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
     import tensorflow as tf
 
     from ..attribution import explain_dataset, load_attributions
+    from ..parts import digest
 
     out = Path(arguments.out)
     model = load_model(arguments.model)
@@ -96,8 +96,8 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
     for name, method in methods.items():
         report(f"{name} of {len(x)} samples …")
         stream = tf.data.Dataset.from_tensor_slices(rows).batch(arguments.batch_size)
-        checksum = f"{zlib.crc32(x.tobytes()):08x}"
-        explain_dataset(method, stream, out / name, target=target, data_name=checksum)
+        told = digest(*rows) if isinstance(rows, tuple) else digest(rows)
+        explain_dataset(method, stream, out / name, target=target, data_name=told)
         found[name] = load_attributions(out / name)
     report(written(out, *(f"{name}/" for name in methods)))
     drawn = slice(0, arguments.pictures)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,7 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
 
     from .. import InterventionPlan, pli_experiment
     from ..files import atomic_path
+    from ..retraining.seed_run import ARMS
 
     out = Path(arguments.out)
     classifier = load_model(arguments.model)
@@ -168,9 +170,12 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
             {**optimizer.get_config(), "learning_rate": arguments.learning_rate}
         )
 
+    def kept(seed: int, arm: str) -> Path:
+        return out / "experiment" / f"seed-{seed}-{arm.lower()}.keras"
+
     def keep(seed: int, arm: str, trained: keras.Model) -> None:
         if seed == arguments.seed:
-            with atomic_path(out / f"classifier-{arm.lower()}.keras") as temporary:
+            with atomic_path(kept(seed, arm)) as temporary:
                 trained.save(temporary)
 
     result = pli_experiment(
@@ -192,6 +197,15 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
         on_trained=keep,
     )
     _report_result(result, out, report, images=test[0])
+    if not all(kept(arguments.seed, arm).exists() for arm in ARMS):
+        report(
+            f"The classifiers of seed {arguments.seed} were not kept: it ran as a later seed of another "
+            "call. Use another --out to get them."
+        )
+        return
+    for arm in ARMS:
+        with atomic_path(out / f"classifier-{arm.lower()}.keras") as temporary:
+            shutil.copyfile(kept(arguments.seed, arm), temporary)
     report(written(out, "classifier-pli.keras", "classifier-control.keras"))
 
 

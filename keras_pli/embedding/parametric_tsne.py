@@ -10,12 +10,15 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
+from ..backups import backups_among
 from ..checks import finite_array, one_of
 from .affinity import Affinities, affinities, check_perplexity
 from .batches import STRATEGIES, NeighborBatches, UniformBatches, anchor_rows
 from .neighbors import given_neighbors, nearest_neighbors
 from .network import PrincipalProjection, default_network, leading_components
 
+# Name of the state of the draws in a stored model.
+DRAWS = "draws"
 MOST_STEPS_PER_EXECUTION = 64
 LEAST_STEPS_PER_EPOCH = 100  # of neighbour-aware batches, so that ten epochs settle a small set too
 SPREAD_SAMPLE = 10_000
@@ -184,8 +187,15 @@ class ParametricTSNE(keras.Model):
             batch with uniform batches, estimated for all points with neighbour-aware ones.
 
         Raises:
-            ValueError: If points are not finite, too few for the perplexity, or the graph does not fit.
+            ValueError: If points are not finite, too few for the perplexity, the graph does not fit, or
+                `BackupAndRestore` is among the callbacks.
         """
+        if backups_among(callbacks):
+            raise ValueError(
+                "BackupAndRestore cannot resume this training exactly: batches and learning rates are laid "
+                "out when `fit` begins. Save with ModelCheckpoint('map.keras') in its place, load that, and "
+                "call `fit` with the same settings and `initial_epoch`."
+            )
         z = self._checked(z, "z")
         first = not bool(ops.convert_to_numpy(self.started))
         if first and self.projection is not None:
@@ -432,6 +442,18 @@ class ParametricTSNE(keras.Model):
         self._own_optimizer = config["own_optimizer"]
         if self.built:
             self.optimizer.build(self.trainable_variables)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Stores the state of the draws beside the weights, so that training can be resumed exactly."""
+        super().save_own_variables(store)
+        store[DRAWS] = ops.convert_to_numpy(self._draws.state)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes what `save_own_variables` stored; files of earlier versions hold no draws."""
+        names = set(store.keys())
+        super().load_own_variables({name: store[name] for name in names - {DRAWS}})
+        if DRAWS in names:
+            self._draws.state.assign(store[DRAWS][...])
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

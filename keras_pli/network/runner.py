@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..checks import checked_number
-from ..parts import PartFolder
+from ..parts import PartWriter
 from .inputs import fixed_batch
 from .layers import built_of, same_objects
 
@@ -82,7 +82,7 @@ class Runner:
         function: Callable[..., Any],
         given: Sequence[Any],
         *,
-        parts: PartFolder | None = None,
+        parts: PartWriter | None = None,
         verbose: int = 0,
     ) -> Any:
         """Returns what a function gives for all samples, joined.
@@ -91,7 +91,7 @@ class Runner:
             function: From some rows of what is given to a structure of arrays or tensors, samples first.
             given: Arrays, structures of arrays, or None for what is not there; equally many samples in each.
             parts: Where each batch's results are written at once, which then must be tensors by name; those
-                that are there are taken as they are.
+                that are there, and whole, are taken as they are.
             verbose: 1 draws a progress bar.
 
         Example:
@@ -104,15 +104,19 @@ class Runner:
         fill = self.jit_compile or fixed is not None
         plan = list(batches(samples, self.batch_size, fill=fill, least=fixed or 1))
         progress = keras.utils.Progbar(len(plan), verbose=verbose, unit_name="batch")
-        done = parts.read() if parts else []
-        progress.update(len(done))
-        for rows, count in plan[len(done) :]:
+        stored = _stored(parts, len(plan))
+        progress.update(len(stored))
+        for number, (rows, count) in enumerate(plan):
+            if number in stored:
+                continue
             found = function(*_mapped(lambda array, rows=rows: array[rows], list(given)))
-            done.append(_mapped(lambda tensor, count=count: np.asarray(tensor)[:count], found))
+            stored[number] = _mapped(lambda tensor, count=count: np.asarray(tensor)[:count], found)
             if parts:
-                parts.add(done[-1])
+                parts.write(number, stored[number])
             progress.add(1)
-        return _mapped(lambda *arrays: np.concatenate(arrays), *done)
+        return _mapped(
+            lambda *arrays: np.concatenate(arrays), *(stored[number] for number in range(len(plan)))
+        )
 
 
 def uses_xla(jit_compile: bool | Literal["auto"]) -> bool:
@@ -140,6 +144,12 @@ def batches(
         rows = np.arange(start, min(start + size, samples))
         wanted = size if samples > size else max(least, len(rows))
         yield np.resize(rows, wanted) if fill else rows, len(rows)
+
+
+def _stored(parts: PartWriter | None, count: int) -> dict[int, Any]:
+    """The results of batches that are there, and whole, by number."""
+    read = {} if parts is None else {number: parts.read(number) for number in range(count)}
+    return {number: part for number, part in read.items() if part is not None}
 
 
 def batch_spec(x: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from .loss import SPREAD, PLILoss
 from .model import PLIModel
 from .result import ExperimentResult
 from .seed_run import ARMS, SeedRun
+from .stored_experiment import experiment_identity, storing
 
 Array = NDArray[Any]
 Data = tuple[ArrayLike, ArrayLike]
@@ -94,7 +95,7 @@ def pli_experiment(
         class_names: Names of the classes 0, 1, ….
         groups: Groups of classes to average over; None for the classes that the plan names and the others.
         out: Folder to keep each seed's results in as it ends. Called again with the same folder, the
-            experiment can be resumed.
+            experiment is resumed: what is damaged or missing is done again.
         on_trained: Called as `on_trained(seed, arm, classifier)` after each retraining, for instance to save
             the classifier.
         verbose: As in Keras; a progress bar counts the seeds.
@@ -103,8 +104,9 @@ def pli_experiment(
         An `ExperimentResult`.
 
     Raises:
-        ValueError: If labels do not fit, λ lies outside [0, 1], or `out` holds an experiment with other
-            settings.
+        ValueError: If labels do not fit, λ lies outside [0, 1], or `out` holds an experiment of another
+            classifier, other data, plan or settings.
+        RuntimeError: If another process is writing to `out`.
 
     Example:
         >>> from keras_pli import InterventionPlan, Separate, pli_experiment
@@ -132,16 +134,34 @@ def pli_experiment(
     about |= {"train_samples": len(train[1]), "test_samples": len(test[1])}
     _check_names(class_names, groups, _count_classes(classifier, train[1], test[1]))
     result = ExperimentResult(test[1], train[1], about, class_names, groups)
-    if out is not None:
-        result = result.resumed(Path(out))
-        _check_plan(plan, result, out)
+
+    def run_of(seed: int) -> SeedRun:
+        return _run_seed(_classifier_of(classifier, seed), train, test, seed, settings)
+
     progress = keras.utils.Progbar(len(seeds), unit_name="seed", verbose=0 if verbose == 0 else 1)
-    for number, seed in enumerate(seeds):
-        if seed not in result.seeds:
-            run = _run_seed(_classifier_of(classifier, seed), train, test, seed, settings)
-            result = result.with_run(run, Path(out) if out is not None else None)
-        progress.update(number + 1)
-    return result.only(seeds)
+    if out is None:
+        for number, seed in enumerate(seeds):
+            result = result.with_run(run_of(seed))
+            progress.update(number + 1)
+        return result
+    result = replace(result, identity=_identity(classifier, train, test, settings))
+    with storing(out, result) as stored:
+        for number, seed in enumerate(seeds):
+            if seed not in stored.result.seeds:
+                stored.add(run_of(seed))
+            progress.update(number + 1)
+    return stored.result.only(seeds)
+
+
+def _identity(classifier: Any, train: Any, test: Any, settings: _Settings) -> dict[str, Any]:
+    given = {item.name: getattr(settings, item.name) for item in fields(settings)}
+    del given["on_trained"]
+    own = classifier if isinstance(classifier, keras.Model) else None
+    loss = settings.loss if settings.loss is not None else getattr(own, "loss", None)
+    optimizer = _fresh_optimizer(settings.optimizer, own)
+    return experiment_identity(
+        classifier, train, test, **{**given, "loss": loss, "optimizer": optimizer}
+    )
 
 
 def _run_seed(
@@ -291,18 +311,6 @@ def _check_names(
             raise ValueError(
                 f"Group {group!r} names classes that are not there: {quoted(strangers)}. "
                 f"There are {classes}, counted from 0."
-            )
-
-
-def _check_plan(plan: PlanSource, stored: ExperimentResult, out: str | Path) -> None:
-    if not isinstance(plan, InterventionPlan):
-        return
-    for run in stored.runs:
-        targets, _ = plan.apply(run.train_map, stored.train_labels)
-        if not np.allclose(targets, run.train_targets, rtol=1e-4, atol=1e-5):
-            raise ValueError(
-                f"{out} holds an experiment with other plans: there {run.plan}, here {plan!r}. "
-                "Choose another folder, or remove it."
             )
 
 

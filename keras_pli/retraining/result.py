@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import one_of, quoted
-from ..files import write_arrays, write_json, write_text
+from ..files import read_arrays, read_json, write_arrays, write_json, write_text
 from ..intervals import mean_interval
 from .response import SCORES, embedding_response, performance_response
-from .seed_run import ARMS, RUNS, SeedRun
+from .seed_run import ARMS, RUNS, SeedRun, seed_file
 from .verdict import verdict
 
 Array = NDArray[Any]
@@ -38,6 +37,7 @@ class ExperimentResult:
         class_names: Names of the classes 0, 1, …, or None.
         groups: Groups of classes to average over; None for the moved ones and the others.
         runs: One `SeedRun` for each seed.
+        identity: What the seeds depend on, by name, to tell a stored experiment from others.
     """
 
     labels: Array
@@ -46,6 +46,7 @@ class ExperimentResult:
     class_names: Sequence[str] | None = None
     groups: Mapping[str, Sequence[Any]] | None = None
     runs: tuple[SeedRun, ...] = ()
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def seeds(self) -> list[int]:
@@ -261,9 +262,19 @@ class ExperimentResult:
     def save(self, folder: str | Path) -> Path:
         """Writes `experiment.json`, `labels.npz` and one `.npz` for each seed into a folder."""
         folder = Path(folder)
-        self._write_head(folder)
+        head = {
+            "format": FORMAT,
+            "about": dict(self.about),
+            "identity": dict(self.identity),
+            "class_names": None if self.class_names is None else [str(n) for n in self.class_names],
+            "groups": None
+            if self.groups is None
+            else {name: [int(label) for label in members] for name, members in self.groups.items()},
+        }
+        write_arrays(folder / "labels.npz", {"test": self.labels, "train": self.train_labels})
+        write_json(folder / "experiment.json", head)
         for run in self.runs:
-            run.save(_seed_file(folder, run.seed))
+            run.save(seed_file(folder, run.seed))
         return folder
 
     @classmethod
@@ -273,44 +284,41 @@ class ExperimentResult:
         Raises:
             ValueError: If the folder holds none, or a file is damaged.
         """
-        folder = Path(folder)
-        try:
-            head = json.loads((folder / "experiment.json").read_text(encoding="utf-8"))
-            if head["format"] != FORMAT:
-                raise ValueError(f"its format is {head['format']!r}")
-            with np.load(folder / "labels.npz", allow_pickle=False) as stored:
-                labels, train_labels = stored["test"], stored["train"]
-        except (OSError, KeyError, ValueError, TypeError) as error:
-            raise ValueError(f"{folder} holds no stored experiment: {error}") from error
-        files = sorted(folder.glob("seed-*.npz"), key=lambda file: int(file.stem.split("-")[1]))
-        runs = tuple(SeedRun.load(file) for file in files)
-        return cls(labels, train_labels, head["about"], head["class_names"], head["groups"], runs)
+        runs = tuple(SeedRun.load(file) for file in cls.seed_files(folder))
+        return replace(cls.load_head(folder), runs=runs)
 
-    def resumed(self, folder: Path) -> ExperimentResult:
-        """Returns the experiment with what a folder already holds of it, or starts the folder.
+    @classmethod
+    def load_head(cls, folder: str | Path) -> ExperimentResult:
+        """Reads a stored experiment without its seeds.
 
         Raises:
-            ValueError: If the folder holds an experiment with other settings or labels.
+            ValueError: If the folder holds none, or a file is damaged.
         """
-        if not (folder / "experiment.json").exists():
-            self._write_head(folder)
-            return self
-        stored = ExperimentResult.load(folder)
-        wanted = json.loads(json.dumps(dict(self.about)))
-        other = {k: v for k, v in wanted.items() if stored.about.get(k) != v}
-        alike = [(stored.labels, self.labels), (stored.train_labels, self.train_labels)]
-        if other or not all(np.array_equal(theirs, ours) for theirs, ours in alike):
-            was = {k: stored.about.get(k) for k in other} or "other labels"
-            raise ValueError(
-                f"{folder} holds an experiment with other settings: there {was}, here "
-                f"{other or 'these'}. Choose another folder, or remove it."
+        folder = Path(folder)
+        try:
+            head = read_json(folder / "experiment.json")
+            if head.get("format") != FORMAT:
+                raise ValueError(f"its format is {head.get('format')!r}")
+            labels = read_arrays(folder / "labels.npz", ["test", "train"])
+            return cls(
+                labels["test"],
+                labels["train"],
+                dict(head["about"]),
+                head["class_names"],
+                head["groups"],
+                identity=dict(head.get("identity", {})),
             )
-        return replace(self, runs=stored.runs)
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            raise ValueError(f"{folder} holds no stored experiment: {error}") from error
 
-    def with_run(self, run: SeedRun, folder: Path | None = None) -> ExperimentResult:
-        """Returns the experiment with one more seed, stored first where a folder is given."""
-        if folder is not None:
-            run.save(_seed_file(folder, run.seed))
+    @staticmethod
+    def seed_files(folder: str | Path) -> list[Path]:
+        """The files of a folder's seeds, in order."""
+        found = [file for file in Path(folder).glob("seed-*.npz") if file.stem[5:].isdigit()]
+        return sorted(found, key=lambda file: int(file.stem[5:]))
+
+    def with_run(self, run: SeedRun) -> ExperimentResult:
+        """Returns the experiment with one more seed."""
         return replace(self, runs=(*self.runs, run))
 
     def only(self, seeds: Iterable[int]) -> ExperimentResult:
@@ -324,19 +332,3 @@ class ExperimentResult:
     def _classes(self) -> list[Any]:
         count = self.runs[0].outputs["baseline"].shape[1] if self.runs else 0
         return list(range(count))
-
-    def _write_head(self, folder: Path) -> None:
-        head = {
-            "format": FORMAT,
-            "about": dict(self.about),
-            "class_names": None if self.class_names is None else [str(n) for n in self.class_names],
-            "groups": None
-            if self.groups is None
-            else {name: [int(label) for label in members] for name, members in self.groups.items()},
-        }
-        write_arrays(folder / "labels.npz", {"test": self.labels, "train": self.train_labels})
-        write_json(folder / "experiment.json", head)
-
-
-def _seed_file(folder: Path, seed: int) -> Path:
-    return folder / f"seed-{seed}.npz"

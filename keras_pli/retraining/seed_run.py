@@ -77,6 +77,13 @@ class SeedRun:
         Raises:
             ValueError: If the file is damaged or of another kind.
         """
+        try:
+            return cls._read(path)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error!r}.") from error
+
+    @classmethod
+    def _read(cls, path: Path) -> SeedRun:
         by_run = [f"{kind}_{run}" for kind in ("map", "outputs") for run in RUNS]
         names = ["train_map", "train_targets", "train_moved", *by_run]
         arrays, about = read_result(path, cls, names, optional=["test_targets", "test_moved"])
@@ -93,3 +100,8 @@ class SeedRun:
             test_maps={run: arrays[f"map_{run}"] for run in RUNS},
             outputs={run: arrays[f"outputs_{run}"] for run in RUNS},
         )
+
+
+def seed_file(folder: Path, seed: int) -> Path:
+    """Where a stored experiment keeps a seed's run."""
+    return folder / f"seed-{seed}.npz"

@@ -156,7 +156,7 @@ def export(
         if warmup is not None and (warmup != "auto" or can_write_warmup()):
             sizes = inputs.warmup_sizes if warmup == "auto" else warmup
             write_warmup(new.folder, Path(path).name, requests, sizes)
-    write_configuration(path)
+        write_configuration(path)  # before the version appears: what can fail comes first
     return new.path
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..checks import checked_number
+from ..files import sweep, temporary_prefix
 
 
 def versions(path: str | os.PathLike[str]) -> list[int]:
@@ -49,7 +50,8 @@ class NewVersion:
 def new_version(path: str | os.PathLike[str], version: int | None = None) -> Iterator[NewVersion]:
     """Yields a hidden folder that becomes `path/<version>` when the block ends without an error.
 
-    A server that watches `path` sees the version whole or not at all; after an error nothing is left.
+    A server that watches `path` sees the version whole or not at all; after an error nothing is left. What a
+    killed process left is deleted.
 
     Args:
         path: Folder of the versions; made where it is missing.
@@ -64,8 +66,9 @@ def new_version(path: str | os.PathLike[str], version: int | None = None) -> Ite
             raise _taken(path, version)
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
     # mkdtemp lets only the owner in, and a server may run as somebody else.
-    hidden = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    hidden = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=folder))
     hidden.chmod(folder.stat().st_mode & 0o777)
     new = NewVersion(hidden)
     try:

@@ -6,13 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_pli.attribution import AtPosition, GradientTimesInput, Saliency, Within
+from keras_pli.attribution import (
+    LIME,
+    AtPosition,
+    GradientTimesInput,
+    Occlusion,
+    Saliency,
+    Within,
+)
 from keras_pli.attribution.dataset import explain_dataset, load_attributions
 
 SAMPLES = 23
@@ -144,6 +152,120 @@ def test_survives_a_kill(model, data, tmp_path):
     stored = load_attributions(tmp_path / "out")
     np.testing.assert_array_equal(stored["index"], np.arange(SAMPLES))
     np.testing.assert_allclose(stored["attributions"], Saliency(model)(x).attributions, atol=1e-6)
+
+
+class TestSamplesOnce:
+    """What `load_attributions` gives is every sample once, whatever happened to the folder."""
+
+    @pytest.fixture
+    def finished(self, model, data, tmp_path):
+        explained(Saliency(model), stream(data[0]), tmp_path, samples_per_file=4)
+        return tmp_path
+
+    def check(self, folder, model, data):
+        stored = load_attributions(folder)
+        np.testing.assert_array_equal(stored["index"], np.arange(SAMPLES))
+        expected = Saliency(model)(data[0]).attributions
+        np.testing.assert_allclose(stored["attributions"], expected, atol=1e-6)
+
+    @pytest.mark.parametrize("name", [None, "the data"])
+    @pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
+    def test_a_part_is_made_again_alone(self, model, data, tmp_path, name, damage):
+        options = {"samples_per_file": 4, "data_name": name}
+        files = explained(Saliency(model), stream(data[0]), tmp_path, **options)
+        others = {path: path.stat().st_mtime_ns for path in files if path != files[2]}
+        content = files[2].read_bytes()
+        if damage == "missing":
+            files[2].unlink()
+            with pytest.raises(ValueError, match=r"lacks 'part-000-of-001-00002\.npz'"):
+                load_attributions(tmp_path)
+        else:
+            files[2].write_bytes(content[:-50] if damage == "cut" else b"")
+            with pytest.raises(ValueError, match=r"00002\.npz is damaged.*explain_dataset"):
+                load_attributions(tmp_path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            explained(Saliency(model), stream(data[0]), tmp_path, **options)
+        assert {path: path.stat().st_mtime_ns for path in others} == others
+        self.check(tmp_path, model, data)
+
+    def test_two_at_once(self, model, data, tmp_path):
+        """Started while another writes: refused, and nothing is doubled."""
+        refused = []
+
+        def samples():
+            for number, sample in enumerate(data[0]):
+                if number == 9:
+                    with pytest.raises(RuntimeError, match="is being written by process") as error:
+                        explained(Saliency(model), stream(data[0]), tmp_path, samples_per_file=4)
+                    refused.append(error)
+                yield sample
+
+        spec = tf.TensorSpec((6, 6, 1), tf.float32)
+        slow = tf.data.Dataset.from_generator(samples, output_signature=spec).batch(5)
+        explained(Saliency(model), slow, tmp_path, samples_per_file=4)
+        assert refused
+        self.check(tmp_path, model, data)
+
+    def test_a_first_call_that_fails_claims_nothing(self, model, data, tmp_path):
+        with pytest.raises(ValueError):
+            explained(Saliency(model), stream(data[0]), tmp_path, target=10)
+        explained(Saliency(model), stream(data[0]), tmp_path, target=1)
+        assert json.loads((tmp_path / "attributions.json").read_text())["target"] == 1
+
+    def test_other_samples_of_a_data_set_without_a_name(self, model, data, finished):
+        x = data[0].copy()
+        x[9] += 1
+        with pytest.raises(ValueError, match=r"00002\.npz holds attributions of other samples"):
+            explained(Saliency(model), stream(x), finished, samples_per_file=4)
+        self.check(finished, model, data)
+
+    def test_fewer_and_more_samples(self, model, data, finished):
+        with pytest.raises(ValueError, match=r"other samples|more samples"):
+            explained(Saliency(model), stream(data[0][:16]), finished, samples_per_file=4)
+        more = np.concatenate([data[0], data[0]])
+        with pytest.raises(ValueError, match="other samples"):  # the last part was not full
+            explained(Saliency(model), stream(more), finished, samples_per_file=4)
+        self.check(finished, model, data)
+
+    def test_other_labels_where_labels_are_explained(self, model, data, tmp_path):
+        x, y = data
+        options = {"samples_per_file": 4, "target": "label"}
+        explained(Saliency(model), stream((x, y)), tmp_path, **options)
+        with pytest.raises(ValueError, match="other labels"):
+            explained(Saliency(model), stream((x, (y + 1) % 3)), tmp_path, **options)
+
+    def test_settings_that_look_alike(self, model, data, tmp_path):
+        def segments(power):
+            return lambda image: (np.indices(image.shape[:2]).sum(axis=0) ** power) % 3
+
+        for out, first, other in (
+            ("segments", *(LIME(model, segments=segments(p), samples=8) for p in (1, 2))),
+            ("fills", *(Occlusion(model, window=3, fill=fill) for fill in (0.0, 0.1))),
+        ):
+            explained(first, stream(data[0]), tmp_path / out)
+            with pytest.raises(ValueError, match="'settings'"):
+                explained(other, stream(data[0]), tmp_path / out)
+
+    def test_other_functions_and_large_masks_as_targets(self, tmp_path):
+        model = keras.Sequential([keras.Input((64, 40, 1)), keras.layers.Conv2D(3, 1)])
+        x = np.ones((2, 64, 40, 1), np.float32)
+        left, right = (
+            np.broadcast_to(rows, (64, 40)) for rows in np.arange(80).reshape(2, 40) < 40
+        )
+        middle = left.copy()
+        middle[30, 20] = False  # where NumPy's text of a large array has dots
+        explained(Saliency(model), stream(x), tmp_path / "mask", target=Within(1, left))
+        for other in (right, middle):
+            with pytest.raises(ValueError, match="'target'"):
+                explained(Saliency(model), stream(x), tmp_path / "mask", target=Within(1, other))
+
+        def weighing(weight):
+            return lambda logits: weight * tf.reduce_sum(logits, axis=(1, 2, 3))
+
+        explained(Saliency(model), stream(x), tmp_path / "lambda", target=weighing(1.0))
+        with pytest.raises(ValueError, match="'target'"):
+            explained(Saliency(model), stream(x), tmp_path / "lambda", target=weighing(2.0))
 
 
 class TestRefusals:

@@ -257,7 +257,7 @@ class TestSeeds:
         assert draws(lambda: None) == draws(lambda: quick(few))
 
     @pytest.mark.parametrize("strategy", ["neighbors"])  # which draws as well as shuffles
-    def test_resumed_training_is_the_uninterrupted_one(self, few, strategy):
+    def test_resumed_training_is_the_uninterrupted_one(self, few, strategy, tmp_path):
         whole = quick(few, batches=strategy, fit={"epochs": 4})
         stop = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: setattr(tsne, "stop_training", epoch == 1)
@@ -265,8 +265,14 @@ class TestSeeds:
         tsne = ParametricTSNE(**SMALL, batches=strategy)
         fit = {**QUICK, "epochs": 4}
         assert len(tsne.fit(few, callbacks=[stop], **fit).epoch) == 2
+        tsne.save(tmp_path / "map.keras")
+        tsne = keras.saving.load_model(tmp_path / "map.keras")
         tsne.fit(few, initial_epoch=2, **fit)
         np.testing.assert_allclose(mapped(tsne, few), mapped(whole, few), atol=1e-5)
+
+    def test_keras_backups_are_refused(self, few, tmp_path):
+        with pytest.raises(ValueError, match=r"BackupAndRestore cannot resume .*initial_epoch"):
+            quick(few, fit={"callbacks": [keras.callbacks.BackupAndRestore(tmp_path / "backup")]})
 
 
 class TestXLA:

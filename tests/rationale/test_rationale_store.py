@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 
 import keras
@@ -22,7 +23,7 @@ from keras_pli.rationale.search.rationale_settings import (
     Reconstruction,
     Search,
 )
-from keras_pli.rationale.search.search_identity import claimed_parts
+from keras_pli.rationale.search.search_identity import parts_writer
 from keras_pli.settings import Settings, number, setting
 
 SETTINGS = {"batch_size": 2, "steps": 300, "search": Search(starts=2, polish=3)}
@@ -69,6 +70,11 @@ def counted(search, monkeypatch):
     return batches
 
 
+def claimed_parts(*given):
+    with parts_writer(*given) as writer:
+        return writer.parts
+
+
 def parts(folder):
     return sorted(folder.glob("part-*.npz"))
 
@@ -96,6 +102,30 @@ def test_it_goes_on_where_it_was_interrupted(search, x, whole, counted, tmp_path
     assert all(path.read_bytes() == content for path, content in before.items())
     assert_same(search(x, store=tmp_path / "run"), whole)
     assert counted["done"] == 4 - most
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_batch_is_searched_again_alone(search, x, whole, counted, tmp_path, damage):
+    search(x, store=tmp_path)
+    broken = parts(tmp_path)[1]
+    others = {path: path.stat().st_mtime_ns for path in parts(tmp_path) if path != broken}
+    content = broken.read_bytes()
+    broken.unlink()
+    if damage == "cut":
+        broken.write_bytes(content[:-30])
+    counted["done"] = 0
+    with nullcontext() if damage == "missing" else pytest.warns(UserWarning, match="made again"):
+        assert_same(search(x, store=tmp_path), whole)
+    assert counted["done"] == 1
+    assert {path: path.stat().st_mtime_ns for path in others} == others
+
+
+def test_a_second_search_in_the_folder_is_refused(search, x, tmp_path):
+    with (
+        parts_writer(tmp_path, search, x, RUNNER_UP),
+        pytest.raises(RuntimeError, match="is being written by process"),
+    ):
+        search(x, store=tmp_path)
 
 
 def test_what_is_stored_is_plain(search, x, tmp_path):
@@ -248,7 +278,8 @@ class TestRefusals:
             )
 
         for _ in range(2):
-            claimed_parts(tmp_path, making(2), x, RUNNER_UP)
+            with parts_writer(tmp_path, making(2), x, RUNNER_UP) as writer:
+                writer.write(0, {"codes": x[:1]})
         with pytest.raises(ValueError, match=r"otherwise: \{'reconstruction.refine_loss': "):
             claimed_parts(tmp_path, making(1), x, RUNNER_UP)
 

@@ -130,6 +130,26 @@ def test_an_interrupted_run_that_is_continued_equals_one_that_was_not(tmp_path, 
     assert_same(whole_run[0], first)
 
 
+def test_keras_backups_resume_exactly(tmp_path, whole_run):
+    class Stopping(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.steps_done == 2 * whole_run[0].steps_done // 4 + 1:  # in the third epoch
+                raise KeyboardInterrupt
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup")
+
+    with pytest.raises(KeyboardInterrupt):
+        small_gan(average_decay=0.9).fit(
+            X, epochs=4, batch_size=8, verbose=0, callbacks=[backup(), Stopping()]
+        )
+    again = small_gan(average_decay=0.9)
+    again.fit(X, epochs=4, batch_size=8, verbose=0, callbacks=backup())
+    assert_same(whole_run[0], again)
+    with pytest.raises(ValueError, match="save_freq=3"):
+        again.fit(X, callbacks=keras.callbacks.BackupAndRestore(tmp_path, save_freq=3))
+
+
 def test_what_is_saved_keeps_how_it_was_compiled(tmp_path):
     gan = WassersteinGAN((16, 16, 1), latent_size=4, width=2, critic_steps=2, penalty_weight=5.0)
     gan.compile(keras.optimizers.RMSprop(0.01), learning_rate=0.3, betas=(0.4, 0.8))

@@ -6,7 +6,14 @@ from test_report import assert_self_contained
 
 from keras_pli import ParametricTSNE, activations
 from keras_pli.intervention import InterventionPlan, MovePoints, Shift
-from keras_pli.retraining import PLILoss, PLIModel, ShuffledBatches, class_outputs, pli_experiment
+from keras_pli.retraining import (
+    ExperimentResult,
+    PLILoss,
+    PLIModel,
+    ShuffledBatches,
+    class_outputs,
+    pli_experiment,
+)
 
 PLAN = InterventionPlan([Shift(3, by=(1.0, 0.5))])
 CROSS_ENTROPY = "sparse_categorical_crossentropy"
@@ -334,12 +341,8 @@ class TestResume:
             for arm in ("baseline", "control", "PLI"):
                 assert np.array_equal(ours.outputs[arm], others.outputs[arm])
                 assert np.array_equal(ours.test_maps[arm], others.test_maps[arm])
-        assert sorted(path.name for path in tmp_path.iterdir()) == [
-            "experiment.json",
-            "labels.npz",
-            "seed-0.npz",
-            "seed-1.npz",
-        ]
+        seen = [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")]
+        assert sorted(seen) == ["experiment.json", "labels.npz", "seed-0.npz", "seed-1.npz"]
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -370,40 +373,87 @@ class TestResume:
         assert calls == [2, 2]
 
     @pytest.mark.parametrize(
-        "changes",
+        ("changes", "named"),
         [
-            {"embedding_weight": 0.25},
-            {"epochs": 3},
-            {"scale": None},
-            {"layer": "hidden"},
-            {"moved_only": True},
-            {"plan": InterventionPlan([Shift(3, by=(9.0, 9.0))])},
+            ({"embedding_weight": 0.25}, "'embedding_weight': 0.1"),
+            ({"epochs": 3}, "'epochs': 1"),
+            ({"batch_size": 50}, "'batch_size': 100"),
+            ({"scale": None}, "'scale': 'spread'"),
+            ({"layer": "hidden"}, "'layer': 'logits'"),
+            ({"moved_only": True}, "'moved_only': False"),
+            ({"plan": InterventionPlan([Shift(3, by=(9.0, 9.0))])}, r"'plan': .*by \(9, 9\)"),
+            ({"plan": lambda embedding, labels, outputs: PLAN}, "'plan': .*lambda"),
+            ({"optimizer": keras.optimizers.SGD(5.0)}, "'optimizer': .*0.1.*here.*5.0"),
+            ({"loss": lambda y, p: keras.ops.mean(p - p, -1)}, "'loss': "),
+            ({"embedder": None}, "'embedder.weights': .*'embedder.source': None"),
         ],
-        ids=lambda changes: next(iter(changes)),
+        ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
     )
-    def test_other_settings(self, run, folder, changes):
-        with pytest.raises(ValueError, match=r"holds an experiment with other") as caught:
+    def test_other_settings(self, run, folder, changes, named):
+        before = {path: path.read_bytes() for path in folder.iterdir()}
+        with pytest.raises(ValueError, match=rf"holds an experiment of other .*{named}") as caught:
             run(out=folder, **changes)
         assert str(folder) in str(caught.value)
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
-    @pytest.mark.parametrize("which", ["train", "test"])
-    def test_other_labels(self, run, digits, folder, which):
+    @pytest.mark.parametrize(("which", "named"), [("train", "training"), ("test", "held-out")])
+    def test_other_data(self, run, digits, folder, which, named):
         x, labels = digits[which == "test"]
-        with pytest.raises(ValueError, match="other labels"):
+        with pytest.raises(ValueError, match=f"of other {named} labels"):
             run(out=folder, **{which: (x, labels[::-1])})
+        with pytest.raises(ValueError, match=f"of other {named} inputs: "):
+            run(out=folder, **{which: (x * 0.99, labels)})
+
+    def test_another_classifier(self, run, trained_digits, folder):
+        weights = trained_digits.get_weights()
+        trained_digits.set_weights([weight * 1.001 for weight in weights])
+        try:
+            with pytest.raises(ValueError, match=r"of other classifier\.weights: "):
+                run(out=folder)
+        finally:
+            trained_digits.set_weights(weights)
+
+    def test_names_and_groups_may_change(self, run, folder):
+        groups = {"round": [0, 6, 8, 9]}
+        found = run(out=folder, class_names=[f"digit {n}" for n in range(10)], groups=groups)
+        assert "round" in set(found.scores()["name"])
+
+    def test_nothing_is_claimed_by_a_call_that_fails(self, run, trained_digits, tmp_path):
+        def fail(seed, arm, classifier):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run(out=tmp_path, epochs=2, on_trained=fail)
+        assert run(out=tmp_path).about["epochs"] == 1
+
+    def test_a_second_writer(self, run, tmp_path):
+        def start_another(seed, arm, classifier):
+            with pytest.raises(RuntimeError, match="is being written by process"):
+                run(out=tmp_path)
+            told.append(arm)
+
+        told = []
+        run(out=tmp_path, on_trained=start_another)
+        assert told == ["control", "PLI"]
 
     @pytest.mark.parametrize("damage", [b"", b"no zip", "cut"])
-    def test_a_damaged_seed(self, run, folder, tmp_path, damage):
+    def test_a_damaged_seed_is_done_again(self, run, folder, tmp_path, damage):
         for path in folder.iterdir():
             (tmp_path / path.name).write_bytes(path.read_bytes())
         path = tmp_path / "seed-1.npz"
         path.write_bytes(path.read_bytes()[:-300] if damage == "cut" else damage)
-        with pytest.raises(ValueError, match=r"seed-1\.npz' is not a stored SeedRun") as caught:
-            run(seeds=2, out=tmp_path)
-        assert str(path) in str(caught.value)
+        with pytest.raises(ValueError, match=r"seed-1\.npz' is not a stored SeedRun"):
+            ExperimentResult.load(tmp_path)
+        seeds = []
+        with pytest.warns(UserWarning, match=r"seed-1\.npz.*done again"):
+            found = run(seeds=2, out=tmp_path, on_trained=lambda seed, *_: seeds.append(seed))
+        assert seeds == [1, 1]
+        whole = ExperimentResult.load(folder).run_of(1)
+        assert np.array_equal(found.run_of(1).outputs["PLI"], whole.outputs["PLI"])
 
     @pytest.mark.parametrize("text", ["", "{}", '{"format": "other"}'])
     def test_a_damaged_head(self, run, folder, tmp_path, text):
+        (tmp_path / "seed-0.npz").write_bytes((folder / "seed-0.npz").read_bytes())
         (tmp_path / "experiment.json").write_text(text)
         with pytest.raises(ValueError, match="holds no stored experiment"):
             run(out=tmp_path)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ...backups import backups_among, listed
 from ...checks import checked_number
 from ...files import atomic_path
 from .adversaries import check_adversaries
@@ -168,16 +169,18 @@ class AdversarialModel(keras.Model):
             validation_data: Held-out images.
             steps_per_epoch: Steps in an epoch, for data sets of unknown length.
             initial_epoch: Epoch to count from, as in Keras.
-            callbacks: Keras callbacks.
+            callbacks: Keras callbacks. `BackupAndRestore` resumes an array's run to the same weights.
             verbose: As in Keras.
 
         Returns:
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: If images are of another shape or range, not finite, or too few for a step.
+            ValueError: If images are of another shape or range, not finite, or too few for a step; or if
+                `BackupAndRestore` saves within epochs, which it would begin again.
             FloatingPointError: If a loss or gradient was not finite. The weights are the last good ones.
         """
+        _check_backups(callbacks)
         self.failed_at.assign(HEALTHY)
         data, steps = training_batches(
             images,
@@ -185,7 +188,7 @@ class AdversarialModel(keras.Model):
             shape=self.image_shape,
             value_range=self.value_range,
             epochs=epochs - initial_epoch,
-            steps_done=int(self.steps_done.numpy()),
+            steps_done=self.steps_done,
             seed=self._order_key,
         )
         if validation_data is not None:
@@ -197,7 +200,7 @@ class AdversarialModel(keras.Model):
             steps_per_epoch=steps or steps_per_epoch,
             validation_data=validation_data,
             shuffle=False,
-            callbacks=[*_listed(callbacks), StopAtFailure()],
+            callbacks=[*listed(callbacks), StopAtFailure()],
             verbose=verbose,
         )
         raise_if_failed(self.failed_at)
@@ -272,7 +275,11 @@ def _keys(seed: int) -> list[int]:
     return [int(key) for key in np.random.SeedSequence(seed).generate_state(4) >> 1]
 
 
-def _listed(callbacks: Any) -> list[Any]:
-    if callbacks is None:
-        return []
-    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+def _check_backups(callbacks: Any) -> None:
+    """Refuses backups within an epoch: Keras begins the epoch again, with the weights of its middle."""
+    for backup in backups_among(callbacks):
+        if backup.save_freq != "epoch":
+            raise ValueError(
+                "BackupAndRestore can resume this training exactly where it saves at the ends of epochs. "
+                f"Received: save_freq={backup.save_freq!r}. Pass save_freq='epoch'."
+            )

@@ -38,7 +38,7 @@ def training_batches(
     shape: tuple[int, ...],
     value_range: tuple[float, float] | None,
     epochs: int,
-    steps_done: int,
+    steps_done: tf.Variable,
     seed: int,
 ) -> tuple[tf.data.Dataset, int | None]:
     """Makes the batches of a run that begins or goes on.
@@ -49,7 +49,8 @@ def training_batches(
         shape: Shape of an image.
         value_range: The range that values must be in, or None.
         epochs: How often to go through an array.
-        steps_done: Batches that earlier runs had; they decide where among the orders this one begins.
+        steps_done: Batches that earlier runs had; they decide where among the orders this one begins. It is
+            read when the first batch is asked for, since a callback may restore a run before.
         seed: Seed of the orders.
 
     Returns:
@@ -65,8 +66,12 @@ def training_batches(
     steps = len(array) // size
     if steps < 1:
         raise ValueError(f"A step takes {size} images. Received: {len(array)}. Lower `batch_size`.")
-    first = steps_done // steps
-    return _shuffled_batches(array, size, range(first, first + max(epochs, 0)), seed), steps
+
+    def numbers(_: Any) -> tf.data.Dataset:
+        first = steps_done // steps
+        return tf.data.Dataset.range(first, first + max(epochs, 0))
+
+    return _shuffled_batches(array, size, tf.data.Dataset.range(1).flat_map(numbers), seed), steps
 
 
 def held_out_batches(
@@ -86,7 +91,7 @@ def held_out_batches(
 
 
 def _shuffled_batches(
-    images: NDArray[np.float32], size: int, epochs: range, seed: int
+    images: NDArray[np.float32], size: int, epochs: tf.data.Dataset, seed: int
 ) -> tf.data.Dataset:
     """Batches in an order that depends on the seed and the epoch alone, so that a run can be resumed."""
     steps, held = len(images) // size, tf.constant(images)
@@ -96,8 +101,7 @@ def _shuffled_batches(
         order = tf.random.experimental.stateless_shuffle(tf.range(len(images)), seed=key)
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order[: steps * size], (steps, size)))
 
-    data = tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(rows)
-    return data.map(lambda chosen: tf.gather(held, chosen)).prefetch(2)
+    return epochs.flat_map(rows).map(lambda chosen: tf.gather(held, chosen)).prefetch(2)
 
 
 def _checked_batches(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,14 +15,14 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from ...network.runner import Runner
-from ...parts import PartFolder
+from ...parts import PartWriter
 from ..model_shapes import fitting_shapes, image_range_of, what_is_classified
 from .decision import CutoffDecision, decision_of
 from .least_change import LeastChange
 from .rationale import STATUSES, Rationale
 from .rationale_inputs import checked_classes, checked_cutoffs, checked_images
 from .rationale_settings import RationaleSettings, Reconstruction, Search
-from .search_identity import claimed_parts
+from .search_identity import parts_writer
 
 Tensor = Any
 Tensors = dict[str, Tensor]
@@ -184,11 +185,13 @@ class RationaleGenerator:
                 constant; if a target is not a class, is the predicted one already, or a cutoff is met
                 already; if `store` holds batches of other models, settings, images or targets.
             TypeError: If images hold no numbers.
+            RuntimeError: If another process is writing to `store`.
         """
         images = checked_images(x, self.image_shape, self.settings.image_range)
         aims = self._aims(target, self.predictions(images))
-        parts = None if store is None else claimed_parts(store, self, images, aims)
-        found = self._in_batches(self.tensors, (images, aims), parts, verbose)
+        stored = nullcontext() if store is None else parts_writer(store, self, images, aims)
+        with stored as parts:
+            found = self._in_batches(self.tensors, (images, aims), parts, verbose)
         status = np.array(STATUSES)[found.pop("status")]
         about = {
             "task": self.decision.task,
@@ -274,7 +277,7 @@ class RationaleGenerator:
         self,
         function: Callable[..., Tensors],
         arrays: Sequence[NDArray[Any]],
-        parts: PartFolder | None = None,
+        parts: PartWriter | None = None,
         verbose: int = 0,
     ) -> dict[str, NDArray[Any]]:
         signature = list(self.specs.values())[: len(arrays)]

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from ...identity import model_identity
-from ...parts import PartFolder, digest
+from ...parts import PartFolder, PartWriter, digest
 from ...version import __version__
 
 if TYPE_CHECKING:
     from .rationale_generator import RationaleGenerator
 
 
-def claimed_parts(
+def parts_writer(
     store: str | Path, search: RationaleGenerator, images: NDArray[Any], aims: NDArray[Any]
-) -> PartFolder:
-    """Returns the folder of a search's finished batches.
+) -> AbstractContextManager[PartWriter]:
+    """Yields what keeps a search's finished batches, while no other process may.
 
     Args:
-        store: Where they are.
+        store: Folder of the batches.
         search: The generator of rationales.
         images: The images, as checked.
         aims: Target classes or cutoffs, as checked.
 
     Raises:
         ValueError: If it holds batches of other models, settings, images or targets, or of another version.
+        RuntimeError: If another process is writing there.
     """
-    parts = PartFolder(Path(store), "rationales")
-    parts.claim(search_identity(search, images, aims))
-    return parts
+    return PartFolder(Path(store), "rationales").writing(search_identity(search, images, aims))
 
 
 def search_identity(
