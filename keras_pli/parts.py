@@ -70,12 +70,7 @@ class PartFolder:
         Raises:
             ValueError: If the mark of it is damaged.
         """
-        try:
-            return len(read_json(self._mark)["files"])
-        except FileNotFoundError:
-            return None
-        except (KeyError, TypeError):
-            raise ValueError(f"{self._mark} is damaged: it must list `files`.") from None
+        return len(listed_files(self._mark)) if self._mark.exists() else None
 
     def read(self, number: int) -> dict[str, NDArray[Any]] | None:
         """Returns a part's arrays, or None where there is none; warns where it is damaged."""
@@ -192,6 +187,18 @@ class PartWriter:
                 f"{', '.join(beyond[:3])}. Delete it, or choose another folder."
             )
         write_json(self.parts._mark, {"files": [file.name for file in wanted]})
+
+
+def listed_files(mark: Path) -> list[str]:
+    """Returns the names of the parts that a mark of finished work lists.
+
+    Raises:
+        ValueError: If the mark is damaged.
+    """
+    names = read_json(mark).get("files")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{mark} is damaged: it must list `files`. Received: {names!r:.80}.")
+    return names
 
 
 def _number(file: Path) -> int:

@@ -13,11 +13,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..checks import checked_number, quoted
-from ..files import read_arrays, read_json
+from ..files import read_arrays
 from ..identity import identity_digest, model_identity, value_identity
 from ..network.inputs import PlacedTarget
 from ..network.targets import AtPosition, Within
-from ..parts import PartFolder, digest
+from ..parts import PartFolder, digest, listed_files
 from ..version import __version__
 from .method import Method
 
@@ -134,13 +134,18 @@ def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
     files = sorted(Path(folder).glob("part-*.npz"))
     if not files:
         raise ValueError(f"There are no attributions in {folder}.")
-    listed = [read_json(mark)["files"] for mark in Path(folder).glob("finished-*.json")]
+    listed = [listed_files(mark) for mark in Path(folder).glob("finished-*.json")]
     missing = {name for names in listed for name in names} - {file.name for file in files}
     if missing:
         raise ValueError(
             f"{folder} lacks {quoted(sorted(missing))}. `explain_dataset` makes anew what is missing."
         )
     parts = [_readable(file) for file in files]
+    for file, part in zip(files, parts, strict=True):
+        if not {"index", "scores"} <= set(part) == set(parts[0]):
+            raise ValueError(
+                f"{file} is damaged: it holds {quoted(part)}. `explain_dataset` makes it anew."
+            )
     order = np.argsort(np.concatenate([part["index"] for part in parts]))
     return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
 
