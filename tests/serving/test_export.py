@@ -1,5 +1,6 @@
 """What is exported answers as the model does, for every method and kind of model."""
 
+import errno
 import importlib
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -392,6 +393,17 @@ def test_what_answers_otherwise_is_not_exported(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "write_saved_model", damaged)
     with pytest.raises(RuntimeError, match=r"'serving_default' gives another"):
         export(model, tmp_path / "m", warmup=None)
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["write_saved_model", "write_configuration"])
+def test_a_full_disk_leaves_no_version(tmp_path, monkeypatch, step):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(importlib.import_module("keras_pli.serving.exporting"), step, full)
+    with pytest.raises(OSError, match="No space left"):
+        export(made.convolutional(), tmp_path / "m", warmup=None)
     assert list((tmp_path / "m").iterdir()) == []
 
 

@@ -94,7 +94,9 @@ def test_a_killed_process_leaves_no_version(tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert versions(tmp_path) == []
+    assert any(path.name.startswith(".writing-") for path in tmp_path.iterdir())
     assert write(tmp_path).name == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]  # what the killed one left is gone
 
 
 def test_others_may_read(tmp_path):
