@@ -241,7 +241,9 @@ def test_no_batch_changes_a_result(batch_size):
     np.testing.assert_allclose(found.attributions[3:4], alone.attributions, atol=1e-5)
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize(
+    "axes", [pytest.param(axes, marks=pytest.mark.slow if axes == 2 else ()) for axes in AXES]
+)
 def test_compiled_by_xla_and_told_to_run_eagerly(axes):
     model, x = flat_network(axes, normalized=True), samples(axes)
     plain = LIME(model, segments=8, samples=25)(x)

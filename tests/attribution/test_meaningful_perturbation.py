@@ -254,7 +254,7 @@ def test_a_baseline_takes_the_place_of_the_replacement():
     np.testing.assert_allclose(found.details["deleted_score"], deleted, atol=1e-4)
 
 
-@pytest.mark.parametrize("replacement", ["blur", "noise"])
+@pytest.mark.parametrize("replacement", [pytest.param("blur", marks=pytest.mark.slow), "noise"])
 def test_no_batch_changes_a_result(replacement):
     """Neither its mates nor how long they go on."""
     model, x = flat_network(2, normalized=True), samples(2)
@@ -271,6 +271,7 @@ def test_no_batch_changes_a_result(replacement):
 
 
 @pytest.mark.parametrize(("axes", "replacement"), [(1, "noise"), (2, "blur")])
+@pytest.mark.slow  # XLA compiles it for seconds
 def test_compiled_by_xla_and_told_to_run_eagerly(axes, replacement):
     model, x = flat_network(axes, normalized=True), samples(axes, 3)
     options = {"replacement": replacement, "steps": 8, "grid": 3}

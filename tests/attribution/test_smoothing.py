@@ -211,7 +211,7 @@ class TestSmoothGrad:
 
 
 class TestCompilation:
-    @pytest.mark.parametrize("axes", [1, 2])
+    @pytest.mark.parametrize("axes", [1, pytest.param(2, marks=pytest.mark.slow)])
     def test_eager_graph_and_xla_agree(self, axes):
         model, x = flat_network(axes), samples(axes, count=3)
 
@@ -234,6 +234,7 @@ class TestCompilation:
         found = SmoothGrad(model, samples=7, batch_size=axes)(x).attributions
         assert_same(found, together)
 
+    @pytest.mark.slow  # XLA compiles it for seconds
     def test_a_smoothed_path_one_by_one_and_under_xla(self):
         model, x = flat_network(1), samples(1, count=4)
         method = GuidedIntegratedGradients(model, steps=4)

@@ -276,7 +276,9 @@ class TestSeeds:
 
 
 class TestXLA:
-    @STRATEGIES
+    @pytest.mark.parametrize(
+        "strategy", [pytest.param("uniform", marks=pytest.mark.slow), "neighbors"]
+    )
     def test_equal_results(self, few, strategy, monkeypatch):
         # XLA has a random generator of its own, so the neighbours drawn would differ.
         def nearest(tables, anchors, seed):
@@ -296,7 +298,12 @@ class TestXLA:
         np.testing.assert_allclose(*maps, atol=1e-3 * maps[0].std())
 
     @pytest.mark.parametrize(
-        ("jit_compile", "strategy"), [(False, "neighbors"), (True, "neighbors"), (True, "uniform")]
+        ("jit_compile", "strategy"),
+        [
+            (False, "neighbors"),
+            pytest.param(True, "neighbors", marks=pytest.mark.slow),
+            pytest.param(True, "uniform", marks=pytest.mark.slow),
+        ],
     )
     def test_duplicates(self, jit_compile, strategy):
         z = np.random.default_rng(0).normal(size=(120, 10)).astype(np.float32)
@@ -352,6 +359,7 @@ RELOAD = """
 
 
 class TestSaving:
+    @pytest.mark.slow  # another process imports TensorFlow
     @pytest.mark.parametrize("fitted", ["neighbors"], indirect=True)
     def test_in_a_fresh_process(self, fitted, digits, tmp_path):
         tsne, history, y = fitted

@@ -137,6 +137,7 @@ def trained():
     return gan, gan.fit(X, epochs=1, batch_size=16, verbose=0).history
 
 
+@pytest.mark.slow
 def test_graph_and_xla_agree(trained):
     gan = small_gan(jit_compile=True)
     logs = gan.fit(X, epochs=1, batch_size=16, verbose=0).history
@@ -215,6 +216,7 @@ def test_held_out_images_are_measured_with_the_same_codes_each_time():
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
 def test_it_learns_to_draw_classes():
     # Images all dark or all bright, which is the class; agreement begins near a half.
     random = np.random.default_rng(1)

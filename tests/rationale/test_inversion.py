@@ -98,6 +98,7 @@ def test_a_batch_gives_what_its_images_give_one_by_one():
             np.testing.assert_allclose(one.z2[row], alone.z2[0], atol=2e-4)
 
 
+@pytest.mark.slow  # XLA compiles it for seconds
 def test_graph_and_xla_agree():
     model, judge = generator(WEIGHTS, "tanh"), random_classifier()
     x, _ = images_of(model, 5)

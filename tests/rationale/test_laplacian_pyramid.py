@@ -89,6 +89,7 @@ def test_samples_do_not_mix_and_equal_images_have_no_distance():
     np.testing.assert_array_equal(laplacian_loss(first, first), np.zeros(5))
 
 
+@pytest.mark.slow  # XLA compiles it for seconds
 def test_it_compiles_with_gradients_with_and_without_xla():
     first, second = tf.constant(RNG.normal(size=(2, 3, 15, 14, 1)).astype("float32"))
 

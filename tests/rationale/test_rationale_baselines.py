@@ -155,7 +155,7 @@ def results(linear):
     gallery = RNG.uniform(-1, 1, (60, *SHAPE)).astype("float32")
     labels = model.predict(gallery, verbose=0).argmax(axis=1)
     return {
-        "pixels": pixel_search(model)(images, target),
+        "pixels": pixel_search(model, steps=300)(images, target),
         "nearest": nearest_images(images, target, gallery, labels, model),
     }
 

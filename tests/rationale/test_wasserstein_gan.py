@@ -170,6 +170,7 @@ def test_another_kind_of_file_is_refused(tmp_path):
         WassersteinGAN.load(tmp_path / "other.keras")
 
 
+@pytest.mark.slow  # XLA compiles it for seconds
 def test_with_and_without_xla_training_is_the_same(whole_run):
     plain, one = whole_run
     compiled = small_gan(jit_compile=True, average_decay=0.9)

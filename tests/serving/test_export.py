@@ -54,7 +54,10 @@ def allclose(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * scale)
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)],
+)
 def everything(request, tmp_path_factory):
     """Every method of a network over two axes, with the methods themselves; of 1 and 3 axes those that
     treat axes each in a way of its own."""
@@ -308,6 +311,7 @@ def test_output_as_it_comes(tmp_path):
     assert "logits" not in found
 
 
+@pytest.mark.slow  # XLA compiles it for seconds
 def test_xla_twins(tmp_path):
     model = made.convolutional()
     methods = [

@@ -192,6 +192,7 @@ class TestNoShortcut:
 
 class TestClassifier:
     @where_trained
+    @pytest.mark.slow
     def test_the_rest_of_the_sample_does_not_tell_the_class(self, data, dimensions, trained):
         found, without = data[dimensions]
         classifier, _ = trained[dimensions]
@@ -238,6 +239,7 @@ class TestClassifier:
         assert all(np.array_equal(p, q) for p, q in zip(a, b, strict=True))
         assert not any(np.array_equal(p, q) for p, q in zip(a, c, strict=True) if p.any())
 
+    @pytest.mark.slow
     def test_training_repeats(self):
         data, held_out = known_truth(1, samples=300), known_truth(1, samples=100, seed=1)
         keras.utils.set_random_seed(3)
