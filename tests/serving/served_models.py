@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -166,6 +167,14 @@ def in_python(folder, signature, **inputs):
         **{name: tf.constant(value) for name, value in inputs.items()}
     )
     return {name: value.numpy() for name, value in outputs.items()}
+
+
+def eventually(condition, seconds=60):
+    """Waits until the condition holds; a version that is loaded beside another one takes its time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
 
 
 def call(url, body=None, headers=None):

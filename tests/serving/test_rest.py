@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from served_models import (  # noqa: F401
     call,
+    eventually,
     images,
     in_python,
     live,
@@ -324,13 +325,14 @@ def test_version_that_appears_and_one_that_is_broken(tmp_path):
         np.testing.assert_allclose(logits(), expected(1), rtol=1e-6)
         save_classifier(tmp_path, 2, seed=2)
         (tmp_path / "2").rename(tmp_path / "new" / "2")
-        np.testing.assert_allclose(logits(), expected(2), rtol=1e-6)
+        eventually(lambda: np.allclose(logits(), expected(2), rtol=1e-6))
         np.testing.assert_allclose(logits(1), expected(1), rtol=1e-6)
 
         shutil.copytree(tmp_path / "new" / "2", tmp_path / "3")
         (tmp_path / "3" / "saved_model.pb").write_bytes(b"\xff" * 20)
         (tmp_path / "3").rename(tmp_path / "new" / "3")
         np.testing.assert_allclose(logits(), expected(2), rtol=1e-6)
+        eventually(lambda: server.models.states("new")[0].state == "END")
         _, answer = call(f"{server.url}/v1/models/new")
         states = [(s["version"], s["state"]) for s in answer["model_version_status"]]
         assert states == [("3", "END"), ("2", "AVAILABLE"), ("1", "AVAILABLE")]
@@ -353,7 +355,7 @@ def test_what_nobody_foresaw_is_an_error_500(tmp_path, monkeypatch):
     save_classifier(tmp_path / "digits", 1, seed=1)
     with LocalServer(tmp_path, grpc_port=None) as server:
         with monkeypatch.context() as patch:
-            patch.setattr(server.models, "load", lambda *_: 1 / 0)
+            patch.setattr(server.models, "ready", lambda *_: 1 / 0)
             status, answer = predict(server, {"instances": [1]}, model="digits")
         assert (status, answer["error"]) == (500, "ZeroDivisionError: division by zero")
         body = {"instances": images(1).tolist()}

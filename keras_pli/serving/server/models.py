@@ -177,10 +177,13 @@ class ModelRepository:
 
     def _newest(self, model: _Model) -> Future[LoadedModel]:
         """What serves; if there may be something newer, or nothing serves, the loader is set to work."""
-        newest = next((v for v in model.newest_first() if v.loaded or v.worth_trying), None)
-        if newest and newest.loaded:
-            self._serve(model, newest)
-        elif model.next is None and (newest or model.serving is None):
+        versions = model.newest_first()
+        loaded = next((version for version in versions if version.loaded), None)
+        best = next((v for v in versions if v is loaded or v.worth_trying), None)
+        gone = model.serving is not None and model.serving not in versions
+        if loaded is not None and (best is loaded or not gone):
+            self._serve(model, loaded)
+        if model.next is None and (model.serving is None or best not in (None, loaded)):
             model.next = self._loader.submit(self._load_newest, model)
         if model.serving is not None and model.serving.loaded is not None:
             return _done(model.serving.loaded)
