@@ -27,8 +27,10 @@ from .models import ModelRepository
 from .prediction import Signature
 from .workers import Workers
 
-THREADS = 32  # they wait: for a message, for a model's first version, for the workers
-MAX_AGE_SECONDS = 300
+THREADS = 256  # they wait: for a message, for a model's first version, for the workers
+# A call whose message never comes holds a thread until its connection ends.
+AGE_SECONDS = 300
+LONGEST_CALL_SECONDS = 900
 LARGEST_MESSAGE = 2**31 - 1  # of Protocol Buffers
 SIGNATURE_DEF = "signature_def"
 
@@ -51,10 +53,11 @@ def grpc_server(
             ("grpc.max_receive_message_length", min(max_request_bytes, LARGEST_MESSAGE)),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # else a taken port is shared without a word
-            # A call whose message never comes holds a thread. Clients connect again by themselves.
-            ("grpc.max_connection_age_ms", MAX_AGE_SECONDS * 1000),
-            ("grpc.max_connection_age_grace_ms", MAX_AGE_SECONDS * 1000),
+            # Clients connect again by themselves.
+            ("grpc.max_connection_age_ms", AGE_SECONDS * 1000),
+            ("grpc.max_connection_age_grace_ms", LONGEST_CALL_SECONDS * 1000),
         ],
+        maximum_concurrent_rpcs=THREADS,
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(models, workers, max_request_bytes), server

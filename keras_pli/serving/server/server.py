@@ -35,7 +35,7 @@ MAX_REQUEST_BYTES = 64 * 2**20
 RECEIVE_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 START_SECONDS = 30.0
-ANSWER_SECONDS = 1.0  # for the answers to requests that are given up
+ANSWER_SECONDS = 0.5  # for the answers to requests that are given up
 THREADS = 16
 
 
