@@ -3,6 +3,7 @@
 import gzip
 import json
 import tracemalloc
+from urllib.request import Request, urlopen
 
 import pytest
 from served_models import call, images, live, served_folder  # noqa: F401
@@ -22,6 +23,28 @@ def predict(server, body, encoding):
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
 def test_gzip_is_the_same_as_without(live, encoding):  # noqa: F811
     assert predict(live, gzip.compress(BODY), encoding) == predict(live, BODY, "identity")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "rows", "is_packed"),
+    [
+        ("gzip", 30, True),
+        ("br;q=1, GZIP ; q=0.5", 30, True),
+        ("gzip", 1, False),  # too short to be worth it
+        ("gzip;q=0", 30, False),
+        ("br, *", 30, False),
+        ("", 30, False),
+    ],
+)
+def test_answer_is_packed_where_the_client_takes_it(live, accepted, rows, is_packed):  # noqa: F811
+    body = json.dumps({"instances": images(rows).tolist()}).encode()
+    url = f"{live.url}/v1/models/classifier:predict"
+    with urlopen(Request(url, body, {"Accept-Encoding": accepted}), timeout=60) as response:
+        assert (response.headers["Content-Encoding"] == "gzip") == is_packed
+        assert response.headers["Vary"] == "Accept-Encoding"
+        answer = response.read()
+    unpacked = json.loads(gzip.decompress(answer) if is_packed else answer)
+    assert unpacked == call(url, body)[1]
 
 
 @pytest.mark.parametrize(

@@ -140,8 +140,10 @@ class _Api:
         except ClientDisconnect:
             return Response(status_code=CLIENT_LEFT)  # for the log; nobody is there
         loaded = await self._loaded(*asked)
-        answer = await self._run(self._predict, loaded, body, is_gzip)
-        return Response(answer, media_type="application/json")
+        answer, headers = await self._run(
+            self._predict, loaded, body, is_gzip, bodies.takes_gzip(request)
+        )
+        return Response(answer, headers=headers, media_type="application/json")
 
     async def unimplemented(self, request: Request) -> Response:
         verb = request.path_params["verb"]
@@ -164,14 +166,20 @@ class _Api:
         loaded: LoadedModel = await asyncio.shield(asyncio.wrap_future(ready))
         return loaded
 
-    def _predict(self, loaded: LoadedModel, body: bytes, is_gzip: bool) -> bytes:
+    def _predict(
+        self, loaded: LoadedModel, body: bytes, is_gzip: bool, takes_gzip: bool
+    ) -> tuple[bytes, dict[str, str]]:
         if is_gzip:
             body = bodies.unpacked(body, max_bytes=self._max_request_bytes)
         most = max(json_tensors.MAX_LISTS, self._max_request_bytes // BYTES_A_LIST)
         request = json_tensors.parse(body, max_lists=most)
         signature = loaded.signature(json_tensors.signature_name(request))
         outputs = signature.run(json_tensors.read(request, signature))
-        return json_tensors.write(outputs, rows=json_tensors.by_rows(request))
+        answer = json_tensors.write(outputs, rows=json_tensors.by_rows(request))
+        headers = {"Vary": "Accept-Encoding"}
+        if takes_gzip and len(answer) >= bodies.LEAST_PACKED:
+            return bodies.packed(answer), {**headers, "Content-Encoding": "gzip"}
+        return answer, headers
 
     async def _summary(self, name: str, versions: list[int]) -> dict[str, Any]:
         try:
