@@ -140,6 +140,22 @@ def test_serve_answers_and_ends_although_a_request_runs_on(files, tmp_path):
         process.kill()
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_options_of_serve(monkeypatch, ended):
+    from keras_pli.serving import server
+
+    calls, exits = [], []
+    monkeypatch.setattr(server, "serve", lambda *a, **options: calls.append((a, options)) or ended)
+    monkeypatch.setattr("os._exit", exits.append)
+    monkeypatch.setattr("logging.shutdown", lambda: None)
+    given = ["--allowed-host", "a", "--allowed-host", "b", "--grace-seconds", "2"]
+    assert main(["serve", "--dir", "models", *given]) == 0
+    ((directory,), options) = calls[0]
+    assert (directory, options["allowed_hosts"]) == ("models", ["a", "b"])
+    assert (options["grace_seconds"], options["receive_seconds"]) == (2, 60)
+    assert exits == ([] if ended else [0])
+
+
 def test_serve_without_a_model(tmp_path, capsys):
     assert main(["serve", "--dir", str(tmp_path)]) == 1
     assert str(tmp_path) in capsys.readouterr().err
