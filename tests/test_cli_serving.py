@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -74,12 +75,38 @@ def test_an_unknown_method(files, tmp_path, capsys):
     assert "no attribution method 'x'" in capsys.readouterr().err
 
 
-def test_serve_answers_and_ends(files, tmp_path):
+class Endless(tf.Module):
+    """Computes for hours."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.float32, name="x")])
+    def predict(self, x):
+        def step(i, x):
+            return i + 1, tf.sin(x)
+
+        return {"y": tf.while_loop(lambda i, x: i < 2**31 - 1, step, (0, x))[1]}
+
+
+def asked_for_hours(port):
+    """A connection whose request is under way."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+    body = b'{"instances": [1]}'
+    connection.sendall(
+        b"POST /v1/models/endless:predict HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(body)
+    )
+    assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+    connection.sendall(body)
+    return connection
+
+
+def test_serve_answers_and_ends_although_a_request_runs_on(files, tmp_path):
     pytest.importorskip("starlette")
     out = exported(files, tmp_path, "--method", "grad_cam")
-    ports = ["--rest-port", "0", "--grpc-port", "0"]
+    endless = Endless()
+    tf.saved_model.save(endless, str(out.parent / "endless" / "1"), endless.predict)
+    options = ["--rest-port", "0", "--grpc-port", "0", "--grace-seconds", "0.5"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "keras_pli.cli", "serve", "--dir", str(out.parent), *ports],
+        [sys.executable, "-m", "keras_pli.cli", "serve", "--dir", str(out.parent), *options],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -99,11 +126,34 @@ def test_serve_answers_and_ends(files, tmp_path):
         (found,) = json.load(urllib.request.urlopen(request, timeout=60))["predictions"]
         expected = GradCAM(files[1])(files[2][:1], 1).attributions[0]
         np.testing.assert_allclose(found["attributions"], expected, atol=1e-5)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=300) == 0
+        with asked_for_hours(int(address[0].rpartition(":")[2])) as connection:
+            process.send_signal(signal.SIGINT)
+            answer = connection.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 503 ") and b'{\n "error": "The server is stop' in answer
+        _, log = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert [line.split('"')[1:] for line in log.splitlines() if "POST" in line] == [
+            [f"POST /v1/models/{name}:predict HTTP/1.1", f" {status}"]
+            for name, status in (("clf", 200), ("endless", 503))
+        ]
     finally:
         process.kill()
-        process.stderr.close()
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_options_of_serve(monkeypatch, ended):
+    from keras_pli.serving import server
+
+    calls, exits = [], []
+    monkeypatch.setattr(server, "serve", lambda *a, **options: calls.append((a, options)) or ended)
+    monkeypatch.setattr("os._exit", exits.append)
+    monkeypatch.setattr("logging.shutdown", lambda: None)
+    given = ["--allowed-host", "a", "--allowed-host", "b", "--grace-seconds", "2"]
+    assert main(["serve", "--dir", "models", *given]) == 0
+    ((directory,), options) = calls[0]
+    assert (directory, options["allowed_hosts"]) == ("models", ["a", "b"])
+    assert (options["grace_seconds"], options["receive_seconds"]) == (2, 60)
+    assert exits == ([] if ended else [0])
 
 
 def test_serve_without_a_model(tmp_path, capsys):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +60,27 @@ def add_commands(commands: Any) -> None:
     serve.add_argument(
         "--max-request-mb", type=int, default=64, help="larger requests are refused (default: 64)"
     )
+    serve.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name or address that requests may be sent to, beside --host, localhost, 127.0.0.1 and ::1; "
+        "others are refused, since a web page could have a name of its own point here and read the models; "
+        "may be repeated, and * allows all",
+    )
+    serve.add_argument(
+        "--receive-seconds",
+        type=float,
+        default=60.0,
+        help="time for the body of a request to arrive (default: %(default)g)",
+    )
+    serve.add_argument(
+        "--grace-seconds",
+        type=float,
+        default=5.0,
+        help="time that requests have to end after Ctrl-C (default: %(default)g)",
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -93,10 +117,20 @@ def _export(arguments: argparse.Namespace, report: Report) -> None:
 def _serve(arguments: argparse.Namespace, report: Report) -> None:
     from ..serving.server import serve
 
-    serve(
+    ended = serve(
         arguments.dir,
         host=arguments.host,
         rest_port=arguments.rest_port,
         grpc_port=arguments.grpc_port,
         max_request_bytes=arguments.max_request_mb * 2**20,
+        allowed_hosts=arguments.allowed_host,
+        receive_seconds=arguments.receive_seconds,
+        grace_seconds=arguments.grace_seconds,
     )
+    if not ended:
+        # A thread within TensorFlow cannot be interrupted, and the interpreter may not end while it runs.
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                stream.flush()
+        os._exit(0)

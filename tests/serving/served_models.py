@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -126,6 +127,14 @@ class Echo(tf.Module):
         }
 
 
+class Ranks(tf.Module):
+    """Takes a tensor of any rank, and has an operation that knows eight axes."""
+
+    @tf.function(input_signature=[spec(None, tf.float32, "x")])
+    def predict(self, x):
+        return {"y": tf.reverse(x, [0])}
+
+
 def save_classifier(folder, version, *, seed):
     model = Classifier(seed)
     signatures = {"serving_default": model.predict, "top": model.top, "explain": model.explain}
@@ -133,7 +142,7 @@ def save_classifier(folder, version, *, seed):
 
 
 def save_others(folder):
-    half, sensors, echo = HalfPlusThree(), Sensors(), Echo()
+    half, sensors, echo, ranks = HalfPlusThree(), Sensors(), Echo(), Ranks()
     tf.saved_model.save(
         half,
         str(folder / "half_plus_three" / "00000123"),
@@ -153,6 +162,7 @@ def save_others(folder):
         },
     )
     tf.saved_model.save(echo, str(folder / "echo" / "1"), signatures=echo.signatures())
+    tf.saved_model.save(ranks, str(folder / "ranks" / "1"), signatures=ranks.predict)
 
 
 def images(count, *, seed=0):
@@ -166,6 +176,14 @@ def in_python(folder, signature, **inputs):
         **{name: tf.constant(value) for name, value in inputs.items()}
     )
     return {name: value.numpy() for name, value in outputs.items()}
+
+
+def eventually(condition, seconds=60):
+    """Waits until the condition holds; a version that is loaded beside another one takes its time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
 
 
 def call(url, body=None, headers=None):

@@ -20,6 +20,7 @@ from keras_pli.serving.server import LocalServer
 pytest.importorskip("uvicorn")
 grpc = pytest.importorskip("grpc")
 pytest.importorskip("tensorflow_serving")
+from tensorflow.core.framework import tensor_pb2  # noqa: E402
 from tensorflow_serving.apis import (  # noqa: E402
     classification_pb2,
     get_model_metadata_pb2,
@@ -119,6 +120,13 @@ def test_output_filter(client):
     assert code == "INVALID_ARGUMENT" and "twice" in text
 
 
+def no_rank():
+    proto = tf.make_tensor_proto(images(1))
+    proto.tensor_shape.Clear()
+    proto.tensor_shape.unknown_rank = True
+    return proto
+
+
 def truncated():
     proto = tf.make_tensor_proto(images(2))
     proto.tensor_content = proto.tensor_content[:-3]
@@ -131,7 +139,16 @@ def one_value_for_many():
     return proto
 
 
+def message(dtype=np.float32, shape=(1, 4, 4, 1), **fields):
+    dtype = dtype if isinstance(dtype, int) else tf.as_dtype(dtype).as_datatype_enum
+    proto = tensor_pb2.TensorProto(dtype=dtype, **fields)
+    for size in shape:
+        proto.tensor_shape.dim.add(size=size)
+    return proto
+
+
 NAN = images(1) * np.nan
+INVALID = "INVALID_ARGUMENT"
 BAD_REQUESTS = {
     "model": ({"model": "clasifier"}, "NOT_FOUND", "Did you mean 'classifier'"),
     "no model": ({"model": ""}, "NOT_FOUND", "`model` must be one of"),
@@ -145,6 +162,64 @@ BAD_REQUESTS = {
     "NaN": ({"image": NAN}, "INVALID_ARGUMENT", "`image` must be finite"),
     "cut": ({"image": truncated()}, "INVALID_ARGUMENT", "is not a tensor of shape (2, 4, 4, 1)"),
     "bomb": ({"image": one_value_for_many()}, "RESOURCE_EXHAUSTED", "200000 bytes"),
+    "negative size": ({"image": message(shape=(-1, 4, 4, 1))}, INVALID, "(-1, 4, 4, 1)"),
+    "unknown rank": ({"image": no_rank()}, INVALID, "unknown rank"),
+    "unknown dtype": ({"image": message(999)}, INVALID, "Received the number 999"),
+    "no dtype": ({"image": message(0)}, INVALID, "Received the number 0"),
+    "reference": ({"image": message(101)}, INVALID, "must be float32. Received float32_ref"),
+    "enormous": ({"image": message(shape=(2**62, 4, 4, 1))}, "RESOURCE_EXHAUSTED", "larger than"),
+    "nothing of much": ({"image": message(shape=(2**62, 0))}, INVALID, "must have shape"),
+    "nothing of much that fits": (
+        {"model": "ranks", "x": message(shape=(2**62, 0))},
+        INVALID,
+        "is not a tensor of shape (4611686018427387904, 0)",
+    ),
+    "many axes": ({"model": "ranks", "x": message(shape=(1,) * 300)}, INVALID, "is not a tensor"),
+    "content too short": (
+        {"image": message(tensor_content=b"\0" * 63)},
+        INVALID,
+        "'tensor_content' has 63 bytes, and 64 are needed",
+    ),
+    "too many values": ({"image": message(float_val=[0] * 17)}, INVALID, "17 values, and 16 are"),
+    "strings for numbers": (
+        {"image": message(string_val=[b"1"])},
+        INVALID,
+        "values of float32 come in 'float_val' or 'tensor_content', not in 'string_val'",
+    ),
+    "halves for numbers": ({"image": message(half_val=[1])}, INVALID, "not in 'half_val'"),
+    "two fields": ({"image": message(float_val=[1], int_val=[1])}, INVALID, "not in 'int_val'"),
+    "string in bytes": (
+        {
+            "model": "echo",
+            "signature": "string",
+            "x": message("string", (1, 2), tensor_content=b"ab"),
+        },
+        INVALID,
+        "strings come in 'string_val'",
+    ),
+    "one string for many": (
+        {
+            "model": "echo",
+            "signature": "string",
+            "x": message("string", (999, 2), string_val=[b"a" * 999]),
+        },
+        "RESOURCE_EXHAUSTED",
+        "200000 bytes",
+    ),
+    "no half": (
+        {
+            "model": "echo",
+            "signature": "float16",
+            "x": message("float16", (1, 2), half_val=[70_000]),
+        },
+        INVALID,
+        "is not a tensor of shape (1, 2)",
+    ),
+    "no byte": (
+        {"model": "echo", "signature": "uint8", "x": message("uint8", (1, 2), int_val=[-1])},
+        INVALID,
+        "is not a tensor of shape (1, 2)",
+    ),
     "too large": ({"image": images(5000)}, "RESOURCE_EXHAUSTED", "larger than max"),
     "class": (
         {"signature": "explain", "image": images(2), "target": np.int32([0, 3])},
@@ -166,6 +241,27 @@ def test_bad_requests_and_a_good_one_after(client, name):
     assert code == expected
     assert words in text
     assert client.predict(image=images(1)).outputs
+
+
+def test_short_forms_of_a_tensor(client):
+    def sent(name, **given):
+        return arrays(client.predict("echo", name, x=message(name, (2, 2), **given)))["y"]
+
+    np.testing.assert_array_equal(sent("float32"), np.zeros((2, 2)))
+    np.testing.assert_array_equal(sent("float32", float_val=[1, 2]), [[1, 2], [2, 2]])
+    np.testing.assert_array_equal(
+        sent("string", string_val=[b"a", b"b"]), [[b"a", b"b"], [b"b"] * 2]
+    )
+    np.testing.assert_array_equal(sent("bool", tensor_content=b"\0\1\2\xff"), [[0, 1], [1, 1]])
+    half = np.float16([1.5]).view("uint16").tolist()
+    np.testing.assert_array_equal(sent("float16", half_val=half), np.full((2, 2), 1.5))
+
+
+def test_what_the_graph_does_not_implement_says_so(client):
+    response = client.predict("ranks", x=message(shape=(2,) * 8, float_val=[1]))
+    assert arrays(response)["y"].shape == (2,) * 8
+    code, text = client.refused("ranks", x=message(shape=(2,) * 9, float_val=[1]))
+    assert code == "UNIMPLEMENTED" and "rank > 8" in text
 
 
 def test_eight_threads_each_get_their_own_answer(client, served_folder):  # noqa: F811

@@ -1,5 +1,6 @@
 """Starting and stopping: ports, warnings, signals, missing packages, and what is imported."""
 
+import logging
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from served_models import call, images, save_classifier
 
 from keras_pli.serving.server import LocalServer, serve, server
 
+UVICORN = logging.getLogger("uvicorn.access")
 QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -93,6 +95,11 @@ def test_folder_without_a_model_and_sizes(folder, tmp_path):
             LocalServer(folder, **ports)
     with pytest.raises(ValueError, match=r"a whole number from 1\. Received: 0"):
         LocalServer(folder, max_request_bytes=0)
+    for bad in ({"receive_seconds": 0}, {"grace_seconds": -1}, {"grace_seconds": float("nan")}):
+        with pytest.raises(ValueError, match=r"_seconds` must be a number from "):
+            LocalServer(folder, **bad)
+    with pytest.raises(ValueError, match=r"`allowed_hosts` must hold names"):
+        LocalServer(folder, allowed_hosts=["http://models.example"])
 
 
 def test_without_tensorflow_serving_api_rest_still_serves(folder, monkeypatch):
@@ -124,6 +131,31 @@ def test_tensorflow_serving_api_of_another_version_is_told(folder, monkeypatch):
         LocalServer(folder).start()
     with LocalServer(folder, grpc_port=None) as rest_only:
         assert call(rest_only.url)[0] == 200
+
+
+def test_requests_are_logged_once(folder, capsys):
+    """Whoever else has a handler: the root logger, which absl gives one, or another server."""
+    logger, root = logging.getLogger("keras_pli.serving.server"), logging.StreamHandler(sys.stderr)
+    before = [(log.level, log.propagate, log.handlers) for log in (logger, UVICORN)]
+    logging.root.addHandler(root)
+    try:
+        with (
+            LocalServer(folder, verbose=True, grpc_port=None),
+            LocalServer(folder, verbose=True) as on,
+        ):
+            with LocalServer(folder, grpc_port=None) as off:
+                call(f"{off.url}/v1/models/digits?quiet")
+            assert call(f"{on.url}/v1/models/digits?a%20b")[0] == 200
+            assert call(f"{on.url}/nowhere")[0] == 404
+    finally:
+        logging.root.removeHandler(root)
+    log = capsys.readouterr().err
+    for line in ('"GET /v1/models/digits?a%20b HTTP/1.1" 200', '"GET /nowhere HTTP/1.1" 404'):
+        assert log.count(line) == 1
+    assert [(log.level, log.propagate, log.handlers) for log in (logger, UVICORN)] == before
+    with LocalServer(folder, grpc_port=None) as off:
+        call(off.url)
+    assert capsys.readouterr().err == ""
 
 
 def test_serve_until_ctrl_c(folder, capfd, monkeypatch):

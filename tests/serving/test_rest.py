@@ -4,6 +4,7 @@ import http.client
 import json
 import shutil
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from served_models import (  # noqa: F401
     call,
+    eventually,
     images,
     in_python,
     live,
@@ -18,7 +20,7 @@ from served_models import (  # noqa: F401
     served_folder,
 )
 
-from keras_pli.serving.server import LocalServer
+from keras_pli.serving.server import LocalServer, loading
 
 pytest.importorskip("uvicorn")
 CLASSIFIER = "/v1/models/classifier"
@@ -174,7 +176,7 @@ def test_listing(live):  # noqa: F811
         status, answer = call(live.url + address)
         assert status == 200
         found = {model["name"]: model for model in answer["models"]}
-        assert found.keys() == {"classifier", "echo", "half_plus_three", "sensors"}
+        assert found.keys() == {"classifier", "echo", "half_plus_three", "ranks", "sensors"}
         assert found["classifier"]["versions"] == [1, 2]
         assert found["classifier"]["signatures"] == ["explain", "serving_default", "top"]
 
@@ -188,6 +190,9 @@ BAD_REQUESTS = {
     "signature is no text": ({"signature_name": 3, "instances": [1]}, 400, "must be a string"),
     "shape": ({"instances": [[1, 2]]}, 400, "must have shape (?, 4, 4, 1). Received (1, 2)"),
     "type": ({"instances": ["cat"]}, 400, "must hold numbers (float32)"),
+    "nested": (b'{"inputs": %b1%b}' % (b"[" * 65, b"]" * 65), 400, "nested deeper than 32"),
+    "a name twice": (b'{"inputs": [1], "inputs": [2]}', 400, "names twice: 'inputs'"),
+    "too large a number": (b'{"inputs": [1e400]}', 400, "beyond 1.8e308"),
     "ragged": ({"instances": [[[1], [2, 3]]]}, 400, "ragged"),
     "empty batch": ({"instances": []}, 400, "not empty"),
     "unknown input": ({"inputs": {"picture": [1]}}, 400, "'picture' is not known"),
@@ -324,19 +329,39 @@ def test_version_that_appears_and_one_that_is_broken(tmp_path):
         np.testing.assert_allclose(logits(), expected(1), rtol=1e-6)
         save_classifier(tmp_path, 2, seed=2)
         (tmp_path / "2").rename(tmp_path / "new" / "2")
-        np.testing.assert_allclose(logits(), expected(2), rtol=1e-6)
+        eventually(lambda: np.allclose(logits(), expected(2), rtol=1e-6))
         np.testing.assert_allclose(logits(1), expected(1), rtol=1e-6)
 
         shutil.copytree(tmp_path / "new" / "2", tmp_path / "3")
         (tmp_path / "3" / "saved_model.pb").write_bytes(b"\xff" * 20)
         (tmp_path / "3").rename(tmp_path / "new" / "3")
         np.testing.assert_allclose(logits(), expected(2), rtol=1e-6)
+        eventually(lambda: server.models.states("new")[0].state == "END")
         _, answer = call(f"{server.url}/v1/models/new")
         states = [(s["version"], s["state"]) for s in answer["model_version_status"]]
         assert states == [("3", "END"), ("2", "AVAILABLE"), ("1", "AVAILABLE")]
         assert answer["model_version_status"][0]["status"]["error_message"]
         status, answer = predict(server, {"inputs": x.tolist()}, model="new", version=3)
         assert status == 404 and "does not load" in answer["error"]
+
+
+def test_requests_are_answered_while_versions_and_models_load(tmp_path, monkeypatch):
+    for name in ("new", "other"):
+        save_classifier(tmp_path / name, 1, seed=1)
+    go, read = threading.Event(), loading.read
+    with LocalServer(tmp_path, grpc_port=None) as server, ThreadPoolExecutor(24) as pool:
+        body = {"inputs": images(1).tolist()}
+        before = predict(server, body, model="new")
+        monkeypatch.setattr(loading, "read", lambda *named: go.wait(60) and read(*named))
+        shutil.copytree(tmp_path / "new" / "1", tmp_path / "new" / "2")
+        # More requests wait for another model's first version than there are threads that compute.
+        waiting = [pool.submit(predict, server, body, model="other") for _ in range(24)]
+        for _ in range(3):
+            assert predict(server, body, model="new") == before
+        assert call(f"{server.url}/v1/models/new")[0] == 200
+        assert not any(answer.done() for answer in waiting)
+        go.set()
+        assert {answer.result(60)[0] for answer in waiting} == {200}
 
 
 def test_listing_tells_a_model_that_does_not_load(tmp_path):
@@ -353,7 +378,7 @@ def test_what_nobody_foresaw_is_an_error_500(tmp_path, monkeypatch):
     save_classifier(tmp_path / "digits", 1, seed=1)
     with LocalServer(tmp_path, grpc_port=None) as server:
         with monkeypatch.context() as patch:
-            patch.setattr(server.models, "load", lambda *_: 1 / 0)
+            patch.setattr(server.models, "ready", lambda *_: 1 / 0)
             status, answer = predict(server, {"instances": [1]}, model="digits")
         assert (status, answer["error"]) == (500, "ZeroDivisionError: division by zero")
         body = {"instances": images(1).tolist()}

@@ -1,15 +1,18 @@
 """The folders of models: what counts as a version, when it is loaded, and what becomes of a broken one."""
 
+import gc
 import logging
 import shutil
+import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from served_models import images, in_python, save_classifier
+from served_models import eventually, images, in_python, save_classifier
 
-from keras_pli.serving.server import ModelRepository, ServingError
+from keras_pli.serving.server import ModelRepository, ServingError, loading
 
 
 @pytest.fixture
@@ -40,6 +43,23 @@ def test_folder_of_models_and_folder_of_one_model(one_model):
     assert ModelRepository(one_model).models() == {"digits": [1]}
 
 
+@pytest.fixture
+def held(monkeypatch):
+    """Versions from 2 are loaded only when the second event is set; the first says that one is waiting."""
+    begun, go = threading.Event(), threading.Event()
+    read = loading.read
+
+    def slow(name, version, path):
+        if version > 1:
+            begun.set()
+            assert go.wait(60)
+        return read(name, version, path)
+
+    monkeypatch.setattr(loading, "read", slow)
+    yield begun, go
+    go.set()
+
+
 def test_folder_without_a_model_is_named(tmp_path):
     for folder in (tmp_path, tmp_path / "absent"):
         with pytest.raises(ValueError, match=r"No model in .*saved_model\.pb"):
@@ -67,9 +87,9 @@ def test_new_version_is_found_and_a_removed_one_forgotten(one_model):
     repository = ModelRepository(one_model)
     assert repository.load("digits").version == 1
     copied(one_model, 2)
-    assert repository.load("digits").version == 2
+    eventually(lambda: repository.load("digits").version == 2)
     shutil.rmtree(one_model / "2")
-    assert repository.load("digits").version == 1
+    eventually(lambda: repository.load("digits").version == 1)
     with pytest.raises(ServingError, match=r"one of 1\. Received: 2"):
         repository.load("digits", 2)
     save_classifier(one_model, 2, seed=3)
@@ -77,6 +97,89 @@ def test_new_version_is_found_and_a_removed_one_forgotten(one_model):
     got = repository.load("digits", 2).signature("").run({"image": x})["logits"]
     expected = in_python(one_model / "2", "serving_default", image=x)["logits"]
     np.testing.assert_array_equal(got, expected)
+
+
+def states(repository):
+    return [(status.version, status.state) for status in repository.states("digits")]
+
+
+def test_requests_go_on_while_a_newer_version_loads(one_model, held):
+    begun, go = held
+    repository = ModelRepository(one_model)
+    repository.load("digits")
+    copied(one_model, 2)
+    assert repository.load("digits").version == 1
+    assert begun.wait(60)
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda _: repository.load("digits").version, range(40))
+        assert set(found) == {1}
+    assert [status.version for status in repository.status("digits")] == [2, 1]
+    assert states(repository) == [(2, "LOADING"), (1, "AVAILABLE")]
+    go.set()
+    eventually(lambda: repository.load("digits").version == 2)
+    assert states(repository) == [(2, "AVAILABLE"), (1, "START")]
+
+
+def test_one_that_is_asked_for_by_its_number_waits_for_it_and_stays(one_model, held):
+    begun, go = held
+    repository = ModelRepository(one_model)
+    assert repository.load("digits", 1).version == 1
+    copied(one_model, 2)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(repository.load, "digits", 2)
+        assert begun.wait(60) and not second.done()
+        assert repository.load("digits").version == 1
+        go.set()
+        assert second.result(60).version == 2
+    assert repository.load("digits").version == 2
+    assert states(repository) == [(2, "AVAILABLE"), (1, "AVAILABLE")]
+
+
+def test_removed_version_serves_until_another_one_is_in_memory(one_model, held):
+    begun, go = held
+    copied(one_model, 2)
+    copied(one_model, 3)
+    go.set()
+    repository = ModelRepository(one_model)
+    assert repository.load("digits").version == 3
+    go.clear()
+    begun.clear()
+    shutil.rmtree(one_model / "3")
+    assert repository.load("digits").version == 3
+    assert begun.wait(60)
+    assert repository.load("digits").version == 3
+    go.set()
+    eventually(lambda: repository.load("digits").version == 2)
+
+
+def test_old_version_leaves_memory_when_its_requests_have_ended(one_model):
+    repository = ModelRepository(one_model)
+    left = threading.Event()
+    repository.released = left.set
+    in_use = repository.load("digits")
+    variable = weakref.ref(in_use.restored.weights)
+    copied(one_model, 2)
+    eventually(lambda: repository.load("digits").version == 2)
+    assert in_use.signature("").run({"image": images(1)})["logits"].shape == (1, 3)
+    assert not left.is_set()
+    del in_use
+    assert left.wait(60)
+    gc.collect()
+    assert variable() is None
+
+
+def test_what_waits_for_a_version_is_told_when_the_repository_is_closed(one_model, held):
+    copied(one_model, 2)
+    begun, _ = held
+    repository = ModelRepository(one_model)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(repository.load, "digits")
+        assert begun.wait(60)
+        assert repository.busy
+        repository.close()
+        with pytest.raises(ServingError, match="stopping") as error:
+            waiting.result(60)
+    assert error.value.code == "UNAVAILABLE"
 
 
 def test_loaded_once_by_eight_threads(one_model, monkeypatch):
@@ -134,6 +237,32 @@ def test_broken_version_is_tried_again_only_when_its_files_change(one_model, mon
     assert len(loads) == 1
     shutil.move(one_model / "kept", variables)
     assert repository.load("digits", 2).version == 2
+
+
+def test_newer_version_that_is_broken_is_told_once_and_not_tried_all_the_time(
+    one_model, monkeypatch, caplog
+):
+    repository = ModelRepository(one_model)
+    repository.load("digits")
+    loads = []
+    load = tf.saved_model.load
+    monkeypatch.setattr(tf.saved_model, "load", lambda *a, **k: loads.append(a) or load(*a, **k))
+    copied(one_model.parent / "digits", one_model.parent / "2")
+    shutil.rmtree(one_model.parent / "2" / "variables")
+    (one_model.parent / "2").rename(one_model / "2")
+    assert repository.load("digits").version == 1
+    eventually(lambda: states(repository) == [(2, "END"), (1, "AVAILABLE")])
+    assert "variables" in repository.states("digits")[0].error_message
+    monkeypatch.setattr(loading, "RECHECK_SECONDS", 3600)
+    for attempt in range(5):  # as a copy that goes on for long
+        (one_model / "2" / "part").write_text("x" * attempt)
+        assert repository.load("digits").version == 1
+        eventually(lambda: not repository.busy)
+    assert len(loads) == 1
+    assert caplog.text.count("Version 2 of 'digits' does not load") == 1
+    monkeypatch.setattr(loading, "RECHECK_SECONDS", 0)
+    shutil.copytree(one_model / "1" / "variables", one_model / "2" / "variables")
+    eventually(lambda: repository.load("digits").version == 2)
 
 
 def test_nobody_is_warned_of_gradients_that_nobody_takes(tmp_path, caplog):

@@ -162,6 +162,29 @@ def test_not_finite_both_ways():
     )
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" + "0" * 400])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_number_that_is_too_large_is_not_infinity(number, dtype):
+    signature = echo_of((None,), dtype)
+    for values in (number, f"0.5, {number}", f"NaN, {number}", f"1, {number}"):
+        with pytest.raises(ServingError, match=f"{dtype}, which cannot hold") as error:
+            json_tensors.read(json_tensors.parse(b'{"inputs": [%b]}' % values.encode()), signature)
+        assert "inf" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8", "int64", "uint64"])
+def test_numbers_are_those_of_numpy(dtype):
+    kind, generator = np.dtype(dtype), np.random.default_rng(0)
+    if kind.kind == "f":
+        values = [0, -7, *generator.normal(size=50).tolist(), 2**20, 1e-320, 3.3e38]
+    else:
+        info = np.iinfo(kind)
+        values = [int(info.min), int(info.max), *generator.integers(0, 100, 50).tolist()]
+    for given in (values, values[2:-3], [value for value in values if type(value) is int], []):
+        found = read({"inputs": given}, echo_of(None, dtype))["x"]
+        np.testing.assert_array_equal(found, np.array(given, kind), strict=True)
+
+
 def test_rows_of_objects_and_columns_are_the_same(explain):
     x = images(2)
     rows = [{"target": t, "image": image.tolist()} for t, image in zip([1, 2], x, strict=True)]
@@ -190,7 +213,9 @@ def test_base64_and_text():
     tensors = read({"instances": [{"b64": "/wA="}, "wörd"]}, signature)
     assert tensors["x"].tolist() == [b"\xff\x00", "wörd".encode()]
     assert read({"instances": [{"x": {"b64": "AAA="}}]}, signature)["x"].tolist() == [b"\0\0"]
-    assert "not base64" in refused({"instances": [{"b64": "%%"}]}, signature)
+    for text in ("%%", "wörd", "A", "\ud800"):
+        assert "not base64" in refused({"instances": [{"b64": text}]}, signature)
+    assert "string that is not text" in refused({"instances": ["\ud800"]}, signature)
     assert "must be" in refused({"inputs": [{"b64": "AA==", "more": 1}]}, signature)
 
 
@@ -230,13 +255,35 @@ def test_rows_out_need_one_first_axis():
         (b"[1, 2]", "must be a JSON object. Received a list of 2"),
         (b'"text"', "must be a JSON object"),
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"x": ' + b"1" * 5000 + b"}", None),
+        (b'{"a":' * 100_000, "nested too deeply"),
+        (b'{"x": ' + b"1" * 5000 + b"}", "a number that is too long"),
+        (b'{"instances": [1], "x": {"a": 1, "b": 2, "a": 3}}', "names twice: 'a'"),
+        (b'{"instances": [1], "instances": [2]}', "names twice: 'instances'"),
+        (b'{"instances": [1], "signature_name": NaN}', "must be a string. Received NaN"),
+        (b'{"instances": NaN}', "must be a list that is not empty. Received NaN"),
+        (b'{"inputs": {"x": ' + b'{"x": ' * 500 + b"1" + b"}" * 502, "must hold numbers"),
     ],
 )
 def test_bodies_that_are_no_request(body, words):
     signature = echo_of((None,), tf.float32)
-    with pytest.raises(ServingError, match=words):
-        json_tensors.read(json_tensors.parse(body), signature)
+    with pytest.raises(ServingError, match=words) as error:
+        name = json_tensors.signature_name(request := json_tensors.parse(body))
+        json_tensors.read(request, signature)
+        assert name == ""
+    assert error.value.http_status == 400
+
+
+@pytest.mark.parametrize("depth", [1, 2, 32, 33, 65, 900])
+@pytest.mark.parametrize("key", ["instances", "inputs"])
+def test_depth_of_lists(key, depth):
+    signature = echo_of(None, tf.float32)
+    body = b'{"%b": ' % key.encode() + b"[" * depth + b"1.5" + b"]" * depth + b"}"
+    request = json_tensors.parse(body)
+    if depth <= 32:
+        assert json_tensors.read(request, signature)["x"].shape == (1,) * depth
+    else:
+        with pytest.raises(ServingError, match="input 'x' are nested deeper than 32"):
+            json_tensors.read(request, signature)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +312,7 @@ def test_requests_of_the_wrong_form(request_, words):
         ("int32", [1, 2.0], r"must hold integers \(int32\). Received 2.0 at \[1\]"),
         ("int32", [1, True], r"Received true at \[1\]"),
         ("int32", ["1"], r"Received \"1\" at \[0\]"),
+        ("int32", [math.nan], r"Received NaN at \[0\]"),
         ("int32", [2**31], "int32, which cannot hold 2147483648"),
         ("uint8", [-1], "cannot hold -1"),
         ("int64", [10**30], "cannot hold 1000"),

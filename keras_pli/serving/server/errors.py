@@ -8,14 +8,18 @@ from typing import Any
 
 from ...checks import one_of
 
-# The codes are gRPC's canonical names. TensorFlow Serving knows no limit on a REST body and so has no 413.
+# The codes are gRPC's canonical names. TensorFlow Serving knows no limit on a REST body, in length or in
+# time, and so has no 413 and no 408.
 HTTP_STATUS = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
+    "PERMISSION_DENIED": 403,
     "NOT_FOUND": 404,
+    "DEADLINE_EXCEEDED": 408,
     "RESOURCE_EXHAUSTED": 413,
     "INTERNAL": 500,
     "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
 }
 
 
@@ -45,7 +49,12 @@ class ServingError(Exception):
     def from_tensorflow(cls, error: Any) -> ServingError:
         """Translates a `tf.errors.OpError` that a signature raised while it ran."""
         # A check in the graph sees the values; that a call fails for other reasons is ours.
-        codes = {3: "INVALID_ARGUMENT", 8: "RESOURCE_EXHAUSTED", 11: "INVALID_ARGUMENT"}
+        codes = {
+            3: "INVALID_ARGUMENT",
+            8: "RESOURCE_EXHAUSTED",
+            11: "INVALID_ARGUMENT",
+            12: "UNIMPLEMENTED",
+        }
         return cls(useful_part(error.message), codes.get(error.error_code, "INTERNAL"))
 
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
-import numpy as np
-import tensorflow as tf
 from google.protobuf.message import Message
 from numpy.typing import NDArray
-from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -24,38 +20,31 @@ from tensorflow_serving.apis import (
 )
 
 from ...checks import quoted
+from . import tensor_protos
 from .errors import ServingError, known
-from .models import DEFAULT_SIGNATURE, LoadedModel, ModelRepository
+from .loading import DEFAULT_SIGNATURE, LoadedModel
+from .models import ModelRepository
 from .prediction import Signature
+from .workers import Workers
 
-THREADS = 8
+THREADS = 256  # they wait: for a message, for a model's first version, for the workers
+# A call whose message never comes holds a thread until its connection ends.
+AGE_SECONDS = 300
+LONGEST_CALL_SECONDS = 900
 LARGEST_MESSAGE = 2**31 - 1  # of Protocol Buffers
 SIGNATURE_DEF = "signature_def"
-
-# TensorFlow Serving fills these fields and not `tensor_content`, and clients read them.
-_VALUE_FIELDS = {
-    "float32": "float_val",
-    "float64": "double_val",
-    "int8": "int_val",
-    "int16": "int_val",
-    "int32": "int_val",
-    "uint8": "int_val",
-    "uint16": "int_val",
-    "uint32": "uint32_val",
-    "uint64": "uint64_val",
-    "int64": "int64_val",
-    "bool": "bool_val",
-    "object": "string_val",
-}
 
 logger = logging.getLogger(__name__)
 
 
-def grpc_server(models: ModelRepository, *, max_request_bytes: int) -> grpc.Server:
+def grpc_server(
+    models: ModelRepository, workers: Workers, *, max_request_bytes: int
+) -> grpc.Server:
     """Returns a server without a port, not started yet.
 
     Args:
         models: What is served.
+        workers: Who computes.
         max_request_bytes: The largest message that is read; answers have no limit.
     """
     server = grpc.server(
@@ -64,10 +53,14 @@ def grpc_server(models: ModelRepository, *, max_request_bytes: int) -> grpc.Serv
             ("grpc.max_receive_message_length", min(max_request_bytes, LARGEST_MESSAGE)),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # else a taken port is shared without a word
+            # Clients connect again by themselves.
+            ("grpc.max_connection_age_ms", AGE_SECONDS * 1000),
+            ("grpc.max_connection_age_grace_ms", LONGEST_CALL_SECONDS * 1000),
         ],
+        maximum_concurrent_rpcs=THREADS,
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(models, max_request_bytes), server
+        PredictionService(models, workers, max_request_bytes), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(models), server)
     return server
@@ -96,14 +89,19 @@ def _answered(method: Callable[[Any, Any], Message]) -> Callable[[Any, Any, Any]
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict and GetModelMetadata."""
 
-    def __init__(self, models: ModelRepository, max_request_bytes: int) -> None:
+    def __init__(self, models: ModelRepository, workers: Workers, max_request_bytes: int) -> None:
         self._models = models
+        self._workers = workers
         self._max_request_bytes = max_request_bytes
 
     @_answered
     def Predict(self, request: Any) -> Message:
         """Runs one signature; `output_filter` names the outputs that are sent."""
         loaded = _load(self._models, request)
+        response: Message = self._workers.submit(self._predict, loaded, request).result()
+        return response
+
+    def _predict(self, loaded: LoadedModel, request: Any) -> Message:
         signature = loaded.signature(request.model_spec.signature_name)
         wanted = _filtered(signature, request.output_filter)
         tensors = self._tensors(request.inputs, signature)
@@ -112,7 +110,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         _echo(response.model_spec, loaded)
         response.model_spec.signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE
         for name in wanted:
-            response.outputs[name].CopyFrom(_proto(outputs[name]))
+            response.outputs[name].CopyFrom(tensor_protos.write(outputs[name]))
         return response
 
     @_answered
@@ -150,21 +148,9 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         signature.check_names(inputs)
         tensors = {}
         for name, proto in inputs.items():
-            shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-            signature.check_tensor(name, tf.dtypes.as_dtype(proto.dtype), shape)
-            # One value and a shape can stand for any number of values.
-            if math.prod(shape) * signature.inputs[name].dtype.size > self._max_request_bytes:
-                raise ServingError(
-                    f"Input {name!r} of shape {shape} is larger than the limit of "
-                    f"{self._max_request_bytes} bytes.",
-                    "RESOURCE_EXHAUSTED",
-                )
-            try:
-                tensors[name] = tf.make_ndarray(proto)
-            except (ValueError, TypeError) as error:
-                raise ServingError(
-                    f"Input {name!r} is not a tensor of shape {shape}: {error}."
-                ) from error
+            dtype, shape = tensor_protos.dtype(proto, name), tensor_protos.shape(proto, name)
+            signature.check_tensor(name, dtype, shape)
+            tensors[name] = tensor_protos.read(proto, name, max_bytes=self._max_request_bytes)
         return tensors
 
 
@@ -217,18 +203,6 @@ def _filtered(signature: Signature, names: Any) -> list[str]:
     if len(set(names)) < len(names):
         raise ServingError(f"'output_filter' names an output twice: {quoted(names)}.")
     return list(names) or list(signature.outputs)
-
-
-def _proto(array: NDArray[Any]) -> TensorProto:
-    field = _VALUE_FIELDS.get(array.dtype.name)
-    if field is None:
-        return tf.make_tensor_proto(array)
-    proto = TensorProto(
-        dtype=tf.dtypes.as_dtype(array.dtype).as_datatype_enum,
-        tensor_shape=tf.TensorShape(array.shape).as_proto(),
-    )
-    getattr(proto, field).extend(np.ravel(array).tolist())
-    return proto
 
 
 def _only_predict(method: str) -> ServingError:

@@ -2,15 +2,15 @@
 
 What is refused here is refused there: a fraction for an integer, a boolean for a number, an integer that the
 float type cannot hold. `NaN`, `Infinity` and `-Infinity` pass both ways, which strict JSON does not know;
-our exports refuse them in the graph.
+our exports refuse them in the graph. A number too large for a double is not taken for infinity.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any
@@ -25,8 +25,17 @@ from .prediction import Signature
 BYTES_SUFFIX = "_bytes"
 BASE64_KEY = "b64"
 
+MAX_DEPTH = 32  # NumPy's own limit is 64
+# Python takes 20 times the space of `[],` and `{},` for what they stand for.
+MAX_LISTS = 2**22
+
+
+class _Token(float):
+    """One of the tokens NaN, Infinity and -Infinity; a plain float is infinite where it was too large."""
+
+
 _LEAVES: dict[str, tuple[set[type], str]] = {
-    "f": ({int, float}, "numbers"),
+    "f": ({int, float, _Token}, "numbers"),
     "i": ({int}, "integers"),
     "u": ({int}, "integers"),
     "b": ({bool}, "true or false"),
@@ -34,16 +43,30 @@ _LEAVES: dict[str, tuple[set[type], str]] = {
 }
 
 
-def parse(body: bytes) -> dict[str, Any]:
-    """Returns the JSON object in a request's body."""
+def parse(body: bytes, *, max_lists: int = MAX_LISTS) -> dict[str, Any]:
+    """Returns the JSON object in a request's body.
+
+    Raises:
+        ServingError: If it is no JSON object, an object has a name twice, or there are more than `max_lists`
+            lists, objects and names, which is found out before anything is made of them.
+    """
+    lists = sum(map(body.count, (b"[", b"{", b":")))
+    if lists > max_lists:
+        raise ServingError(
+            f"The body has {lists} lists, objects and names, and the limit is {max_lists}. Send fewer rows "
+            "at a time, or use gRPC.",
+            "RESOURCE_EXHAUSTED",
+        )
     try:
-        request = json.loads(body)
+        request = json.loads(body, object_pairs_hook=_object, parse_constant=_Token)
     except RecursionError:
         raise ServingError("The body is JSON that is nested too deeply.") from None
     except UnicodeDecodeError as error:
         raise ServingError(f"The body is not UTF-8 text: {error}.") from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise ServingError(f"The body is not JSON: {error}.") from None
+    except ValueError as error:
+        raise ServingError(f"The body has a number that is too long: {error}.") from None
     if not isinstance(request, dict):
         raise ServingError(f"The body must be a JSON object. Received {_kind(request)}.")
     return request
@@ -115,7 +138,8 @@ def _columns(instances: Any, signature: Signature) -> dict[str, list[Any]]:
         )
     for index, row in enumerate(instances):
         try:
-            signature.check_names(row)
+            if row.keys() != signature.inputs.keys():
+                signature.check_names(row)
         except ServingError as error:
             raise ServingError(f"Instance {index}: {error}") from None
     return {name: [row[name] for row in instances] for name in signature.inputs}
@@ -138,19 +162,18 @@ def _tensor(value: Any, signature: Signature, name: str) -> NDArray[Any]:
             f"Input {name!r} is {spec.dtype.name}, which JSON cannot hold.", "UNIMPLEMENTED"
         )
     shape, leaves = _flatten(value, name)
+    kinds = set(map(type, leaves))
     accepted, words = _LEAVES[dtype.kind]
-    if not accepted.issuperset(map(type, leaves)):
+    if not kinds <= accepted:
         odd = next(index for index, leaf in enumerate(leaves) if type(leaf) not in accepted)
         raise ServingError(
             f"Input {name!r} must hold {words} ({spec.dtype.name}). "
             f"Received {_kind(leaves[odd])}{_position(odd, shape)}."
         )
-    if dtype.kind == "O":
-        leaves = [_bytes(leaf, name) for leaf in leaves]
-    elif dtype.kind != "b":
-        _check_range(leaves, dtype, name)
+    if dtype.kind in "fiu":
+        return _numbers(leaves, kinds, dtype, name).reshape(shape)
     array = np.empty(len(leaves), dtype)
-    array[:] = leaves
+    array[:] = leaves if dtype.kind == "b" else [_bytes(leaf, name) for leaf in leaves]
     return array.reshape(shape)
 
 
@@ -158,28 +181,54 @@ def _flatten(value: Any, name: str) -> tuple[tuple[int, ...], list[Any]]:
     """Returns the shape of nested lists and their leaves, row by row."""
     shape: list[int] = []
     items = [value]
-    while items and any(isinstance(item, list) for item in items):
-        lengths = [len(item) if isinstance(item, list) else -1 for item in items]
-        if len(set(lengths)) > 1:
-            odd = next(index for index, length in enumerate(lengths) if length != lengths[0])
-            raise ServingError(
-                f"The lists of input {name!r} are ragged: {_kind(items[0])}{_position(0, shape)}, but "
-                f"{_kind(items[odd])}{_position(odd, shape)}."
-            )
-        shape.append(lengths[0])
+    while list in (kinds := set(map(type, items))):
+        if len(shape) == MAX_DEPTH:
+            raise ServingError(f"The lists of input {name!r} are nested deeper than {MAX_DEPTH}.")
+        lengths = set(map(len, items)) if kinds == {list} else set()
+        if len(lengths) != 1:
+            raise _ragged(items, shape, name)
+        shape += lengths
         items = list(chain.from_iterable(items))
     return tuple(shape), items
 
 
-def _check_range(leaves: list[Any], dtype: np.dtype[Any], name: str) -> None:
+def _ragged(items: list[Any], shape: list[int], name: str) -> ServingError:
+    lengths = [len(item) if isinstance(item, list) else -1 for item in items]
+    odd = next(index for index, length in enumerate(lengths) if length != lengths[0])
+    return ServingError(
+        f"The lists of input {name!r} are ragged: {_kind(items[0])}{_position(0, shape)}, but "
+        f"{_kind(items[odd])}{_position(odd, shape)}."
+    )
+
+
+def _numbers(leaves: list[Any], kinds: set[type], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    """Returns the numbers as an array; raises ServingError if the dtype cannot hold one of them."""
     low, high = _exact_integers(dtype)
     limit = float(np.finfo(dtype).max) if dtype.kind == "f" else math.inf
+    # At once, where that says of every number that it fits.
+    try:
+        if kinds == {float}:
+            array = np.array(leaves, np.float64)
+            if (np.abs(array) <= limit).all():
+                return array.astype(dtype)
+        elif kinds == {int}:
+            array = np.array(leaves, np.int64)
+            if low <= array.min() and array.max() <= high:
+                return array.astype(dtype)
+    except OverflowError:
+        pass
+    fits = {
+        int: lambda leaf: low <= leaf <= high,
+        float: lambda leaf: abs(leaf) <= limit,
+        _Token: lambda leaf: True,
+    }
     for leaf in leaves:
-        fits = low <= leaf <= high if type(leaf) is int else not limit < abs(leaf) < math.inf
-        if not fits:
-            raise ServingError(
-                f"Input {name!r} is {dtype.name}, which cannot hold {str(leaf)[:40]}."
-            )
+        if not fits[type(leaf)](leaf):
+            shown = "a number beyond 1.8e308" if abs(leaf) == math.inf else str(leaf)[:40]
+            raise ServingError(f"Input {name!r} is {dtype.name}, which cannot hold {shown}.")
+    array = np.empty(len(leaves), dtype)
+    array[:] = leaves
+    return array
 
 
 def _exact_integers(dtype: np.dtype[Any]) -> tuple[int, int]:
@@ -192,12 +241,14 @@ def _exact_integers(dtype: np.dtype[Any]) -> tuple[int, int]:
 
 
 def _bytes(leaf: str | dict[str, Any], name: str) -> bytes:
-    if isinstance(leaf, str):
-        return leaf.encode()
     try:
+        if isinstance(leaf, str):
+            return leaf.encode()
         if not _is_named(leaf):
             return base64.b64decode(leaf[BASE64_KEY], validate=True)
-    except binascii.Error as error:
+    except UnicodeEncodeError as error:
+        raise ServingError(f"Input {name!r} holds a string that is not text: {error}.") from None
+    except ValueError as error:
         raise ServingError(f"Input {name!r} is not base64: {error}.") from None
     raise ServingError(
         f'An object in input {name!r} must be {{"b64": string}}. Received the keys {quoted(leaf)}.'
@@ -237,6 +288,15 @@ def _check_rows(outputs: Mapping[str, NDArray[Any]]) -> None:
             f"The outputs have no common first axis: {shapes}. Ask by columns, with 'inputs' in place of "
             "'instances'."
         )
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = [name for name, count in counts.items() if count > 1]
+        raise ServingError(f"An object in the body has names twice: {quoted(twice)}.")
+    return found
 
 
 def _is_named(value: Any) -> bool:

@@ -2,78 +2,65 @@
 
 `<directory>/<model>/<version>/saved_model.pb`, where a version is a whole number. Unlike TensorFlow Serving,
 which holds the newest version only, any version that exists is served by its number, and it is loaded when
-it is first asked for.
+it is first asked for. A newer version is loaded beside the one that serves and takes its place when it is
+ready.
 """
 
 from __future__ import annotations
 
-import logging
+import itertools
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
-
-from ...checks import quoted
-from .errors import ServingError, known, useful_part
-from .prediction import Signature
-
-SAVED_MODEL = "saved_model.pb"
-TAG = "serve"
-DEFAULT_SIGNATURE = "serving_default"
-
-logger = logging.getLogger(__name__)
+from .errors import ServingError, known
+from .loading import (
+    SAVED_MODEL,
+    LoadedModel,
+    Version,
+    VersionStatus,
+    folders,
+    version_folders,
+)
+from .workers import Workers
 
 
-@dataclass(frozen=True)
-class VersionStatus:
-    """What is known of a version, in the words of TensorFlow Serving.
+class _Model:
+    """What is known of one model: its versions on disk, the one that serves, and what is under way.
 
-    `state` is START before the first use, then LOADING, and AVAILABLE or END; END comes with the error.
+    `serving` may be a version whose folder is gone, until another one is in memory.
     """
 
-    version: int
-    state: str
-    error_code: str = "OK"
-    error_message: str = ""
+    def __init__(self) -> None:
+        self.versions: dict[int, Version] = {}
+        self.serving: Version | None = None
+        self.next: Future[LoadedModel] | None = None
+        self.by_number: dict[Version, Future[LoadedModel]] = {}
+        self.seen = -1
 
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A version in memory.
-
-    Args:
-        name: The model's name.
-        version: Its number.
-        signatures: What can be called.
-        definitions: The `SignatureDef` of every signature in the file, for metadata.
-        restored: The object of `tf.saved_model.load`; the signatures hold its variables only weakly.
-    """
-
-    name: str
-    version: int
-    signatures: Mapping[str, Signature]
-    definitions: Mapping[str, Any]
-    restored: Any
-
-    def signature(self, name: str) -> Signature:
-        """Returns the signature; an empty name means `serving_default`."""
-        wanted = name or DEFAULT_SIGNATURE
-        return self.signatures[
-            known(wanted, self.signatures, "signature_name", code="FAILED_PRECONDITION")
-        ]
+    def newest_first(self) -> list[Version]:
+        return [self.versions[number] for number in sorted(self.versions, reverse=True)]
 
 
 class ModelRepository:
     """Finds models and versions in a folder and loads a version when it is first used.
 
+    Loading is the work of one thread. A request waits for it only where nothing in memory answers: for the
+    first version of a model, and for one asked for by its number. A newer version is loaded while the older
+    one serves, which leaves memory then, unless it was asked for by its number.
+
     Args:
         directory: A folder of models, or the folder of one model, whose name is then the folder's.
+
+    Attributes:
+        directory: The folder, as an absolute path.
+        released: A function without arguments or None; what is loaded from then on has it called, by the
+            thread that loads, when it is no longer served and the last request that used it has ended.
 
     Raises:
         ValueError: If no version of a model is found.
@@ -88,161 +75,176 @@ class ModelRepository:
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory).resolve()
-        self._holds_one_model = bool(_version_folders(self.directory))
-        self._versions: dict[Path, _Version] = {}
+        self.released: Callable[[], object] | None = None
+        self._holds_one_model = bool(version_folders(self.directory))
+        self._models: dict[str, _Model] = {}
+        # Held for the time of a look at what is known, never while something is loaded or read from disk.
         self._lock = threading.Lock()
+        self._looks = itertools.count()
         # Nobody says that TensorFlow's loader may run twice at a time.
-        self._loader = threading.Lock()
+        self._loader = Workers(1, "keras-pli-loader")
         if not self.models():
             raise ValueError(
                 f"No model in {str(directory)!r}: a folder <model>/<version>/{SAVED_MODEL}, or "
                 f"<version>/{SAVED_MODEL}, is looked for, where the version is a whole number."
             )
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being loaded now."""
+        return self._loader.busy
+
     def models(self) -> dict[str, list[int]]:
         """The versions of each model, as they lie on disk now, in ascending order."""
-        if self._holds_one_model:
-            folders = [self.directory]
-        else:
-            folders = sorted(path for path in _folders(self.directory) if path.name[0] != ".")
-        found = {folder.name: sorted(_version_folders(folder)) for folder in folders}
+        found = {name: sorted(version_folders(path)) for name, path in self._folders().items()}
         return {name: versions for name, versions in found.items() if versions}
 
     def load(self, name: str, version: int | None = None) -> LoadedModel:
-        """Returns a version, loaded; without a number, the highest one that loads.
+        """Returns a version in memory; without a number, the one that serves.
+
+        It waits, for the highest one that loads or the one of that number, where that is not in memory.
 
         Raises:
             ServingError: If the model or the version does not exist, or does not load.
         """
-        versions = self._find(name, version)
-        failures = []
-        for found in reversed(versions):
-            try:
-                return found.loaded()
-            except ServingError as error:
-                failures.append(str(error))
-        raise ServingError(" ".join(failures), "NOT_FOUND")
+        return self.ready(name, version).result()
 
-    def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
-        """The state of one version, or of all of them with the highest first.
-
-        To ask is to use: the version is loaded, so that a client that waits for AVAILABLE sees it.
+    def ready(self, name: str, version: int | None = None) -> Future[LoadedModel]:
+        """Returns at once what `load` returns or raises, or will; it is shared and must not be cancelled.
 
         Raises:
             ServingError: If the model or the version does not exist.
         """
-        versions = self._find(name, version)
+        model = self._look(name)
+        with self._lock:
+            if version is None:
+                return self._newest(model)
+            return self._by_number(model, self._existing(name, model, version))
+
+    def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
+        """The state of one version, or of all of them with the highest first.
+
+        To ask is to use: the version is loaded, and the answer waits where `load` would.
+
+        Raises:
+            ServingError: If the model or the version does not exist.
+        """
         with suppress(ServingError):  # the status says so
             self.load(name, version)
-        return [found.status for found in reversed(versions)]
+        return self.states(name, version)
 
-    def _find(self, name: str, version: int | None) -> list[_Version]:
-        known(name, self.models(), "model", code="NOT_FOUND")
-        folder = self.directory if self._holds_one_model else self.directory / name
-        folders = _version_folders(folder)
+    def states(self, name: str, version: int | None = None) -> list[VersionStatus]:
+        """What `status` gives, without loading anything."""
+        model = self._look(name)
         with self._lock:
-            for path in [path for path in self._versions if path.parent == folder]:
-                if path not in folders.values():
-                    del self._versions[path]
-            for number, path in folders.items():
-                if path not in self._versions:
-                    self._versions[path] = _Version(name, number, path, self._loader)
             if version is None:
-                return [self._versions[folders[number]] for number in sorted(folders)]
-            known(version, sorted(folders), f"version of {name!r}", code="NOT_FOUND")
-            return [self._versions[folders[version]]]
+                return [found.status for found in model.newest_first()]
+            return [self._existing(name, model, version).status]
 
+    def close(self) -> None:
+        """Ends every wait for a version by a ServingError; what is in memory stays."""
+        self._loader.abandon()
 
-class _Version:
-    """A version folder; it is loaded once, and again only if that failed and the files changed since."""
+    def _folders(self) -> dict[str, Path]:
+        if self._holds_one_model:
+            return {self.directory.name: self.directory}
+        found = sorted(folders(self.directory))
+        return {path.name: path for path in found if path.name[0] != "."}
 
-    def __init__(self, model: str, number: int, path: Path, loader: threading.Lock) -> None:
-        self._model = model
-        self._path = path
-        self._loader = loader
-        self._loaded: LoadedModel | None = None
-        self._failed_files: frozenset[Any] | None = None
-        self.number = number
-        self.status = VersionStatus(number, "START")
+    def _look(self, name: str) -> _Model:
+        """Returns the model with the versions that lie on disk now."""
+        number = next(self._looks)
+        path = self._folders().get(name)
+        found = version_folders(path) if path else {}
+        if not found:
+            with self._lock:
+                self._models.pop(name, None)
+            known(name, self.models(), "model", code="NOT_FOUND")
+        with self._lock:
+            model = self._models.setdefault(name, _Model())
+            if number > model.seen:  # or somebody looked later, and was faster
+                model.seen = number
+                kept = {number: model.versions.get(number) for number in found}
+                model.versions = {
+                    number: version or Version(name, number, found[number])
+                    for number, version in kept.items()
+                }
+        return model
 
-    def loaded(self) -> LoadedModel:
-        """Returns the model; raises ServingError if it does not load."""
-        if self._loaded is None:
-            with self._loader:
-                if self._loaded is None:
-                    self._load()
-        if self._loaded is None:
-            raise ServingError(
-                f"Version {self.number} of {self._model!r} does not load: "
-                f"{self.status.error_message}",
-                "NOT_FOUND",
-            )
-        return self._loaded
+    def _existing(self, name: str, model: _Model, version: int) -> Version:
+        known(version, sorted(model.versions), f"version of {name!r}", code="NOT_FOUND")
+        return model.versions[version]
 
-    def _load(self) -> None:
-        files = _stamps(self._path)
-        if files == self._failed_files:
-            return
-        self.status = VersionStatus(self.number, "LOADING")
+    def _newest(self, model: _Model) -> Future[LoadedModel]:
+        """What serves; if there may be something newer, or nothing serves, the loader is set to work."""
+        versions = model.newest_first()
+        loaded = next((version for version in versions if version.loaded), None)
+        best = next((v for v in versions if v is loaded or v.worth_trying), None)
+        gone = model.serving is not None and model.serving not in versions
+        if loaded is not None and (best is loaded or not gone):
+            self._serve(model, loaded)
+        if model.next is None and (model.serving is None or best not in (None, loaded)):
+            model.next = self._loader.submit(self._load_newest, model)
+        if model.serving is not None and model.serving.loaded is not None:
+            return _done(model.serving.loaded)
+        assert model.next is not None
+        return model.next
+
+    def _by_number(self, model: _Model, version: Version) -> Future[LoadedModel]:
+        version.asked = True
+        if version.loaded is not None:
+            return _done(version.loaded)
+        if version not in model.by_number:
+            model.by_number[version] = self._loader.submit(self._load_one, model, version)
+        return model.by_number[version]
+
+    def _load_newest(self, model: _Model) -> LoadedModel:
+        failures = []
         try:
-            self._loaded = _load(self._model, self.number, self._path)
-        # A damaged folder raises whatever the parser or the restorer met; none may end the server.
-        except Exception as error:
-            reason = useful_part(str(error)) or type(error).__name__
-            logger.warning("Version %d of %r does not load: %s", self.number, self._model, reason)
-            self._failed_files = files
-            self.status = VersionStatus(self.number, "END", "UNKNOWN", reason)
-        else:
-            self.status = VersionStatus(self.number, "AVAILABLE")
+            with self._lock:
+                versions = model.newest_first()
+            for version in versions:
+                try:
+                    loaded = self._loaded(version)
+                except ServingError as error:
+                    failures.append(str(error))
+                    continue
+                with self._lock:
+                    if version.loaded is not None:  # or a newer one serves already
+                        self._serve(model, version)
+                return loaded
+        finally:
+            with self._lock:
+                model.next = None
+        raise ServingError(" ".join(failures) or "No version is left.", "NOT_FOUND")
+
+    def _load_one(self, model: _Model, version: Version) -> LoadedModel:
+        try:
+            return self._loaded(version)
+        finally:
+            with self._lock:
+                model.by_number.pop(version, None)
+
+    def _loaded(self, version: Version) -> LoadedModel:
+        before = version.loaded
+        loaded = version.load()
+        if before is None and self.released is not None:
+            weakref.finalize(loaded, self._loader.submit, self.released).atexit = False
+        return loaded
+
+    def _serve(self, model: _Model, version: Version) -> None:
+        if model.serving is version:
+            return
+        others = list(model.versions.values())
+        if model.serving is not None:
+            others.append(model.serving)  # whose folder may be gone
+        model.serving = version
+        for other in others:
+            if other is not version and other.loaded and not other.asked:
+                other.release()
 
 
-def _load(name: str, version: int, path: Path) -> LoadedModel:
-    saved = saved_model_pb2.SavedModel.FromString((path / SAVED_MODEL).read_bytes())
-    graphs = {tuple(graph.meta_info_def.tags): graph for graph in saved.meta_graphs}
-    if (TAG,) not in graphs:
-        raise ValueError(f"no graph is tagged {TAG!r}. Tags found: {quoted(graphs)}.")
-    definitions = dict(graphs[TAG,].signature_def)
-    with _gradients_unmentioned():
-        restored = tf.saved_model.load(str(path), tags=[TAG])
-    signatures = {
-        key: Signature.from_definition(key, definitions[key], restored.signatures[key])
-        for key in sorted(restored.signatures)
-    }
-    return LoadedModel(name, version, signatures, definitions, restored)
-
-
-@contextmanager
-def _gradients_unmentioned() -> Iterator[None]:
-    """Keeps back TensorFlow's warning that a gradient of a signature would fail: nobody takes one."""
-    absl = logging.getLogger("absl")
-
-    def wanted(record: logging.LogRecord) -> bool:
-        return "unsaved custom gradients" not in record.getMessage()
-
-    absl.addFilter(wanted)
-    try:
-        yield
-    finally:
-        absl.removeFilter(wanted)
-
-
-def _version_folders(model: Path) -> dict[int, Path]:
-    """The folders named by a whole number that hold a SavedModel."""
-    return {
-        int(path.name): path
-        for path in sorted(_folders(model))
-        if path.name.isascii() and path.name.isdecimal() and (path / SAVED_MODEL).is_file()
-    }
-
-
-def _folders(path: Path) -> list[Path]:
-    return [entry for entry in path.iterdir() if entry.is_dir()] if path.is_dir() else []
-
-
-def _stamps(path: Path) -> frozenset[Any]:
-    found = set()
-    for file in path.rglob("*"):
-        with suppress(FileNotFoundError):  # of a copy that is under way
-            stat = file.stat()
-            found.add((file, stat.st_size, stat.st_mtime_ns))
-    return frozenset(found)
+def _done(loaded: LoadedModel) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(loaded)
+    return future

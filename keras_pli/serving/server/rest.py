@@ -6,32 +6,36 @@ Serving does; a strict JSON parser refuses them.
 
 from __future__ import annotations
 
-import json
+import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from anyio import move_on_after
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp
 from tensorflow.core.framework import types_pb2
 
-from . import json_tensors
+from . import bodies, json_tensors
+from .answers import Refusal, error_response, json_response
 from .errors import ServingError
-from .models import LoadedModel, ModelRepository
+from .gate import Gate
+from .hosts import AllowedHosts
+from .loading import LoadedModel
+from .models import ModelRepository
+from .workers import Workers
 
 ADDRESSES = (
     "GET /, GET /v1/models/MODEL[/versions/N][/metadata] and "
     "POST /v1/models/MODEL[/versions/N]:predict"
 )
-REFUSED_SECONDS = 10.0
+CLIENT_LEFT = 499
+BYTES_A_LIST = 16
 
 
 class _Name(Convertor[str]):
@@ -49,14 +53,24 @@ class _Name(Convertor[str]):
 register_url_convertor("served", _Name())
 
 
-def application(models: ModelRepository, *, max_request_bytes: int) -> Starlette:
+def application(
+    models: ModelRepository,
+    workers: Workers,
+    *,
+    hosts: AllowedHosts,
+    max_request_bytes: int,
+    receive_seconds: float,
+) -> ASGIApp:
     """Returns the ASGI application.
 
     Args:
         models: What is served.
+        workers: Who reads from disk and computes.
+        hosts: Which hosts are answered.
         max_request_bytes: The longest body that is read.
+        receive_seconds: The longest time a body may take to arrive.
     """
-    api = _Api(models, max_request_bytes)
+    api = _Api(models, workers, max_request_bytes, receive_seconds)
     routes = [Route("/", api.listing), Route("/v1/models", api.listing)]
     model = "/v1/models/{model:served}"
     for address in (model, model + "/versions/{version:served}"):
@@ -67,26 +81,37 @@ def application(models: ModelRepository, *, max_request_bytes: int) -> Starlette
             Route(address + ":{verb:served}", api.unimplemented, methods=["POST"]),
         ]
     routes.append(Route(model + "/labels/{rest:path}", api.labels, methods=["GET", "POST"]))
-    return Starlette(
-        routes=routes,
-        exception_handlers={
-            ServingError: _serving_error,
-            HTTPException: _http_error,
-            Exception: _unexpected,
-        },
-    )
+    handlers = {
+        ServingError: _serving_error,
+        HTTPException: _http_error,
+        Exception: _unexpected,
+    }
+    return Gate(Starlette(routes=routes, exception_handlers=handlers), hosts)
 
 
 class _Api:
-    def __init__(self, models: ModelRepository, max_request_bytes: int) -> None:
+    def __init__(
+        self,
+        models: ModelRepository,
+        workers: Workers,
+        max_request_bytes: int,
+        receive_seconds: float,
+    ) -> None:
         self._models = models
+        self._workers = workers
         self._max_request_bytes = max_request_bytes
+        self._receive_seconds = receive_seconds
 
     async def listing(self, request: Request) -> Response:
-        return _json(await run_in_threadpool(self._listing))
+        found = await self._run(self._models.models)
+        summaries = [await self._summary(name, versions) for name, versions in found.items()]
+        return json_response({"models": summaries})
 
     async def status(self, request: Request) -> Response:
-        found = await run_in_threadpool(self._models.status, *_asked(request))
+        asked = _asked(request)
+        with suppress(ServingError):  # the status says so
+            await self._loaded(*asked)
+        found = await self._run(self._models.states, *asked)
         entries = [
             {
                 "version": str(status.version),
@@ -95,21 +120,30 @@ class _Api:
             }
             for status in found
         ]
-        return _json({"model_version_status": entries})
+        return json_response({"model_version_status": entries})
 
     async def metadata(self, request: Request) -> Response:
-        loaded = await run_in_threadpool(self._models.load, *_asked(request))
-        return _json(_metadata(loaded))
+        return json_response(_metadata(await self._loaded(*_asked(request))))
 
     async def predict(self, request: Request) -> Response:
-        model, version = _asked(request)
+        asked = _asked(request)
         stream = request.stream()
         try:
-            body = await self._body(request, stream)
+            is_gzip = bodies.is_gzip(request)
+            body = await bodies.read(
+                request, stream, max_bytes=self._max_request_bytes, seconds=self._receive_seconds
+            )
+        except bodies.UnknownEncodingError as error:
+            return Refusal(error, stream, status=415, headers={"Accept-Encoding": "gzip"})
         except ServingError as error:
-            return _Refusal(error, stream)
-        answer = await run_in_threadpool(self._predict, model, version, body)
-        return Response(answer, media_type="application/json")
+            return Refusal(error, stream)
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_LEFT)  # for the log; nobody is there
+        loaded = await self._loaded(*asked)
+        answer, headers = await self._run(
+            self._predict, loaded, body, is_gzip, bodies.takes_gzip(request)
+        )
+        return Response(answer, headers=headers, media_type="application/json")
 
     async def unimplemented(self, request: Request) -> Response:
         verb = request.path_params["verb"]
@@ -122,61 +156,37 @@ class _Api:
     async def labels(self, request: Request) -> Response:
         raise ServingError("There are no version labels here; ask by /versions/N.", "UNIMPLEMENTED")
 
-    def _predict(self, model: str, version: int | None, body: bytes) -> bytes:
-        loaded = self._models.load(model, version)
-        request = json_tensors.parse(body)
+    async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.wrap_future(self._workers.submit(function, *arguments))
+
+    async def _loaded(self, model: str, version: int | None) -> LoadedModel:
+        """Waits, where the version must be loaded first, without keeping a worker."""
+        ready = await self._run(self._models.ready, model, version)
+        # Others may wait for the same, and must not be cancelled with this request.
+        loaded: LoadedModel = await asyncio.shield(asyncio.wrap_future(ready))
+        return loaded
+
+    def _predict(
+        self, loaded: LoadedModel, body: bytes, is_gzip: bool, takes_gzip: bool
+    ) -> tuple[bytes, dict[str, str]]:
+        if is_gzip:
+            body = bodies.unpacked(body, max_bytes=self._max_request_bytes)
+        most = max(json_tensors.MAX_LISTS, self._max_request_bytes // BYTES_A_LIST)
+        request = json_tensors.parse(body, max_lists=most)
         signature = loaded.signature(json_tensors.signature_name(request))
         outputs = signature.run(json_tensors.read(request, signature))
-        return json_tensors.write(outputs, rows=json_tensors.by_rows(request))
+        answer = json_tensors.write(outputs, rows=json_tensors.by_rows(request))
+        headers = {"Vary": "Accept-Encoding"}
+        if takes_gzip and len(answer) >= bodies.LEAST_PACKED:
+            return bodies.packed(answer), {**headers, "Content-Encoding": "gzip"}
+        return answer, headers
 
-    def _listing(self) -> dict[str, Any]:
-        return {
-            "models": [self._summary(name, found) for name, found in self._models.models().items()]
-        }
-
-    def _summary(self, name: str, versions: list[int]) -> dict[str, Any]:
+    async def _summary(self, name: str, versions: list[int]) -> dict[str, Any]:
         try:
-            signatures = list(self._models.load(name).signatures)
+            signatures = list((await self._loaded(name, None)).signatures)
         except ServingError as error:
             return {"name": name, "versions": versions, "error": str(error)}
         return {"name": name, "versions": versions, "signatures": signatures}
-
-    async def _body(self, request: Request, stream: AsyncIterator[bytes]) -> bytes:
-        announced = request.headers.get("content-length", "0")
-        if announced.isdecimal():
-            self._check_length(int(announced))
-        body = bytearray()
-        async for chunk in stream:
-            body += chunk
-            self._check_length(len(body))
-        return bytes(body)
-
-    def _check_length(self, length: int) -> None:
-        if length > self._max_request_bytes:
-            raise ServingError(
-                f"The body is larger than the limit of {self._max_request_bytes} bytes.",
-                "RESOURCE_EXHAUSTED",
-            )
-
-
-class _Refusal(Response):
-    """Answers at once, and reads on what the client sends for some seconds, without keeping it.
-
-    A client that sends before it listens would otherwise meet a broken connection, and no answer.
-    """
-
-    def __init__(self, error: ServingError, stream: AsyncIterator[bytes]) -> None:
-        super().__init__(_text(_error(error)), error.http_status, media_type="application/json")
-        self._stream = stream
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = {"status": self.status_code, "headers": self.raw_headers}
-        await send({"type": "http.response.start", **start})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        with move_on_after(REFUSED_SECONDS), suppress(ClientDisconnect):
-            async for _ in self._stream:
-                pass
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _asked(request: Request) -> tuple[str, int | None]:
@@ -216,31 +226,19 @@ def _tensor_infos(infos: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, indent=1) + "\n"
-
-
-def _json(value: Any, *, status: int = 200) -> Response:
-    return Response(_text(value), status, media_type="application/json")
-
-
-def _error(reason: object) -> dict[str, str]:
-    return {"error": str(reason)}
-
-
 async def _serving_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServingError)
-    return _json(_error(error), status=error.http_status)
+    return error_response(error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     asked = f"{request.method} {request.url.path}"
-    return _json(
-        _error(f"{error.detail}: {asked}. There are {ADDRESSES}."), status=error.status_code
+    return json_response(
+        {"error": f"{error.detail}: {asked}. There are {ADDRESSES}."}, error.status_code
     )
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     # Starlette raises the error again after this answer, and uvicorn logs it.
-    return _json(_error(f"{type(error).__name__}: {error}"), status=500)
+    return json_response({"error": f"{type(error).__name__}: {error}"}, 500)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import ipaddress
-import logging
 import os
 import signal
 import socket
@@ -12,7 +11,10 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Sequence
+from concurrent.futures import wait
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +22,21 @@ import tensorflow as tf
 
 from ...checks import checked_number
 from .errors import ServingError
+from .hosts import AllowedHosts
+from .logs import RequestLog
 from .models import ModelRepository
+from .workers import Workers
 
 if TYPE_CHECKING:
     from types import FrameType
 
 INSTALL = "pip install 'keras-pli[serving]'"
 MAX_REQUEST_BYTES = 64 * 2**20
+RECEIVE_SECONDS = 60.0
+GRACE_SECONDS = 5.0
 START_SECONDS = 30.0
-STOP_SECONDS = 5
-_LOGGERS = ("uvicorn.access", __package__)
+ANSWER_SECONDS = 0.5  # for the answers to requests that are given up
+THREADS = 16
 
 
 class LocalServer:
@@ -43,12 +50,21 @@ class LocalServer:
         host: The address to listen on.
         rest_port: The port of the REST interface; 0 takes a free one.
         grpc_port: The port of the gRPC interface; 0 takes a free one, None leaves gRPC out.
-        max_request_bytes: The largest request that is read.
+        max_request_bytes: The largest request that is read, unpacked where it is packed by gzip.
+        allowed_hosts: Names and addresses that a request over REST may be sent to, beside `host`,
+            `localhost`, `127.0.0.1` and `::1`; `"*"` allows all. A server on all addresses (`0.0.0.0`,
+            `::`) also answers to every address and to the machine's name. Whatever else the headers Host
+            and Origin say is refused, or a page in a browser could read the models by pointing a name of
+            its own to this server.
+        receive_seconds: The time for the body of a REST request to arrive, from the end of its header, and
+            for a client to take some of the answer. The header has this or 20 seconds.
+        grace_seconds: What requests under way have to end when the server stops. Those that run on are
+            answered UNAVAILABLE (503).
         verbose: Whether every request is logged to standard error.
 
     Raises:
         ImportError: If starlette or uvicorn is not installed.
-        ValueError: If the folder holds no model, or a port or `max_request_bytes` is out of range.
+        ValueError: If the folder holds no model, or another argument is out of range.
 
     Example:
         >>> from urllib.request import urlopen
@@ -66,9 +82,14 @@ class LocalServer:
         rest_port: int = 0,
         grpc_port: int | None = 0,
         max_request_bytes: int = MAX_REQUEST_BYTES,
+        allowed_hosts: Sequence[str] = (),
+        receive_seconds: float = RECEIVE_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
         verbose: bool = False,
     ) -> None:
         checked_number(max_request_bytes, "max_request_bytes", least=1, whole=True)
+        checked_number(receive_seconds, "receive_seconds", least=0.001)
+        self._grace_seconds = checked_number(grace_seconds, "grace_seconds", least=0)
         for name, port in (("rest_port", rest_port), ("grpc_port", grpc_port)):
             if port is not None and not 0 <= port <= 65535:
                 raise ValueError(f"`{name}` must lie in 0 to 65535. Received: {port}.")
@@ -79,11 +100,23 @@ class LocalServer:
             grpc_port if find_spec("tensorflow_serving") and find_spec("grpc") else None
         )
         self._max_request_bytes = max_request_bytes
-        self._verbose = verbose
-        self._rest = _rest_server(self.models, max_request_bytes, verbose)
-        self._log = logging.StreamHandler(sys.stderr)
+        self._workers = Workers(THREADS, "keras-pli-worker")
+        self._rest = _rest_server(
+            self.models,
+            self._workers,
+            hosts=AllowedHosts(host, allowed_hosts),
+            max_request_bytes=max_request_bytes,
+            receive_seconds=receive_seconds,
+            grace_seconds=self._grace_seconds,
+        )
+        self._log = RequestLog() if verbose else None
         self._thread: threading.Thread | None = None
         self._grpc: Any = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request or a model's loading is under way, also after `stop` gave it up."""
+        return self._workers.busy or self.models.busy
 
     @property
     def url(self) -> str:
@@ -119,10 +152,8 @@ class LocalServer:
             listener.close()
             raise
         self.rest_port = listener.getsockname()[1]
-        if self._verbose:
-            for name in _LOGGERS:
-                logging.getLogger(name).addHandler(self._log)
-                logging.getLogger(name).setLevel(logging.INFO)
+        if self._log is not None:
+            self._log.open()
         self._thread = threading.Thread(
             target=self._rest.run, args=([listener],), name="keras-pli-rest", daemon=True
         )
@@ -136,14 +167,26 @@ class LocalServer:
         return self
 
     def stop(self) -> None:
-        """Lets the requests under way end, for some seconds, and closes the ports."""
+        """Lets the requests under way end, for `grace_seconds`, and closes the ports.
+
+        Those that run on are answered UNAVAILABLE. What they compute cannot be interrupted: it goes on in
+        threads that end with the process.
+        """
+        deadline = time.monotonic() + self._grace_seconds
         self._rest.should_exit = True
+        ended = []
         if self._grpc is not None:
-            self._grpc.stop(STOP_SECONDS).wait()
+            ended.append(self._grpc.stop(self._grace_seconds + ANSWER_SECONDS).wait)
         if self._thread is not None:
-            self._thread.join()
-        for name in _LOGGERS:
-            logging.getLogger(name).removeHandler(self._log)
+            ended.append(self._thread.join)
+        for wait_for in ended:
+            wait_for(max(0.0, deadline - time.monotonic()))
+        self._workers.abandon()
+        self.models.close()
+        for wait_for in ended:
+            wait_for()
+        if self._log is not None:
+            self._log.close()
 
     def __enter__(self) -> LocalServer:
         return self.start()
@@ -152,7 +195,9 @@ class LocalServer:
         self.stop()
 
     def _start_grpc(self) -> None:
-        server = _grpc_module().grpc_server(self.models, max_request_bytes=self._max_request_bytes)
+        server = _grpc_module().grpc_server(
+            self.models, self._workers, max_request_bytes=self._max_request_bytes
+        )
         try:
             port = server.add_insecure_port(self.grpc_target)
         except RuntimeError:
@@ -171,8 +216,11 @@ def serve(
     rest_port: int = 8501,
     grpc_port: int | None = 8500,
     max_request_bytes: int = MAX_REQUEST_BYTES,
+    allowed_hosts: Sequence[str] = (),
+    receive_seconds: float = RECEIVE_SECONDS,
+    grace_seconds: float = GRACE_SECONDS,
     verbose: bool = True,
-) -> None:
+) -> bool:
     """Serves a folder until Ctrl-C or SIGTERM; the ports are TensorFlow Serving's.
 
     Args:
@@ -180,13 +228,21 @@ def serve(
         host: The address to listen on.
         rest_port: The port of the REST interface; 0 takes a free one.
         grpc_port: The port of the gRPC interface; 0 takes a free one, None leaves gRPC out.
-        max_request_bytes: The largest request that is read.
+        max_request_bytes: The largest request that is read, unpacked where it is packed by gzip.
+        allowed_hosts: Names and addresses to answer to, beside `host` and this machine's; `"*"` allows all.
+            A request over REST with another Host or Origin is refused.
+        receive_seconds: The time for the body of a REST request to arrive.
+        grace_seconds: What requests under way have to end; then they are answered UNAVAILABLE.
         verbose: Whether every request is logged to standard error.
+
+    Returns:
+        True if all work has ended; False if a request or a model's loading was given up and runs on in a
+        thread, which may hold up the end of the interpreter.
 
     Raises:
         ImportError: If starlette or uvicorn is not installed.
         OSError: If a port is taken.
-        ValueError: If the folder holds no model, or a port or `max_request_bytes` is out of range.
+        ValueError: If the folder holds no model, or another argument is out of range.
 
     Example:
         >>> serve("saved_models")  # doctest: +SKIP
@@ -197,6 +253,9 @@ def serve(
         rest_port=rest_port,
         grpc_port=grpc_port,
         max_request_bytes=max_request_bytes,
+        allowed_hosts=allowed_hosts,
+        receive_seconds=receive_seconds,
+        grace_seconds=grace_seconds,
         verbose=verbose,
     )
     stopped = threading.Event()
@@ -207,7 +266,7 @@ def serve(
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with server:
-            _load(server.models)
+            _load(server.models, stopped)
             _announce(server, without_grpc=grpc_port is not None and server.grpc_port is None)
             while not stopped.wait(0.5):  # a wait without end hears no Ctrl-C on Windows
                 pass
@@ -215,16 +274,27 @@ def serve(
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+    return not server.busy
 
 
-def _load(models: ModelRepository) -> None:
-    """Loads what will be asked for, and keeps it from Python's garbage collector.
+def _load(models: ModelRepository, stopped: threading.Event) -> None:
+    """Loads what will be asked for, unless it is told to stop."""
+    models.released = _keep_from_collector
+    waiting = set()
+    for name in models.models():
+        with suppress(ServingError):  # its folder was removed just now
+            waiting.add(models.ready(name))
+    while waiting and not stopped.is_set():
+        waiting = wait(waiting, 0.2).not_done
+    _keep_from_collector()
+
+
+def _keep_from_collector() -> None:
+    """Drops what has no user any more, and keeps the rest from Python's garbage collector.
 
     To look through TensorFlow's objects would hold up every tenth request or so by a quarter of a second.
     """
-    for name in models.models():
-        with suppress(ServingError):  # the model's status says why
-            models.load(name)
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 
@@ -243,24 +313,26 @@ def _announce(server: LocalServer, *, without_grpc: bool) -> None:
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 
-def _rest_server(models: ModelRepository, max_request_bytes: int, verbose: bool) -> Any:
+def _rest_server(
+    models: ModelRepository, workers: Workers, *, grace_seconds: float, **options: Any
+) -> Any:
     try:
         import uvicorn
 
+        from .protocol import DeadlineProtocol
         from .rest import application
     except ModuleNotFoundError as error:
         raise ImportError(
             f"The local server needs {error.name!r}: {INSTALL}", name=error.name
         ) from error
     config = uvicorn.Config(
-        application(models, max_request_bytes=max_request_bytes),
-        http="h11",
+        application(models, workers, **options),
+        http=partial(DeadlineProtocol, receive_seconds=options["receive_seconds"]),
         ws="none",
         lifespan="off",
         log_config=None,  # uvicorn's own would close the handlers of all other loggers
-        access_log=verbose,
         server_header=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_graceful_shutdown=grace_seconds,
     )
     return uvicorn.Server(config)
 
