@@ -250,6 +250,19 @@ class ParametricTSNE(keras.Model):
             self._validation = None
             self._forget_compiled()
 
+    def save(self, filepath: Any, **kwargs: Any) -> None:
+        """Saves the model as `keras.Model.save` does, to a `.keras` file.
+
+        Raises:
+            ValueError: If the file is of the older format, from which Keras could not load it.
+        """
+        if str(filepath).lower().endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "A ParametricTSNE is saved to a '.keras' file; from the older HDF5 format Keras could not "
+                f"load it. Received: {str(filepath)!r}."
+            )
+        super().save(filepath, **kwargs)
+
     def build(self, input_shape: Any) -> None:
         """Builds the network for points of shape `input_shape[1:]`."""
         if isinstance(input_shape, dict):
