@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from ..checks import finite_array, quoted
 from ..network.activations import LOGITS, Tap
+from .data import as_arrays, count_samples
+from .labels import check_form, check_values, forms_taken
 from .loss import SPREAD, PLILoss
+from .outputs import check_one_output
 
 Tensor = Any
 
@@ -26,12 +29,13 @@ class PLIModel(keras.Model):
     predicts, saves and serves as before, and nothing of this package is left in it.
 
     Args:
-        classifier: A trained Keras model with one output.
+        classifier: A trained Keras model with one output, and one input or several.
         embedder: A trained `ParametricTSNE`, or any Keras model from `(batch, features)` to a map.
         layer: Path of the layer that was embedded, or `"logits"` (see `keras_pli.activations`).
 
     Raises:
-        ValueError: If there is no such layer, or it has another number of features than the embedder takes.
+        ValueError: If there is no such layer, it has another number of features than the embedder takes, or
+            the classifier has several outputs.
 
     Example:
         >>> import numpy as np
@@ -45,6 +49,7 @@ class PLIModel(keras.Model):
 
     def __init__(self, classifier: keras.Model, embedder: keras.Model, layer: str = LOGITS) -> None:
         super().__init__(name=f"{classifier.name}_pli")
+        check_one_output(classifier)
         self.classifier = classifier
         self.layer = layer
         self._tap = Tap(classifier, layer)
@@ -54,6 +59,9 @@ class PLIModel(keras.Model):
         self._embedding = keras.metrics.Mean(name="embedding_loss")
         self._class_weight: Tensor = None
         self._weighs_classes = False
+        # Of the classifier's outputs for a sample, and the forms of labels that the loss takes beside them.
+        self._output_sizes: tuple[int | None, ...] | None = None
+        self._label_forms: Collection[str] = ()
         self.loss_function: PLILoss | None = None
         self.fit_data: tuple[Any, dict[str, Any]] | None = None
 
@@ -105,7 +113,8 @@ class PLIModel(keras.Model):
                 before training where the spread must be taken from its targets; one that shuffles itself
                 then starts with its second order, unless the loss has a number as `scale`.
             y: `{"label": …, "embedding": …}` and, for `moved_only`, `"moved"`: labels as the classification
-                loss takes them, target positions `(samples, components)`, booleans `(samples,)`.
+                loss takes them in plain `fit`, target positions `(samples, components)`, booleans
+                `(samples,)`.
             class_weight: Weight of each class in the whole loss.
             validation_data: As in Keras; where only labels are given, `val_loss` is the classification loss.
             **kwargs: As in Keras.
@@ -115,13 +124,20 @@ class PLIModel(keras.Model):
             `embedding_loss`, each before weighting.
 
         Raises:
-            ValueError: If targets are missing, not finite, of another length or number of components.
+            ValueError: If targets are missing, not finite, of another length or number of components, or
+                labels do not have the form or the values that the classification loss takes.
         """
         if self.loss_function is None:
             raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `fit`.")
         if y is not None:
+            x, y = _arrays(x, y)
             y = self._checked(x, y)
             self.fit_data = (x, y)
+        self._learn_forms(x)
+        validation_data = _with_named_labels(validation_data)
+        self._check_labels(y, "y['label']")
+        if isinstance(validation_data, tuple):
+            self._check_labels(validation_data[1], "labels of validation_data")
         self._find_scale(x, y)
         self._class_weight = None if class_weight is None else _weight_table(class_weight)
         # What a compiled step was traced with may have changed: the scale, the class weights.
@@ -130,20 +146,24 @@ class PLIModel(keras.Model):
             # Otherwise the first step makes the optimizer's variables, and Keras traces it twice.
             self.optimizer.build(self.trainable_variables)
         try:
-            validation_data = _with_named_labels(validation_data)
             return super().fit(x, y, validation_data=validation_data, **kwargs)
         finally:
             self.fit_data = None
 
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """Evaluates as Keras does; `y` may be labels alone."""
-        if y is not None and not isinstance(y, dict):
-            y = {"label": y}
+        if y is not None:
+            x, y = _arrays(x, y)
+            y = y if isinstance(y, dict) else {"label": y}
+        if self.loss_function is not None:
+            self._learn_forms(x)
         return super().evaluate(x, y, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> dict[str, Tensor]:
         """Runs the classifier once and embeds the activations of its layer."""
         outputs, features = self._tap.run(inputs, training=training)
+        if keras.tree.is_nested(outputs):
+            check_one_output(self.classifier, outputs)
         return {"label": outputs, "embedding": self._embed(features)}
 
     def compute_loss(
@@ -162,19 +182,18 @@ class PLIModel(keras.Model):
                 "A data set for PLIModel must yield (x, {'label': …, 'embedding': …}) where λ is not 0. "
                 f"Received no 'embedding', but {quoted(y)}."
             )
+        check_form(self._label_forms, self.loss_function, y["label"].shape, y_pred["label"].shape)
         self._weighs_classes = training and self._class_weight is not None
         weight = self._weights(y["label"], sample_weight)
-        total = self.loss_function(y, y_pred, sample_weight=weight)
+        classification = self.loss_function.classification(y, y_pred, weight)
+        self._note(self._classification, classification, weight)
+        embedding = None
+        if "embedding" in y:
+            embedding = self.loss_function.embedding(y, y_pred)
+            self._note(self._embedding, embedding, weight)
+        total = self.loss_function.mixed(classification, embedding, y_pred, weight)
         for loss in self.classifier.losses:
             total = total + ops.sum(loss)
-        labels = ops.convert_to_tensor(y["label"])
-        self._classification.update_state(
-            self.loss_function.classification({"label": labels}, y_pred), sample_weight=weight
-        )
-        if "embedding" in y:
-            self._embedding.update_state(
-                self.loss_function.embedding(y, y_pred), sample_weight=weight
-            )
         return total
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -183,36 +202,67 @@ class PLIModel(keras.Model):
         weight = self._weights(labels, sample_weight)
         return super().compute_metrics(x, labels, y_pred["label"], weight)
 
+    @staticmethod
+    def _note(metric: keras.metrics.Mean, values: Tensor, weight: Tensor | None) -> None:
+        if (
+            len(values.shape) == 0
+        ):  # a loss that is a mean already, or has weighed the samples itself
+            weight = None
+        elif weight is None:
+            weight = ops.ones_like(values)  # without weights, Keras would count what is masked
+        else:
+            weight = ops.reshape(weight, (-1, *[1] * (len(values.shape) - 1)))
+        metric.update_state(values, sample_weight=weight)
+
     def save(self, filepath: Any, **kwargs: Any) -> None:
         """Saves the classifier alone, so that checkpoints need nothing of this package."""
         self.classifier.save(filepath, **kwargs)
+
+    def save_weights(self, filepath: Any, **kwargs: Any) -> None:
+        """Saves the classifier's weights as its own `save_weights` does, with this model's optimizer."""
+        self._as_classifier().save_weights(filepath, **kwargs)
+
+    def load_weights(self, filepath: Any, **kwargs: Any) -> None:
+        """Loads weights that the classifier or this model saved, and this model's optimizer with them."""
+        self._as_classifier().load_weights(filepath, **kwargs)
 
     def export(self, filepath: Any, **kwargs: Any) -> Any:
         """Exports the classifier alone."""
         return self.classifier.export(filepath, **kwargs)
 
+    def _as_classifier(self) -> keras.Model:
+        """The classifier as it would be had it been trained by itself: the same layers, this optimizer."""
+        classifier: keras.Model = object.__new__(type(self.classifier))
+        # Past Keras's tracking, so that neither the classifier nor the optimizer learns of the other.
+        own = {"optimizer": getattr(self, "optimizer", None)}
+        classifier.__dict__.update(self.classifier.__dict__ | own)
+        return classifier
+
     def _checked(self, x: Any, y: Any) -> dict[str, Any]:
         assert self.loss_function is not None
         if not isinstance(y, dict):
-            if self.loss_function.embedding_weight == 0:
-                return {"label": y}
-            raise ValueError(
-                "`y` must be a dict with 'label' and 'embedding', or labels alone where λ is 0. "
-                f"Received: {type(y).__name__}."
-            )
-        needed = ["label", "embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            if self.loss_function.embedding_weight > 0:
+                raise ValueError(
+                    "`y` must be a dict with 'label' and 'embedding', or labels alone where λ is 0. "
+                    f"Received: {type(y).__name__}."
+                )
+            y, needed = {"label": y}, ["label"]
+        else:
+            needed = ["label", "embedding", *(["moved"] if self.loss_function.moved_only else [])]
         missing = [name for name in needed if name not in y]
         unknown = [name for name in y if name not in ("label", "embedding", "moved")]
         if missing or unknown:
             raise ValueError(f"`y` must hold {quoted(needed)}. Received: {quoted(y)}.")
-        targets = finite_array(y["embedding"], "y['embedding']", ndim=2)
-        samples = len(next(iter(keras.tree.flatten(x))))
+        samples = count_samples(x)
         for name, values in y.items():
             if len(values) != samples:
                 raise ValueError(
                     f"`y[{name!r}]` must have one entry for each of the {samples} samples. "
                     f"Received: {len(values)}."
                 )
+        if "embedding" not in y:
+            return y
+        targets = finite_array(y["embedding"], "y['embedding']", ndim=2)
         components = self(_first(x), training=False)["embedding"].shape[-1]
         if targets.shape[1] != components:
             raise ValueError(
@@ -228,6 +278,25 @@ class PLIModel(keras.Model):
         of_class = _weights_of(self._class_weight, labels)
         return of_class if weight is None else weight * of_class
 
+    def _learn_forms(self, x: Any) -> None:
+        """Finds which forms of labels the loss takes, wherever that takes no reading of a data set."""
+        assert self.loss_function is not None
+        read = isinstance(x, keras.utils.PyDataset) or _holds_arrays(x)
+        self._output_sizes = (
+            self._output_shape(x) if read or _knows_outputs(self.classifier) else None
+        )
+        self._label_forms = ()
+        if self._output_sizes is not None:
+            self._label_forms = tuple(forms_taken(self.loss_function, self._output_sizes))
+
+    def _check_labels(self, y: Any, name: str) -> None:
+        if self._output_sizes is None or not isinstance(y, dict) or "label" not in y:
+            return
+        assert self.loss_function is not None
+        labels, outputs = y["label"], (None, *self._output_sizes)
+        check_form(self._label_forms, self.loss_function, labels.shape, outputs)
+        check_values(self.loss_function, ops.convert_to_numpy(labels), outputs, name)
+
     def _find_scale(self, x: Any, y: dict[str, Any] | None) -> None:
         assert self.loss_function is not None
         if self.loss_function.scale != SPREAD:
@@ -241,21 +310,32 @@ class PLIModel(keras.Model):
         total = 0.0 if spread is None else float(ops.convert_to_numpy(spread))
         if total == 0.0:  # an embedder that does not know its own: the targets tell
             total = _spread_of_targets(x, y, needed=self.loss_function.embedding_weight > 0)
-        classes = max(2, self._outputs_of_one(x))
+        classes = max(2, (self._output_sizes or self._output_shape(x))[-1] or 0)
         self.loss_function = self.loss_function.with_scale(total / classes if total > 0 else 1.0)
 
-    def _outputs_of_one(self, x: Any) -> int:
-        """The number of the classifier's outputs for a sample."""
-        try:
-            return int(self.classifier.output_shape[-1])
-        except AttributeError:  # a subclassed model knows it only from a pass
-            batch = x[0][0] if isinstance(x, keras.utils.PyDataset) else _first(x)
-            return int(self(batch, training=False)["label"].shape[-1])
+    def _output_shape(self, x: Any) -> tuple[int | None, ...]:
+        """Shape of the classifier's outputs for a sample."""
+        if _knows_outputs(self.classifier):
+            return tuple(self.classifier.output_shape[1:])
+        # A subclassed model knows it only from a pass.
+        batch = x[0][0] if isinstance(x, keras.utils.PyDataset) else _first(x)
+        return tuple(self(batch, training=False)["label"].shape[1:])
+
+
+def _knows_outputs(classifier: keras.Model) -> bool:
+    try:
+        return len(classifier.output_shape) > 0
+    except AttributeError:
+        return False
+
+
+def _holds_arrays(x: Any) -> bool:
+    return all(hasattr(leaf, "shape") for leaf in keras.tree.flatten(x))
 
 
 def _first(x: Any) -> Any:
     """The inputs of one sample of arrays, or of the first batch of a data set."""
-    if all(hasattr(leaf, "shape") for leaf in keras.tree.flatten(x)):
+    if _holds_arrays(x):
         return keras.tree.map_structure(lambda a: a[:1], x)
     return next(iter(x))[0]
 
@@ -284,9 +364,21 @@ def _spread_of_targets(
 
 
 def _with_named_labels(data: Any) -> Any:
-    if isinstance(data, tuple | list) and len(data) >= 2 and not isinstance(data[1], dict):
-        return (data[0], {"label": data[1]}, *data[2:])
-    return data
+    if not isinstance(data, tuple | list) or len(data) < 2:
+        return data
+    x, y = _arrays(data[0], data[1])
+    return (x, y if isinstance(y, dict) else {"label": y}, *data[2:])
+
+
+def _arrays(x: Any, y: Any) -> tuple[Any, Any]:
+    """Inputs and targets as arrays, where lists of numbers were given."""
+    if isinstance(y, dict):
+        y = {name: as_arrays(values, len(values)) for name, values in y.items()}
+        samples = len(next(iter(y.values()), ()))
+    else:
+        y = as_arrays(y, len(y))
+        samples = len(y)
+    return as_arrays(x, samples), y
 
 
 def _of_samples(sample_weight: Any) -> Any:
