@@ -122,7 +122,9 @@ class ShuffledBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Inputs, dict[str, Array]]:
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
-        return rows_of(self.x, rows), rows_of(self.y, rows)
+        # Of a list Keras would not know that it holds inputs.
+        x = tuple(self.x) if isinstance(self.x, list) else self.x
+        return rows_of(x, rows), rows_of(self.y, rows)
 
     def on_epoch_end(self) -> None:
         """Shuffles anew."""

@@ -21,7 +21,7 @@ from .data import Inputs, ShuffledBatches, checked_data, rows_of
 from .labels import AUTO, check_classes, in_form, label_form
 from .loss import SPREAD, PLILoss
 from .model import PLIModel
-from .outputs import check_one_output, class_outputs, predicted
+from .outputs import class_outputs, only_output, output_sizes, predicted
 from .result import ExperimentResult
 from .seed_run import ARMS, SeedRun
 
@@ -249,8 +249,8 @@ def _checked_seeds(seeds: int | Iterable[int]) -> list[int]:
 
 
 def _count_classes(classifier: Any, *labels: Array) -> int:
-    outputs = getattr(classifier, "output_shape", None) or (0,)
-    return max(int(outputs[-1]), 1 + max(int(values.max()) for values in labels))
+    sizes = output_sizes(classifier) if isinstance(classifier, keras.Model) else None
+    return max((sizes or (0,))[-1] or 0, 1 + max(int(values.max()) for values in labels))
 
 
 def _check_names(
@@ -313,8 +313,7 @@ def _as_the_loss_takes(
     classifier: keras.Model, train: Checked, test: Checked, settings: _Settings
 ) -> Array:
     """The training labels in the form that the loss takes, once classifier and data are seen to fit."""
-    outputs = classifier(rows_of(train[0], slice(1)), training=False)
-    check_one_output(classifier, outputs)
+    outputs = only_output(classifier, classifier(rows_of(train[0], slice(1)), training=False))
     if len(outputs.shape) != 2:
         raise ValueError(
             "An experiment scores a classifier with outputs of shape (samples, classes). "

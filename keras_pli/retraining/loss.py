@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -160,8 +159,9 @@ class PLILoss(keras.losses.Loss):
 
     def with_scale(self, scale: float) -> PLILoss:
         """Returns the same loss with a number for its scale; the classification loss is shared."""
-        changed = copy.copy(self)
-        changed.scale = scale
+        # `copy.copy` would make Keras write the loss down and read it again.
+        changed: PLILoss = object.__new__(type(self))
+        changed.__dict__.update(self.__dict__ | {"scale": scale})
         return changed
 
     def get_config(self) -> dict[str, Any]:

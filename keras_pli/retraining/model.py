@@ -16,7 +16,7 @@ from ..network.activations import LOGITS, Tap
 from .data import as_arrays, count_samples
 from .labels import check_form, check_values, forms_taken
 from .loss import SPREAD, PLILoss
-from .outputs import check_one_output
+from .outputs import only_output, output_sizes
 
 Tensor = Any
 
@@ -49,7 +49,7 @@ class PLIModel(keras.Model):
 
     def __init__(self, classifier: keras.Model, embedder: keras.Model, layer: str = LOGITS) -> None:
         super().__init__(name=f"{classifier.name}_pli")
-        check_one_output(classifier)
+        output_sizes(classifier)  # several outputs are met here
         self.classifier = classifier
         self.layer = layer
         self._tap = Tap(classifier, layer)
@@ -162,9 +162,7 @@ class PLIModel(keras.Model):
     def call(self, inputs: Any, training: bool | None = None) -> dict[str, Tensor]:
         """Runs the classifier once and embeds the activations of its layer."""
         outputs, features = self._tap.run(inputs, training=training)
-        if keras.tree.is_nested(outputs):
-            check_one_output(self.classifier, outputs)
-        return {"label": outputs, "embedding": self._embed(features)}
+        return {"label": only_output(self.classifier, outputs), "embedding": self._embed(features)}
 
     def compute_loss(
         self,
@@ -282,9 +280,8 @@ class PLIModel(keras.Model):
         """Finds which forms of labels the loss takes, wherever that takes no reading of a data set."""
         assert self.loss_function is not None
         read = isinstance(x, keras.utils.PyDataset) or _holds_arrays(x)
-        self._output_sizes = (
-            self._output_shape(x) if read or _knows_outputs(self.classifier) else None
-        )
+        known = output_sizes(self.classifier)
+        self._output_sizes = self._sizes_by_a_pass(x) if known is None and read else known
         self._label_forms = ()
         if self._output_sizes is not None:
             self._label_forms = tuple(forms_taken(self.loss_function, self._output_sizes))
@@ -310,23 +307,13 @@ class PLIModel(keras.Model):
         total = 0.0 if spread is None else float(ops.convert_to_numpy(spread))
         if total == 0.0:  # an embedder that does not know its own: the targets tell
             total = _spread_of_targets(x, y, needed=self.loss_function.embedding_weight > 0)
-        classes = max(2, (self._output_sizes or self._output_shape(x))[-1] or 0)
-        self.loss_function = self.loss_function.with_scale(total / classes if total > 0 else 1.0)
+        sizes = self._output_sizes or self._sizes_by_a_pass(x)
+        scale = total / max(2, sizes[-1] or 0) if total > 0 else 1.0
+        self.loss_function = self.loss_function.with_scale(scale)
 
-    def _output_shape(self, x: Any) -> tuple[int | None, ...]:
-        """Shape of the classifier's outputs for a sample."""
-        if _knows_outputs(self.classifier):
-            return tuple(self.classifier.output_shape[1:])
-        # A subclassed model knows it only from a pass.
+    def _sizes_by_a_pass(self, x: Any) -> tuple[int | None, ...]:
         batch = x[0][0] if isinstance(x, keras.utils.PyDataset) else _first(x)
         return tuple(self(batch, training=False)["label"].shape[1:])
-
-
-def _knows_outputs(classifier: keras.Model) -> bool:
-    try:
-        return len(classifier.output_shape) > 0
-    except AttributeError:
-        return False
 
 
 def _holds_arrays(x: Any) -> bool:

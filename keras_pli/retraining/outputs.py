@@ -16,8 +16,9 @@ Tensor = Any
 
 
 def predicted(model: keras.Model, x: Inputs) -> NDArray[np.float32]:
-    """Returns what a model gives for many inputs."""
-    return np.asarray(model.predict(x, batch_size=512, verbose=0), dtype=np.float32)
+    """Returns what a model of one output gives for many inputs."""
+    found = only_output(model, model.predict(x, batch_size=512, verbose=0))
+    return np.asarray(found, dtype=np.float32)
 
 
 def class_outputs(classifier: keras.Model, x: Inputs) -> NDArray[np.float32]:
@@ -58,34 +59,36 @@ def are_probabilities(outputs: NDArray[np.float32], classifier: keras.Model) -> 
     return squashed and bool(np.all((outputs >= 0) & (outputs <= 1)))
 
 
-def check_one_output(classifier: keras.Model, given: Any = None) -> None:
-    """Raises where a classifier gives several outputs, or a list or dict of them.
+def only_output(classifier: keras.Model, given: Any) -> Tensor:
+    """Returns the one tensor among what a classifier gave.
 
     Args:
         classifier: The classifier.
-        given: What it gave for some inputs, where it ran.
+        given: What it gave: a tensor, or a list, tuple or dict of one.
 
     Raises:
-        ValueError: If it does; the outputs are named.
+        ValueError: If there are several; they are named.
     """
-    names = list(getattr(classifier, "output_names", None) or [])
-    if given is None:
-        given = _symbolic_output(classifier)
-    if not keras.tree.is_nested(given):
-        return
-    if isinstance(given, dict):
-        names = list(given)
-    elif len(names) != len(given):
-        names = list(range(len(given)))
+    flat = keras.tree.flatten(given)
+    if len(flat) == 1:
+        return flat[0]
+    names = list(given) if isinstance(given, dict) else getattr(classifier, "output_names", None)
+    if names is None or len(names) != len(flat):
+        names = list(range(len(flat)))
     raise ValueError(
-        f"A classifier must give one tensor of outputs. {classifier.name!r} gives a "
-        f"{type(given).__name__} of {len(names)}: {quoted(names)}. Make a "
-        "model of the one to retrain, such as keras.Model(model.inputs, model.outputs[0])."
+        f"A classifier to retrain has one output. {classifier.name!r} has {len(flat)}: {quoted(names)}. Make "
+        "a model of the one that is meant, such as keras.Model(model.inputs, model.outputs[0])."
     )
 
 
-def _symbolic_output(classifier: keras.Model) -> Any:
+def output_sizes(classifier: keras.Model) -> tuple[int | None, ...] | None:
+    """Returns the shape of a classifier's output for a sample, or None where only a pass can tell.
+
+    Raises:
+        ValueError: If the classifier has several outputs.
+    """
     try:
-        return classifier.output
-    except (AttributeError, ValueError):  # such as a subclassed model's, or one not built yet
+        outputs = classifier.outputs
+    except (AttributeError, TypeError):  # a subclassed model, or one not built yet
         return None
+    return tuple(only_output(classifier, outputs).shape[1:]) if outputs else None
