@@ -307,10 +307,12 @@ class ParametricTSNE(keras.Model):
         if self._targets is not None:
             return ops.mean(ops.square(embedded - ops.take(self._targets, points, axis=0)))
         tables = self._training if training else self._validation
-        exaggeration = ops.reshape(x["exaggeration"], ())
+        # Keras hands numbers over in its global precision.
+        exaggeration = ops.cast(ops.reshape(x["exaggeration"], ()), embedded.dtype)
         loss, divergence = tables.divergence(embedded, points, exaggeration)
         self._kl.update_state(divergence)
-        return loss + sum(self.losses) if self.losses else loss
+        # Of a network of another precision.
+        return loss + sum(ops.cast(own, loss.dtype) for own in self.losses)
 
     def _checked(self, z: ArrayLike, name: str) -> NDArray[np.float32]:
         z = finite_array(z, name)

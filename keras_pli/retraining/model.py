@@ -191,7 +191,7 @@ class PLIModel(keras.Model):
             self._note(self._embedding, embedding, weight)
         total = self.loss_function.mixed(classification, embedding, y_pred, weight)
         for loss in self.classifier.losses:
-            total = total + ops.sum(loss)
+            total = total + ops.cast(ops.sum(loss), total.dtype)
         return total
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -274,7 +274,7 @@ class PLIModel(keras.Model):
         if not self._weighs_classes:
             return weight
         of_class = _weights_of(self._class_weight, labels)
-        return of_class if weight is None else weight * of_class
+        return of_class if weight is None else ops.cast(weight, of_class.dtype) * of_class
 
     def _learn_forms(self, x: Any) -> None:
         """Finds which forms of labels the loss takes, wherever that takes no reading of a data set."""
@@ -379,7 +379,7 @@ def _weight_table(class_weight: dict[int, float]) -> Tensor:
     table: NDArray[np.float32] = np.ones(max(class_weight) + 1, dtype=np.float32)
     for label, weight in class_weight.items():
         table[label] = weight
-    return ops.convert_to_tensor(table)
+    return ops.convert_to_tensor(table, dtype=keras.config.floatx())
 
 
 def _weights_of(table: Tensor, labels: Tensor) -> Tensor:
