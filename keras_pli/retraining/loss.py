@@ -211,9 +211,9 @@ def found_loss(loss: Any) -> Any:
     if several is not None and len(several) == 1:
         return found_loss(several[0])
     if several is not None or loss is None:
+        received = quoted(several) if several else repr(loss)
         raise ValueError(
-            "A classification loss is one loss, for a model of one output. "
-            f"Received: {'None' if several is None else quoted(several) or loss!r}."
+            f"A classification loss is one loss, for a model of one output. Received: {received}."
         )
     if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
         return crossentropy
