@@ -49,6 +49,33 @@ def rows_of(x: Inputs, rows: Any) -> Inputs:
     return keras.tree.map_structure(lambda values: values[rows], x)
 
 
+def arrays_of(x: Inputs, y: Any) -> tuple[Inputs, Any]:
+    """Returns inputs and targets as arrays, where lists of numbers were given."""
+    if isinstance(y, dict):
+        y = {name: as_arrays(values, len(values)) for name, values in y.items()}
+        samples = len(next(iter(y.values()), ()))
+    else:
+        y = as_arrays(y, len(y))
+        samples = len(y)
+    return as_arrays(x, samples), y
+
+
+def named_data(data: Any) -> Any:
+    """Returns `(x, y[, sample_weight])` with labels by name; anything else as it is."""
+    if not isinstance(data, tuple | list) or len(data) < 2:
+        return data
+    x, y = arrays_of(data[0], data[1])
+    y = y if isinstance(y, dict) else {"label": y}
+    return (x, y, *(weights_by_name(weight, y) for weight in data[2:]))
+
+
+def weights_by_name(sample_weight: Any, y: dict[str, Any] | None) -> Any:
+    """Returns weights for every entry of y, without which Keras takes one number a sample at the most."""
+    if y is None or sample_weight is None or isinstance(sample_weight, dict):
+        return sample_weight
+    return dict.fromkeys(y, as_arrays(sample_weight, len(sample_weight)))
+
+
 def checked_data(data: Any, name: str) -> tuple[Inputs, Array]:
     """Returns inputs and integer labels of an experiment.
 

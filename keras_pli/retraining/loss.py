@@ -154,6 +154,8 @@ class PLILoss(keras.losses.Loss):
         classification = ops.cast(classification, self.dtype)
         if embedding is None:
             return classification
+        if sample_weight is not None:
+            sample_weight = weight_like(sample_weight, embedding)
         reduced = _Reduction(embedding, self.reduction, self.dtype)
         return self._mix(classification, reduced(embedding, embedding, sample_weight))
 
@@ -233,6 +235,19 @@ def crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     if len(y_true.shape) < len(y_pred.shape) or y_true.shape[-1] == 1:
         return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
     return keras.losses.categorical_crossentropy(y_true, y_pred)
+
+
+def weight_like(weight: Tensor, values: Tensor) -> Tensor:
+    """Weights of as many axes as values have: those of a sample stand at its positions, or are averaged.
+
+    Example:
+        >>> weight_like(ops.ones((4,)), ops.ones((4, 3))).shape == (4, 1)
+        True
+    """
+    for _ in range(len(values.shape) - len(weight.shape)):
+        weight = ops.expand_dims(weight, -1)
+    surplus = list(range(len(values.shape), len(weight.shape)))
+    return ops.mean(weight, axis=surplus) if surplus else weight
 
 
 class _Reduction(keras.losses.Loss):

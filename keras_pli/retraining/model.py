@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..checks import finite_array, quoted
 from ..network.activations import LOGITS, Tap
-from .data import as_arrays, count_samples
+from .data import arrays_of, count_samples, named_data, weights_by_name
 from .labels import check_form, check_values, forms_taken
-from .loss import SPREAD, PLILoss
+from .loss import SPREAD, PLILoss, weight_like
 from .outputs import only_output, output_sizes
 
 Tensor = Any
@@ -89,6 +89,7 @@ class PLIModel(keras.Model):
                 f"PLILoss('sparse_categorical_crossentropy', embedding_weight=0.1). Received: {loss!r}."
             )
         self.loss_function = loss
+        self._output_sizes, self._label_forms = None, ()
         super().compile(
             optimizer=optimizer,
             loss=None,
@@ -103,6 +104,7 @@ class PLIModel(keras.Model):
         y: Any = None,
         *,
         class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
         validation_data: Any = None,
         **kwargs: Any,
     ) -> Any:
@@ -116,6 +118,7 @@ class PLIModel(keras.Model):
                 loss takes them in plain `fit`, target positions `(samples, components)`, booleans
                 `(samples,)`.
             class_weight: Weight of each class in the whole loss.
+            sample_weight: Weight of each sample in the whole loss, or for outputs with positions of each.
             validation_data: As in Keras; where only labels are given, `val_loss` is the classification loss.
             **kwargs: As in Keras.
 
@@ -130,11 +133,12 @@ class PLIModel(keras.Model):
         if self.loss_function is None:
             raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `fit`.")
         if y is not None:
-            x, y = _arrays(x, y)
+            x, y = arrays_of(x, y)
             y = self._checked(x, y)
             self.fit_data = (x, y)
+        kwargs["sample_weight"] = weights_by_name(sample_weight, y)
         self._learn_forms(x)
-        validation_data = _with_named_labels(validation_data)
+        validation_data = named_data(validation_data)
         self._check_labels(y, "y['label']")
         if isinstance(validation_data, tuple):
             self._check_labels(validation_data[1], "labels of validation_data")
@@ -150,12 +154,15 @@ class PLIModel(keras.Model):
         finally:
             self.fit_data = None
 
-    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+    def evaluate(
+        self, x: Any = None, y: Any = None, *, sample_weight: Any = None, **kwargs: Any
+    ) -> Any:
         """Evaluates as Keras does; `y` may be labels alone."""
         if y is not None:
-            x, y = _arrays(x, y)
+            x, y = arrays_of(x, y)
             y = y if isinstance(y, dict) else {"label": y}
-        if self.loss_function is not None:
+        kwargs["sample_weight"] = weights_by_name(sample_weight, y)
+        if self.loss_function is not None and self._output_sizes is None:
             self._learn_forms(x)
         return super().evaluate(x, y, **kwargs)
 
@@ -202,14 +209,12 @@ class PLIModel(keras.Model):
 
     @staticmethod
     def _note(metric: keras.metrics.Mean, values: Tensor, weight: Tensor | None) -> None:
-        if (
-            len(values.shape) == 0
-        ):  # a loss that is a mean already, or has weighed the samples itself
-            weight = None
+        if len(values.shape) == 0:
+            weight = None  # for a loss that is a mean already, or has weighed the samples itself
         elif weight is None:
             weight = ops.ones_like(values)  # without weights, Keras would count what is masked
         else:
-            weight = ops.reshape(weight, (-1, *[1] * (len(values.shape) - 1)))
+            weight = weight_like(weight, values)
         metric.update_state(values, sample_weight=weight)
 
     def save(self, filepath: Any, **kwargs: Any) -> None:
@@ -350,26 +355,8 @@ def _spread_of_targets(
     return float(np.mean(np.sum(np.square(targets - targets.mean(axis=0)), axis=1)))
 
 
-def _with_named_labels(data: Any) -> Any:
-    if not isinstance(data, tuple | list) or len(data) < 2:
-        return data
-    x, y = _arrays(data[0], data[1])
-    return (x, y if isinstance(y, dict) else {"label": y}, *data[2:])
-
-
-def _arrays(x: Any, y: Any) -> tuple[Any, Any]:
-    """Inputs and targets as arrays, where lists of numbers were given."""
-    if isinstance(y, dict):
-        y = {name: as_arrays(values, len(values)) for name, values in y.items()}
-        samples = len(next(iter(y.values()), ()))
-    else:
-        y = as_arrays(y, len(y))
-        samples = len(y)
-    return as_arrays(x, samples), y
-
-
 def _of_samples(sample_weight: Any) -> Any:
-    # Keras copies one array of weights to every entry of y.
+    # One array of weights was copied to every entry of y, here or by Keras.
     if isinstance(sample_weight, dict):
         return sample_weight["label"]
     return sample_weight

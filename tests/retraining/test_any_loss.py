@@ -129,7 +129,8 @@ def test_weights_are_those_of_plain_fit(name, weighted):
     np.testing.assert_allclose(ours[1]["loss"], plain[1]["loss"], rtol=1e-6)
 
 
-def test_masked_steps_are_left_out_as_in_plain_fit():
+@pytest.mark.parametrize("weighted", [False, True])
+def test_masked_steps_are_left_out_as_in_plain_fit(weighted):
     def tagger():
         inputs = keras.Input((4, 2))
         steps = layers.SimpleRNN(3, return_sequences=True)(layers.Masking()(inputs))
@@ -138,7 +139,8 @@ def test_masked_steps_are_left_out_as_in_plain_fit():
     x = RNG.normal(size=(30, 4, 2)).astype(np.float32)
     x[::2, 2:] = 0.0
     labels, targets = RNG.integers(0, 3, (30, 4)), np.zeros((30, 2))
-    plain, ours = both(tagger, "ce", x, labels, targets, dense_embedder(features=12))
+    fit = {"sample_weight": RNG.uniform(size=(30, 4)).astype(np.float32)} if weighted else {}
+    plain, ours = both(tagger, "ce", x, labels, targets, dense_embedder(features=12), **fit)
     np.testing.assert_array_equal(ours[0], plain[0])
     np.testing.assert_allclose(ours[1]["loss"], plain[1]["loss"], rtol=1e-6)
 
