@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from ..retraining import embedding_response
-from .sample import class_labels, outputs_of, watched_sample
+from .sample import class_labels, no_classes, outputs_of, watched_sample
 
 
 class EmbeddingResponse(keras.callbacks.Callback):
@@ -16,8 +16,8 @@ class EmbeddingResponse(keras.callbacks.Callback):
 
     Adds to `logs`: `achieved`, the share of the asked displacement; `missed`, the distance from the
     targets; `drift`, that of the points not asked to move; `separation`, the change in the silhouette of the
-    classes (see `keras_pli.embedding_response`). CSVLogger, TensorBoard, Weights & Biases and MLflow record
-    them where they stand after this callback in the list.
+    classes, NaN where samples may have several labels (see `keras_pli.embedding_response`). CSVLogger,
+    TensorBoard, Weights & Biases and MLflow record them where they stand after this callback in the list.
 
     Args:
         data: `(x, {"label": …, "embedding": …, "moved": …})` to watch, best of held-out samples; None for
@@ -29,7 +29,7 @@ class EmbeddingResponse(keras.callbacks.Callback):
 
     Raises:
         TypeError: If the model is not a `PLIModel`.
-        ValueError: If there are no targets to compare with.
+        ValueError: If there are no targets to compare with, or the labels are no classes.
 
     Example:
         >>> callback = EmbeddingResponse(prefix="train_")
@@ -49,6 +49,12 @@ class EmbeddingResponse(keras.callbacks.Callback):
                 "EmbeddingResponse needs targets: y['embedding']. "
                 f"Received: {', '.join(map(repr, self._y))}."
             )
+        self._classes = None
+        if "label" in self._y:
+            classes = class_labels(self._y["label"])
+            if classes is None:
+                raise no_classes("EmbeddingResponse", self._y["label"])
+            self._classes = classes if classes.ndim == 1 else None
         self._before = outputs_of(self.model, self._x)["embedding"]
         off = np.linalg.norm(self._y["embedding"] - self._before, axis=1)
         spread = float(np.sqrt(np.sum(np.var(self._before, axis=0))))
@@ -57,7 +63,8 @@ class EmbeddingResponse(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Adds the response to the logs."""
         after = outputs_of(self.model, self._x)["embedding"]
-        labels = class_labels(self._y["label"]) if "label" in self._y else None
-        found = embedding_response(self._before, self._y["embedding"], self._moved, after, labels)
+        found = embedding_response(
+            self._before, self._y["embedding"], self._moved, after, self._classes
+        )
         if logs is not None:
             logs.update({self.prefix + name: value for name, value in found.items()})

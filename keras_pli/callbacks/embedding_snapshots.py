@@ -61,7 +61,10 @@ class EmbeddingSnapshots(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Stores the map before training."""
         self._x, y = watched_sample(self.model, self.data, most=self.most, seed=self.seed)
-        self._labels = class_labels(y["label"])
+        classes = class_labels(y["label"])
+        self._labels = y["label"] if classes is None else classes
+        # Points of several labels, or of numbers that name no class, are drawn alike.
+        self._colors = classes if classes is not None and classes.ndim == 1 else None
         self._frames: list[Any] = []
         self._epochs: list[int] = []
         self._store(0)
@@ -76,7 +79,7 @@ class EmbeddingSnapshots(keras.callbacks.Callback):
         if self._drawn:
             plotting.animate_maps(
                 self._frames,
-                self._labels,
+                self._colors,
                 self.folder / "embedding.gif",
                 titles=[_title(epoch) for epoch in self._epochs],
                 class_names=self.class_names,
@@ -94,7 +97,7 @@ class EmbeddingSnapshots(keras.callbacks.Callback):
         path = write_arrays(self.folder / f"epoch-{epoch:03d}.npz", arrays)
         if self._drawn:
             figure = plotting.embedding_map(
-                embedding, self._labels, class_names=self.class_names, title=_title(epoch)
+                embedding, self._colors, class_names=self.class_names, title=_title(epoch)
             )
             plotting.save_figure(figure, path.with_suffix(".png"), dpi=100)
             if self.log_dir is not None:

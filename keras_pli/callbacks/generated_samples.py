@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from .. import plotting
 from ..checks import checked_number
@@ -17,7 +18,8 @@ class GeneratedSamples(keras.callbacks.Callback):
     """Draws a grid of generated images after each epoch, always from the same codes.
 
     Writes `epoch-000.png` (before training) and one for every epoch after it. It watches a
-    `WassersteinGAN`, or any model with a `generate(count, seed)` that returns images.
+    `WassersteinGAN`, a `ClassLatentGAN`, whose classes stand in columns, or any model with a
+    `generate(count, seed)` that returns images.
 
     Args:
         folder: Where to store the pictures.
@@ -55,7 +57,8 @@ class GeneratedSamples(keras.callbacks.Callback):
         """Draws what the generator makes before training."""
         if not hasattr(self.model, "generate"):
             raise TypeError(
-                "GeneratedSamples watches a model with `generate(count, seed)`, such as a WassersteinGAN. "
+                "GeneratedSamples watches a model with `generate(count, seed)`, such as a WassersteinGAN, or "
+                "a ClassLatentGAN. "
                 f"Received: {type(self.model).__name__}."
             )
         self._store(0)
@@ -66,12 +69,22 @@ class GeneratedSamples(keras.callbacks.Callback):
             self._store(epoch + 1)
 
     def _store(self, epoch: int) -> None:
+        images, classes = self._drawn()
+        side = math.isqrt(self.count - 1) + 1  # as near to a square as can be
         figure = plotting.image_strip(
-            self.model.generate(self.count, self.seed),
-            columns=math.isqrt(self.count - 1) + 1,  # as near to a square as can be
+            images,
+            columns=-(-side // classes) * classes,
             value_range=self.value_range,
             title="before training" if epoch == 0 else f"epoch {epoch}",
         )
         plotting.save_figure(figure, self.folder / f"epoch-{epoch:03d}.png", dpi=100)
         if self.log_dir is not None:
             log_figure(figure, Path(self.log_dir), "generated", epoch)
+
+    def _drawn(self) -> tuple[Any, int]:
+        """Images, and how many classes take turns in them."""
+        if not hasattr(self.model, "sample_codes"):
+            return self.model.generate(self.count, self.seed), 1
+        classes = self.model.scheme.classes
+        codes = self.model.sample_codes(self.count, np.arange(self.count) % classes, seed=self.seed)
+        return self.model.decode(codes.z1, codes.z2), classes

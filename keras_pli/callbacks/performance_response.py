@@ -7,20 +7,24 @@ from typing import Any
 
 import keras
 
+from ..checks import quoted
 from ..retraining import performance_response
-from ..retraining.experiment import one_column_a_class
-from .sample import class_labels, outputs_of, watched_sample
+from ..retraining.data import rows_of
+from ..retraining.labels import check_classes
+from ..retraining.outputs import are_probabilities, one_column_a_class
+from .sample import Array, class_labels, no_classes, outputs_of, watched_sample
 
 
 class PerformanceResponse(keras.callbacks.Callback):
     """Logs the F1 score of each class and group after each epoch of a `PLIModel`.
 
     Adds to `logs`: `f1_<class>` for every class, `f1_<group>` for every group (averages weighted by the
-    number of samples, as in the paper's Table 1), and `f1` for the average over all.
+    number of samples, as in the paper's Table 1), and `f1` for the average over all. Where samples may have
+    several labels, each is decided by itself: from a probability of 0.5 on, from a logit of 0.
 
     Args:
         data: `(x, y)` to watch, best of held-out samples, with `y` labels or a dict that has `"label"`; None
-            for what `fit` was given.
+            for what `fit` was given. Rows of 0 and 1 that do not all name one class are several labels.
         groups: Names and classes of groups.
         class_names: Names of the classes 0, 1, ….
         prefix: Put before the names, such as `"val_"`.
@@ -29,7 +33,7 @@ class PerformanceResponse(keras.callbacks.Callback):
 
     Raises:
         TypeError: If the model is not a `PLIModel`.
-        ValueError: If a group names a class that does not exist.
+        ValueError: If a group names a class that does not exist, or the labels are no classes of the model.
 
     Example:
         >>> callback = PerformanceResponse(groups={"cardiac": [0, 1, 2]})
@@ -52,17 +56,26 @@ class PerformanceResponse(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Chooses the samples."""
         self._x, y = watched_sample(self.model, self.data, most=self.most, seed=self.seed)
-        self._labels = class_labels(y["label"])
+        if "label" not in y:
+            raise ValueError(
+                f"PerformanceResponse needs labels: y['label']. Received: {quoted(y)}."
+            )
+        labels = class_labels(y["label"])
+        outputs = outputs_of(self.model, rows_of(self._x, slice(1)))["label"]
+        classes = max(2, outputs.shape[-1])
+        if labels is None or outputs.ndim != 2 or labels.shape[1:] not in ((), (classes,)):
+            raise no_classes("PerformanceResponse", y["label"])
+        if labels.ndim == 1:
+            check_classes(labels, classes, "labels of PerformanceResponse")
+        self._labels = labels
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Adds the scores to the logs."""
-        outputs = one_column_a_class(
-            outputs_of(self.model, self._x)["label"], self.model.classifier
-        )
-        classes = list(range(outputs.shape[1]))
+        outputs = outputs_of(self.model, self._x)["label"]
+        classes = list(range(max(2, outputs.shape[1])))
         table = performance_response(
             self._labels,
-            outputs.argmax(axis=1),
+            self._decided(outputs),
             classes=classes,
             groups={**self.groups, "all": classes},
         )
@@ -72,3 +85,11 @@ class PerformanceResponse(keras.callbacks.Callback):
             logs.update(
                 zip((self.prefix + key for key in keys), map(float, table["f1"]), strict=True)
             )
+
+    def _decided(self, outputs: Array) -> Array:
+        """The class of each sample, or for several labels whether each is there."""
+        classifier = self.model.classifier
+        if self._labels.ndim == 2:
+            least = 0.5 if are_probabilities(outputs, classifier) else 0.0
+            return (outputs > least).astype(int)
+        return one_column_a_class(outputs, classifier).argmax(axis=1)

@@ -66,7 +66,7 @@ class UniformBatches:
         """The objective with exaggerated attraction, and KL(p‖q), both over the batch."""
         p = self.affinities(points)
         pull = attraction(y, p)
-        partition = ops.log(kernel_sum(y, ops.ones((points.shape[0],))))
+        partition = ops.log(kernel_sum(y, ops.ones((points.shape[0],), dtype=y.dtype)))
         # A batch without a single pair of neighbours has nothing to say about p.
         partition = ops.where(ops.sum(p) > 0, partition, 0.0)
         constant = negative_entropy(p)

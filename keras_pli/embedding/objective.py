@@ -55,7 +55,7 @@ def kernel_sum(y: Tensor, weight: Tensor) -> tuple[Tensor, Any]:
         weight: Weights w of the points, shape `(B,)`; held constant.
     """
     size = y.shape[0]
-    kernel = (1.0 - ops.eye(size)) / (1.0 + squared_distances(y))
+    kernel = (1.0 - ops.eye(size, dtype=y.dtype)) / (1.0 + squared_distances(y))
     column = weight[:, None]
 
     def gradient(*args: Tensor, upstream: Tensor = None) -> tuple[Tensor, Tensor]:

@@ -260,6 +260,19 @@ class ParametricTSNE(keras.Model):
             self._validation = None
             self._forget_compiled()
 
+    def save(self, filepath: Any, **kwargs: Any) -> None:
+        """Saves the model as `keras.Model.save` does, to a `.keras` file.
+
+        Raises:
+            ValueError: If the file is of the older format, from which Keras could not load it.
+        """
+        if str(filepath).lower().endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "A ParametricTSNE is saved to a '.keras' file; from the older HDF5 format Keras could not "
+                f"load it. Received: {str(filepath)!r}."
+            )
+        super().save(filepath, **kwargs)
+
     def build(self, input_shape: Any) -> None:
         """Builds the network for points of shape `input_shape[1:]`."""
         if isinstance(input_shape, dict):
@@ -304,10 +317,12 @@ class ParametricTSNE(keras.Model):
         if self._targets is not None:
             return ops.mean(ops.square(embedded - ops.take(self._targets, points, axis=0)))
         tables = self._training if training else self._validation
-        exaggeration = ops.reshape(x["exaggeration"], ())
+        # Keras hands numbers over in its global precision.
+        exaggeration = ops.cast(ops.reshape(x["exaggeration"], ()), embedded.dtype)
         loss, divergence = tables.divergence(embedded, points, exaggeration)
         self._kl.update_state(divergence)
-        return loss + sum(self.losses) if self.losses else loss
+        # Of a network of another precision.
+        return loss + sum(ops.cast(own, loss.dtype) for own in self.losses)
 
     def _checked(self, z: ArrayLike, name: str) -> NDArray[np.float32]:
         z = finite_array(z, name)

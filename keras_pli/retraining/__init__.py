@@ -1,8 +1,10 @@
 """Step 3: the PLI loss, the model that trains with it, and the experiment with its matched control."""
 
-from .experiment import ShuffledBatches, class_outputs, pli_experiment
+from .data import ShuffledBatches
+from .experiment import pli_experiment
 from .loss import PLILoss
 from .model import PLIModel
+from .outputs import class_outputs
 from .response import embedding_response, performance_response
 from .result import ExperimentResult
 from .seed_run import SeedRun

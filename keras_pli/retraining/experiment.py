@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,22 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import label_array, quoted
+from ..checks import quoted
 from ..embedding import ParametricTSNE
 from ..intervention import InterventionPlan
-from ..network.activations import LOGITS, ActivationReader, ends_squashed
+from ..network.activations import LOGITS, ActivationReader
+from .data import Inputs, ShuffledBatches, checked_data, rows_of
+from .labels import AUTO, check_classes, in_form, label_form
 from .loss import SPREAD, PLILoss
 from .model import PLIModel
+from .outputs import class_outputs, only_output, output_sizes, predicted
 from .result import ExperimentResult
 from .seed_run import ARMS, SeedRun
 from .stored_experiment import experiment_identity, storing
 
 Array = NDArray[Any]
-Data = tuple[ArrayLike, ArrayLike]
+Data = tuple[Inputs, ArrayLike]
+Checked = tuple[Inputs, Array]
 PlanSource = InterventionPlan | Callable[[Array, Array, Array], InterventionPlan]
 
 
@@ -36,6 +40,7 @@ class _Settings:
     plan: PlanSource
     embedder: Any
     loss: Any
+    label_form: str
     embedding_weight: float
     moved_only: bool
     scale: float | str | None
@@ -57,6 +62,7 @@ def pli_experiment(
     moved_only: bool = False,
     scale: float | str | None = SPREAD,
     loss: Any = None,
+    label_form: str = AUTO,
     optimizer: Any = None,
     epochs: int = 7,
     batch_size: int = 100,
@@ -77,7 +83,8 @@ def pli_experiment(
     Args:
         classifier: A trained classifier, retrained once for each seed and given its weights back; or a
             function that builds and trains one from a seed, so that the whole procedure is repeated.
-        train: `(x, labels)`, integer labels of shape `(samples,)`.
+        train: `(x, labels)`: inputs, a list, tuple or dict of arrays where the classifier has several, and
+            classes counted from 0, integers of shape `(samples,)`.
         test: `(x, labels)` of held-out samples.
         plan: An `InterventionPlan`, or a function of `(embedding, labels, outputs)` of the training samples
             that makes one, such as `lambda y, labels, outputs: suggest(outputs, labels, y)`.
@@ -88,6 +95,8 @@ def pli_experiment(
         moved_only: As in `PLILoss`.
         scale: As in `PLILoss`.
         loss: Classification loss; None for the one the classifier was compiled with.
+        label_form: What the loss takes for labels: `"integers"`, a `"column"` of integers, `(samples, 1)`, or
+            `"one_hot"` rows of the outputs' width; `"auto"` tries it on each.
         optimizer: Optimizer whose settings both arms use; None for the classifier's own.
         epochs: Epochs of retraining.
         batch_size: Samples in a batch of retraining.
@@ -104,8 +113,9 @@ def pli_experiment(
         An `ExperimentResult`.
 
     Raises:
-        ValueError: If labels do not fit, λ lies outside [0, 1], or `out` holds an experiment of another
-            classifier, other data, plan or settings.
+        ValueError: If inputs are not finite, labels are not classes of the classifier, the form of labels
+            cannot be told, the classifier has several outputs, λ lies outside [0, 1], or `out` holds an
+            experiment of another classifier, other data, plan or settings.
         RuntimeError: If another process is writing to `out`.
 
     Example:
@@ -117,8 +127,7 @@ def pli_experiment(
         >>> print(result.verdict())  # doctest: +SKIP
     """
     seeds = _checked_seeds(seeds)
-    train = _checked(train, "train")
-    test = _checked(test, "test")
+    train, test = checked_data(train, "train"), checked_data(test, "test")
     PLILoss("mse", embedding_weight, moved_only=moved_only, scale=scale)  # a bad λ is met here
     about: dict[str, Any] = {
         "layer": layer,
@@ -129,26 +138,28 @@ def pli_experiment(
         "batch_size": batch_size,
     }
     settings = _Settings(
-        plan=plan, embedder=embedder, loss=loss, optimizer=optimizer, on_trained=on_trained, **about
+        plan=plan,
+        embedder=embedder,
+        loss=loss,
+        label_form=label_form,
+        optimizer=optimizer,
+        on_trained=on_trained,
+        **about,
     )
+    if isinstance(classifier, keras.Model):  # before `out` is touched
+        _as_the_loss_takes(classifier, train, test, settings)
+    if label_form != AUTO:
+        about["label_form"] = label_form
     about |= {"train_samples": len(train[1]), "test_samples": len(test[1])}
     _check_names(class_names, groups, _count_classes(classifier, train[1], test[1]))
-    result = ExperimentResult(test[1], train[1], about, class_names, groups)
-
-    def run_of(seed: int) -> SeedRun:
-        return _run_seed(_classifier_of(classifier, seed), train, test, seed, settings)
-
+    identity = {} if out is None else _identity(classifier, train, test, settings)
+    result = ExperimentResult(test[1], train[1], about, class_names, groups, identity=identity)
     progress = keras.utils.Progbar(len(seeds), unit_name="seed", verbose=0 if verbose == 0 else 1)
-    if out is None:
-        for number, seed in enumerate(seeds):
-            result = result.with_run(run_of(seed))
-            progress.update(number + 1)
-        return result
-    result = replace(result, identity=_identity(classifier, train, test, settings))
     with storing(out, result) as stored:
         for number, seed in enumerate(seeds):
             if seed not in stored.result.seeds:
-                stored.add(run_of(seed))
+                made = _classifier_of(classifier, seed)
+                stored.add(_run_seed(made, train, test, seed, settings))
             progress.update(number + 1)
     return stored.result.only(seeds)
 
@@ -166,20 +177,21 @@ def _identity(classifier: Any, train: Any, test: Any, settings: _Settings) -> di
 
 def _run_seed(
     classifier: keras.Model,
-    train: tuple[Array, Array],
-    test: tuple[Array, Array],
+    train: Checked,
+    test: Checked,
     seed: int,
     settings: _Settings,
 ) -> SeedRun:
     (x_train, labels_train), (x_test, labels_test) = train, test
+    labels_taken = _as_the_loss_takes(classifier, train, test, settings)
     reader = ActivationReader(classifier, settings.layer)
-    z = _predict(reader, x_train)
+    z = predicted(reader, x_train)
     embedder = _embedder_of(settings.embedder, z, seed)
 
     def look() -> tuple[Array, Array]:
-        return _predict(embedder, _predict(reader, x_test)), class_outputs(classifier, x_test)
+        return predicted(embedder, predicted(reader, x_test)), class_outputs(classifier, x_test)
 
-    train_map = _predict(embedder, z)
+    train_map = predicted(embedder, z)
     plan = settings.plan
     if not isinstance(plan, InterventionPlan):
         plan = plan(train_map, labels_train, class_outputs(classifier, x_train))
@@ -187,7 +199,7 @@ def _run_seed(
     seen = {"baseline": look()}
     test_targets, test_moved = _held_out_targets(plan, seen["baseline"][0], labels_test)
     wanted = {
-        "label": _as_the_loss_takes(labels_train, classifier, settings),
+        "label": labels_taken,
         "embedding": targets,
         "moved": moved.astype(np.float32),
     }
@@ -220,14 +232,12 @@ def _run_seed(
 def _retrain(
     classifier: keras.Model,
     embedder: keras.Model,
-    data: tuple[Array, dict[str, Array]],
+    data: tuple[Inputs, dict[str, Array]],
     weight: float,
     seed: int,
     settings: _Settings,
 ) -> dict[str, list[float]]:
-    loss = settings.loss if settings.loss is not None else getattr(classifier, "loss", None)
-    if loss is None:
-        raise ValueError("`loss` is needed where the classifier is not compiled.")
+    loss = _loss_of(classifier, settings)
     pli = PLIModel(classifier, embedder, settings.layer)
     pli.compile(
         _fresh_optimizer(settings.optimizer, classifier),
@@ -237,46 +247,6 @@ def _retrain(
     # Keras would shuffle the order of the batches once more, from the global random state.
     history = pli.fit(batches, epochs=settings.epochs, shuffle=False, verbose=0).history
     return {name: [float(value) for value in values] for name, values in history.items()}
-
-
-class ShuffledBatches(keras.utils.PyDataset):
-    """Batches in an order that the seed alone decides, so that two trainings see the same.
-
-    Keras's own shuffling draws from the global random state.
-
-    Args:
-        x: Inputs, shape `(samples, ...)`.
-        y: Arrays with as many samples, by name.
-        batch_size: Samples in a batch; the last of an epoch may be smaller.
-        seed: Seed of the order.
-    """
-
-    def __init__(self, x: Array, y: Mapping[str, Array], *, batch_size: int, seed: int) -> None:
-        super().__init__()
-        self.x, self.y, self.batch_size = x, dict(y), batch_size
-        self._random = np.random.default_rng(seed)
-        self._order = self._random.permutation(len(x))
-
-    def __len__(self) -> int:
-        return -(-len(self.x) // self.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[Array, dict[str, Array]]:
-        rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
-        return self.x[rows], {name: values[rows] for name, values in self.y.items()}
-
-    def on_epoch_end(self) -> None:
-        """Shuffles anew."""
-        self._order = self._random.permutation(len(self.x))
-
-
-def _checked(data: Data, name: str) -> tuple[Array, Array]:
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise ValueError(f"`{name}` must be (x, labels). Received: {type(data).__name__}.")
-    x = np.asarray(data[0])
-    labels = label_array(data[1], len(x), f"labels of {name}")
-    if labels.dtype.kind not in "iu":
-        raise ValueError(f"Labels of `{name}` must be integers. Received dtype {labels.dtype}.")
-    return x, labels
 
 
 def _checked_seeds(seeds: int | Iterable[int]) -> list[int]:
@@ -291,8 +261,8 @@ def _checked_seeds(seeds: int | Iterable[int]) -> list[int]:
 
 
 def _count_classes(classifier: Any, *labels: Array) -> int:
-    outputs = getattr(classifier, "output_shape", None) or (0,)
-    return max(int(outputs[-1]), 1 + max(int(values.max()) for values in labels))
+    sizes = output_sizes(classifier) if isinstance(classifier, keras.Model) else None
+    return max((sizes or (0,))[-1] or 0, 1 + max(int(values.max()) for values in labels))
 
 
 def _check_names(
@@ -325,6 +295,37 @@ def _classifier_of(source: Any, seed: int) -> keras.Model:
     return made
 
 
+def _loss_of(classifier: keras.Model, settings: _Settings) -> Any:
+    if settings.loss is not None:
+        return settings.loss
+    if getattr(classifier, "loss", None) is None:
+        raise ValueError("`loss` is needed where the classifier is not compiled.")
+    weights = getattr(getattr(classifier, "_compile_loss", None), "_user_loss_weights", None)
+    if weights is not None:
+        raise ValueError(
+            "An experiment does not take over the `loss_weights` that the classifier was compiled with: give "
+            f"`loss`, weighted as wanted. Received: {weights!r}."
+        )
+    return classifier.loss
+
+
+def _as_the_loss_takes(
+    classifier: keras.Model, train: Checked, test: Checked, settings: _Settings
+) -> Array:
+    """The training labels in the form that the loss takes, once classifier and data are seen to fit."""
+    outputs = only_output(classifier, classifier(rows_of(train[0], slice(1)), training=False))
+    if len(outputs.shape) != 2:
+        raise ValueError(
+            "An experiment scores a classifier with outputs of shape (samples, classes). "
+            f"{classifier.name!r} gives shape (samples, {', '.join(map(str, outputs.shape[1:]))})."
+        )
+    width = int(outputs.shape[-1])
+    for (_, labels), name in ((train, "train"), (test, "test")):
+        check_classes(labels, max(2, width), f"labels of {name}")
+    form = label_form(PLILoss(_loss_of(classifier, settings)), (width,), settings.label_form)
+    return in_form(train[1], form, width)
+
+
 def _embedder_of(source: Any, z: Array, seed: int) -> keras.Model:
     if isinstance(source, keras.Model):
         return source
@@ -333,44 +334,6 @@ def _embedder_of(source: Any, z: Array, seed: int) -> keras.Model:
     tsne = ParametricTSNE(perplexity=min(50.0, len(z) / 3 - 1), seed=seed)
     tsne.fit(z, verbose=0)
     return tsne
-
-
-def class_outputs(classifier: keras.Model, x: ArrayLike) -> NDArray[np.float32]:
-    """Returns a classifier's outputs with one column a class, also where it has a single one for two classes.
-
-    Args:
-        classifier: A Keras model with output `(samples, classes)` or, for two classes, `(samples, 1)`.
-        x: Inputs, shape `(samples, ...)`.
-
-    Returns:
-        float32 array `(samples, classes)` whose largest entry in a row is the class decided for.
-
-    Example:
-        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
-        >>> class_outputs(model, np.zeros((3, 4))).tolist()
-        [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
-    """
-    return one_column_a_class(_predict(classifier, x), classifier)
-
-
-def one_column_a_class(
-    outputs: NDArray[np.float32], classifier: keras.Model
-) -> NDArray[np.float32]:
-    """As `class_outputs`, of outputs that are already there."""
-    if outputs.shape[1] > 1:
-        return outputs
-    other = 1.0 - outputs if ends_squashed(classifier) else np.zeros_like(outputs)
-    return np.concatenate([other, outputs], axis=1)
-
-
-def _as_the_loss_takes(labels: Array, classifier: keras.Model, settings: _Settings) -> Array:
-    loss = settings.loss if settings.loss is not None else getattr(classifier, "loss", None)
-    name = str(getattr(loss, "name", None) or getattr(loss, "__name__", loss))
-    if name.lower().startswith(
-        "categorical"
-    ):  # cross-entropy, focal cross-entropy, hinge: one-hot rows
-        return keras.utils.to_categorical(labels, classifier.output_shape[-1])
-    return labels
 
 
 def _fresh_optimizer(source: Any, classifier: keras.Model) -> Any:
@@ -392,10 +355,6 @@ def _held_out_targets(
             f"The plan does not carry over to the held-out samples: {error}", stacklevel=3
         )
         return None, None
-
-
-def _predict(model: keras.Model, x: ArrayLike) -> NDArray[np.float32]:
-    return np.asarray(model.predict(x, batch_size=512, verbose=0), dtype=np.float32)
 
 
 def _state(model: keras.Model) -> list[Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from ..checks import finite_array, quoted
 from ..network.activations import LOGITS, Tap
-from .loss import SPREAD, PLILoss
+from .data import arrays_of, count_samples, named_data, weights_by_name
+from .labels import check_form, check_values, forms_taken
+from .loss import SPREAD, PLILoss, weight_like
+from .outputs import only_output, output_sizes
 
 Tensor = Any
 
@@ -26,12 +29,13 @@ class PLIModel(keras.Model):
     predicts, saves and serves as before, and nothing of this package is left in it.
 
     Args:
-        classifier: A trained Keras model with one output.
+        classifier: A trained Keras model with one output, and one input or several.
         embedder: A trained `ParametricTSNE`, or any Keras model from `(batch, features)` to a map.
         layer: Path of the layer that was embedded, or `"logits"` (see `keras_pli.activations`).
 
     Raises:
-        ValueError: If there is no such layer, or it has another number of features than the embedder takes.
+        ValueError: If there is no such layer, it has another number of features than the embedder takes, or
+            the classifier has several outputs.
 
     Example:
         >>> import numpy as np
@@ -45,6 +49,7 @@ class PLIModel(keras.Model):
 
     def __init__(self, classifier: keras.Model, embedder: keras.Model, layer: str = LOGITS) -> None:
         super().__init__(name=f"{classifier.name}_pli")
+        output_sizes(classifier)  # several outputs are met here
         self.classifier = classifier
         self.layer = layer
         self._tap = Tap(classifier, layer)
@@ -54,6 +59,9 @@ class PLIModel(keras.Model):
         self._embedding = keras.metrics.Mean(name="embedding_loss")
         self._class_weight: Tensor = None
         self._weighs_classes = False
+        # Of the classifier's outputs for a sample, and the forms of labels that the loss takes beside them.
+        self._output_sizes: tuple[int | None, ...] | None = None
+        self._label_forms: Collection[str] = ()
         self.loss_function: PLILoss | None = None
         self.fit_data: tuple[Any, dict[str, Any]] | None = None
 
@@ -81,6 +89,7 @@ class PLIModel(keras.Model):
                 f"PLILoss('sparse_categorical_crossentropy', embedding_weight=0.1). Received: {loss!r}."
             )
         self.loss_function = loss
+        self._output_sizes, self._label_forms = None, ()
         super().compile(
             optimizer=optimizer,
             loss=None,
@@ -95,6 +104,7 @@ class PLIModel(keras.Model):
         y: Any = None,
         *,
         class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
         validation_data: Any = None,
         **kwargs: Any,
     ) -> Any:
@@ -105,8 +115,10 @@ class PLIModel(keras.Model):
                 before training where the spread must be taken from its targets; one that shuffles itself
                 then starts with its second order, unless the loss has a number as `scale`.
             y: `{"label": …, "embedding": …}` and, for `moved_only`, `"moved"`: labels as the classification
-                loss takes them, target positions `(samples, components)`, booleans `(samples,)`.
+                loss takes them in plain `fit`, target positions `(samples, components)`, booleans
+                `(samples,)`.
             class_weight: Weight of each class in the whole loss.
+            sample_weight: Weight of each sample in the whole loss, or for outputs with positions of each.
             validation_data: As in Keras; where only labels are given, `val_loss` is the classification loss.
             **kwargs: As in Keras.
 
@@ -115,13 +127,21 @@ class PLIModel(keras.Model):
             `embedding_loss`, each before weighting.
 
         Raises:
-            ValueError: If targets are missing, not finite, of another length or number of components.
+            ValueError: If targets are missing, not finite, of another length or number of components, or
+                labels do not have the form or the values that the classification loss takes.
         """
         if self.loss_function is None:
             raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `fit`.")
         if y is not None:
+            x, y = arrays_of(x, y)
             y = self._checked(x, y)
             self.fit_data = (x, y)
+        kwargs["sample_weight"] = weights_by_name(sample_weight, y)
+        self._learn_forms(x)
+        validation_data = named_data(validation_data)
+        self._check_labels(y, "y['label']")
+        if isinstance(validation_data, tuple):
+            self._check_labels(validation_data[1], "labels of validation_data")
         self._find_scale(x, y)
         self._class_weight = None if class_weight is None else _weight_table(class_weight)
         # What a compiled step was traced with may have changed: the scale, the class weights.
@@ -130,21 +150,26 @@ class PLIModel(keras.Model):
             # Otherwise the first step makes the optimizer's variables, and Keras traces it twice.
             self.optimizer.build(self.trainable_variables)
         try:
-            validation_data = _with_named_labels(validation_data)
             return super().fit(x, y, validation_data=validation_data, **kwargs)
         finally:
             self.fit_data = None
 
-    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+    def evaluate(
+        self, x: Any = None, y: Any = None, *, sample_weight: Any = None, **kwargs: Any
+    ) -> Any:
         """Evaluates as Keras does; `y` may be labels alone."""
-        if y is not None and not isinstance(y, dict):
-            y = {"label": y}
+        if y is not None:
+            x, y = arrays_of(x, y)
+            y = y if isinstance(y, dict) else {"label": y}
+        kwargs["sample_weight"] = weights_by_name(sample_weight, y)
+        if self.loss_function is not None and self._output_sizes is None:
+            self._learn_forms(x)
         return super().evaluate(x, y, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> dict[str, Tensor]:
         """Runs the classifier once and embeds the activations of its layer."""
         outputs, features = self._tap.run(inputs, training=training)
-        return {"label": outputs, "embedding": self._embed(features)}
+        return {"label": only_output(self.classifier, outputs), "embedding": self._embed(features)}
 
     def compute_loss(
         self,
@@ -162,19 +187,18 @@ class PLIModel(keras.Model):
                 "A data set for PLIModel must yield (x, {'label': …, 'embedding': …}) where λ is not 0. "
                 f"Received no 'embedding', but {quoted(y)}."
             )
+        check_form(self._label_forms, self.loss_function, y["label"].shape, y_pred["label"].shape)
         self._weighs_classes = training and self._class_weight is not None
         weight = self._weights(y["label"], sample_weight)
-        total = self.loss_function(y, y_pred, sample_weight=weight)
-        for loss in self.classifier.losses:
-            total = total + ops.sum(loss)
-        labels = ops.convert_to_tensor(y["label"])
-        self._classification.update_state(
-            self.loss_function.classification({"label": labels}, y_pred), sample_weight=weight
-        )
+        classification = self.loss_function.classification(y, y_pred, weight)
+        self._note(self._classification, classification, weight)
+        embedding = None
         if "embedding" in y:
-            self._embedding.update_state(
-                self.loss_function.embedding(y, y_pred), sample_weight=weight
-            )
+            embedding = self.loss_function.embedding(y, y_pred)
+            self._note(self._embedding, embedding, weight)
+        total = self.loss_function.mixed(classification, embedding, y_pred, weight)
+        for loss in self.classifier.losses:
+            total = total + ops.cast(ops.sum(loss), total.dtype)
         return total
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -183,36 +207,65 @@ class PLIModel(keras.Model):
         weight = self._weights(labels, sample_weight)
         return super().compute_metrics(x, labels, y_pred["label"], weight)
 
+    @staticmethod
+    def _note(metric: keras.metrics.Mean, values: Tensor, weight: Tensor | None) -> None:
+        if len(values.shape) == 0:
+            weight = None  # for a loss that is a mean already, or has weighed the samples itself
+        elif weight is None:
+            weight = ops.ones_like(values)  # without weights, Keras would count what is masked
+        else:
+            weight = weight_like(weight, values)
+        metric.update_state(values, sample_weight=weight)
+
     def save(self, filepath: Any, **kwargs: Any) -> None:
         """Saves the classifier alone, so that checkpoints need nothing of this package."""
         self.classifier.save(filepath, **kwargs)
+
+    def save_weights(self, filepath: Any, **kwargs: Any) -> None:
+        """Saves the classifier's weights as its own `save_weights` does, with this model's optimizer."""
+        self._as_classifier().save_weights(filepath, **kwargs)
+
+    def load_weights(self, filepath: Any, **kwargs: Any) -> None:
+        """Loads weights that the classifier or this model saved, and this model's optimizer with them."""
+        self._as_classifier().load_weights(filepath, **kwargs)
 
     def export(self, filepath: Any, **kwargs: Any) -> Any:
         """Exports the classifier alone."""
         return self.classifier.export(filepath, **kwargs)
 
+    def _as_classifier(self) -> keras.Model:
+        """The classifier as it would be had it been trained by itself: the same layers, this optimizer."""
+        classifier: keras.Model = object.__new__(type(self.classifier))
+        # Past Keras's tracking, so that neither the classifier nor the optimizer learns of the other.
+        own = {"optimizer": getattr(self, "optimizer", None)}
+        classifier.__dict__.update(self.classifier.__dict__ | own)
+        return classifier
+
     def _checked(self, x: Any, y: Any) -> dict[str, Any]:
         assert self.loss_function is not None
         if not isinstance(y, dict):
-            if self.loss_function.embedding_weight == 0:
-                return {"label": y}
-            raise ValueError(
-                "`y` must be a dict with 'label' and 'embedding', or labels alone where λ is 0. "
-                f"Received: {type(y).__name__}."
-            )
-        needed = ["label", "embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            if self.loss_function.embedding_weight > 0:
+                raise ValueError(
+                    "`y` must be a dict with 'label' and 'embedding', or labels alone where λ is 0. "
+                    f"Received: {type(y).__name__}."
+                )
+            y, needed = {"label": y}, ["label"]
+        else:
+            needed = ["label", "embedding", *(["moved"] if self.loss_function.moved_only else [])]
         missing = [name for name in needed if name not in y]
         unknown = [name for name in y if name not in ("label", "embedding", "moved")]
         if missing or unknown:
             raise ValueError(f"`y` must hold {quoted(needed)}. Received: {quoted(y)}.")
-        targets = finite_array(y["embedding"], "y['embedding']", ndim=2)
-        samples = len(next(iter(keras.tree.flatten(x))))
+        samples = count_samples(x)
         for name, values in y.items():
             if len(values) != samples:
                 raise ValueError(
                     f"`y[{name!r}]` must have one entry for each of the {samples} samples. "
                     f"Received: {len(values)}."
                 )
+        if "embedding" not in y:
+            return y
+        targets = finite_array(y["embedding"], "y['embedding']", ndim=2)
         components = self(_first(x), training=False)["embedding"].shape[-1]
         if targets.shape[1] != components:
             raise ValueError(
@@ -226,7 +279,25 @@ class PLIModel(keras.Model):
         if not self._weighs_classes:
             return weight
         of_class = _weights_of(self._class_weight, labels)
-        return of_class if weight is None else weight * of_class
+        return of_class if weight is None else ops.cast(weight, of_class.dtype) * of_class
+
+    def _learn_forms(self, x: Any) -> None:
+        """Finds which forms of labels the loss takes, wherever that takes no reading of a data set."""
+        assert self.loss_function is not None
+        read = isinstance(x, keras.utils.PyDataset) or _holds_arrays(x)
+        known = output_sizes(self.classifier)
+        self._output_sizes = self._sizes_by_a_pass(x) if known is None and read else known
+        self._label_forms = ()
+        if self._output_sizes is not None:
+            self._label_forms = tuple(forms_taken(self.loss_function, self._output_sizes))
+
+    def _check_labels(self, y: Any, name: str) -> None:
+        if self._output_sizes is None or not isinstance(y, dict) or "label" not in y:
+            return
+        assert self.loss_function is not None
+        labels, outputs = y["label"], (None, *self._output_sizes)
+        check_form(self._label_forms, self.loss_function, labels.shape, outputs)
+        check_values(self.loss_function, ops.convert_to_numpy(labels), outputs, name)
 
     def _find_scale(self, x: Any, y: dict[str, Any] | None) -> None:
         assert self.loss_function is not None
@@ -241,21 +312,22 @@ class PLIModel(keras.Model):
         total = 0.0 if spread is None else float(ops.convert_to_numpy(spread))
         if total == 0.0:  # an embedder that does not know its own: the targets tell
             total = _spread_of_targets(x, y, needed=self.loss_function.embedding_weight > 0)
-        classes = max(2, self._outputs_of_one(x))
-        self.loss_function = self.loss_function.with_scale(total / classes if total > 0 else 1.0)
+        sizes = self._output_sizes or self._sizes_by_a_pass(x)
+        scale = total / max(2, sizes[-1] or 0) if total > 0 else 1.0
+        self.loss_function = self.loss_function.with_scale(scale)
 
-    def _outputs_of_one(self, x: Any) -> int:
-        """The number of the classifier's outputs for a sample."""
-        try:
-            return int(self.classifier.output_shape[-1])
-        except AttributeError:  # a subclassed model knows it only from a pass
-            batch = x[0][0] if isinstance(x, keras.utils.PyDataset) else _first(x)
-            return int(self(batch, training=False)["label"].shape[-1])
+    def _sizes_by_a_pass(self, x: Any) -> tuple[int | None, ...]:
+        batch = x[0][0] if isinstance(x, keras.utils.PyDataset) else _first(x)
+        return tuple(self(batch, training=False)["label"].shape[1:])
+
+
+def _holds_arrays(x: Any) -> bool:
+    return all(hasattr(leaf, "shape") for leaf in keras.tree.flatten(x))
 
 
 def _first(x: Any) -> Any:
     """The inputs of one sample of arrays, or of the first batch of a data set."""
-    if all(hasattr(leaf, "shape") for leaf in keras.tree.flatten(x)):
+    if _holds_arrays(x):
         return keras.tree.map_structure(lambda a: a[:1], x)
     return next(iter(x))[0]
 
@@ -283,14 +355,8 @@ def _spread_of_targets(
     return float(np.mean(np.sum(np.square(targets - targets.mean(axis=0)), axis=1)))
 
 
-def _with_named_labels(data: Any) -> Any:
-    if isinstance(data, tuple | list) and len(data) >= 2 and not isinstance(data[1], dict):
-        return (data[0], {"label": data[1]}, *data[2:])
-    return data
-
-
 def _of_samples(sample_weight: Any) -> Any:
-    # Keras copies one array of weights to every entry of y.
+    # One array of weights was copied to every entry of y, here or by Keras.
     if isinstance(sample_weight, dict):
         return sample_weight["label"]
     return sample_weight
@@ -300,7 +366,7 @@ def _weight_table(class_weight: dict[int, float]) -> Tensor:
     table: NDArray[np.float32] = np.ones(max(class_weight) + 1, dtype=np.float32)
     for label, weight in class_weight.items():
         table[label] = weight
-    return ops.convert_to_tensor(table)
+    return ops.convert_to_tensor(table, dtype=keras.config.floatx())
 
 
 def _weights_of(table: Tensor, labels: Tensor) -> Tensor:

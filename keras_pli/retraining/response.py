@@ -88,8 +88,9 @@ def performance_response(
     Averages are weighted by the number of samples, as in the last columns of the paper's Table 1.
 
     Args:
-        labels: True classes, shape `(samples,)`.
-        predicted: Predicted classes.
+        labels: True classes, shape `(samples,)`; or, where a sample may have several, a column of 0 and 1 for
+            each, `(samples, classes)`.
+        predicted: Predicted classes, of the same shape.
         classes: Classes to list, in that order; by default those that occur.
         groups: Names and classes of groups to average over.
 
@@ -98,15 +99,24 @@ def performance_response(
         `"group"`), `precision`, `recall`, `f1` and `support`.
 
     Raises:
-        ValueError: If lengths differ, or a group names a class that is not listed.
+        ValueError: If shapes differ, columns hold other values, or a group names a class that is not listed.
 
     Example:
         >>> performance_response([0, 0, 1], [0, 1, 1])["f1"].round(2).tolist()
         [0.67, 0.67]
     """
     labels = np.asarray(labels)
-    predicted = label_array(predicted, len(labels), "predicted")
-    listed = list(np.unique(np.concatenate([labels, predicted])) if classes is None else classes)
+    if labels.ndim == 2:
+        labels, predicted = _columns(labels), _columns(np.asarray(predicted))
+        if labels.shape != predicted.shape:
+            raise ValueError(
+                f"`predicted` must have the shape of the labels, {labels.shape}. Received: {predicted.shape}."
+            )
+        listed = list(range(labels.shape[1]) if classes is None else classes)
+    else:
+        predicted = label_array(predicted, len(labels), "predicted")
+        found = np.unique(np.concatenate([labels, predicted]))
+        listed = list(found if classes is None else classes)
     scores = precision_recall_fscore_support(labels, predicted, labels=listed, zero_division=0)
     table = pd.DataFrame(
         {"name": listed, "kind": "class", **dict(zip((*SCORES, "support"), scores, strict=True))}
@@ -125,6 +135,14 @@ def performance_response(
         means = {score: _weighted(of_group[score].to_numpy(), weights) for score in SCORES}
         rows.append({"name": name, "kind": "group", **means, "support": int(weights.sum())})
     return pd.concat([table, pd.DataFrame(rows)], ignore_index=True) if rows else table
+
+
+def _columns(values: NDArray[Any]) -> NDArray[np.int64]:
+    if not np.isin(values, (0, 1)).all():
+        raise ValueError(
+            f"Columns of labels must hold 0 and 1. Received: {quoted(np.unique(values))}."
+        )
+    return values.astype(np.int64)
 
 
 def _weighted(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

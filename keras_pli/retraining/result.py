@@ -185,7 +185,8 @@ class ExperimentResult:
     def response(self) -> pd.DataFrame:
         """The embedding response of each seed and arm on held-out samples (see `embedding_response`).
 
-        Seeds whose plan names single training points are left out: it asks nothing of other samples.
+        Seeds whose plan names single training points are left out: it asks nothing of other samples. So are
+        those whose plan names a class, or encloses a region, that no held-out sample is in.
 
         Returns:
             Columns `seed`, `run`, `achieved`, `missed`, `drift`, `separation`.
@@ -230,7 +231,9 @@ class ExperimentResult:
 
     def verdict(self) -> str:
         """Says in words what the intervention did, and whether that is more than seed noise."""
-        return verdict(self.response(), self.effects("f1"), len(self.runs))
+        lacking = [label for label in self.moved_classes if label not in self.labels]
+        names = [f"class {self.name_of(label)!r}" for label in lacking]
+        return verdict(self.response(), self.effects("f1"), len(self.runs), names)
 
     def to_html(
         self, path: str | Path, *, images: ArrayLike | None = None, seed: int | None = None

@@ -51,33 +51,37 @@ def experiment_identity(
 
 
 class StoredExperiment:
-    """What a folder holds of an experiment; made by `storing`, while no other process may write there."""
+    """What is there of an experiment, in a folder or, without one, in memory; made by `storing`."""
 
-    def __init__(self, folder: Path, result: ExperimentResult) -> None:
+    def __init__(self, folder: Path | None, result: ExperimentResult) -> None:
         self.folder, self.result = folder, result
 
     def add(self, run: SeedRun) -> None:
         """Stores one more seed; the first one claims the folder."""
-        if not self.result.runs:
-            self.result.save(self.folder)
-        run.save(seed_file(self.folder, run.seed))
+        if self.folder is not None:
+            if not self.result.runs:
+                self.result.save(self.folder)
+            run.save(seed_file(self.folder, run.seed))
         self.result = self.result.with_run(run)
 
 
 @contextmanager
-def storing(folder: str | Path, fresh: ExperimentResult) -> Iterator[StoredExperiment]:
-    """Yields an experiment with the seeds that a folder holds of it.
+def storing(folder: str | Path | None, fresh: ExperimentResult) -> Iterator[StoredExperiment]:
+    """Yields an experiment with the seeds that a folder holds of it, while no other process may write there.
 
     A damaged seed is warned of, and done again.
 
     Args:
-        folder: Where it is, or will be as soon as a seed is done.
+        folder: Where it is, or will be as soon as a seed is done; None to keep it in memory.
         fresh: The experiment as it is asked for, without seeds.
 
     Raises:
         ValueError: If the folder holds an experiment that depends on something else, or its head is damaged.
         RuntimeError: If another process is writing there.
     """
+    if folder is None:
+        yield StoredExperiment(None, fresh)
+        return
     folder = Path(folder)
     _check(folder, fresh)  # before a folder is made
     with one_writer(folder, "experiment"):

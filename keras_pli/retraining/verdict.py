@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,18 @@ from ..intervals import mean_interval
 from .seed_run import ARMS
 
 
-def verdict(response: pd.DataFrame, effects: pd.DataFrame, seeds: int) -> str:
+def verdict(
+    response: pd.DataFrame, effects: pd.DataFrame, seeds: int, lacking: Sequence[str] = ()
+) -> str:
     """Says what an intervention did, and whether that is more than seed noise.
 
     Args:
         response: The embedding response of each seed and arm.
         effects: Paired differences in F1 with their intervals, as `ExperimentResult.effects` has them.
         seeds: The number of seeds.
+        lacking: Names of classes that the plan moves and of which there is no held-out sample.
     """
-    lines = [_embedding_sentence(response)]
+    lines = [_embedding_sentence(response, lacking)]
     lines += [_effect_sentence(e, seeds) for e in effects[effects["kind"] == "group"].itertuples()]
     singles = effects[effects["kind"] == "class"]
     clear = singles[(singles["low"] > 0) | (singles["high"] < 0)]
@@ -32,9 +36,17 @@ def verdict(response: pd.DataFrame, effects: pd.DataFrame, seeds: int) -> str:
     return "\n".join(lines)
 
 
-def _embedding_sentence(response: pd.DataFrame) -> str:
+def _embedding_sentence(response: pd.DataFrame, lacking: Sequence[str]) -> str:
+    if response.empty and lacking:
+        return (
+            f"The plan moves {', '.join(lacking)}, of which there is no held-out sample, so its embedding "
+            "response has no held-out measure."
+        )
     if response.empty:
-        return "The plan names single training points, so its embedding response has no held-out measure."
+        return (
+            "The plan names single training points or a region without held-out ones, so its embedding "
+            "response has no held-out measure."
+        )
     if response["achieved"].isna().all():
         return "The plan asks no held-out point to move."
     by_arm = {arm: response[response["run"] == arm] for arm in ARMS}
@@ -56,6 +68,8 @@ def _embedding_sentence(response: pd.DataFrame) -> str:
 
 
 def _effect_sentence(effect: Any, seeds: int) -> str:
+    if np.isnan(effect.mean):
+        return f"F1 of {effect.name!r} classes has no measure: no held-out sample is of them."
     start = f"F1 of {effect.name!r} classes, PLI less control: {effect.mean:+.3f}"
     if seeds < 2:
         return f"{start} in a single seed, which says nothing about noise between seeds."

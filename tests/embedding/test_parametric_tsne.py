@@ -443,6 +443,12 @@ class TestSaving:
         again = keras.models.load_model(tmp_path / "map.keras")
         np.testing.assert_allclose(mapped(again, images), mapped(tsne, images), atol=1e-5)
 
+    @pytest.mark.parametrize("name", ["map.h5", "map.hdf5"])
+    def test_a_format_that_could_not_be_loaded(self, fitted, tmp_path, name):
+        with pytest.raises(ValueError, match=rf"saved to a '\.keras' file.*{name}'"):
+            fitted[0].save(tmp_path / name)
+        assert not list(tmp_path.iterdir())
+
     def test_before_training(self, few, tmp_path):
         tsne = ParametricTSNE(**SMALL)
         y = mapped(tsne, few)

@@ -1,12 +1,15 @@
 """Grids of generated images after each epoch: of the model as it was, from the same codes."""
 
+import class_latent_models
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_pli import plotting
 from keras_pli.callbacks.generated_samples import GeneratedSamples
+from keras_pli.rationale import ClassLatentGAN
 
 
 class Painter(keras.Model):
@@ -62,6 +65,37 @@ def test_pictures_in_tensorboard(tmp_path):
             event = tf.compat.v1.Event.FromString(record.numpy())
             steps += [event.step for value in event.summary.value if value.tag == "generated"]
     assert sorted(steps) == [0, 1]
+
+
+def test_a_class_latent_gan_has_its_classes_in_columns(tmp_path, monkeypatch):
+    """Images of a linear generator: of class 0 what the structure draws, of class 1 that and its own code."""
+    weights = class_latent_models.drawing()
+    gan = ClassLatentGAN(
+        class_latent_models.random_classifier(),
+        structure_size=class_latent_models.STRUCTURE,
+        block_size=class_latent_models.BLOCK,
+        generator=class_latent_models.generator(weights),
+        discriminator=keras.Sequential(
+            [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(1)]
+        ),
+        value_range=None,
+    )
+    drawn = []
+    strip = plotting.image_strip
+    monkeypatch.setattr(
+        plotting, "image_strip", lambda *a, **k: drawn.append((a, k)) or strip(*a, **k)
+    )
+    callback = GeneratedSamples(tmp_path, count=7, seed=4)
+    callback.set_model(gan)
+    callback.on_train_begin()
+    callback.on_epoch_end(0)
+    (((images,), settings), ((again,), _)) = drawn
+    codes = np.linalg.lstsq(weights.T, images.reshape(7, -1).T, rcond=None)[0].T
+    of_class = np.abs(codes[:, class_latent_models.STRUCTURE :]).max(axis=1) > 1e-4
+    assert of_class.tolist() == [False, True, False, True, False, True, False]
+    assert settings["columns"] == 4
+    np.testing.assert_array_equal(images, again)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-000.png", "epoch-001.png"]
 
 
 def test_bad_arguments(tmp_path):

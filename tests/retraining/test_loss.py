@@ -148,6 +148,7 @@ def test_with_scale():
     scaled = loss.with_scale(4.0)
     assert loss.scale == "spread"
     assert {**loss.get_config(), "scale": 4.0} == scaled.get_config()
+    assert scaled.classification_loss is loss.classification_loss
 
 
 @pytest.mark.parametrize("scale", ["spread", None, 2.5])
@@ -166,3 +167,78 @@ def test_serialization_round_trip(classification, scale):
         assert float(again(Y_TRUE, Y_PRED)) == float(loss(Y_TRUE, Y_PRED))
         plain = PLILoss(embedding_weight=0.25, moved_only=True, scale=3.0)
         assert float(plain(Y_TRUE, Y_PRED)) != float(again(Y_TRUE, Y_PRED))
+
+
+@pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size", "mean_with_sample_weight"])
+def test_both_terms_are_reduced_alike(reduction):
+    classification = keras.losses.SparseCategoricalCrossentropy(reduction=reduction)
+    loss = PLILoss(classification, 0.3, scale=2.0)
+    weights = np.array([0.0, 1.0, 2.0, 0.5, 3.0], dtype=np.float32)
+    each = np.asarray(PLILoss(embedding_weight=0.3, scale=2.0, reduction=None)(Y_TRUE, Y_PRED))
+    divisor = {"sum": 1.0, "sum_over_batch_size": 5.0, "mean_with_sample_weight": weights.sum()}
+    found = loss(Y_TRUE, Y_PRED, sample_weight=weights)
+    np.testing.assert_allclose(float(found), np.sum(each * weights) / divisor[reduction], rtol=1e-5)
+
+
+def test_an_ignored_sample_still_has_its_place_on_the_map():
+    ignoring = keras.losses.SparseCategoricalCrossentropy(ignore_class=2)
+    found = PLILoss(ignoring, 0.3, scale=None)(Y_TRUE, Y_PRED)
+    kept = LABELS != 2
+    cross_entropy = -np.mean(np.log(PROBABILITIES[kept, LABELS[kept]]))
+    distance = np.mean(np.sum((EMBEDDING - TARGETS) ** 2, axis=1))
+    np.testing.assert_allclose(float(found), 0.7 * cross_entropy + 0.3 * distance, rtol=1e-5)
+
+
+def test_a_distance_stands_at_each_position():
+    labels = np.array([[0, 1], [2, 1]])
+    outputs = RNG.dirichlet(np.ones(3), size=(2, 2)).astype(np.float32)
+    given = {"label": labels, "embedding": TARGETS[:2]}
+    found = PLILoss(embedding_weight=0.5, scale=None, reduction=None)(
+        given, {"label": outputs, "embedding": EMBEDDING[:2]}
+    )
+    distance = np.sum((EMBEDDING[:2] - TARGETS[:2]) ** 2, axis=1)
+    for place in np.ndindex(2, 2):
+        expected = 0.5 * distance[place[0]] - 0.5 * np.log(outputs[place][labels[place]])
+        np.testing.assert_allclose(np.asarray(found)[place], expected, rtol=1e-5)
+
+
+def test_a_reduction_of_ones_own_is_kept():
+    loss = PLILoss(keras.losses.MeanSquaredError(reduction="sum"), reduction="mean")
+    assert loss.reduction == "mean"
+    assert PLILoss.from_config(loss.get_config()).reduction == "mean"
+    assert PLILoss(keras.losses.MeanSquaredError(reduction="sum")).reduction == "sum"
+
+
+@pytest.mark.parametrize("given", [{"out": "mse"}, ["mse"], {"out": ["mse"]}, "mse"])
+def test_a_list_or_dict_of_one_stands_for_it(given):
+    assert PLILoss(given).classification_loss is keras.losses.mean_squared_error
+
+
+def test_a_configuration_is_no_dict_of_losses():
+    config = keras.losses.serialize(keras.losses.Huber(delta=3.0))
+    assert isinstance(PLILoss(config).classification_loss, keras.losses.Huber)
+
+
+@pytest.mark.parametrize("given", [["mse", "mae"], {"a": "mse", "b": "mae"}, [], {}, None])
+def test_several_losses(given):
+    with pytest.raises(ValueError, match=r"is one loss.*Received: (None|'mse', 'mae'|\[\]|{})\."):
+        PLILoss(given)
+
+
+@pytest.mark.parametrize("name", ["crossentropy", "ce", "CE"])
+def test_cross_entropy_by_the_shapes(name):
+    loss = PLILoss(name)
+    rows, single = np.eye(3, dtype=np.float32)[LABELS], PROBABILITIES[:, :1]
+    sparse, dense, column, binary = (
+        float(loss({"label": labels}, {"label": outputs}))
+        for labels, outputs in (
+            (LABELS, PROBABILITIES),
+            (rows, PROBABILITIES),
+            (LABELS[:, None], PROBABILITIES),
+            (LABELS == 1, single),
+        )
+    )
+    expected = -np.mean(np.log(PROBABILITIES[np.arange(5), LABELS]))
+    np.testing.assert_allclose([sparse, dense, column], expected, rtol=1e-5)
+    right = np.where(LABELS[:, None] == 1, single, 1 - single)
+    np.testing.assert_allclose(binary, -np.mean(np.log(right)), rtol=1e-5)

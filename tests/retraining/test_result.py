@@ -190,6 +190,18 @@ class TestVerdict:
     def test_without_held_out_targets(self):
         assert "no held-out measure" in made(held_out=False).verdict()
 
+    def test_a_class_without_held_out_samples(self, tmp_path):
+        labels = np.arange(60) % 2  # of shirts and coats, while the plan moves bags
+        result = made(held_out=False, labels=labels)
+        verdict = result.verdict()
+        first, *rest = verdict.splitlines()
+        assert first.startswith("The plan moves class 'bag', of which there is no held-out sample")
+        assert "single training points" not in verdict
+        assert any("'moved' classes has no measure" in line for line in rest)
+        assert "nan" not in verdict
+        page = result.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
+        assert "no held-out sample" in page
+
     def test_no_seed_has_run(self):
         with pytest.raises(ValueError, match="no finished seed"):
             made(seeds=[]).run_of()
