@@ -65,3 +65,30 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """Returns the arrays of an `.npz` file by name; nothing is unpickled."""
     with np.load(path, allow_pickle=False) as stored:
         return dict(stored)
+
+
+def array_headers(
+    path: str | os.PathLike[str],
+) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Returns shape and type of each array of an `.npz` file by name; no array is unpacked.
+
+    Raises:
+        ValueError: If the file is no `.npz`, or one of its members is no array.
+
+    Example:
+        >>> array_headers(write_arrays("runs/maps.npz", {"x": np.ones((3, 2))}))  # doctest: +SKIP
+        {'x': ((3, 2), dtype('float64'))}
+    """
+    stored = np.load(path, allow_pickle=False)
+    if not isinstance(stored, np.lib.npyio.NpzFile):
+        raise ValueError(f"{path} holds one array and no names.")
+    found, layout = {}, np.lib.format
+    with stored:
+        archive: Any = stored.zip
+        for member in archive.namelist():
+            with archive.open(member) as stream:
+                first = layout.read_magic(stream) == (1, 0)
+                read = layout.read_array_header_1_0 if first else layout.read_array_header_2_0
+                shape, _, dtype = read(stream)
+            found[member.removesuffix(".npy")] = (shape, dtype)
+    return found

@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .data import chosen_samples, load_training_set
 from .files import (
     Report,
     add_out,
     add_samples,
-    chosen_samples,
     kinds_named,
-    load_data,
-    load_model,
+    load_classifier,
     loss_for,
     written,
 )
@@ -83,30 +82,51 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
     from ..attribution import explain_dataset, load_attributions
 
     out = Path(arguments.out)
-    model = load_model(arguments.model)
+    model = load_classifier(arguments.model)
     methods = {
         name: _made(kind, arguments, model) for name, kind in kinds_named(arguments.method).items()
     }
     x, labels = chosen_samples(arguments)
     target = _target(arguments.target)
-    if target == "label" and labels is None:
-        raise ValueError(f"--target label needs labels, y_test or y, in {arguments.data}.")
+    if target == "label":
+        _check_whole(labels, arguments.data)
     rows = (x, labels) if target == "label" else x
+    drawn = slice(0, max(0, arguments.pictures) if x.ndim > 2 else 0)  # a table has no picture
+    predicted = _predicted(next(iter(methods.values())), x[drawn])
     found = {}
     for name, method in methods.items():
         report(f"{name} of {len(x)} samples …")
         stream = tf.data.Dataset.from_tensor_slices(rows).batch(arguments.batch_size)
         checksum = f"{zlib.crc32(x.tobytes()):08x}"
         explain_dataset(method, stream, out / name, target=target, data_name=checksum)
-        found[name] = load_attributions(out / name)
+        found[name] = load_attributions(out / name)["attributions"][drawn]
     report(written(out, *(f"{name}/" for name in methods)))
-    drawn = slice(0, arguments.pictures)
-    if arguments.pictures > 0 and x.ndim > 2:  # a table has no picture
-        predicted = next(iter(methods.values())).scoring(x)(tf.constant(x[drawn]))[1].numpy()
-        maps = {name: arrays["attributions"][drawn] for name, arrays in found.items()}
+    if len(predicted):
         captions = _captions(predicted, labels, arguments.class_names)
-        _draw(out / "attributions.png", x[drawn], maps, captions)
+        _draw(out / "attributions.png", x[drawn], found, captions)
         report(written(out, "attributions.png"))
+
+
+def _check_whole(labels: Any, path: str) -> None:
+    if labels is None:
+        raise ValueError(f"--target label needs labels, y_test or y, in {path}.")
+    if labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"--target label needs labels of {path} that are integers. Received dtype {labels.dtype}."
+        )
+
+
+def _predicted(method: Method, x: Any) -> Any:
+    """The class that the model gives each sample."""
+    import tensorflow as tf
+
+    from ..network.inputs import checked_inputs
+
+    if not len(x):
+        return []
+    inputs = checked_inputs(x, method.network.model)
+    scoring = method.scoring(inputs)
+    return method.runner.over(lambda rows: scoring(tf.constant(rows))[1], [inputs])
 
 
 def _check(arguments: argparse.Namespace, report: Report) -> None:
@@ -118,7 +138,7 @@ def _check(arguments: argparse.Namespace, report: Report) -> None:
     tests = [
         one_of(name.strip(), ("model", "data"), "--tests") for name in arguments.tests.split(",")
     ]
-    model = load_model(arguments.model)
+    model = load_classifier(arguments.model)
     kinds = kinds_named(arguments.method)
     factories = {name: partial(_made, kind, arguments) for name, kind in kinds.items()}
     x, _ = chosen_samples(arguments)
@@ -127,7 +147,7 @@ def _check(arguments: argparse.Namespace, report: Report) -> None:
         result = model_randomization_test(factories, model, x, mode=arguments.mode, **common)
         _report_check(result, "model", arguments, report)
     if "data" in tests:
-        (x_train, y_train), _ = load_data(arguments.data)
+        x_train, y_train = load_training_set(arguments.data)
         start = partial(_started_anew, model)
         result = data_randomization_test(
             factories, start, x_train, np.asarray(y_train), x, epochs=arguments.epochs, **common

@@ -6,11 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .data import load_data, load_test_inputs, load_training_set
 from .files import (
     Report,
     add_model_and_data,
     add_out,
-    load_data,
+    check_classes,
+    load_classifier,
     load_model,
     loss_for,
     written,
@@ -62,6 +64,8 @@ def add_commands(commands: Any) -> None:
     report.add_argument("--data", help="the data again, to show images that changed")
     report.add_argument("--seed", type=int, help="seed whose maps are drawn (default: the first)")
     report.set_defaults(run=_report)
+    for parser in (demo, embed, suggest, retrain, report):
+        parser.set_defaults(backends=("tensorflow", "jax"))
 
 
 def _retraining_options(parser: argparse.ArgumentParser) -> None:
@@ -113,8 +117,8 @@ def _embed(arguments: argparse.Namespace, report: Report) -> None:
     from ..files import atomic_path, write_arrays
 
     out = Path(arguments.out)
-    classifier = load_model(arguments.model)
-    train, _ = load_data(arguments.data)
+    classifier = load_classifier(arguments.model)
+    train = load_training_set(arguments.data)
     z = activations(classifier, train[0], arguments.layer)
     if arguments.paper:
         tsne = ParametricTSNE.paper(seed=arguments.seed)
@@ -139,8 +143,9 @@ def _suggest(arguments: argparse.Namespace, report: Report) -> None:
     from ..retraining import class_outputs
 
     out = Path(arguments.out)
-    classifier = load_model(arguments.model)
-    (x, labels), _ = load_data(arguments.data)
+    classifier = load_classifier(arguments.model)
+    x, labels = load_training_set(arguments.data)
+    check_classes(classifier, labels, arguments.model)
     embedding = _map_of(classifier, x, arguments)
     plan = suggest(class_outputs(classifier, x), labels, embedding, pairs=arguments.pairs)
     path = plan.save(arguments.plan or out / "plan.json")
@@ -158,8 +163,10 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
     from ..files import atomic_path
 
     out = Path(arguments.out)
-    classifier = load_model(arguments.model)
+    classifier = load_classifier(arguments.model)
     train, test = load_data(arguments.data)
+    for _, labels in (train, test):
+        check_classes(classifier, labels, arguments.model)
     plan = InterventionPlan.load(arguments.plan or out / "plan.json")
     optimizer = None
     if arguments.learning_rate is not None:
@@ -200,7 +207,7 @@ def _report(arguments: argparse.Namespace, report: Report) -> None:
 
     out = Path(arguments.out)
     result = ExperimentResult.load(out / "experiment")
-    images = None if arguments.data is None else load_data(arguments.data)[1][0]
+    images = None if arguments.data is None else load_test_inputs(arguments.data)
     _report_result(result, out, report, images=images, seed=arguments.seed)
 
 
@@ -209,13 +216,20 @@ def _report_result(
 ) -> None:
     from ..files import write_text
 
-    report(result.table().to_string())
-    report("")
+    report(_table_text(result))
     report(result.verdict())
     write_text(out / "scores.csv", result.scores().to_csv(index=False))
     write_text(out / "response.csv", result.response().to_csv(index=False))
     result.to_html(out / "report.html", images=images, seed=seed)
     report(written(out, "report.html", "scores.csv", "response.csv"))
+
+
+def _table_text(result: Any) -> str:
+    """The table as a block for each metric with a line for each class, which many classes make no wider."""
+    table = result.table()
+    metrics = table.index.unique("metric")
+    blocks = (table.loc[metric].T.rename_axis(index=None, columns=metric) for metric in metrics)
+    return "".join(f"{block.to_string()}\n\n" for block in blocks)[:-1]
 
 
 def _load_embedder(out: Path) -> Any:

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .files import Report, add_out, add_samples, chosen_samples, load_model, written
+from .data import chosen_samples
+from .files import Report, add_out, add_samples, load_model, written
 
 
 def add_commands(commands: Any) -> None:

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .files import Report, add_out, kinds_named, load_model, load_samples
+from .data import load_samples
+from .files import Report, add_out, kinds_named, load_classifier, load_model
 
 if TYPE_CHECKING:
     import keras
@@ -64,7 +65,7 @@ def _export(arguments: argparse.Namespace, report: Report) -> None:
     from ..attribution import ClassActivationMap
     from ..serving import export
 
-    model = load_model(arguments.model)
+    model = load_classifier(arguments.model)
     names = arguments.class_names.split(",") if arguments.class_names else None
     options = {"output": arguments.output}
 

@@ -17,6 +17,7 @@ from ..checks import label_array, quoted
 from ..embedding import ParametricTSNE
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, ActivationReader, ends_squashed
+from ..network.layers import layer_path
 from .loss import SPREAD, PLILoss
 from .model import PLIModel
 from .result import ExperimentResult
@@ -50,7 +51,7 @@ def pli_experiment(
     test: Data,
     plan: PlanSource,
     *,
-    layer: str = LOGITS,
+    layer: str | keras.Layer = LOGITS,
     embedder: Any = None,
     embedding_weight: float = 0.1,
     moved_only: bool = False,
@@ -119,7 +120,7 @@ def pli_experiment(
     test = _checked(test, "test")
     PLILoss("mse", embedding_weight, moved_only=moved_only, scale=scale)  # a bad λ is met here
     about: dict[str, Any] = {
-        "layer": layer,
+        "layer": layer_path(classifier, layer),
         "embedding_weight": embedding_weight,
         "moved_only": moved_only,
         "scale": scale,

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ..checks import one_of
+from ..checks import check_options, one_of
 
 Tensor = Any
 SPREAD = "spread"
@@ -53,6 +53,7 @@ class PLILoss(keras.losses.Loss):
         name: str = "pli_loss",
         **kwargs: Any,
     ) -> None:
+        check_options(type(self), kwargs)
         super().__init__(name=name, **kwargs)
         if not 0 <= embedding_weight <= 1:
             raise ValueError(

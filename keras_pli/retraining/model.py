@@ -28,7 +28,7 @@ class PLIModel(keras.Model):
     Args:
         classifier: A trained Keras model with one output.
         embedder: A trained `ParametricTSNE`, or any Keras model from `(batch, features)` to a map.
-        layer: Path of the layer that was embedded, or `"logits"` (see `keras_pli.activations`).
+        layer: The layer that was embedded, or its path, or `"logits"` (see `keras_pli.activations`).
 
     Raises:
         ValueError: If there is no such layer, or it has another number of features than the embedder takes.
@@ -43,11 +43,16 @@ class PLIModel(keras.Model):
         >>> history = pli.fit(x, y, verbose=0)
     """
 
-    def __init__(self, classifier: keras.Model, embedder: keras.Model, layer: str = LOGITS) -> None:
+    def __init__(
+        self,
+        classifier: keras.Model,
+        embedder: keras.Model,
+        layer: str | keras.Layer = LOGITS,
+    ) -> None:
         super().__init__(name=f"{classifier.name}_pli")
         self.classifier = classifier
-        self.layer = layer
         self._tap = Tap(classifier, layer)
+        self.layer = self._tap.path
         # Out of Keras's sight, so that the embedder's weights are neither trained nor saved.
         self._embed = partial(embedder, training=False)
         self._classification = keras.metrics.Mean(name="classification_loss")

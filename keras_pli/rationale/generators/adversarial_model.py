@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ...checks import checked_number
+from ...checks import check_options, checked_number
 from ...files import atomic_path
 from .adversaries import check_adversaries
 from .batches import held_out_batches, training_batches
@@ -50,6 +50,7 @@ class AdversarialModel(keras.Model):
         seed: int,
         **kwargs: Any,
     ) -> None:
+        check_options(type(self), kwargs)
         super().__init__(**{**kwargs, "dtype": "float32"})
         if average_decay is not None:
             checked_number(average_decay, "average_decay", least=0.0, below=1.0)
