@@ -87,7 +87,7 @@ def test_errors_name_what_is_wrong(files, tmp_path, capsys):
     cases = [
         (["embed", "--model", "none.keras", "--data", data], "no model file none.keras"),
         (["embed", "--model", str(tmp_path / "broken.keras"), "--data", data], "cannot be loaded"),
-        (["embed", "--model", model, "--data", str(tmp_path / "broken.npz")], "cannot be read"),
+        (["embed", "--model", model, "--data", str(tmp_path / "broken.npz")], "is not an .npz"),
         (["embed", "--model", model, "--data", str(tmp_path / "half.npz")], "lacks y_train"),
         (["embed", "--model", model, "--data", str(tmp_path / "nan.npz")], "NaN or infinity"),
         (["embed", "--model", model, "--data", data, "--perplexity", "400"], "Received: 400"),

@@ -73,6 +73,19 @@ def test_explain_a_file_of_inputs_alone(files, tmp_path):
     assert main([*command, "--target", "label", "--out", str(tmp_path / "other")]) == 1
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "float16", "int64"])
+def test_explain_images_of_any_type_of_numbers(files, tmp_path, dtype):
+    classifier, x, _, common = files
+    images = (x[:3] * 16).astype(dtype)
+    np.savez(tmp_path / "x.npz", x=images)
+    command = ["explain", *common[:2], "--data", str(tmp_path / "x.npz"), "--method", "saliency"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    found = load_attributions(tmp_path / "out" / "saliency")["attributions"]
+    expected = Saliency(classifier)(images.astype("float32")).attributions
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert Image.open(tmp_path / "out" / "attributions.png").width > 300
+
+
 def test_check_runs_both_tests(files, tmp_path, capsys):
     common = files[-1]
     command = ["check", *common, "--method", "saliency,guided_backprop", "--tests", "model,data"]
