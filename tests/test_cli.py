@@ -57,7 +57,10 @@ def test_suggest_then_retrain_then_go_on_then_report(files, capsys):
     assert main([*retrain, "--epochs", "1", "--seeds", "2"]) == 0
     assert seed_file.read_bytes() == first
     printed = capsys.readouterr()
-    assert "Share of the asked displacement" in printed.out
+    table, _, rest = printed.out.partition("Share of the asked displacement")
+    assert rest
+    assert max(map(len, table.splitlines())) <= 100
+    assert table.count("control") == 3  # a block each for precision, recall and F1
     assert "━" not in printed.out and "seed" in printed.err  # progress is no result
     scores = pd.read_csv(out / "scores.csv")
     assert set(scores["seed"]) == {5, 6}

@@ -46,9 +46,10 @@ def import_backend(allowed: Sequence[str]) -> None:
             f"Received: {chosen!r}, by KERAS_BACKEND or Keras's file of settings."
         )
     # TensorFlow warns that each new model is traced anew, which is as it should be, and that gradients by
-    # other rules are not stored with a version, whose explanations hold them as operations.
-    for name in ("tensorflow", "absl"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    # other rules are not stored with a version, whose explanations hold them as operations. It saves and
+    # restores absl's level by absl's own function while it stores a model.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    import_module("absl.logging").set_verbosity("error")
 
 
 @contextmanager
