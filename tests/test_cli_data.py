@@ -38,6 +38,7 @@ def folder(tmp_path_factory):
     np.savez(folder / "named.npz", x_train=x, y_train=np.array(["a", "b", "c"])[y])
     np.savez(folder / "text.npz", x_train=x.astype(str), y_train=y)
     np.savez(folder / "beyond.npz", x_train=x, y_train=y + 1, x_test=x, y_test=y)
+    np.savez(folder / "other.npz", x_train=np.ones((9, 5, 4)), y_train=y[:9], x_test=x, y_test=y)
     np.save(folder / "bare.npy", x)
     (folder / "table.csv").write_text("a,b\n1,2\n")
     (folder / "cut.npz").write_bytes((folder / "good.npz").read_bytes()[:900])
@@ -82,11 +83,34 @@ EXPLAIN = ["explain", "--method", "saliency"]
         (["embed"], "table.csv", "{} is not an .npz of arrays. NumPy writes one: np.savez("),
         (EXPLAIN, "cut.npz", "{} cannot be read as an .npz of plain arrays"),
         ([*EXPLAIN, "--index", "one"], "good.npz", "such as 3,17,20. Received: 'one'"),
-        ([*EXPLAIN, "--samples", "-1"], "good.npz", "Received: -1"),
+        (
+            ["embed"],
+            "other.npz",
+            "clf.keras takes inputs of shape (None, 4, 4). Received shape (9, 5, 4)",
+        ),
     ],
 )
 def test_data_that_cannot_be_used(folder, capsys, command, data, message):
     assert message.format(folder / data) in refused(folder, capsys, command, data=data)
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("explain", "--samples=-1"),
+        ("explain", "--batch-size=0"),
+        ("embed", "--batch-size=0"),
+        ("embed", "--epochs=none"),
+        ("retrain", "--seeds=0"),
+    ],
+)
+def test_numbers_out_of_range_are_wrong_usage(capsys, command, option):
+    with pytest.raises(SystemExit) as left:
+        main([command, "--model", "m", "--data", "d", "--out", "o", option])
+    assert left.value.code == 2
+    name, _, value = option.partition("=")
+    assert f"argument {name}: must be a whole number from" in (said := capsys.readouterr().err)
+    assert f"Received: {value!r}" in said
 
 
 @pytest.mark.parametrize("command", [["embed"], ["suggest"], ["retrain"], EXPLAIN])

@@ -16,6 +16,7 @@ from .files import (
     kinds_named,
     load_classifier,
     loss_for,
+    whole,
     written,
 )
 
@@ -38,7 +39,7 @@ def add_commands(commands: Any) -> None:
     )
     add_samples(explain, 16)
     explain.add_argument(
-        "--pictures", type=int, default=8, help="samples that are drawn (default: %(default)s)"
+        "--pictures", type=whole(0), default=8, help="samples that are drawn (default: %(default)s)"
     )
     explain.add_argument("--class-names", help="names of the classes, with commas between")
     explain.set_defaults(run=_explain)
@@ -50,9 +51,12 @@ def add_commands(commands: Any) -> None:
     )
     check.add_argument("--mode", choices=("cascading", "independent"), default="cascading")
     add_samples(check, 32)
-    check.add_argument("--seeds", type=int, default=3, help="default: %(default)s")
+    check.add_argument("--seeds", type=whole(1), default=3, help="default: %(default)s")
     check.add_argument(
-        "--epochs", type=int, default=100, help="most epochs of a training (default: %(default)s)"
+        "--epochs",
+        type=whole(1),
+        default=100,
+        help="most epochs of a training (default: %(default)s)",
     )
     check.set_defaults(run=_check)
 
@@ -72,7 +76,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help="of class activation maps: the layer that makes the maps (default: the last)",
     )
     parser.add_argument("--output", help="name of the output, where the model has several")
-    parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=whole(1), default=32, help="default: %(default)s")
     add_out(parser)
 
 
@@ -91,7 +95,7 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
     if target == "label":
         _check_whole(labels, arguments.data)
     rows = (x, labels) if target == "label" else x
-    drawn = slice(0, max(0, arguments.pictures) if x.ndim > 2 else 0)  # a table has no picture
+    drawn = slice(0, arguments.pictures if x.ndim > 2 else 0)  # a table has no picture
     predicted = _predicted(next(iter(methods.values())), x[drawn])
     found = {}
     for name, method in methods.items():
@@ -214,7 +218,9 @@ def _captions(predicted: Any, labels: Any, class_names: str | None) -> list[str]
     names = class_names.split(",") if class_names else None
 
     def name(label: Any) -> str:
-        return names[int(label)] if names and int(label) < len(names) else str(label)
+        if names and label.dtype.kind in "iu" and 0 <= label < len(names):
+            return names[label]
+        return str(label)
 
     captions = [f"predicted {name(label)}" for label in predicted]
     if labels is None:

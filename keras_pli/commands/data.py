@@ -64,10 +64,6 @@ def chosen_samples(arguments: argparse.Namespace) -> tuple[Any, Any]:
                 f"--index must lie from 0 to {len(x) - 1}. Received: {arguments.index}."
             )
     else:
-        if arguments.samples < 0:
-            raise ValueError(
-                f"--samples must be a number from 1, or 0 for all. Received: {arguments.samples}."
-            )
         chosen = np.arange(min(arguments.samples or len(x), len(x)))
     return x[chosen], None if labels is None else labels[chosen]
 

@@ -15,6 +15,23 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 
 
+def whole(least: int) -> Callable[[str], int]:
+    """Returns what makes a whole number, from `least` on, of an argument."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {least}. Received: {text!r}."
+            )
+        return number
+
+    return read
+
+
 def add_model_and_data(parser: argparse.ArgumentParser) -> None:
     """Adds --model, --data and --layer."""
     parser.add_argument("--model", required=True, help="the classifier, a .keras file")
@@ -30,7 +47,7 @@ def add_samples(parser: argparse.ArgumentParser, default: int) -> None:
     """Adds --samples and --index, by which `chosen_samples` chooses."""
     parser.add_argument(
         "--samples",
-        type=int,
+        type=whole(0),
         default=default,
         help="the first so many; 0 for all (default: %(default)s)",
     )
@@ -112,6 +129,21 @@ def check_classes(classifier: Any, labels: Any, path: str) -> None:
             f"{path} tells {classes} classes apart, 0 to {classes - 1}. Received labels from {labels.min()} "
             f"to {labels.max()}."
         )
+
+
+def check_fits(classifier: Any, x: Any, path: str) -> None:
+    """Raises a `ValueError` for inputs of another shape than a classifier of one input takes."""
+    shape = getattr(classifier, "input_shape", None)
+    if not isinstance(shape, tuple) or any(isinstance(size, tuple) for size in shape):
+        return
+    given, wanted = x.shape[1:], shape[1:]
+    if len(given) == len(wanted) - 1 and wanted[-1] == 1:  # Keras adds the axis
+        given = (*given, 1)
+    fits = len(given) == len(wanted) and all(
+        size in (None, own) for own, size in zip(given, wanted, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{path} takes inputs of shape {shape}. Received shape {x.shape}.")
 
 
 def _brief(error: Exception) -> str:

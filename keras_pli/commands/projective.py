@@ -12,9 +12,11 @@ from .files import (
     add_model_and_data,
     add_out,
     check_classes,
+    check_fits,
     load_classifier,
     load_model,
     loss_for,
+    whole,
     written,
 )
 
@@ -28,26 +30,28 @@ def add_commands(commands: Any) -> None:
         "demo", help="all of it on scikit-learn's digits, in a minute or two"
     )
     add_out(demo, "runs/demo")
-    demo.add_argument("--seeds", type=int, default=3, help="paired seeds (default: %(default)s)")
+    demo.add_argument(
+        "--seeds", type=whole(1), default=3, help="paired seeds (default: %(default)s)"
+    )
     demo.set_defaults(run=_demo)
 
     embed = commands.add_parser("embed", help="train a parametric t-SNE on a layer, draw the map")
     add_model_and_data(embed)
     add_out(embed)
     embed.add_argument("--perplexity", type=float, default=50.0, help="default: %(default)s")
-    embed.add_argument("--epochs", type=int, default=10, help="default: %(default)s")
-    embed.add_argument("--batch-size", type=int, default=500, help="default: %(default)s")
+    embed.add_argument("--epochs", type=whole(1), default=10, help="default: %(default)s")
+    embed.add_argument("--batch-size", type=whole(1), default=500, help="default: %(default)s")
     embed.add_argument(
         "--paper", action="store_true", help="the settings of Hinterreiter et al. (2020)"
     )
-    embed.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    embed.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     embed.set_defaults(run=_embed)
 
     suggest = commands.add_parser("suggest", help="propose a plan for the most confused classes")
     add_model_and_data(suggest)
     add_out(suggest)
     suggest.add_argument(
-        "--pairs", type=int, default=2, help="confused pairs (default: %(default)s)"
+        "--pairs", type=whole(1), default=2, help="confused pairs (default: %(default)s)"
     )
     suggest.add_argument("--plan", help="where to write it (default: OUT/plan.json)")
     suggest.set_defaults(run=_suggest)
@@ -62,7 +66,9 @@ def add_commands(commands: Any) -> None:
     report = commands.add_parser("report", help="tables and the page of a stored experiment")
     add_out(report)
     report.add_argument("--data", help="the data again, to show images that changed")
-    report.add_argument("--seed", type=int, help="seed whose maps are drawn (default: the first)")
+    report.add_argument(
+        "--seed", type=whole(0), help="seed whose maps are drawn (default: the first)"
+    )
     report.set_defaults(run=_report)
     for parser in (demo, embed, suggest, retrain, report):
         parser.set_defaults(backends=("tensorflow", "jax"))
@@ -83,13 +89,17 @@ def _retraining_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the paper's plain squared distance, not by the map's spread",
     )
-    parser.add_argument("--epochs", type=int, default=7, help="default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=100, help="default: %(default)s")
+    parser.add_argument("--epochs", type=whole(1), default=7, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=whole(1), default=100, help="default: %(default)s")
     parser.add_argument(
         "--learning-rate", type=float, help="default: as the classifier was compiled"
     )
-    parser.add_argument("--seed", type=int, default=0, help="first seed (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="paired seeds (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, help="first seed (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", type=whole(1), default=3, help="paired seeds (default: %(default)s)"
+    )
 
 
 def _demo(arguments: argparse.Namespace, report: Report) -> None:
@@ -119,6 +129,7 @@ def _embed(arguments: argparse.Namespace, report: Report) -> None:
     out = Path(arguments.out)
     classifier = load_classifier(arguments.model)
     train = load_training_set(arguments.data)
+    check_fits(classifier, train[0], arguments.model)
     z = activations(classifier, train[0], arguments.layer)
     if arguments.paper:
         tsne = ParametricTSNE.paper(seed=arguments.seed)
@@ -145,6 +156,7 @@ def _suggest(arguments: argparse.Namespace, report: Report) -> None:
     out = Path(arguments.out)
     classifier = load_classifier(arguments.model)
     x, labels = load_training_set(arguments.data)
+    check_fits(classifier, x, arguments.model)
     check_classes(classifier, labels, arguments.model)
     embedding = _map_of(classifier, x, arguments)
     plan = suggest(class_outputs(classifier, x), labels, embedding, pairs=arguments.pairs)
@@ -165,7 +177,8 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
     out = Path(arguments.out)
     classifier = load_classifier(arguments.model)
     train, test = load_data(arguments.data)
-    for _, labels in (train, test):
+    for x, labels in (train, test):
+        check_fits(classifier, x, arguments.model)
         check_classes(classifier, labels, arguments.model)
     plan = InterventionPlan.load(arguments.plan or out / "plan.json")
     optimizer = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .data import load_samples
-from .files import Report, add_out, kinds_named, load_classifier, load_model
+from .files import Report, add_out, kinds_named, load_classifier, load_model, whole
 
 if TYPE_CHECKING:
     import keras
@@ -56,7 +56,10 @@ def add_commands(commands: Any) -> None:
         "--grpc-port", type=int, default=8500, help="0 for a free one (default: %(default)s)"
     )
     serve.add_argument(
-        "--max-request-mb", type=int, default=64, help="larger requests are refused (default: 64)"
+        "--max-request-mb",
+        type=whole(1),
+        default=64,
+        help="larger requests are refused (default: 64)",
     )
     serve.set_defaults(run=_serve)
 
