@@ -61,6 +61,8 @@ test-slow: lint $(VENV)/.installed-slow
 
 $(VENV)/.installed-bench: $(VENV)/.installed
 	$(PIP) --no-warn-conflicts --editable '.[bench]'
+	# It asks for tensorflow, too, and from version 2 on for older ones of it, of SciPy and of scikit-learn.
+	$(PIP) --no-deps 'xplique<2'
 	touch $@
 
 install-bench: $(VENV)/.installed-bench  ## what the benchmarks compare with

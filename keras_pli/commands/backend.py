@@ -13,7 +13,10 @@ from importlib import import_module
 from typing import NoReturn
 
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
-INSTALL = "pip install 'keras-pli[cpu]', or 'keras-pli[gpu]' for TensorFlow with CUDA"
+INSTALL = {
+    "tensorflow": "pip install 'keras-pli[cpu]', or 'keras-pli[gpu]' for TensorFlow with CUDA",
+    "jax": "pip install 'keras-pli[jax]'",
+}
 # What TensorFlow's libraries say of themselves while they are loaded, whatever level is asked for.
 START_UP_LINE = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} ")
 
@@ -92,5 +95,9 @@ def _pass_on(reading: int) -> NoReturn:
 def _missing(chosen: str, error: ImportError, allowed: Sequence[str]) -> str:
     absent = isinstance(error, ModuleNotFoundError) and error.name == chosen
     why = "is not installed" if absent else f"cannot be imported ({error})"
-    other = " JAX will do for this command, with KERAS_BACKEND=jax." if "jax" in allowed else ""
-    return f"{NAMES.get(chosen, chosen)} {why}, and Keras needs it. Install it: {INSTALL}.{other}"
+    others = [name for name in allowed if name != chosen]
+    instead = "".join(f" {NAMES[name]} will do, too: KERAS_BACKEND={name}." for name in others)
+    return (
+        f"{NAMES.get(chosen, chosen)} {why}, and Keras needs it. "
+        f"Install it: {INSTALL.get(chosen, chosen)}.{instead}"
+    )
