@@ -5,11 +5,12 @@ VENV ?= .venv
 JOBS ?= 2
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
-# What pip says of itself: that there is a newer one, that it is run by root, that a folder is not searched.
+# What pip says of itself: that there is a newer one, that it is run by root, that a folder is not searched; two
+# times quiet, it says what went wrong and nothing else.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_WARN_SCRIPT_LOCATION := 1
 export PIP_ROOT_USER_ACTION := ignore
-PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt
 
 .PHONY: install install-bench demo test test-numeric test-slow lint bench release-check clean
 
@@ -17,7 +18,7 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --quiet --upgrade pip
 	$(PIP) --editable '.[cpu,test]'
 	# Its own requirement, tensorflow, would come beside tensorflow-cpu.
 	$(PIP) --no-deps tensorflow-serving-api
@@ -77,11 +78,11 @@ bench: install-bench  ## side by side with the peers; needs Fashion-MNIST, which
 release-check:  ## build, install the wheel in a clean environment, run README's first script there
 	rm -rf build dist
 	$(PYTHON) -m venv build/tools
-	build/tools/bin/python -m pip install --quiet build twine
+	build/tools/bin/python -m pip install --quiet --quiet build twine
 	build/tools/bin/python -m build
 	build/tools/bin/python -m twine check --strict dist/*
 	$(PYTHON) -m venv build/clean
-	build/clean/bin/python -m pip install --quiet --constraint constraints.txt "$$(echo dist/*.whl)[cpu]"
+	build/clean/bin/python -m pip install --quiet --quiet --constraint constraints.txt "$$(echo dist/*.whl)[cpu]"
 	build/clean/bin/keras-pli --version
 	mkdir build/elsewhere
 	awk '/^```$$/ && inside {exit} inside {print} /^```python$$/ {inside = 1}' README.md \
