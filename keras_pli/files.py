@@ -76,7 +76,9 @@ def array_headers(
         ValueError: If the file is no `.npz`, or one of its members is no array.
 
     Example:
-        >>> array_headers(write_arrays("runs/maps.npz", {"x": np.ones((3, 2))}))  # doctest: +SKIP
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     array_headers(write_arrays(f"{folder}/maps.npz", {"x": np.ones((3, 2))}))
         {'x': ((3, 2), dtype('float64'))}
     """
     stored = np.load(path, allow_pickle=False)
