@@ -5,17 +5,23 @@ VENV ?= .venv
 JOBS ?= 2
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+# What pip says of itself: that there is a newer one, that it is run by root, that a folder is not searched; two
+# times quiet, it says what went wrong and nothing else.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_WARN_SCRIPT_LOCATION := 1
+export PIP_ROOT_USER_ACTION := ignore
+PIP := $(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt
 
-.PHONY: install demo test test-numeric test-slow lint bench clean
+.PHONY: install install-bench demo test test-numeric test-slow lint bench release-check clean
 
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,test]'
+	$(BIN)/python -m pip install --quiet --quiet --upgrade pip
+	$(PIP) --editable '.[cpu,test]'
 	# Its own requirement, tensorflow, would come beside tensorflow-cpu.
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps tensorflow-serving-api
+	$(PIP) --no-deps tensorflow-serving-api
 	touch $@
 
 demo: install  ## the main job on scikit-learn's digits: map, plan, retraining, report
@@ -45,22 +51,43 @@ NUMERIC := $(addprefix tests/network/test_, backward_rules.py descent.py forward
 test-numeric: install  ## the tests that another processor could fail: ONEDNN_MAX_CPU_ISA=AVX2 make test-numeric
 	$(PYTEST) $(NUMERIC)
 
+# Editable as before, or a copy of the package would take its place; and without a warning that
+# tensorflow-serving-api misses tensorflow.
 $(VENV)/.installed-slow: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[jax,oracles]'
+	$(PIP) --no-warn-conflicts --editable '.[jax,oracles]'
 	touch $@
 
 test-slow: lint $(VENV)/.installed-slow
 	$(BIN)/python -m pytest -m slow
 
 $(VENV)/.installed-bench: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[bench]'
+	$(PIP) --no-warn-conflicts --editable '.[bench]'
+	# It asks for tensorflow, too, and from version 2 on for older ones of it, of SciPy and of scikit-learn.
+	$(PIP) --no-deps 'xplique<2'
 	touch $@
 
-bench: $(VENV)/.installed-bench  ## side by side with the peers; needs Fashion-MNIST, which Keras downloads
+install-bench: $(VENV)/.installed-bench  ## what the benchmarks compare with
+
+bench: install-bench  ## side by side with the peers; needs Fashion-MNIST, which Keras downloads
 	$(BIN)/python benchmarks/embedding.py
 	$(BIN)/python benchmarks/attribution.py
 	$(BIN)/python benchmarks/localization.py
 	$(BIN)/python benchmarks/serving.py
+
+# The wheel must do without this folder: README's first script is run in another one.
+release-check:  ## build, install the wheel in a clean environment, run README's first script there
+	rm -rf build dist
+	$(PYTHON) -m venv build/tools
+	build/tools/bin/python -m pip install --quiet --quiet build twine
+	build/tools/bin/python -m build
+	build/tools/bin/python -m twine check --strict dist/*
+	$(PYTHON) -m venv build/clean
+	build/clean/bin/python -m pip install --quiet --quiet --constraint constraints.txt "$$(echo dist/*.whl)[cpu]"
+	build/clean/bin/keras-pli --version
+	mkdir build/elsewhere
+	awk '/^```$$/ && inside {exit} inside {print} /^```python$$/ {inside = 1}' README.md \
+		> build/elsewhere/first_script.py
+	cd build/elsewhere && ../clean/bin/python first_script.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

@@ -14,7 +14,6 @@ median over samples of Spearman's correlation with ours.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from measure import in_fresh_process, seconds
+from measure import figures_of, in_fresh_process, seconds
 
 BATCH, STEPS = 64, 50
 WINDOWS = {"2-D": 7, "3-D": 8}
@@ -309,7 +308,7 @@ SYSTEMS = {
     "xplique": xplique,
     "captum": captum,
 }
-PEERS = ("tf-keras-vis", "xplique", "captum")
+PEERS = {"tf-keras-vis": "tf_keras_vis", "xplique": "xplique.attributions", "captum": "captum.attr"}
 
 
 def measured(
@@ -347,12 +346,12 @@ def agreement(folder: Path, peer: str, name: str) -> float:
 
 
 def table(kind: str, folder: Path, figures: dict[str, dict[str, float | str]]) -> pd.DataFrame:
-    rows = []
+    rows, peers = [], [peer for peer in PEERS if peer in figures]
     for name, took in figures["keras_pli"].items():
         row: dict[str, object] = {"method": name, "ours s": took, "floor s": figures["floor"][name]}
         if isinstance(took, float):
             row["ours/floor"] = took / figures["floor"][name]
-        for peer in PEERS:
+        for peer in peers:
             theirs = figures[peer].get(name, "-")
             row[f"{peer} s"] = theirs
             if isinstance(theirs, float) and isinstance(took, float):
@@ -360,7 +359,7 @@ def table(kind: str, folder: Path, figures: dict[str, dict[str, float | str]]) -
                 row[f"{peer} agrees"] = agreement(folder, peer, name)
         rows.append(row)
     columns = ["method", "ours s", "floor s", "ours/floor"]
-    columns += [f"{peer} {figure}" for peer in PEERS for figure in ("s", "/ ours", "agrees")]
+    columns += [f"{peer} {figure}" for peer in peers for figure in ("s", "/ ours", "agrees")]
     return pd.DataFrame(rows).reindex(columns=columns).set_index("method")
 
 
@@ -374,9 +373,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.only:
         folder, kind = Path(arguments.folder), arguments.networks[0]
-        print(
-            json.dumps(measured(arguments.only, kind, folder, arguments.repeats, arguments.methods))
-        )
+        asked = arguments.only, kind, folder, arguments.repeats, arguments.methods
+        print(figures_of(PEERS, arguments.only, lambda: measured(*asked)))
         return
     for kind in arguments.networks:
         with tempfile.TemporaryDirectory() as name:
@@ -385,7 +383,8 @@ def main() -> None:
             options = ["--networks", kind, "--folder", name, "--repeats", str(arguments.repeats)]
             if arguments.methods:
                 options += ["--methods", *arguments.methods]
-            figures = {system: in_fresh_process(__file__, system, *options) for system in SYSTEMS}
+            found = {system: in_fresh_process(__file__, system, *options) for system in SYSTEMS}
+            figures = {system: rows for system, rows in found.items() if rows is not None}
             print(
                 f"\n{kind} network\n{table(kind, folder, figures).to_string(float_format='{:.3f}'.format)}"
             )

@@ -11,10 +11,17 @@ of them. Errors are of test images classified by their nearest training images i
 from __future__ import annotations
 
 import argparse
-import json
 
 import pandas as pd
-from measure import fashion_pixels, in_fresh_process, median_rows, peak_megabytes, quality, seconds
+from measure import (
+    fashion_pixels,
+    figures_of,
+    in_fresh_process,
+    median_rows,
+    peak_megabytes,
+    quality,
+    seconds,
+)
 
 
 def ours_accuracy(x):
@@ -54,6 +61,7 @@ SYSTEMS = {
     "umap-learn ParametricUMAP": parametric_umap,
     "openTSNE": open_tsne,
 }
+MODULES = {"umap-learn ParametricUMAP": "umap.parametric_umap", "openTSNE": "openTSNE"}
 
 
 def measured(system: str, train: int, test: int) -> dict[str, float]:
@@ -75,14 +83,15 @@ def main() -> None:
     parser.add_argument("--only", choices=list(SYSTEMS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
-        print(json.dumps(measured(arguments.only, arguments.train, arguments.test)))
+        sizes = arguments.train, arguments.test
+        print(figures_of(MODULES, arguments.only, lambda: measured(arguments.only, *sizes)))
         return
     sizes = ["--train", str(arguments.train), "--test", str(arguments.test)]
     runs: dict[str, list[dict[str, float]]] = {system: [] for system in arguments.systems}
     for _ in range(arguments.repeats):  # in turn, so that a slow hour meets all of them
         for system in arguments.systems:
             runs[system].append(in_fresh_process(__file__, system, *sizes))
-    table = pd.DataFrame({system: median_rows(rows) for system, rows in runs.items()}).T
+    table = pd.DataFrame({name: median_rows(rows) for name, rows in runs.items() if all(rows)}).T
     first = table.iloc[0]
     table.insert(1, "fit ratio", table["fit s"] / first["fit s"])
     table.insert(3, "transform ratio", table["transform s"] / first["transform s"])

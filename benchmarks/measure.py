@@ -8,6 +8,8 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
+from importlib import import_module
 
 import numpy as np
 
@@ -52,11 +54,31 @@ def quality(y_train, labels_train, x_test, y_test, labels_test) -> dict[str, flo
     }
 
 
-def in_fresh_process(script: str, system: str, *arguments: str) -> dict[str, float]:
-    """Runs `script --only system` in a process of its own and returns the figures it prints."""
+LEFT_OUT = "left out"
+
+
+def in_fresh_process(script: str, system: str, *arguments: str) -> dict[str, float] | None:
+    """Runs `script --only system` in a process of its own and returns the figures it prints.
+
+    None, with a line that says so, where the system cannot be imported.
+    """
     command = [sys.executable, script, "--only", system, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    figures = json.loads(done.stdout.splitlines()[-1])
+    if LEFT_OUT in figures:
+        print(f"{system} is left out: {figures[LEFT_OUT]}", flush=True)
+        return None
+    return figures
+
+
+def figures_of(modules: Mapping[str, str], system: str, measured: Callable[[], dict]) -> str:
+    """What a system's process prints: its figures, or why the module of a peer cannot be imported."""
+    try:
+        if system in modules:
+            import_module(modules[system])
+    except Exception as error:  # a peer that is made for other versions raises what it will
+        return json.dumps({LEFT_OUT: f"{type(error).__name__}: {error}".splitlines()[0]})
+    return json.dumps(measured())
 
 
 def median_rows(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -1,35 +1,54 @@
-"""See what a trained Keras classifier learned, correct it by hand, and show why it decides as it does."""
+"""See what a trained Keras classifier learned, correct it by hand, and show why it decides as it does.
 
-from importlib import import_module
-from typing import Any
+Importing the package imports nothing else: each name below is loaded where it is first used.
+"""
 
-from . import callbacks, embedding, intervention, plotting, retraining
-from .embedding import ParametricTSNE, affinities, nearest_neighbors, quality
-from .intervention import (
-    Contract,
-    Custom,
-    InterventionPlan,
-    Lasso,
-    Move,
-    MovePoints,
-    MoveTo,
-    Rotate,
-    Scale,
-    Separate,
-    Shift,
-    suggest,
-)
-from .network.activations import activations
-from .network.layers import layer_paths
-from .retraining import (
-    ExperimentResult,
-    PLILoss,
-    PLIModel,
-    embedding_response,
-    performance_response,
-    pli_experiment,
-)
+import sys as _sys
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from .version import __version__
+
+if _TYPE_CHECKING:
+    from . import (
+        attribution,
+        callbacks,
+        embedding,
+        evaluation,
+        intervention,
+        plotting,
+        rationale,
+        retraining,
+        serving,
+        synthetic,
+    )
+    from .embedding import ParametricTSNE, affinities, nearest_neighbors, quality
+    from .intervention import (
+        Contract,
+        Custom,
+        InterventionPlan,
+        Lasso,
+        Move,
+        MovePoints,
+        MoveTo,
+        Rotate,
+        Scale,
+        Separate,
+        Shift,
+        suggest,
+    )
+    from .network.activations import activations
+    from .network.layers import layer_paths
+    from .rationale import RationaleGenerator
+    from .retraining import (
+        ExperimentResult,
+        PLILoss,
+        PLIModel,
+        embedding_response,
+        performance_response,
+        pli_experiment,
+    )
+    from .serving import export
 
 __all__ = [
     "Contract",
@@ -71,14 +90,65 @@ __all__ = [
     "synthetic",
 ]
 
-# These rooms need TensorFlow, or libraries that the others can do without.
-_ON_DEMAND = ("attribution", "evaluation", "rationale", "serving", "synthetic")
-_FROM_THEM = {"RationaleGenerator": "rationale", "export": "serving"}
+# Where the names that are no subpackages come from; the others are loaded as they are called.
+_HOMES = {
+    "RationaleGenerator": "rationale",
+    "activations": "network.activations",
+    "export": "serving",
+    "layer_paths": "network.layers",
+    **dict.fromkeys(("ParametricTSNE", "affinities", "nearest_neighbors", "quality"), "embedding"),
+    **dict.fromkeys(
+        (
+            "ExperimentResult",
+            "PLILoss",
+            "PLIModel",
+            "embedding_response",
+            "performance_response",
+            "pli_experiment",
+        ),
+        "retraining",
+    ),
+    **dict.fromkeys(
+        (
+            "Contract",
+            "Custom",
+            "InterventionPlan",
+            "Lasso",
+            "Move",
+            "MovePoints",
+            "MoveTo",
+            "Rotate",
+            "Scale",
+            "Separate",
+            "Shift",
+            "suggest",
+        ),
+        "intervention",
+    ),
+}
 
 
-def __getattr__(name: str) -> Any:
-    if name in _ON_DEMAND:
-        return import_module(f".{name}", __name__)
-    if name in _FROM_THEM:
-        return getattr(import_module(f".{_FROM_THEM[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _register()
+    if name in _HOMES:
+        found = getattr(_import_module(f".{_HOMES[name]}", __name__), name)
+    else:
+        found = _import_module(f".{name}", __name__)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _register() -> None:
+    """Imports the classes that Keras finds in a stored map, or a training with it, only when registered."""
+    for room in ("embedding", "retraining"):
+        _import_module(f".{room}", __name__)
+
+
+if "keras" in _sys.modules:  # a map may be loaded next, and no name of this package be used for it
+    _register()

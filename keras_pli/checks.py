@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from inspect import isfunction, signature
 from typing import Any
 
 import numpy as np
@@ -126,3 +127,51 @@ def quoted(items: Iterable[Any], *, most: int = 10) -> str:
     items = [item.item() if isinstance(item, np.generic) else item for item in items]
     text = ", ".join(repr(item) for item in items[:most])
     return text if len(items) <= most else f"{text}, … ({len(items) - most} more)"
+
+
+def check_options(taker: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raises the `TypeError` of `unknown_options` if a function or class takes one of them by no name.
+
+    Example:
+        >>> check_options(quoted, {"most": 3})
+    """
+    unknown = [name for name in options if name not in _options_of(taker)]
+    if unknown:
+        raise unknown_options(taker, unknown)
+
+
+def unknown_options(taker: Callable[..., Any], unknown: Iterable[str]) -> TypeError:
+    """Returns an error that names a class or function, options it does not take, and those it takes.
+
+    Python's own names the function that met them, which may be the constructor of a base class.
+
+    Example:
+        >>> raise unknown_options(quoted, ["mots"])
+        Traceback (most recent call last):
+        ...
+        TypeError: quoted takes no option 'mots'. Did you mean 'most'? It takes 'most'.
+    """
+    unknown, taken = list(unknown), _options_of(taker)
+    near = [match for name in unknown for match in get_close_matches(name, taken, n=2)]
+    hint = f" Did you mean {quoted(dict.fromkeys(near))}?" if near else ""
+    option = "option" if len(unknown) == 1 else "options"
+    return TypeError(
+        f"{taker.__name__} takes no {option} {quoted(unknown)}.{hint} It takes {quoted(taken, most=40)}."
+    )
+
+
+def _options_of(taker: Callable[..., Any]) -> list[str]:
+    """The options that a function takes by name; of a class, those of its own and its bases' constructors."""
+    functions = [taker]
+    if isinstance(taker, type):
+        made_by = [vars(base).get("__init__") for base in taker.__mro__]
+        functions = [constructor for constructor in made_by if isfunction(constructor)]
+    found = [p for function in functions for p in signature(function).parameters.values()]
+    return list(
+        dict.fromkeys(
+            p.name
+            for p in found
+            if p.kind is p.KEYWORD_ONLY
+            or (p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty)
+        )
+    )

@@ -7,15 +7,16 @@ error in data or files, 2 for wrong usage, 130 when interrupted.
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from typing import Any
 
+# None of these imports Keras or NumPy before a command runs, so that help is there at once.
 from .commands import attribution, projective, rationale, serving
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from .commands.backend import import_backend
+from .commands.files import check_folder
+from .version import __version__
 
 DESCRIPTION = """\
 See what a trained Keras classifier learned, correct it by hand, and show why it decides as it does.
@@ -51,23 +52,49 @@ were interrupted.
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     arguments = _parser().parse_args(argv)
-    stdout = sys.stdout
+    stdout, progress = sys.stdout, _Progress(sys.stderr)
 
     def report(text: str) -> None:
+        progress.end_line()
         print(text, file=stdout, flush=True)
 
-    # TensorFlow warns on standard error that each new model is traced anew, which is as it should be.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
-        with redirect_stdout(sys.stderr):  # where Keras draws its progress
+        with redirect_stdout(progress):
+            if "out" in arguments:
+                check_folder(arguments.out)
+            import_backend(arguments.backends)
             arguments.run(arguments, report)
     except KeyboardInterrupt:
+        progress.end_line()
         print("keras-pli: interrupted; what was finished is kept.", file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        progress.end_line()
         print(f"keras-pli: error: {error}", file=sys.stderr)
         return 1
+    progress.end_line()
     return 0
+
+
+class _Progress:
+    """Standard error, where Keras draws its bars; it knows whether one of them left its line unfinished."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._within_line = stream, False
+
+    def write(self, text: str) -> int:
+        if text:
+            self._within_line = not text.endswith("\n")
+        return int(self._stream.write(text))
+
+    def end_line(self) -> None:
+        """Begins a new line if a bar left one unfinished."""
+        if self._within_line:
+            self.write("\n")
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,8 +103,9 @@ def _parser() -> argparse.ArgumentParser:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"keras-pli {__version__}")
+    parser.set_defaults(backends=("tensorflow",))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
     for family in (projective, attribution, rationale, serving):
         family.add_commands(commands)
     return parser

@@ -115,6 +115,35 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return found
 
 
+def array_headers(
+    path: str | os.PathLike[str],
+) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Returns shape and type of each array of an `.npz` file by name; no array is unpacked.
+
+    Raises:
+        ValueError: If the file is no `.npz`, or one of its members is no array.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     array_headers(write_arrays(f"{folder}/maps.npz", {"x": np.ones((3, 2))}))
+        {'x': ((3, 2), dtype('float64'))}
+    """
+    stored = np.load(path, allow_pickle=False)
+    if not isinstance(stored, np.lib.npyio.NpzFile):
+        raise ValueError(f"{path} holds one array and no names.")
+    found, layout = {}, np.lib.format
+    with stored:
+        archive: Any = stored.zip
+        for member in archive.namelist():
+            with archive.open(member) as stream:
+                first = layout.read_magic(stream) == (1, 0)
+                read = layout.read_array_header_1_0 if first else layout.read_array_header_2_0
+                shape, _, dtype = read(stream)
+            found[member.removesuffix(".npy")] = (shape, dtype)
+    return found
+
+
 # Folders in which this process has looked for leftovers.
 _swept: set[Path] = set()
 _TEMPORARY = ".writing-"

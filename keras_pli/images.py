@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from skimage.transform import resize
 
 from .checks import finite_array, label_array, quoted
+from .optional import imported
 
 Array = NDArray[np.float32]
 GENERATOR_RANGE = (-1.0, 1.0)  # of a tanh
@@ -33,6 +33,7 @@ def letterbox(
 
     Raises:
         ValueError: If the shape is another, a value is not finite, or a size is less than 1.
+        ImportError: If scikit-image cannot be imported.
 
     Example:
         >>> letterbox(np.ones((1, 50, 100, 1)), 10, fill=0.0)[0, :, 0, 0]
@@ -42,6 +43,7 @@ def letterbox(
     height, width = (size, size) if isinstance(size, int | np.integer) else size
     if height < 1 or width < 1:
         raise ValueError(f"`size` must be at least 1. Received: {size!r}.")
+    resize = imported("skimage.transform", "Resizing images").resize
     scale = min(height / pictures.shape[1], width / pictures.shape[2])
     inner = (
         min(height, max(1, round(pictures.shape[1] * scale))),

@@ -57,7 +57,10 @@ def test_suggest_then_retrain_then_go_on_then_report(files, capsys):
     assert main([*retrain, "--epochs", "1", "--seeds", "2"]) == 0
     assert seed_file.read_bytes() == first
     printed = capsys.readouterr()
-    assert "Share of the asked displacement" in printed.out
+    table, _, rest = printed.out.partition("Share of the asked displacement")
+    assert rest
+    assert max(map(len, table.splitlines())) <= 100
+    assert table.count("control") == 3  # a block each for precision, recall and F1
     assert "━" not in printed.out and "seed" in printed.err  # progress is no result
     scores = pd.read_csv(out / "scores.csv")
     assert set(scores["seed"]) == {5, 6}
@@ -91,7 +94,7 @@ def test_errors_name_what_is_wrong(files, tmp_path, capsys):
     cases = [
         (["embed", "--model", "none.keras", "--data", data], "no model file none.keras"),
         (["embed", "--model", str(tmp_path / "broken.keras"), "--data", data], "cannot be loaded"),
-        (["embed", "--model", model, "--data", str(tmp_path / "broken.npz")], "cannot be read"),
+        (["embed", "--model", model, "--data", str(tmp_path / "broken.npz")], "is not an .npz"),
         (["embed", "--model", model, "--data", str(tmp_path / "half.npz")], "lacks y_train"),
         (["embed", "--model", model, "--data", str(tmp_path / "nan.npz")], "NaN or infinity"),
         (["embed", "--model", model, "--data", data, "--perplexity", "400"], "Received: 400"),

@@ -1,6 +1,8 @@
 """`keras-pli explain` and `check` as a user would call them."""
 
+import io
 import re
+import sys
 
 import keras
 import numpy as np
@@ -37,11 +39,21 @@ def files(tmp_path_factory):
     return classifier, x[500:], y[500:], common
 
 
-def test_explain_writes_arrays_and_pictures(files, tmp_path, capsys):
+def test_explain_writes_arrays_and_pictures(files, tmp_path, monkeypatch):
     classifier, x, _, common = files
     command = ["explain", *common, "--method", "saliency,grad_cam", "--cam-layer", "first"]
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal)
     assert main([*command, "--samples", "5", "--pictures", "2", "--out", str(tmp_path)]) == 0
-    assert "attributions.png" in capsys.readouterr().out
+    lines = terminal.getvalue().split("\n")  # a bar is drawn over and over within its line
+    assert [line for line in lines if not re.match(r"\W* *\d+/", line)] == [
+        "saliency of 5 samples …",
+        "grad_cam of 5 samples …",
+        f"Wrote {tmp_path / 'saliency'}, {tmp_path / 'grad_cam'}.",
+        f"Wrote {tmp_path / 'attributions.png'}.",
+        "",
+    ]
     expected = {"saliency": Saliency(classifier), "grad_cam": GradCAM(classifier, layer="first")}
     for name, method in expected.items():
         stored = load_attributions(tmp_path / name)
@@ -71,6 +83,30 @@ def test_explain_a_file_of_inputs_alone(files, tmp_path):
     assert main([*command, "--target", "4", "--out", str(tmp_path / "out")]) == 0
     assert len(load_attributions(tmp_path / "out" / "saliency")["index"]) == 3
     assert main([*command, "--target", "label", "--out", str(tmp_path / "other")]) == 1
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "float16", "int64"])
+def test_explain_images_of_any_type_of_numbers(files, tmp_path, dtype):
+    classifier, x, _, common = files
+    images = (x[:3] * 16).astype(dtype)
+    np.savez(tmp_path / "x.npz", x=images)
+    command = ["explain", *common[:2], "--data", str(tmp_path / "x.npz"), "--method", "saliency"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    found = load_attributions(tmp_path / "out" / "saliency")["attributions"]
+    expected = Saliency(classifier)(images.astype("float32")).attributions
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert Image.open(tmp_path / "out" / "attributions.png").width > 300
+
+
+def test_explain_with_a_model_of_a_fixed_batch(tmp_path):
+    image = keras.Input(batch_shape=(4, 8, 8, 1))
+    model = keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(image)))
+    model.save(tmp_path / "clf.keras")
+    x = np.random.default_rng(0).random((7, 8, 8, 1), dtype=np.float32)
+    np.savez(tmp_path / "x.npz", x=x)
+    files = ["--model", str(tmp_path / "clf.keras"), "--data", str(tmp_path / "x.npz")]
+    assert main(["explain", *files, "--method", "saliency", "--out", str(tmp_path / "out")]) == 0
+    assert Image.open(tmp_path / "out" / "attributions.png").width > 300
 
 
 def test_check_runs_both_tests(files, tmp_path, capsys):

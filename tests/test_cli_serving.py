@@ -1,6 +1,7 @@
 """`keras-pli export` and `serve` as a user would call them."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -44,16 +45,22 @@ def exported(files, tmp_path, *arguments):
     return out
 
 
-def test_export(files, tmp_path, capsys):
+def test_export(files, tmp_path, capsys, caplog):
     folder, model, x = files
     out = exported(
-        *(files, tmp_path, "--method", "grad-cam,saliency", "--cam-layer", "first"),
+        *(files, tmp_path, "--method", "grad-cam,guided-backprop", "--cam-layer", "first"),
         *("--embedder", str(folder / "map.keras"), "--class-names", "a,b,c"),
         *("--data", str(folder / "data.npz"), "--version", "7"),
     )
     assert f"Wrote {out / '7'}" in capsys.readouterr().out
+    assert "gradient is requested" not in caplog.text
     signatures = tf.saved_model.load(str(out / "7")).signatures
-    assert set(signatures) == {"serving_default", "embed", "explain_grad_cam", "explain_saliency"}
+    assert set(signatures) == {
+        "serving_default",
+        "embed",
+        "explain_grad_cam",
+        "explain_guided_backprop",
+    }
     found = signatures["explain_grad_cam"](image=x, target=np.ones(5, np.int32))
     expected = GradCAM(model, layer="first")(x, 1)
     np.testing.assert_allclose(found["attributions"], expected.attributions, atol=1e-5)
@@ -109,6 +116,7 @@ def test_serve_answers_and_ends_although_a_request_runs_on(files, tmp_path):
         [sys.executable, "-m", "keras_pli.cli", "serve", "--dir", str(out.parent), *options],
         stderr=subprocess.PIPE,
         text=True,
+        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
     )
     try:
         said = ""
@@ -116,6 +124,7 @@ def test_serve_answers_and_ends_although_a_request_runs_on(files, tmp_path):
             line = process.stderr.readline()
             assert line, said
             said += line
+        assert not re.search(r"absl|WARNING|^[IWE]\d{4} ", said, flags=re.MULTILINE)
         body = {
             "signature_name": "explain_grad_cam",
             "instances": [{"image": files[2][0].tolist(), "target": 1}],

@@ -103,6 +103,11 @@ def test_half_of_the_engine_does_without_tensorflow(name):
     assert used - ({"unsquashed"} if name == "activations" else set()) <= WITHOUT_TENSORFLOW
 
 
+@pytest.mark.parametrize("name", modules())
+def test_large_libraries_are_imported_where_they_are_used(name):
+    assert not imports(name)[1] & {"pynndescent", "skimage"}  # but by `optional.imported`
+
+
 def test_no_two_files_use_each_other():
     graph = {name: imports(name)[0] for name in modules()}
     try:

@@ -13,6 +13,7 @@ from ..network.backward_rules import guided_rules
 from ..network.forward import Network, Target
 from ..network.graph import operations_between
 from ..network.kinds import CARRIERS, PRODUCTS, SUMS
+from ..network.layers import layer_path
 from ..network.maps import (
     LayerMaps,
     Reshape,
@@ -42,9 +43,9 @@ class ClassActivationMap(Method):
 
     Args:
         model: A built Keras model that convolves over 1, 2 or 3 axes.
-        layer: Path of the layer whose maps are weighed; `"conv@1"` is the second run of a shared layer, and
-            `"add:0"` what an operation outside of layers makes, as `map_layers` lists it. None takes what the
-            pooling or head receives: the last maps of more than one position through which every way from
+        layer: The layer whose maps are weighed, or its path; `"conv@1"` is the second run of a shared layer,
+            and `"add:0"` what an operation outside of layers makes, as `map_layers` lists it. None takes what
+            the pooling or head receives: the last maps of more than one position through which every way from
             the input to the logits leads, whatever makes them: an activation, an addition, a pooling, or an
             operation.
         reshape: A function from the output of `layer` to `(batch, *positions, channels)`, for layers that put
@@ -68,20 +69,21 @@ class ClassActivationMap(Method):
         self,
         model: keras.Model,
         *,
-        layer: str | None = None,
+        layer: str | keras.Layer | None = None,
         reshape: Reshape | None = None,
         **options: Any,
     ) -> None:
         super().__init__(model, **options)
         # What is explained is the output; `layer` only says where it is watched.
         output, score = self.network.output, self.network.score
-        if is_tensor_name(layer, model):
-            self.tensor, layer = layer, None
-        self.network = Network(model, output=output, score=score, record=layer)
-        if layer is not None:
-            check_not_repeated(model, self.network.find(layer)[0])
+        path = None if layer is None else layer_path(model, layer)
+        if is_tensor_name(path, model):
+            self.tensor, path = path, None
+        self.network = Network(model, output=output, score=score, record=path)
+        if path is not None:
+            check_not_repeated(model, self.network.find(path)[0])
         if reshape is not None:
-            if not callable(reshape) or layer is None:
+            if not callable(reshape) or path is None:
                 raise TypeError(
                     "`reshape` must be a function of the output of a layer, named by `layer`. Received: "
                     f"reshape={reshape!r}, layer={layer!r}."
@@ -135,7 +137,7 @@ class CAM(ClassActivationMap):
 
     Args:
         model: A built Keras model with nothing but a global average pooling and linear layers above the maps.
-        layer: Path of the layer whose maps are weighed; None for what the pooling receives.
+        layer: The layer whose maps are weighed, or its path; None for what the pooling receives.
         reshape: What makes maps of a layer's tokens, as in `GradCAM`.
         **options: `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
 
@@ -198,12 +200,11 @@ class GradCAM(ClassActivationMap):
 
     Args:
         model: A built Keras model that convolves over 1, 2 or 3 axes.
-        layer: Path of the layer whose maps are weighed, as `"backbone/conv3"`; `"conv@1"` is the second run
-            of a shared layer, and `"add:0"` what an operation outside of layers makes. None takes what the
-            pooling or head receives: the last maps of more than one position through which every way from
+        layer: The layer whose maps are weighed, or its path, as `"backbone/conv3"`; `"conv@1"` is the second
+            run of a shared layer, and `"add:0"` what an operation outside of layers makes. None takes what
+            the pooling or head receives: the last maps of more than one position through which every way from
             the input to the logits leads, whatever makes them: an activation, an addition, a pooling, or an
-            operation. Earlier
-            layers give finer maps; `map_layers` lists them.
+            operation. Earlier layers give finer maps; `map_layers` lists them.
         reshape: A function from the output of `layer` to `(batch, *positions, channels)`, for layers that put
             out tokens, `(batch, tokens, channels)`. It may leave tokens out, as one for the class, and is
             applied to gradients as well, so that it must do no more than choose and arrange.
@@ -250,7 +251,7 @@ class GradCAM(ClassActivationMap):
         self,
         model: keras.Model,
         *,
-        layer: str | None = None,
+        layer: str | keras.Layer | None = None,
         reshape: Reshape | None = None,
         counterfactual: bool = False,
         relu: bool = True,
@@ -276,7 +277,7 @@ class GuidedGradCAM(GradCAM):
 
     Args:
         model: A built Keras model that convolves over 1, 2 or 3 axes, with ReLUs.
-        layer: Path of the layer whose maps are weighed, as in `GradCAM`.
+        layer: The layer whose maps are weighed, or its path, as in `GradCAM`.
         reshape: What makes maps of its tokens, as in `GradCAM`.
         **options: `counterfactual` and `relu`, as in `GradCAM`; `output`, `score`, `batch_size` and
             `jit_compile`, as in `Method`.

@@ -16,6 +16,7 @@ from ..checks import checked_number
 from ..network.forward import Target
 from ..network.runner import batch_spec
 from ..network.targets import Region, Spot, held_target, target_kind, target_spec
+from ..optional import imported
 from .attribution import Attribution
 from .method import Method
 from .perturbation import (
@@ -64,7 +65,7 @@ class LIME(Method):
         ValueError: If a number is not in its range, `fill` is not finite, or a label map is not of integers
             or not of the shape of the positions; in the call, if single features or ids are to be hidden by
             their mean, or the model takes its input channels first.
-        ImportError: In the call, if SLIC is asked for and scikit-image is not installed.
+        ImportError: In the call, if SLIC is asked for and scikit-image cannot be imported.
 
     Returns:
         The call returns an `Attribution` with the details `r2`, the surrogate's weighted R² for each sample,
@@ -245,7 +246,7 @@ def superpixels(sample: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
 
     Raises:
         ValueError: If the sample is a vector.
-        ImportError: If scikit-image is not installed.
+        ImportError: If scikit-image cannot be imported.
     """
     if sample.ndim < 2:
         raise ValueError(
@@ -253,13 +254,9 @@ def superpixels(sample: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
             f"`np.arange({sample.size})`, which makes each feature a segment, and as `fill` what hidden ones "
             "show, such as the mean of the training data, `x_train.mean(axis=0)`."
         )
-    try:
-        from skimage.segmentation import slic
-    except ImportError as error:
-        raise ImportError(
-            "LIME needs scikit-image to find segments: `pip install scikit-image`, or pass label maps as "
-            "`segments`."
-        ) from error
+    slic = imported(
+        "skimage.segmentation", "Finding segments", otherwise="pass label maps as `segments`"
+    ).slic
     *sizes, channels = sample.shape
     across = [1] if len(sizes) == 1 else []  # SLIC takes two or three axes
     labels = slic(

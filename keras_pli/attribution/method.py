@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..checks import one_of
+from ..checks import one_of, unknown_options
 from ..network.embeddings import integers_as_numbers
 from ..network.forward import Network, Score, Target
 from ..network.inputs import (
@@ -46,9 +46,9 @@ class Method:
 
     Args:
         model: A built Keras model with inputs of any number of axes, samples first, channels last.
-        layer: Path of the layer whose units are explained, such as `"backbone/conv3"`; None for the model's
-            output. A unit of a layer with positions is a channel, summed over them where the target names
-            no place.
+        layer: The layer whose units are explained, or its path, such as `"backbone/conv3"`; None for the
+            model's output. A unit of a layer with positions is a channel, summed over them where the target
+            names no place.
         output: Position or name of the output, where the model has several.
         score: `"logits"` explains what a final softmax or sigmoid receives, `"probabilities"` what it makes
             of that, `"output"` what the model gives, whatever made it.
@@ -63,7 +63,8 @@ class Method:
 
     Raises:
         ValueError: If the model is not built, or there is no such layer or output.
-        TypeError: If `model` is not a Keras model, or the method takes no gradients and gets `embeddings`.
+        TypeError: If `model` is not a Keras model, or the method takes no gradients and gets `embeddings`, or
+            an option that it has not.
     """
 
     takes_baseline = False
@@ -78,13 +79,16 @@ class Method:
         self,
         model: keras.Model,
         *,
-        layer: str | None = None,
+        layer: str | keras.Layer | None = None,
         output: int | str | None = None,
         score: Score = "logits",
         batch_size: int = 32,
         jit_compile: bool | Literal["auto"] = "auto",
         embeddings: Literal["sum"] | None = None,
+        **unknown: Any,
     ) -> None:
+        if unknown:  # a subclass takes its own options and hands on the others
+            raise unknown_options(type(self), unknown)
         self.network = Network(model, layer=layer, output=output, score=score)
         self.embeddings = one_of(embeddings, (None, "sum"), "embeddings")
         if embeddings and not self.takes_gradients:

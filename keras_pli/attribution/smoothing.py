@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from ..checks import checked_number, one_of
+from ..checks import check_options, checked_number, one_of
 from ..draws import normal
 from ..network.forward import Target
 from ..network.graph import in_this_graph
@@ -184,6 +184,7 @@ class SmoothGrad(Method):
 
 def _as_method(method: Method | keras.Model, options: dict[str, Any]) -> Method:
     if isinstance(method, keras.Model):
+        check_options(SmoothGrad, options)
         return Saliency(method, **options)
     if not isinstance(method, Method):
         raise TypeError(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 
-from ..checks import checked_number, one_of, quoted
+from ..checks import check_options, checked_number, one_of, quoted
 
 _SMALLER_IS_BETTER = ("loss", "error", "mse", "mae", "rmse")
 _LARGER_IS_BETTER = ("acc", "auc", "f1", "precision", "recall", "iou")
@@ -34,7 +35,8 @@ class ExportBest(keras.callbacks.Callback):
 
     Raises:
         ValueError: If the direction cannot be told from the metric's name, or `keep` is less than 1.
-        TypeError: If there is a `version` among the options; versions are counted on.
+        TypeError: If `export` has no such option, or there is a `version` among them, since versions are
+            counted on.
 
     Example:
         >>> from keras_pli.attribution import GradCAM
@@ -56,6 +58,7 @@ class ExportBest(keras.callbacks.Callback):
         super().__init__()
         if "version" in options:
             raise TypeError("ExportBest counts versions on; it takes no `version`.")
+        check_options(_export(), options)
         if keep is not None:
             keep = checked_number(keep, "keep", least=1, whole=True)
         self.path, self.monitor, self.min_delta = Path(path), monitor, abs(min_delta)
@@ -76,14 +79,18 @@ class ExportBest(keras.callbacks.Callback):
             return
         if value != value:  # NaN is no improvement on nothing, either
             return
-        from ..serving import export  # needs TensorFlow, which other callbacks do without
-
-        self.exported.append(export(self.model, self.path, **self.options))
+        self.exported.append(_export()(self.model, self.path, **self.options))
         if self.verbose:
             print(f"\n{self.monitor} {value:.5g}: exported {self.exported[-1]}")
         self.best = value
         while self.keep is not None and len(self.exported) > self.keep:
             shutil.rmtree(self.exported.pop(0), ignore_errors=True)
+
+
+def _export() -> Callable[..., Path]:
+    from ..serving import export  # needs TensorFlow, which other callbacks do without
+
+    return export
 
 
 def _sign(monitor: str, mode: str) -> int:

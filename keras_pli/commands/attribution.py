@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .data import chosen_samples, load_training_set
 from .files import (
     Report,
     add_out,
     add_samples,
-    chosen_samples,
     kinds_named,
-    load_data,
-    load_model,
+    load_classifier,
     loss_for,
+    whole,
     written,
 )
 
@@ -38,7 +38,7 @@ def add_commands(commands: Any) -> None:
     )
     add_samples(explain, 16)
     explain.add_argument(
-        "--pictures", type=int, default=8, help="samples that are drawn (default: %(default)s)"
+        "--pictures", type=whole(0), default=8, help="samples that are drawn (default: %(default)s)"
     )
     explain.add_argument("--class-names", help="names of the classes, with commas between")
     explain.set_defaults(run=_explain)
@@ -50,9 +50,12 @@ def add_commands(commands: Any) -> None:
     )
     check.add_argument("--mode", choices=("cascading", "independent"), default="cascading")
     add_samples(check, 32)
-    check.add_argument("--seeds", type=int, default=3, help="default: %(default)s")
+    check.add_argument("--seeds", type=whole(1), default=3, help="default: %(default)s")
     check.add_argument(
-        "--epochs", type=int, default=100, help="most epochs of a training (default: %(default)s)"
+        "--epochs",
+        type=whole(1),
+        default=100,
+        help="most epochs of a training (default: %(default)s)",
     )
     check.set_defaults(run=_check)
 
@@ -72,7 +75,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help="of class activation maps: the layer that makes the maps (default: the last)",
     )
     parser.add_argument("--output", help="name of the output, where the model has several")
-    parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=whole(1), default=32, help="default: %(default)s")
     add_out(parser)
 
 
@@ -83,30 +86,51 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
     from ..parts import digest
 
     out = Path(arguments.out)
-    model = load_model(arguments.model)
+    model = load_classifier(arguments.model)
     methods = {
         name: _made(kind, arguments, model) for name, kind in kinds_named(arguments.method).items()
     }
     x, labels = chosen_samples(arguments)
     target = _target(arguments.target)
-    if target == "label" and labels is None:
-        raise ValueError(f"--target label needs labels, y_test or y, in {arguments.data}.")
+    if target == "label":
+        _check_whole(labels, arguments.data)
     rows = (x, labels) if target == "label" else x
+    drawn = slice(0, arguments.pictures if x.ndim > 2 else 0)  # a table has no picture
+    predicted = _predicted(next(iter(methods.values())), x[drawn])
     found = {}
     for name, method in methods.items():
         report(f"{name} of {len(x)} samples …")
         stream = tf.data.Dataset.from_tensor_slices(rows).batch(arguments.batch_size)
         told = digest(*rows) if isinstance(rows, tuple) else digest(rows)
         explain_dataset(method, stream, out / name, target=target, data_name=told)
-        found[name] = load_attributions(out / name)
+        found[name] = load_attributions(out / name)["attributions"][drawn]
     report(written(out, *(f"{name}/" for name in methods)))
-    drawn = slice(0, arguments.pictures)
-    if arguments.pictures > 0 and x.ndim > 2:  # a table has no picture
-        predicted = next(iter(methods.values())).scoring(x)(tf.constant(x[drawn]))[1].numpy()
-        maps = {name: arrays["attributions"][drawn] for name, arrays in found.items()}
+    if len(predicted):
         captions = _captions(predicted, labels, arguments.class_names)
-        _draw(out / "attributions.png", x[drawn], maps, captions)
+        _draw(out / "attributions.png", x[drawn], found, captions)
         report(written(out, "attributions.png"))
+
+
+def _check_whole(labels: Any, path: str) -> None:
+    if labels is None:
+        raise ValueError(f"--target label needs labels, y_test or y, in {path}.")
+    if labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"--target label needs labels of {path} that are integers. Received dtype {labels.dtype}."
+        )
+
+
+def _predicted(method: Method, x: Any) -> Any:
+    """The class that the model gives each sample."""
+    import tensorflow as tf
+
+    from ..network.inputs import checked_inputs
+
+    if not len(x):
+        return []
+    inputs = checked_inputs(x, method.network.model)
+    scoring = method.scoring(inputs)
+    return method.runner.over(lambda rows: scoring(tf.constant(rows))[1], [inputs])
 
 
 def _check(arguments: argparse.Namespace, report: Report) -> None:
@@ -118,7 +142,7 @@ def _check(arguments: argparse.Namespace, report: Report) -> None:
     tests = [
         one_of(name.strip(), ("model", "data"), "--tests") for name in arguments.tests.split(",")
     ]
-    model = load_model(arguments.model)
+    model = load_classifier(arguments.model)
     kinds = kinds_named(arguments.method)
     factories = {name: partial(_made, kind, arguments) for name, kind in kinds.items()}
     x, _ = chosen_samples(arguments)
@@ -127,7 +151,7 @@ def _check(arguments: argparse.Namespace, report: Report) -> None:
         result = model_randomization_test(factories, model, x, mode=arguments.mode, **common)
         _report_check(result, "model", arguments, report)
     if "data" in tests:
-        (x_train, y_train), _ = load_data(arguments.data)
+        x_train, y_train = load_training_set(arguments.data)
         start = partial(_started_anew, model)
         result = data_randomization_test(
             factories, start, x_train, np.asarray(y_train), x, epochs=arguments.epochs, **common
@@ -194,7 +218,9 @@ def _captions(predicted: Any, labels: Any, class_names: str | None) -> list[str]
     names = class_names.split(",") if class_names else None
 
     def name(label: Any) -> str:
-        return names[int(label)] if names and int(label) < len(names) else str(label)
+        if names and label.dtype.kind in "iu" and 0 <= label < len(names):
+            return names[label]
+        return str(label)
 
     captions = [f"predicted {name(label)}" for label in predicted]
     if labels is None:

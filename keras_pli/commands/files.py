@@ -1,9 +1,10 @@
-"""What several commands share: the common arguments, and reading and writing of files."""
+"""What several commands share: the common arguments, the folder of results, and models."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,23 @@ if TYPE_CHECKING:
     from ..attribution import Method
 
 Report = Callable[[str], None]
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Returns what makes a whole number, from `least` on, of an argument."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {least}. Received: {text!r}."
+            )
+        return number
+
+    return read
 
 
 def add_model_and_data(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +47,7 @@ def add_samples(parser: argparse.ArgumentParser, default: int) -> None:
     """Adds --samples and --index, by which `chosen_samples` chooses."""
     parser.add_argument(
         "--samples",
-        type=int,
+        type=whole(0),
         default=default,
         help="the first so many; 0 for all (default: %(default)s)",
     )
@@ -48,16 +66,90 @@ def written(out: Path, *names: str) -> str:
     return "Wrote " + ", ".join(str(out / name) for name in names) + "."
 
 
+def check_folder(path: str) -> None:
+    """Raises a `ValueError` if results cannot be written to a folder; it makes none."""
+    folder = Path(path)
+    there = next((place for place in (folder, *folder.parents) if place.exists()), Path())
+    if not there.is_dir():
+        raise ValueError(f"--out must be a folder. {there} is a file.")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"--out {path} cannot be written to: {there}: {error.strerror or error}."
+        ) from error
+
+
 def load_model(path: str) -> Any:
-    """Returns the model stored in a `.keras` file."""
+    """Returns the model stored in a file, without its training configuration where Keras cannot read that."""
     import keras
+
+    from .. import embedding  # noqa: F401 - registers what a stored map is made of
 
     if not Path(path).is_file():
         raise ValueError(f"There is no model file {path}.")
     try:
         return keras.saving.load_model(path)
     except Exception as error:  # Keras raises half a dozen kinds for damaged or foreign files
-        raise ValueError(f"{path} cannot be loaded as a Keras model: {error}") from error
+        try:
+            model = keras.saving.load_model(path, compile=False)
+        except Exception:
+            raise ValueError(
+                f"{path} cannot be loaded as a Keras model: {_brief(error)}"
+            ) from error
+        print(
+            f"{path} is taken without its optimizer and loss, which Keras cannot read: {_brief(error)}",
+            file=sys.stderr,
+        )
+        return model
+
+
+def load_classifier(path: str) -> Any:
+    """Returns the classifier stored in a file; a map that `embed` wrote is refused."""
+    from ..embedding import ParametricTSNE
+
+    model = load_model(path)
+    if isinstance(model, ParametricTSNE):
+        raise ValueError(
+            f"{path} holds a map (ParametricTSNE), whose outputs are positions and no classes. --model takes "
+            "the classifier that it maps."
+        )
+    return model
+
+
+def check_classes(classifier: Any, labels: Any, path: str) -> None:
+    """Raises a `ValueError` for labels that a classifier of one output has no unit for."""
+    shape = getattr(classifier, "output_shape", None)
+    if not isinstance(shape, tuple) or not shape or not isinstance(shape[-1], int):
+        return
+    classes = max(shape[-1], 2)  # a single unit tells two classes apart
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(
+            f"{path} tells {classes} classes apart, 0 to {classes - 1}. Received labels from {labels.min()} "
+            f"to {labels.max()}."
+        )
+
+
+def check_fits(classifier: Any, x: Any, path: str) -> None:
+    """Raises a `ValueError` for inputs of another shape than a classifier of one input takes."""
+    shape = getattr(classifier, "input_shape", None)
+    if not isinstance(shape, tuple) or any(isinstance(size, tuple) for size in shape):
+        return
+    given, wanted = x.shape[1:], shape[1:]
+    if len(given) == len(wanted) - 1 and wanted[-1] == 1:  # Keras adds the axis
+        given = (*given, 1)
+    fits = len(given) == len(wanted) and all(
+        size in (None, own) for own, size in zip(given, wanted, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{path} takes inputs of shape {shape}. Received shape {x.shape}.")
+
+
+def _brief(error: Exception) -> str:
+    """What an error says, without the configuration of a whole model that Keras may add."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 400 else f"{text[:400]} …"
 
 
 def kinds_named(methods: str) -> dict[str, type[Method]]:
@@ -66,64 +158,6 @@ def kinds_named(methods: str) -> dict[str, type[Method]]:
 
     kinds = [find_method(given.strip()) for given in methods.split(",")]
     return {method_name(kind): kind for kind in kinds}
-
-
-def load_data(path: str) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Returns `(x, y)` of the training and of the test set; without one, a fifth is held out."""
-    from sklearn.model_selection import train_test_split
-
-    arrays = _load_arrays(path)
-    missing = {"x_train", "y_train"} - set(arrays)
-    if missing:
-        raise _lacking(path, missing, arrays)
-    x, y = arrays["x_train"], arrays["y_train"]
-    if "x_test" in arrays and "y_test" in arrays:
-        return (x, y), (arrays["x_test"], arrays["y_test"])
-    print(f"{path} has no test set; a fifth of the training set is held out.", file=sys.stderr)
-    x, x_test, y, y_test = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
-    return (x, y), (x_test, y_test)
-
-
-def load_samples(path: str) -> tuple[Any, Any]:
-    """Returns the inputs of a test set, or of a file with `x` alone, and their labels or None."""
-    arrays = _load_arrays(path)
-    for x, y in (("x_test", "y_test"), ("x", "y")):
-        if x in arrays:
-            return arrays[x], arrays.get(y)
-    raise _lacking(path, {"x_test"}, arrays)
-
-
-def chosen_samples(arguments: argparse.Namespace) -> tuple[Any, Any]:
-    """Returns inputs and labels of --data at --index, or the first --samples."""
-    import numpy as np
-
-    x, labels = load_samples(arguments.data)
-    if arguments.index:
-        chosen = np.array([int(text) for text in arguments.index.split(",")])
-        if np.any((chosen < 0) | (chosen >= len(x))):
-            raise ValueError(
-                f"--index must lie from 0 to {len(x) - 1}. Received: {arguments.index}."
-            )
-    else:
-        chosen = np.arange(min(arguments.samples or len(x), len(x)))
-    return x[chosen], None if labels is None else labels[chosen]
-
-
-def _load_arrays(path: str) -> dict[str, Any]:
-    import numpy as np
-
-    if not Path(path).is_file():
-        raise ValueError(f"There is no data file {path}.")
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
-    except Exception as error:  # zipfile, pickle and numpy each have their own
-        raise ValueError(f"{path} cannot be read as an .npz of plain arrays: {error}") from error
-
-
-def _lacking(path: str, missing: set[str], arrays: dict[str, Any]) -> ValueError:
-    held = ", ".join(sorted(arrays)) or "nothing"
-    return ValueError(f"{path} lacks {', '.join(sorted(missing))}. It holds {held}.")
 
 
 def loss_for(classifier: Any) -> Any:

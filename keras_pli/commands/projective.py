@@ -7,13 +7,17 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .data import load_data, load_test_inputs, load_training_set
 from .files import (
     Report,
     add_model_and_data,
     add_out,
-    load_data,
+    check_classes,
+    check_fits,
+    load_classifier,
     load_model,
     loss_for,
+    whole,
     written,
 )
 
@@ -27,26 +31,28 @@ def add_commands(commands: Any) -> None:
         "demo", help="all of it on scikit-learn's digits, in a minute or two"
     )
     add_out(demo, "runs/demo")
-    demo.add_argument("--seeds", type=int, default=3, help="paired seeds (default: %(default)s)")
+    demo.add_argument(
+        "--seeds", type=whole(1), default=3, help="paired seeds (default: %(default)s)"
+    )
     demo.set_defaults(run=_demo)
 
     embed = commands.add_parser("embed", help="train a parametric t-SNE on a layer, draw the map")
     add_model_and_data(embed)
     add_out(embed)
     embed.add_argument("--perplexity", type=float, default=50.0, help="default: %(default)s")
-    embed.add_argument("--epochs", type=int, default=10, help="default: %(default)s")
-    embed.add_argument("--batch-size", type=int, default=500, help="default: %(default)s")
+    embed.add_argument("--epochs", type=whole(1), default=10, help="default: %(default)s")
+    embed.add_argument("--batch-size", type=whole(1), default=500, help="default: %(default)s")
     embed.add_argument(
         "--paper", action="store_true", help="the settings of Hinterreiter et al. (2020)"
     )
-    embed.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    embed.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     embed.set_defaults(run=_embed)
 
     suggest = commands.add_parser("suggest", help="propose a plan for the most confused classes")
     add_model_and_data(suggest)
     add_out(suggest)
     suggest.add_argument(
-        "--pairs", type=int, default=2, help="confused pairs (default: %(default)s)"
+        "--pairs", type=whole(1), default=2, help="confused pairs (default: %(default)s)"
     )
     suggest.add_argument("--plan", help="where to write it (default: OUT/plan.json)")
     suggest.set_defaults(run=_suggest)
@@ -61,8 +67,12 @@ def add_commands(commands: Any) -> None:
     report = commands.add_parser("report", help="tables and the page of a stored experiment")
     add_out(report)
     report.add_argument("--data", help="the data again, to show images that changed")
-    report.add_argument("--seed", type=int, help="seed whose maps are drawn (default: the first)")
+    report.add_argument(
+        "--seed", type=whole(0), help="seed whose maps are drawn (default: the first)"
+    )
     report.set_defaults(run=_report)
+    for parser in (demo, embed, suggest, retrain, report):
+        parser.set_defaults(backends=("tensorflow", "jax"))
 
 
 def _retraining_options(parser: argparse.ArgumentParser) -> None:
@@ -80,13 +90,17 @@ def _retraining_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the paper's plain squared distance, not by the map's spread",
     )
-    parser.add_argument("--epochs", type=int, default=7, help="default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=100, help="default: %(default)s")
+    parser.add_argument("--epochs", type=whole(1), default=7, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=whole(1), default=100, help="default: %(default)s")
     parser.add_argument(
         "--learning-rate", type=float, help="default: as the classifier was compiled"
     )
-    parser.add_argument("--seed", type=int, default=0, help="first seed (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="paired seeds (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, help="first seed (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", type=whole(1), default=3, help="paired seeds (default: %(default)s)"
+    )
 
 
 def _demo(arguments: argparse.Namespace, report: Report) -> None:
@@ -114,8 +128,9 @@ def _embed(arguments: argparse.Namespace, report: Report) -> None:
     from ..files import atomic_path, write_arrays
 
     out = Path(arguments.out)
-    classifier = load_model(arguments.model)
-    train, _ = load_data(arguments.data)
+    classifier = load_classifier(arguments.model)
+    train = load_training_set(arguments.data)
+    check_fits(classifier, train[0], arguments.model)
     z = activations(classifier, train[0], arguments.layer)
     if arguments.paper:
         tsne = ParametricTSNE.paper(seed=arguments.seed)
@@ -140,8 +155,10 @@ def _suggest(arguments: argparse.Namespace, report: Report) -> None:
     from ..retraining import class_outputs
 
     out = Path(arguments.out)
-    classifier = load_model(arguments.model)
-    (x, labels), _ = load_data(arguments.data)
+    classifier = load_classifier(arguments.model)
+    x, labels = load_training_set(arguments.data)
+    check_fits(classifier, x, arguments.model)
+    check_classes(classifier, labels, arguments.model)
     embedding = _map_of(classifier, x, arguments)
     plan = suggest(class_outputs(classifier, x), labels, embedding, pairs=arguments.pairs)
     path = plan.save(arguments.plan or out / "plan.json")
@@ -160,8 +177,11 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
     from ..retraining.seed_run import ARMS
 
     out = Path(arguments.out)
-    classifier = load_model(arguments.model)
+    classifier = load_classifier(arguments.model)
     train, test = load_data(arguments.data)
+    for x, labels in (train, test):
+        check_fits(classifier, x, arguments.model)
+        check_classes(classifier, labels, arguments.model)
     plan = InterventionPlan.load(arguments.plan or out / "plan.json")
     optimizer = None
     if arguments.learning_rate is not None:
@@ -214,7 +234,7 @@ def _report(arguments: argparse.Namespace, report: Report) -> None:
 
     out = Path(arguments.out)
     result = ExperimentResult.load(out / "experiment")
-    images = None if arguments.data is None else load_data(arguments.data)[1][0]
+    images = None if arguments.data is None else load_test_inputs(arguments.data)
     _report_result(result, out, report, images=images, seed=arguments.seed)
 
 
@@ -223,13 +243,20 @@ def _report_result(
 ) -> None:
     from ..files import write_text
 
-    report(result.table().to_string())
-    report("")
+    report(_table_text(result))
     report(result.verdict())
     write_text(out / "scores.csv", result.scores().to_csv(index=False))
     write_text(out / "response.csv", result.response().to_csv(index=False))
     result.to_html(out / "report.html", images=images, seed=seed)
     report(written(out, "report.html", "scores.csv", "response.csv"))
+
+
+def _table_text(result: Any) -> str:
+    """The table as a block for each metric with a line for each class, which many classes make no wider."""
+    table = result.table()
+    metrics = table.index.unique("metric")
+    blocks = (table.loc[metric].T.rename_axis(index=None, columns=metric) for metric in metrics)
+    return "".join(f"{block.to_string()}\n\n" for block in blocks)[:-1]
 
 
 def _load_embedder(out: Path) -> Any:

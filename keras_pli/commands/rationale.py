@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .files import Report, add_out, add_samples, chosen_samples, load_model, written
+from .data import chosen_samples
+from .files import Report, add_out, add_samples, load_model, whole, written
 
 
 def add_commands(commands: Any) -> None:
@@ -35,11 +36,14 @@ def add_commands(commands: Any) -> None:
         "--confidence", type=float, default=0.9, help="probability to reach (default: %(default)s)"
     )
     rationale.add_argument(
-        "--steps", type=int, default=5000, help="most steps of the search (default: %(default)s)"
+        "--steps",
+        type=whole(1),
+        default=5000,
+        help="most steps of the search (default: %(default)s)",
     )
     add_samples(rationale, 16)
     rationale.add_argument("--class-names", help="names of the classes, with commas between")
-    rationale.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    rationale.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     add_out(rationale)
     rationale.set_defaults(run=_rationale)
 

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .files import Report, add_out, kinds_named, load_model, load_samples
+from .data import load_samples
+from .files import Report, add_out, kinds_named, load_classifier, load_model, whole
 
 if TYPE_CHECKING:
     import keras
@@ -58,7 +59,10 @@ def add_commands(commands: Any) -> None:
         "--grpc-port", type=int, default=8500, help="0 for a free one (default: %(default)s)"
     )
     serve.add_argument(
-        "--max-request-mb", type=int, default=64, help="larger requests are refused (default: 64)"
+        "--max-request-mb",
+        type=whole(1),
+        default=64,
+        help="larger requests are refused (default: 64)",
     )
     serve.add_argument(
         "--allowed-host",
@@ -88,7 +92,7 @@ def _export(arguments: argparse.Namespace, report: Report) -> None:
     from ..attribution import ClassActivationMap
     from ..serving import export
 
-    model = load_model(arguments.model)
+    model = load_classifier(arguments.model)
     names = arguments.class_names.split(",") if arguments.class_names else None
     options = {"output": arguments.output}
 

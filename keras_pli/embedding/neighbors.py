@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
 from ..checks import finite_array, one_of, quoted
+from ..optional import imported
 
 # N² · features up to which the exact search is taken. Measured on two cores, k = 150, each in a new
 # process (`benchmarks/neighbors.py`): 60,000 × 64 exact 11 s, pynndescent 43 s, most of it compilation;
@@ -61,6 +62,7 @@ def nearest_neighbors(
 
     Raises:
         ValueError: If a point is not finite, `k` lies outside [1, samples − 1], or the method is unknown.
+        ImportError: If the approximate search is taken and pynndescent cannot be imported.
 
     Example:
         >>> graph = nearest_neighbors([[0.0, 0], [1, 0], [5, 0]], k=1)
@@ -157,11 +159,11 @@ def _measure_close_pairs(
 
 
 def _approximate(points: NDArray[np.float32], k: int, seed: int | None) -> NeighborGraph:
-    from pynndescent import NNDescent  # compiles for seconds at import
-
+    # It compiles for seconds at import.
+    search = imported("pynndescent", "The approximate search", otherwise="take the exact one")
     # Given None, pynndescent would draw from NumPy's global generator.
     drawn = int(np.random.default_rng(seed).integers(2**31))
-    index = NNDescent(
+    index = search.NNDescent(
         points, n_neighbors=min(k + 1, len(points)), random_state=drawn, verbose=False
     )
     indices, distances = index.neighbor_graph

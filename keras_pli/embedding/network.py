@@ -12,6 +12,8 @@ from keras import ops
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
+from ..checks import check_options
+
 
 def leading_components(z: NDArray[np.float32], count: int, *, seed: int | None = None) -> PCA:
     """Fits a PCA with `count` components on the flattened points; randomised where that is faster."""
@@ -48,6 +50,7 @@ class PrincipalProjection(keras.layers.Layer):
     """
 
     def __init__(self, count: int | None = 64, **kwargs: Any) -> None:
+        check_options(type(self), kwargs)
         super().__init__(dtype="float32", trainable=False, **kwargs)
         self.count = count
 

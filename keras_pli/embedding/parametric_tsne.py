@@ -11,7 +11,7 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from ..backups import backups_among
-from ..checks import finite_array, one_of
+from ..checks import check_options, finite_array, one_of
 from .affinity import Affinities, affinities, check_perplexity
 from .batches import STRATEGIES, NeighborBatches, UniformBatches, anchor_rows
 from .neighbors import given_neighbors, nearest_neighbors
@@ -80,6 +80,7 @@ class ParametricTSNE(keras.Model):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        check_options(type(self), kwargs)
         super().__init__(**{"dtype": "float32", **kwargs})
         self.components = one_of(components, [2, 3], "components")
         if not perplexity > 1:

@@ -34,7 +34,7 @@ def model_randomization_test(
     target: GivenTarget = None,
     *,
     mode: Literal["cascading", "independent"] = "cascading",
-    layers: Sequence[str] | None = None,
+    layers: Sequence[str | keras.Layer] | None = None,
     seeds: int | Iterable[int] = 5,
     threshold: float = 0.5,
     share: float = 0.1,
@@ -67,8 +67,8 @@ def model_randomization_test(
             held while weights change.
         mode: `"cascading"` randomises one layer after the other and leaves them random; `"independent"` one
             at a time, with all others as trained.
-        layers: Paths of layers in the order to randomise them; a nested model stands for all its layers. None
-            takes all that have weights, from the top down.
+        layers: Layers or their paths, in the order to randomise them; a nested model stands for all its
+            layers. None takes all that have weights, from the top down.
         seeds: Number of randomisations, counted from 0, or their seeds.
         threshold: Rank correlation from which on maps count as the same.
         share: Share of the positions whose overlap is measured.

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from ..checks import quoted
-from ..network.layers import find_layer, layer_paths
+from ..network.layers import find_layer, layer_path, layer_paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,22 +61,24 @@ class Weight:
 
 
 def weighted_layers(
-    model: keras.Model, layers: Sequence[str] | None = None
+    model: keras.Model, layers: Sequence[str | keras.Layer] | None = None
 ) -> dict[str, list[Weight]]:
     """Returns the weights of a model's layers by the layers' paths, from the top down.
 
     Args:
         model: Any built Keras model.
-        layers: Paths of layers in the order wanted; a nested model stands for all its layers. None takes
-            every layer with weights of its own, the last in the model's order first; a shared layer where it
-            stands last.
+        layers: Layers or their paths, in the order wanted; a nested model stands for all its layers. None
+            takes every layer with weights of its own, the last in the model's order first; a shared layer
+            where it stands last.
 
     Raises:
         ValueError: If there is no such layer, it has no weights, or no layer has any.
     """
     weights = {id(weight.variable): weight for weight in _all_weights(model)}
     if layers is not None:
-        found = {path: _within(find_layer(model, path), weights) for path in layers}
+        found = {
+            layer_path(model, layer): _within(find_layer(model, layer), weights) for layer in layers
+        }
         empty = [path for path, held in found.items() if not held]
         if empty or not found:
             raise ValueError(

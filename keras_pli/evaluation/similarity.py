@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
-from skimage.metrics import structural_similarity
 
 from ..checks import finite_array
+from ..optional import imported
 
 Maps = NDArray[np.float64]
 MEASURES = ("spearman", "ssim", "top_k")
@@ -48,7 +48,7 @@ def ssim(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     negative anywhere. The window is a cube of 7 positions along each axis, or the greatest odd number that
     fits; axes of length one are left out.
 
-    Takes and raises what `spearman` does.
+    Takes and raises what `spearman` does, and an ImportError where scikit-image cannot be imported.
 
     Returns:
         float64 array `(samples,)` in [−1, 1]; NaN where the first map is constant, or an axis has length two,
@@ -65,13 +65,12 @@ def ssim(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     scores = np.full(len(pair[0]), np.nan)
     if window < 3:
         return scores
+    compare = imported("skimage.metrics", "Structural similarity").structural_similarity
     for index, (one, other) in enumerate(zip(*pair, strict=True)):
         if np.ptp(one) > 0:
             scaled = [_scaled(values).reshape(lengths) for values in (one, other)]
             negative = any(values.min() < 0 for values in scaled)
-            scores[index] = structural_similarity(
-                *scaled, win_size=window, data_range=2.0 if negative else 1.0
-            )
+            scores[index] = compare(*scaled, win_size=window, data_range=2.0 if negative else 1.0)
     return scores
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .keras_graph import KerasPlace, read_keras
 from .kinds import SQUASHES
-from .layers import built_of, find_layer, layer_paths, same_objects
+from .layers import built_of, find_layer, layer_path, layer_paths, same_objects
 from .logits import Step, squashing_of
 from .recording import recorded
 
@@ -28,7 +28,7 @@ class Tap:
 
     Args:
         model: Any Keras model.
-        layer: Path of a layer (see `find_layer`), or `"logits"` for what the final softmax or sigmoid
+        layer: A layer or its path (see `find_layer`), or `"logits"` for what the final softmax or sigmoid
             receives: an activation argument, a layer or an operation, also where layers stand behind it that
             only hand values on. A model that ends linearly has its output as logits. Where TensorFlow traces
             a graph, as in `fit` and `predict`, its operations tell; elsewhere Keras's, which do not see into
@@ -38,9 +38,9 @@ class Tap:
         ValueError: If there is no such layer, or no logits can be found.
     """
 
-    def __init__(self, model: keras.Model, layer: str = LOGITS) -> None:
+    def __init__(self, model: keras.Model, layer: str | keras.Layer = LOGITS) -> None:
         self.model = model
-        self.path = layer
+        self.path = layer = layer_path(model, layer)
         self._wants_logits = layer == LOGITS and LOGITS not in layer_paths(_checked(model))
         # What is watched, None for the model's own output; and whether for its input, or its activation's.
         self._watched: Any = None
@@ -111,7 +111,7 @@ class ActivationReader(keras.Model):
 
     Args:
         model: Any Keras model.
-        layer: Path of a layer, or `"logits"` (see `Tap`).
+        layer: A layer or its path, or `"logits"` (see `Tap`).
 
     Raises:
         ValueError: If there is no such layer.
@@ -122,7 +122,7 @@ class ActivationReader(keras.Model):
         (5, 3)
     """
 
-    def __init__(self, model: keras.Model, layer: str = LOGITS) -> None:
+    def __init__(self, model: keras.Model, layer: str | keras.Layer = LOGITS) -> None:
         super().__init__(name="activations")
         self.model = model
         self._tap = Tap(model, layer)
@@ -138,7 +138,7 @@ class ActivationReader(keras.Model):
 def activations(
     model: keras.Model,
     x: ArrayLike,
-    layer: str = LOGITS,
+    layer: str | keras.Layer = LOGITS,
     *,
     batch_size: int = 256,
     verbose: Any = 0,
@@ -148,7 +148,7 @@ def activations(
     Args:
         model: Any Keras model.
         x: Inputs of shape `(samples, ...)`, or a `tf.data.Dataset` of batches.
-        layer: Path of a layer, or `"logits"` (see `Tap`). A softmax or sigmoid at the layer is undone.
+        layer: A layer or its path, or `"logits"` (see `Tap`). A softmax or sigmoid at the layer is undone.
         batch_size: Inputs run at a time.
         verbose: As in Keras.
 
@@ -163,7 +163,7 @@ def activations(
         >>> activations(classifier, np.zeros((5, 4))).shape
         (5, 3)
     """
-    reader, lock = _READERS.of(model, layer)
+    reader, lock = _READERS.of(model, layer_path(model, layer))
     with lock:  # Keras's `predict` is for one thread at a time
         found = reader.predict(x, batch_size=batch_size, verbose=verbose)
     return np.asarray(found, dtype=np.float32)

@@ -13,7 +13,7 @@ from ..checks import one_of, quoted
 from .backward import Rule, backpropagate
 from .embeddings import run_unchanged
 from .inputs import fixed_batch
-from .layers import check_model, find_layer, layer_paths
+from .layers import check_model, find_layer, layer_path, layer_paths
 from .recording import Recording, recorded
 from .targets import Region, Spot, target_scores
 from .unsquashed import check_class_axis, final_squashing, unsquashed
@@ -52,11 +52,11 @@ class Network:
 
     Args:
         model: A built Keras model.
-        layer: Path of the layer whose units are explained; None for the model's output.
+        layer: The layer whose units are explained, or its path; None for the model's output.
         output: Position or name of the output, where there are several.
         score: `"logits"` to undo a softmax or sigmoid, `"probabilities"` for what it makes of them (or
             softmax would, where the model ends linearly), `"output"` for values as they come out.
-        record: Path of a layer whose output is kept. Where a layer runs several times, `"conv@1"` is the
+        record: A layer whose output is kept, or its path. Where a layer runs several times, `"conv@1"` is the
             second time.
 
     Raises:
@@ -67,10 +67,10 @@ class Network:
         self,
         model: keras.Model,
         *,
-        layer: str | None = None,
+        layer: str | keras.Layer | None = None,
         output: int | str | None = None,
         score: Score = "logits",
-        record: str | None = None,
+        record: str | keras.Layer | None = None,
     ) -> None:
         check_model(model)
         if not model.built:
@@ -79,20 +79,17 @@ class Network:
             )
         if isinstance(output, bool) or not isinstance(output, int | str | None):
             raise TypeError(f"`output` must be a position or a name. Received: {output!r}.")
-        self.model, self.layer, self.output = model, layer, output
+        self.model, self.output = model, output
+        self.layer = None if layer is None else layer_path(model, layer)
+        self.record = None if record is None else layer_path(model, record)
         self.score = one_of(score, SCORES, "score")
-        self.record = record
         # Number of samples that the model takes at a time; None for any.
         self.fixed_batch = fixed_batch(model)
         # How many there are to choose from, and what was undone, as soon as a forward pass was traced.
         self.classes: int | None = None
         self.squashing: str | None = None
-        for path in (layer, record):
+        for path in (self.layer, self.record):
             if path is not None:
-                if not isinstance(path, str):
-                    raise TypeError(
-                        f"`layer` must be a path, such as 'backbone/conv3'. Received: {path!r}."
-                    )
                 self.find(path)
 
     def settings(self) -> dict[str, Any]:

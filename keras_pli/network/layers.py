@@ -61,13 +61,47 @@ def layer_paths(model: keras.Model) -> dict[str, keras.Layer]:
     return paths
 
 
-def find_layer(model: keras.Model, path: str) -> keras.Layer:
+def layer_path(model: keras.Model, layer: str | keras.Layer) -> str:
+    """Returns the path of a layer that is given as an object; a path is returned as it is.
+
+    Raises:
+        ValueError: If the model has no such layer.
+        TypeError: If it is neither a layer nor a path.
+
+    Example:
+        >>> head = keras.layers.Dense(3, name="head")
+        >>> layer_path(keras.Sequential([keras.Input((4,)), head]), head)
+        'head'
+    """
+    if isinstance(layer, str):
+        return layer
+    if not isinstance(layer, keras.Layer):
+        raise TypeError(
+            "`layer` must be a layer of the model or its path, such as 'backbone/conv3'. "
+            f"Received: {layer!r}."
+        )
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"A layer can be given as an object only beside its model. Received: {layer!r} for a model that "
+            f"is a {type(model).__name__}; give its path, such as {layer.name!r}."
+        )
+    paths = layer_paths(model)
+    for path, held in paths.items():
+        if held is layer:
+            return path
+    raise ValueError(
+        f"The layer {layer.name!r} that was given is none of {model.name!r}. Its layers are "
+        f"{quoted(paths, most=40)}."
+    )
+
+
+def find_layer(model: keras.Model, path: str | keras.Layer) -> keras.Layer:
     """Returns the layer at a path.
 
     Args:
         model: Any Keras model.
-        path: Name of a layer, or a path through nested models. The first part may be left out where the
-            rest is unique.
+        path: Name of a layer, or a path through nested models, of which the first part may be left out where
+            the rest is unique; or the layer itself.
 
     Raises:
         ValueError: If there is no such layer, or several; near names are offered.
@@ -77,8 +111,7 @@ def find_layer(model: keras.Model, path: str) -> keras.Layer:
         >>> find_layer(model, "head").units
         3
     """
-    if not isinstance(path, str):
-        raise TypeError(f"`layer` must be a path, such as 'backbone/conv3'. Received: {path!r}.")
+    path = layer_path(model, path)
     paths = layer_paths(model)
     if path in paths:
         return paths[path]

@@ -17,6 +17,7 @@ from ..checks import quoted
 from ..embedding import ParametricTSNE
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, ActivationReader
+from ..network.layers import layer_path
 from .data import Inputs, ShuffledBatches, checked_data, rows_of
 from .labels import AUTO, check_classes, in_form, label_form
 from .loss import SPREAD, PLILoss
@@ -56,7 +57,7 @@ def pli_experiment(
     test: Data,
     plan: PlanSource,
     *,
-    layer: str = LOGITS,
+    layer: str | keras.Layer = LOGITS,
     embedder: Any = None,
     embedding_weight: float = 0.1,
     moved_only: bool = False,
@@ -130,7 +131,7 @@ def pli_experiment(
     train, test = checked_data(train, "train"), checked_data(test, "test")
     PLILoss("mse", embedding_weight, moved_only=moved_only, scale=scale)  # a bad λ is met here
     about: dict[str, Any] = {
-        "layer": layer,
+        "layer": layer_path(classifier, layer),
         "embedding_weight": embedding_weight,
         "moved_only": moved_only,
         "scale": scale,

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ..checks import one_of, quoted
+from ..checks import check_options, one_of, quoted
 
 Tensor = Any
 SPREAD = "spread"
@@ -64,6 +64,7 @@ class PLILoss(keras.losses.Loss):
         name: str = "pli_loss",
         **kwargs: Any,
     ) -> None:
+        check_options(type(self), kwargs)
         if not 0 <= embedding_weight <= 1:
             raise ValueError(
                 f"`embedding_weight` (λ) must lie between 0 and 1. Received: {embedding_weight}."

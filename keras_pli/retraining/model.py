@@ -31,7 +31,7 @@ class PLIModel(keras.Model):
     Args:
         classifier: A trained Keras model with one output, and one input or several.
         embedder: A trained `ParametricTSNE`, or any Keras model from `(batch, features)` to a map.
-        layer: Path of the layer that was embedded, or `"logits"` (see `keras_pli.activations`).
+        layer: The layer that was embedded, or its path, or `"logits"` (see `keras_pli.activations`).
 
     Raises:
         ValueError: If there is no such layer, it has another number of features than the embedder takes, or
@@ -47,12 +47,17 @@ class PLIModel(keras.Model):
         >>> history = pli.fit(x, y, verbose=0)
     """
 
-    def __init__(self, classifier: keras.Model, embedder: keras.Model, layer: str = LOGITS) -> None:
+    def __init__(
+        self,
+        classifier: keras.Model,
+        embedder: keras.Model,
+        layer: str | keras.Layer = LOGITS,
+    ) -> None:
         super().__init__(name=f"{classifier.name}_pli")
         output_sizes(classifier)  # several outputs are met here
         self.classifier = classifier
-        self.layer = layer
         self._tap = Tap(classifier, layer)
+        self.layer = self._tap.path
         # Out of Keras's sight, so that the embedder's weights are neither trained nor saved.
         self._embed = partial(embedder, training=False)
         self._classification = keras.metrics.Mean(name="classification_loss")

@@ -14,6 +14,7 @@ import tensorflow as tf
 from ..attribution import Method
 from ..checks import one_of
 from ..network.activations import LOGITS
+from ..network.layers import layer_path
 from ..retraining import PLIModel
 from .archive import write_saved_model
 from .comparison import compare_with_model, compare_with_traced
@@ -45,7 +46,7 @@ def export(
     explanations: Sequence[Explanation] | Mapping[str, Explanation] = (),
     rationales: RationaleGenerator | None = None,
     embedder: keras.Model | None = None,
-    layer: str | None = None,
+    layer: str | keras.Layer | None = None,
     class_names: Sequence[str] | None = None,
     version: int | None = None,
     output: int | str | None = None,
@@ -75,7 +76,7 @@ def export(
         rationales: A `RationaleGenerator`, for the signature `rationalize`. It is tried, too: give
             `examples`, since made-up images take all the steps of its search.
         embedder: A `ParametricTSNE`, or another Keras model from a layer's activations to a map.
-        layer: Path of the layer that the embedder maps; None for the logits.
+        layer: The layer that the embedder maps, or its path; None for the logits.
         class_names: Names of the classes 0, 1, ….
         version: A whole number; None takes the one after the highest.
         output: Position or name of the classifying output, where the model has several. The others are
@@ -126,6 +127,7 @@ def export(
     one_of(activation, ("auto", "softmax", "sigmoid"), "activation")
     if top < 1:
         raise ValueError(f"`top` must be at least 1. Received: {top}.")
+    mapped = LOGITS if layer is None else layer_path(model, layer)
     plain = Method(model, output=output, score=score, jit_compile=False)
     inputs = ModelInputs(model, examples)
     classes = plain.classes(inputs.pack(inputs.specs))
@@ -136,7 +138,7 @@ def export(
         names = None if compiled else class_names  # XLA has no strings
         made = [prediction(plain, inputs, activation=activation, top=top, class_names=names)]
         if embedder is not None:
-            made.append(embedding(model, embedder, layer or LOGITS, inputs))
+            made.append(embedding(model, embedder, mapped, inputs))
         made += [explanation(name, m.compiling(compiled), inputs) for name, m in methods]
         if rationales is not None:
             made.append(rationale(rationales.compiling(compiled), inputs))

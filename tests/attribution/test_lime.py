@@ -317,7 +317,9 @@ def test_is_no_graph_function():
 
 def test_says_what_to_install_for_superpixels(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
-    with pytest.raises(ImportError, match="pip install scikit-image"):
+    with pytest.raises(
+        ImportError, match=r"Finding segments needs scikit-image.*pip install.*label maps"
+    ):
         LIME(flat_network(2), samples=10)(samples(2))
     LIME(flat_network(2), samples=10, segments=stripes((9, 8)))(samples(2))
 

@@ -327,7 +327,7 @@ class TestInnerLayers:
     def test_layers_that_do_not_exist_or_run_are_rejected(self, x):
         with pytest.raises(ValueError, match=r"no layer 'hiden' in 'net'. Did you mean 'hidden'"):
             Saliency(perceptron(OPS.softmax), layer="hiden")
-        with pytest.raises(TypeError, match=r"`layer` must be a path.*Received: 1"):
+        with pytest.raises(TypeError, match=r"`layer` must be a layer.*its path.*Received: 1"):
             Saliency(perceptron(OPS.softmax), layer=1)
 
         class Idle(keras.Model):

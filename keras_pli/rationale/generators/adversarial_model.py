@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...backups import backups_among, listed
-from ...checks import checked_number
+from ...checks import check_options, checked_number
 from ...files import atomic_path
 from .adversaries import check_adversaries
 from .batches import held_out_batches, training_batches
@@ -51,6 +51,7 @@ class AdversarialModel(keras.Model):
         seed: int,
         **kwargs: Any,
     ) -> None:
+        check_options(type(self), kwargs)
         super().__init__(**{**kwargs, "dtype": "float32"})
         if average_decay is not None:
             checked_number(average_decay, "average_decay", least=0.0, below=1.0)
