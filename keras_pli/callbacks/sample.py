@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import quoted
 from ..retraining import PLIModel
 from ..retraining.data import Inputs, as_arrays, count_samples, rows_of
 
@@ -79,7 +80,7 @@ def class_labels(labels: Array) -> Array | None:
 
 def no_classes(callback: str, labels: Array) -> ValueError:
     """The error for labels that are no classes."""
-    some = ", ".join(f"{value:g}" for value in labels.ravel()[:5])
+    some = quoted(labels.ravel()[:5])
     return ValueError(
         f"{callback} needs labels that are classes: whole numbers from 0, one-hot rows, or rows of 0 and 1. "
         f"Received {labels.dtype} of shape {labels.shape}: {some}, …"
