@@ -175,3 +175,18 @@ def _options_of(taker: Callable[..., Any]) -> list[str]:
             or (p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty)
         )
     )
+
+
+def check_keras_file(path: Any, kind: str) -> None:
+    """Raises a `ValueError` for Keras's older file format, from which a model of our own cannot be loaded.
+
+    Example:
+        >>> check_keras_file("m.h5", "ParametricTSNE")
+        Traceback (most recent call last):
+        ...
+        ValueError: A ParametricTSNE is saved to '.keras'; from HDF5 Keras could not load it. Received: m.h5.
+    """
+    if str(path).lower().endswith((".h5", ".hdf5")):
+        raise ValueError(
+            f"A {kind} is saved to '.keras'; from HDF5 Keras could not load it. Received: {path}."
+        )

@@ -108,7 +108,9 @@ def explain_dataset(
                 if not done.holds(number, told):
                     found = _rows_to_store(method, rows, target, labelled)
                     writer.write(number, {**found, "digest": np.array(told)})
-                    progress.add(len(rows))
+                    done.samples += len(rows)
+                    progress.update(done.samples)
+            progress.update(done.samples, finalize=True)  # its length may not have been known
             writer.finish(number + 1)
     return parts.files
 

@@ -11,7 +11,7 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from ..backups import backups_among
-from ..checks import check_options, finite_array, one_of
+from ..checks import check_keras_file, check_options, checked_number, finite_array, one_of
 from .affinity import Affinities, affinities, check_perplexity
 from .batches import STRATEGIES, NeighborBatches, UniformBatches, anchor_rows
 from .neighbors import given_neighbors, nearest_neighbors
@@ -188,8 +188,8 @@ class ParametricTSNE(keras.Model):
             batch with uniform batches, estimated for all points with neighbour-aware ones.
 
         Raises:
-            ValueError: If points are not finite, too few for the perplexity, the graph does not fit, or
-                `BackupAndRestore` is among the callbacks.
+            ValueError: If points are not finite, too few for the perplexity, the graph does not fit, epochs
+                or batch size are not whole numbers from 1, or `BackupAndRestore` is among the callbacks.
         """
         if backups_among(callbacks):
             raise ValueError(
@@ -197,6 +197,9 @@ class ParametricTSNE(keras.Model):
                 "out when `fit` begins. Save with ModelCheckpoint('map.keras') in its place, load that, and "
                 "call `fit` with the same settings and `initial_epoch`."
             )
+        checked_number(epochs, "epochs", least=1, whole=True)
+        checked_number(batch_size, "batch_size", least=1, whole=True)
+        checked_number(pretrain_epochs, "pretrain_epochs", least=0, whole=True)
         z = self._checked(z, "z")
         first = not bool(ops.convert_to_numpy(self.started))
         if first and self.projection is not None:
@@ -267,11 +270,7 @@ class ParametricTSNE(keras.Model):
         Raises:
             ValueError: If the file is of the older format, from which Keras could not load it.
         """
-        if str(filepath).lower().endswith((".h5", ".hdf5")):
-            raise ValueError(
-                "A ParametricTSNE is saved to a '.keras' file; from the older HDF5 format Keras could not "
-                f"load it. Received: {str(filepath)!r}."
-            )
+        check_keras_file(filepath, type(self).__name__)
         super().save(filepath, **kwargs)
 
     def build(self, input_shape: Any) -> None:

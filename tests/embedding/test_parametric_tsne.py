@@ -270,6 +270,13 @@ class TestSeeds:
         tsne.fit(few, initial_epoch=2, **fit)
         np.testing.assert_allclose(mapped(tsne, few), mapped(whole, few), atol=1e-5)
 
+    @pytest.mark.parametrize("given", [{"epochs": 0}, {"batch_size": 0}, {"epochs": 2.5}])
+    def test_lengths_of_training(self, few, given):
+        with pytest.raises(
+            ValueError, match=rf"`{next(iter(given))}` must be a whole number from 1"
+        ):
+            quick(few, fit=given)
+
     def test_keras_backups_are_refused(self, few, tmp_path):
         with pytest.raises(ValueError, match=r"BackupAndRestore cannot resume .*initial_epoch"):
             quick(few, fit={"callbacks": [keras.callbacks.BackupAndRestore(tmp_path / "backup")]})
@@ -445,7 +452,7 @@ class TestSaving:
 
     @pytest.mark.parametrize("name", ["map.h5", "map.hdf5"])
     def test_a_format_that_could_not_be_loaded(self, fitted, tmp_path, name):
-        with pytest.raises(ValueError, match=rf"saved to a '\.keras' file.*{name}'"):
+        with pytest.raises(ValueError, match=rf"saved to '\.keras'.*{name}"):
             fitted[0].save(tmp_path / name)
         assert not list(tmp_path.iterdir())
 

@@ -165,6 +165,8 @@ def test_what_is_saved_keeps_how_it_was_compiled(tmp_path):
 
 
 def test_another_kind_of_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"A WassersteinGAN is saved to '\.keras'.*gan\.h5"):
+        small_gan().save(tmp_path / "gan.h5")
     keras.Sequential([keras.Input((2,)), layers.Dense(1)]).save(tmp_path / "other.keras")
     with pytest.raises(TypeError, match="not hold a WassersteinGAN, but a Sequential"):
         WassersteinGAN.load(tmp_path / "other.keras")

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...backups import backups_among, listed
-from ...checks import check_options, checked_number
+from ...checks import check_keras_file, check_options, checked_number
 from ...files import atomic_path
 from .adversaries import check_adversaries
 from .batches import held_out_batches, training_batches
@@ -90,7 +90,12 @@ class AdversarialModel(keras.Model):
         return model
 
     def save(self, filepath: Any, **kwargs: Any) -> None:
-        """Saves networks, optimizers and the training's state in one `.keras` file, whole or not at all."""
+        """Saves networks, optimizers and the training's state in one `.keras` file, whole or not at all.
+
+        Raises:
+            ValueError: If the file is of the older format, from which Keras could not load it.
+        """
+        check_keras_file(filepath, type(self).__name__)
         with atomic_path(filepath) as temporary:
             super().save(temporary, **kwargs)
 
