@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import Any
 
 # None of these imports Keras or NumPy before a command runs, so that help is there at once.
@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if "out" in arguments:
                 check_folder(arguments.out)
             import_backend(arguments.backends)
-            arguments.run(arguments, report)
+            with _only_writer(arguments):
+                arguments.run(arguments, report)
     except KeyboardInterrupt:
         progress.end_line()
         print("keras-pli: interrupted; what was finished is kept.", file=sys.stderr)
@@ -74,6 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     progress.end_line()
     return 0
+
+
+def _only_writer(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """Keeps another command from mixing its results with this one's in a folder."""
+    if not arguments.locks_out:
+        return nullcontext()
+    from .locks import one_writer
+
+    return one_writer(arguments.out, "command")
 
 
 class _Progress:
@@ -104,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"keras-pli {__version__}")
-    parser.set_defaults(backends=("tensorflow",))
+    parser.set_defaults(backends=("tensorflow",), locks_out=True)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for family in (projective, attribution, rationale, serving):
         family.add_commands(commands)

@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 
 from keras_pli import InterventionPlan, activations
 from keras_pli.cli import main
+from keras_pli.locks import one_writer
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,13 @@ def test_errors_name_what_is_wrong(files, tmp_path, capsys):
     assert "foreign.json" in capsys.readouterr().err
     bad_weight = ["--weight", "1.5", "--plan", str(folder / "out" / "foreign.json")]
     assert main(["retrain", *common, *bad_weight]) == 1
+
+
+def test_one_command_at_a_time_writes_to_a_folder(files, capsys):
+    folder, common = files
+    with one_writer(folder / "out", "command"):
+        assert main(["embed", *common]) == 1
+        assert "out is being written by process" in capsys.readouterr().err
 
 
 def test_wrong_usage_and_help(capsys):

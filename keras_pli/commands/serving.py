@@ -43,7 +43,7 @@ def add_commands(commands: Any) -> None:
         "--no-checks", action="store_true", help="let NaN and classes that do not exist pass"
     )
     add_out(export)
-    export.set_defaults(run=_export)
+    export.set_defaults(run=_export, locks_out=False)  # versions are numbered
 
     serve = commands.add_parser(
         "serve", help="a local server that speaks TensorFlow Serving's APIs"
@@ -85,7 +85,7 @@ def add_commands(commands: Any) -> None:
         default=5.0,
         help="time that requests have to end after Ctrl-C (default: %(default)g)",
     )
-    serve.set_defaults(run=_serve)
+    serve.set_defaults(run=_serve, locks_out=False)
 
 
 def _export(arguments: argparse.Namespace, report: Report) -> None:
