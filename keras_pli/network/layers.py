@@ -132,7 +132,13 @@ def built_of(model: keras.Model) -> list[Any]:
 
     A list with other objects tells that an activation was swapped, say, or an adapter enabled.
     """
-    names = ("activation", "dtype_policy", "lora_enabled", "quantization_mode")
+    names = (
+        "activation",
+        "recurrent_activation",
+        "dtype_policy",
+        "lora_enabled",
+        "quantization_mode",
+    )
     layers = list(model._flatten_layers())
     return layers + [getattr(layer, name, None) for layer in layers for name in names]
 

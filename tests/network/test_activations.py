@@ -262,6 +262,21 @@ class TestTraces:
         slopes = ((rectified > 0) * numpy(head.kernel)[:, 0]) @ numpy(hidden.kernel).T
         np.testing.assert_allclose(saliency(x, 0).attributions, slopes, atol=1e-5)
 
+    def test_another_gate_is_seen(self, x):
+        series = np.repeat(x[:, None], 3, axis=1)
+        models = [
+            keras.Sequential(
+                [keras.Input((3, 4)), keras.layers.GRU(2, recurrent_activation=gate), dense(3)]
+            )
+            for gate in ("sigmoid", "hard_sigmoid")
+        ]
+        models[1].set_weights(models[0].get_weights())
+        before = activations(models[0], series)
+        models[0].layers[0].cell.recurrent_activation = keras.activations.hard_sigmoid
+        found = activations(models[0], series)
+        np.testing.assert_allclose(found, activations(models[1], series), atol=1e-6)
+        assert np.abs(found - before).max() > 1e-3
+
     def test_an_adapter_is_seen(self, x):
         model = keras.Sequential([keras.Input((4,)), dense(3, name="head")])
         saliency = Saliency(model)

@@ -5,7 +5,7 @@ It needs starlette and uvicorn, and for gRPC grpcio and tensorflow-serving-api: 
 """
 
 from .errors import ServingError
-from .models import ModelRepository
+from .repository import ModelRepository
 from .server import LocalServer, serve
 
 __all__ = ["LocalServer", "ModelRepository", "ServingError", "serve"]

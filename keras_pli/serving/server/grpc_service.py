@@ -23,8 +23,8 @@ from ...checks import quoted
 from . import tensor_protos
 from .errors import ServingError, known
 from .loading import DEFAULT_SIGNATURE, LoadedModel
-from .models import ModelRepository
 from .prediction import Signature
+from .repository import ModelRepository
 from .workers import Workers
 
 THREADS = 256  # they wait: for a message, for a model's first version, for the workers

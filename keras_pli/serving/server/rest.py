@@ -27,7 +27,7 @@ from .errors import ServingError
 from .gate import Gate
 from .hosts import AllowedHosts
 from .loading import LoadedModel
-from .models import ModelRepository
+from .repository import ModelRepository
 from .workers import Workers
 
 ADDRESSES = (

@@ -24,7 +24,7 @@ from ...checks import checked_number
 from .errors import ServingError
 from .hosts import AllowedHosts
 from .logs import RequestLog
-from .models import ModelRepository
+from .repository import ModelRepository
 from .workers import Workers
 
 if TYPE_CHECKING:
