@@ -115,4 +115,8 @@ def test_channels_first(channels_first, blobs):
         ]
     )
     images = [(x.reshape(-1, 1, 2, 3), labels) for x, labels in blobs]
+    try:
+        classifier(images[0][0][:1])
+    except tf.errors.UnimplementedError:
+        pytest.skip("TensorFlow convolves with channels first on a CPU by oneDNN alone")
     an_experiment(classifier, *images, trained_map(activations(classifier, images[0][0])))

@@ -28,14 +28,10 @@ NAMES = {
 SIZES = {1: 128, 2: 32, 3: 16}
 in_every_dimension = pytest.mark.parametrize("dimensions", [1, 2, 3], ids=["1-D", "2-D", "3-D"])
 
-# Training takes its time: signals and volumes only where there is some.
+# Training takes its time, so that it is for the slow tests.
 where_trained = pytest.mark.parametrize(
     "dimensions",
-    [
-        pytest.param(1, marks=pytest.mark.slow, id="1-D"),
-        pytest.param(2, id="2-D"),
-        pytest.param(3, marks=pytest.mark.slow, id="3-D"),
-    ],
+    [pytest.param(d, marks=pytest.mark.slow, id=f"{d}-D") for d in (1, 2, 3)],
 )
 
 
