@@ -1,10 +1,11 @@
 """See what a trained Keras classifier learned, correct it by hand, and show why it decides as it does.
 
-Importing the package imports nothing else: each name below is loaded where it is first used.
+Each name below is loaded where it is first used. The command line needs none of them for its help.
 """
 
 import sys as _sys
 from importlib import import_module as _import_module
+from pathlib import Path as _Path
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from .version import __version__
@@ -150,5 +151,7 @@ def _register() -> None:
         _import_module(f".{room}", __name__)
 
 
-if "keras" in _sys.modules:  # a map may be loaded next, and no name of this package be used for it
+# Whoever imports the package may load a stored map next, and use no name of it; the command `keras-pli` does
+# not, and its help is to be there at once.
+if _Path(_sys.argv[0] if _sys.argv else "").stem != "keras-pli":
     _register()

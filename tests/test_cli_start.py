@@ -10,6 +10,7 @@ from keras_pli.cli import main
 
 HELP_ALONE = """
 import sys
+sys.argv[0] = "/usr/bin/keras-pli"
 import keras_pli.cli
 for asked in (["--version"], ["--help"], ["explain", "--help"]):
     try:
@@ -20,7 +21,8 @@ for asked in (["--version"], ["--help"], ["explain", "--help"]):
     assert not loaded, loaded
 """
 STARTING = """
-import os
+import os, sys
+sys.argv[0] = "keras-pli"
 from keras_pli.commands.backend import without_start_up_lines
 os.write(2, b"I0000 before\\n")
 with without_start_up_lines():
@@ -35,8 +37,22 @@ with without_start_up_lines():
 """
 
 
+# A map is found in its file by whoever has imported the package, in whatever order.
+LOADING = """
+import keras_pli
+import keras
+assert keras.saving.get_registered_object("keras_pli>ParametricTSNE")
+assert keras.saving.get_registered_object("keras_pli>PLILoss")
+"""
+
+
 def run(script):
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+
+def test_importing_the_package_registers_its_classes():
+    done = run(LOADING)
+    assert done.returncode == 0, done.stderr
 
 
 def test_help_and_version_need_no_keras():
