@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +20,8 @@ def one_writer(
 ) -> Iterator[None]:
     """Keeps other processes and threads from writing to a folder for the length of a block.
 
-    The operating system holds the lock, so that none is left by a process that was killed.
+    The operating system holds the lock, so that none is left by a process that was killed. A folder that
+    was made for it, and in which nothing was written, is gone afterwards.
 
     Args:
         folder: The folder; made where it is missing.
@@ -40,6 +41,7 @@ def one_writer(
         RuntimeError: ... is being written by process ... Wait until it has ended, or choose another folder.
     """
     folder = Path(folder)
+    new = not folder.is_dir()
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f".{name}.lock")
     holder = folder / f".{name}.writer"
@@ -57,12 +59,19 @@ def one_writer(
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+        if new:
+            remove_unused(folder)
 
 
-def remove_locks(folder: Path) -> None:
-    """Deletes what `one_writer` leaves in a folder that nobody writes to any more."""
-    for left in folder.glob(".*.lock"):
-        left.unlink(missing_ok=True)
+def remove_unused(folder: Path) -> None:
+    """Deletes a folder that holds nothing but locks, none of which is held."""
+    left = list(folder.iterdir()) if folder.is_dir() else []
+    if not all(entry.name.endswith(".lock") for entry in left):
+        return
+    with suppress(OSError):  # somebody writes there by now
+        for entry in left:
+            entry.unlink()
+        folder.rmdir()
 
 
 def _told(holder: Path) -> str:

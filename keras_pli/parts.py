@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import read_arrays, read_json, write_arrays, write_json
-from .locks import one_writer, remove_locks
+from .locks import one_writer, remove_unused
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,7 @@ class PartFolder:
         with one_writer(self.folder, self.name):
             for file in [*self.files, self.note, self._mark]:
                 file.unlink(missing_ok=True)
-        if all(entry.name.endswith(".lock") for entry in self.folder.iterdir()):
-            remove_locks(self.folder)
-            self.folder.rmdir()
+        remove_unused(self.folder)
 
     @property
     def name(self) -> str:

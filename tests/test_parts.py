@@ -167,6 +167,15 @@ class TestOneWriter:
                 write(folder, 1)
         write(folder, 1)
 
+    def test_nothing_is_left_where_nothing_was_written(self, folder):
+        with pytest.raises(KeyError), folder.writing(MADE_FROM):
+            raise KeyError
+        assert not folder.folder.exists()
+        folder.folder.mkdir()  # somebody's own
+        with folder.writing(MADE_FROM):
+            pass
+        assert folder.folder.exists()
+
     def test_a_killed_one_leaves_no_lock(self, folder):
         package = os.path.dirname(files.__file__)
         command = [sys.executable, "-c", HOLDING, package, str(folder.folder)]

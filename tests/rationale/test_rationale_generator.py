@@ -60,7 +60,8 @@ def test_where_the_search_settles_is_known():
     expected = codes - PIXELS / (2 * gamma) * pull @ np.linalg.inv(SPREAD)
     assert set(why.status) == {"stopped at the limit"} and set(why.steps) == {1500}
     np.testing.assert_allclose(why.codes_start, codes, atol=1e-4)
-    np.testing.assert_allclose(why.codes, expected, atol=2e-3)
+    # Where gradients are rounding alone, Adam still takes part of a step of 0.02 now and then.
+    np.testing.assert_allclose(why.codes, expected, atol=1e-2)
 
 
 @pytest.mark.parametrize("activation", ["softmax", None])
