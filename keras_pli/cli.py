@@ -7,6 +7,7 @@ error in data or files, 2 for wrong usage, 130 when interrupted.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
@@ -53,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     arguments = _parser().parse_args(argv)
     stdout, progress = sys.stdout, _Progress(sys.stderr)
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a sign shows another
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
     def report(text: str) -> None:
         progress.end_line()
@@ -69,9 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         progress.end_line()
         print("keras-pli: interrupted; what was finished is kept.", file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+    except BrokenPipeError:  # who read the results, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # TensorFlow's own, too, which cannot be named without importing it
         progress.end_line()
-        print(f"keras-pli: error: {error}", file=sys.stderr)
+        known = isinstance(error, ValueError | TypeError | OSError | ImportError | RuntimeError)
+        kind = "" if known else f"{type(error).__name__}: "
+        print(f"keras-pli: error: {kind}{_brief(error)}", file=sys.stderr)
         return 1
     progress.end_line()
     return 0
@@ -84,6 +93,11 @@ def _only_writer(arguments: argparse.Namespace) -> AbstractContextManager[None]:
     from .locks import one_writer
 
     return one_writer(arguments.out, "command")
+
+
+def _brief(error: Exception) -> str:
+    """What an error says, without the lines in which TensorFlow repeats where it was."""
+    return str(error).partition("\n\nArguments received by")[0].partition("\n\nStack trace")[0]
 
 
 class _Progress:

@@ -93,7 +93,6 @@ class PartFolder:
             ValueError: If the folder holds parts made from something else; says what differs.
             RuntimeError: If another process is writing them.
         """
-        identity = json.loads(json.dumps(identity))  # as it will be read back
         self.check(identity)
         with one_writer(self.folder, self.name):
             self.check(identity)
@@ -101,6 +100,7 @@ class PartFolder:
 
     def check(self, identity: Mapping[str, Any]) -> None:
         """Raises a `ValueError` if there are parts that were made from something else."""
+        identity = json.loads(json.dumps(identity))  # as it is read back
         if not any(self._all_files()):
             return
         try:
@@ -141,7 +141,7 @@ class PartFolder:
 
     def _all_files(self) -> Iterator[Path]:
         """The parts of all shares."""
-        return (file for file in self.folder.glob("part-*.npz") if _number(file) >= 0)
+        return iter(part_files(self.folder))
 
 
 class PartWriter:
@@ -187,6 +187,11 @@ class PartWriter:
         write_json(self.parts._mark, {"files": [file.name for file in wanted]})
 
 
+def part_files(folder: Path) -> list[Path]:
+    """Returns the parts of all shares in a folder; copies of other names do not count."""
+    return sorted(file for file in folder.glob("part-*.npz") if _number(file) >= 0)
+
+
 def listed_files(mark: Path) -> list[str]:
     """Returns the names of the parts that a mark of finished work lists.
 
@@ -214,6 +219,8 @@ def digest(*arrays: Any) -> str:
     """
     hashed = hashlib.sha256()
     for array in map(np.asarray, arrays):
+        if array.dtype.hasobject:  # pointers, of texts for instance
+            array = np.asarray(repr(array.tolist()))
         hashed.update(f"{array.dtype.name}{array.shape}".encode())
         hashed.update(np.ascontiguousarray(array).tobytes())
     return hashed.hexdigest()[:16]

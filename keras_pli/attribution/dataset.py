@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..files import read_arrays
 from ..identity import identity_digest, model_identity, value_identity
 from ..network.inputs import PlacedTarget
 from ..network.targets import AtPosition, Within
-from ..parts import PartFolder, digest, listed_files
+from ..parts import PartFolder, digest, listed_files, part_files
 from ..version import __version__
 from .method import Method
 
@@ -93,9 +94,17 @@ def explain_dataset(
         "num_shards": num_shards,
         "samples_per_file": samples_per_file,
     }
+
+    def first(number: int) -> int:
+        """The position of a part's first sample in the data set."""
+        return shard_index + num_shards * samples_per_file * number
+
+    parts.check(identity)
+    if data_name is not None and _Done(parts, first).all_there:
+        return parts.files  # also where nothing may be written
     with parts.writing(identity) as writer:
-        done = _Done(parts, trusted=data_name is not None)
-        if not done.all_there:
+        done = _Done(parts, first)
+        if data_name is None or not done.all_there:
             samples = dataset.unbatch().enumerate().shard(num_shards, shard_index)
             groups = _grouped(samples.as_numpy_iterator(), samples_per_file)
             progress = keras.utils.Progbar(
@@ -133,7 +142,7 @@ def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
         ...
         ValueError: There are no attributions in nowhere.
     """
-    files = sorted(Path(folder).glob("part-*.npz"))
+    files = part_files(Path(folder))
     if not files:
         raise ValueError(f"There are no attributions in {folder}.")
     listed = [listed_files(mark) for mark in Path(folder).glob("finished-*.json")]
@@ -148,8 +157,14 @@ def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
             raise ValueError(
                 f"{file} is damaged: it holds {quoted(part)}. `explain_dataset` makes it anew."
             )
-    order = np.argsort(np.concatenate([part["index"] for part in parts]))
-    return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    places, order = np.unique(arrays["index"], return_index=True)
+    if len(places) < len(arrays["index"]):
+        raise ValueError(
+            f"{folder} holds some samples twice, in {len(files)} files. `explain_dataset` makes anew those "
+            "that are not in their place."
+        )
+    return {name: array[order] for name, array in arrays.items()}
 
 
 def _readable(file: Path) -> dict[str, NDArray[Any]]:
@@ -186,22 +201,28 @@ class _Done:
         samples: Samples in them.
     """
 
-    def __init__(self, parts: PartFolder, *, trusted: bool) -> None:
-        """`trusted`: the data set has a name, so that its samples need not be looked at again."""
-        self._parts, self._trusted = parts, trusted
+    def __init__(self, parts: PartFolder, first: Callable[[int], int]) -> None:
+        """`first` is the position in the data set that a part begins with, by the part's number."""
+        self._parts = parts
         self._told: dict[int, str] = {}
         self.samples = 0
         for number in parts.numbers:
             part = parts.read(number)
-            if part is not None and "digest" in part:
+            if part is None or not {"digest", "index", "scores"} <= set(part):
+                continue
+            if part["index"][0] == first(number):
                 self._told[number] = str(part["digest"])
                 self.samples += len(part["index"])
 
     @property
     def all_there(self) -> bool:
-        """Whether nothing needs to be read or explained any more."""
-        count = self._parts.finished
-        return self._trusted and count is not None and set(range(count)) <= set(self._told)
+        """Whether the share is finished, and none of its parts missing or damaged."""
+        try:
+            count = self._parts.finished
+        except ValueError as error:
+            warnings.warn(f"{error} It is written again.", stacklevel=3)
+            return False
+        return count is not None and set(range(count)) <= set(self._told)
 
     def holds(self, number: int, told: str) -> bool:
         """Returns whether a part is there.

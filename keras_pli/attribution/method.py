@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -304,4 +305,5 @@ def _brief(value: Any) -> str:
         return f"array{value.shape}#{zlib.crc32(np.ascontiguousarray(value).tobytes()):08x}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_brief, value))}]"
-    return getattr(value, "__qualname__", None) or repr(value)
+    # Without addresses, which are others in each process.
+    return getattr(value, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(value))

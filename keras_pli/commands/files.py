@@ -32,6 +32,17 @@ def whole(least: int) -> Callable[[str], int]:
     return read
 
 
+def positive(text: str) -> float:
+    """Makes a positive number of an argument."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a positive number. Received: {text!r}.")
+    return number
+
+
 def add_model_and_data(parser: argparse.ArgumentParser) -> None:
     """Adds --model, --data and --layer."""
     parser.add_argument("--model", required=True, help="the classifier, a .keras file")

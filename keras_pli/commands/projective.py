@@ -17,6 +17,7 @@ from .files import (
     load_classifier,
     load_model,
     loss_for,
+    positive,
     whole,
     written,
 )
@@ -93,7 +94,7 @@ def _retraining_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=whole(1), default=7, help="default: %(default)s")
     parser.add_argument("--batch-size", type=whole(1), default=100, help="default: %(default)s")
     parser.add_argument(
-        "--learning-rate", type=float, help="default: as the classifier was compiled"
+        "--learning-rate", type=positive, help="default: as the classifier was compiled"
     )
     parser.add_argument(
         "--seed", type=whole(0), default=0, help="first seed (default: %(default)s)"
@@ -224,6 +225,7 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
         )
         return
     for arm in ARMS:
+        load_model(str(kept(arguments.seed, arm)))  # a damaged one is met here
         with atomic_path(out / f"classifier-{arm.lower()}.keras") as temporary:
             shutil.copyfile(kept(arguments.seed, arm), temporary)
     report(written(out, "classifier-pli.keras", "classifier-control.keras"))
@@ -231,10 +233,14 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
 
 def _report(arguments: argparse.Namespace, report: Report) -> None:
     from .. import ExperimentResult
+    from ..parts import digest
 
     out = Path(arguments.out)
     result = ExperimentResult.load(out / "experiment")
     images = None if arguments.data is None else load_test_inputs(arguments.data)
+    asked = result.identity.get("held-out inputs")
+    if images is not None and asked not in (None, digest(images)):
+        raise ValueError(f"{arguments.data} does not hold the held-out inputs of this experiment.")
     _report_result(result, out, report, images=images, seed=arguments.seed)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import quoted
@@ -25,6 +24,7 @@ from .model import PLIModel
 from .outputs import class_outputs, only_output, output_sizes, predicted
 from .result import ExperimentResult
 from .seed_run import ARMS, SeedRun
+from .starting_point import fresh_optimizer, reseed, restore, state_of
 from .stored_experiment import experiment_identity, storing
 
 Array = NDArray[Any]
@@ -76,10 +76,10 @@ def pli_experiment(
 ) -> ExperimentResult:
     """Retrains a classifier with an intervention and, as a control, for as long without it.
 
-    For each seed the two arms start from the same weights and random states, see the same batches in the
-    same order, and use a fresh optimizer of the same settings; they differ in λ alone. The control has
-    λ = 0, which is plain training on those batches to the last bit. Both are then measured on held-out
-    samples.
+    For each seed the two arms start from the same weights, see the same batches in the same order, draw
+    alike in random layers, and use a fresh optimizer of the same settings; they differ in λ alone. The
+    control has λ = 0, which is plain training on those batches to the last bit. Both are then measured on
+    held-out samples.
 
     Args:
         classifier: A trained classifier, retrained once for each seed and given its weights back; or a
@@ -115,8 +115,8 @@ def pli_experiment(
 
     Raises:
         ValueError: If inputs are not finite, labels are not classes of the classifier, the form of labels
-            cannot be told, the classifier has several outputs, λ lies outside [0, 1], or `out` holds an
-            experiment of another classifier, other data, plan or settings.
+            cannot be told, the classifier has several outputs, λ lies outside [0, 1], the training diverges,
+            or `out` holds an experiment of another classifier, other data, plan or settings.
         RuntimeError: If another process is writing to `out`.
 
     Example:
@@ -170,7 +170,7 @@ def _identity(classifier: Any, train: Any, test: Any, settings: _Settings) -> di
     del given["on_trained"]
     own = classifier if isinstance(classifier, keras.Model) else None
     loss = settings.loss if settings.loss is not None else getattr(own, "loss", None)
-    optimizer = _fresh_optimizer(settings.optimizer, own)
+    optimizer = fresh_optimizer(settings.optimizer, own)
     return experiment_identity(
         classifier, train, test, **{**given, "loss": loss, "optimizer": optimizer}
     )
@@ -205,16 +205,17 @@ def _run_seed(
         "moved": moved.astype(np.float32),
     }
     history = {}
-    start = _state(classifier)
+    start = state_of(classifier)
     try:
         for arm, weight in zip(ARMS, (0.0, settings.embedding_weight), strict=True):
-            _restore(classifier, start)
+            restore(classifier, start)
+            reseed(classifier, seed)
             history[arm] = _retrain(classifier, embedder, (x_train, wanted), weight, seed, settings)
             seen[arm] = look()
             if settings.on_trained is not None:
                 settings.on_trained(seed, arm, classifier)
     finally:
-        _restore(classifier, start)
+        restore(classifier, start)
     return SeedRun(
         seed=seed,
         plan=repr(plan),
@@ -241,12 +242,18 @@ def _retrain(
     loss = _loss_of(classifier, settings)
     pli = PLIModel(classifier, embedder, settings.layer)
     pli.compile(
-        _fresh_optimizer(settings.optimizer, classifier),
+        fresh_optimizer(settings.optimizer, classifier),
         PLILoss(loss, weight, moved_only=settings.moved_only, scale=settings.scale),
     )
     batches = ShuffledBatches(*data, batch_size=settings.batch_size, seed=seed)
     # Keras would shuffle the order of the batches once more, from the global random state.
     history = pli.fit(batches, epochs=settings.epochs, shuffle=False, verbose=0).history
+    bad = [epoch for epoch, loss in enumerate(history["loss"], 1) if not np.isfinite(loss)]
+    if bad:
+        raise ValueError(
+            f"Retraining with λ = {weight:g} diverged: the loss is {history['loss'][bad[0] - 1]} in epoch "
+            f"{bad[0]} of {settings.epochs}. Lower the learning rate."
+        )
     return {name: [float(value) for value in values] for name, values in history.items()}
 
 
@@ -337,12 +344,6 @@ def _embedder_of(source: Any, z: Array, seed: int) -> keras.Model:
     return tsne
 
 
-def _fresh_optimizer(source: Any, classifier: keras.Model) -> Any:
-    chosen = source if source is not None else getattr(classifier, "optimizer", None)
-    chosen = keras.optimizers.get("adam" if chosen is None else chosen)
-    return type(chosen).from_config(chosen.get_config())
-
-
 def _held_out_targets(
     plan: InterventionPlan, y: Array, labels: Array
 ) -> tuple[Array | None, Array | None]:
@@ -356,12 +357,3 @@ def _held_out_targets(
             f"The plan does not carry over to the held-out samples: {error}", stacklevel=3
         )
         return None, None
-
-
-def _state(model: keras.Model) -> list[Array]:
-    return [ops.convert_to_numpy(v.value) for v in model.variables]
-
-
-def _restore(model: keras.Model, state: list[Array]) -> None:
-    for variable, value in zip(model.variables, state, strict=True):
-        variable.assign(value)

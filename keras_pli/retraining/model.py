@@ -379,6 +379,8 @@ def _weights_of(table: Tensor, labels: Tensor) -> Tensor:
     if len(labels.shape) == 2:
         one_hot = labels.shape[1] > 1
         labels = ops.argmax(labels, axis=1) if one_hot else ops.reshape(labels, (-1,))
-    labels = ops.cast(labels, "int32")
+    labels = ops.cast(
+        ops.round(labels), "int32"
+    )  # soft labels count as the nearer class, as in Keras
     known = labels < table.shape[0]
     return ops.where(known, ops.take(table, ops.where(known, labels, 0)), 1.0)

@@ -247,8 +247,16 @@ class ExperimentResult:
 
         Returns:
             The path.
+
+        Raises:
+            ValueError: If there is not one image for each held-out sample.
         """
         from .report import html_page
+
+        if images is not None and len(shown := np.asarray(images)) != len(self.labels):
+            raise ValueError(
+                f"`images` must be the {len(self.labels)} held-out inputs. Received: {len(shown)}."
+            )
 
         return write_text(path, html_page(self, images=images, seed=seed))
 

@@ -19,6 +19,7 @@ from ..parts import digest
 from ..version import __version__
 from .result import ExperimentResult
 from .seed_run import SeedRun, seed_file
+from .starting_point import excluded_from_decay
 
 _ABSENT = object()
 
@@ -36,8 +37,10 @@ def experiment_identity(
         optimizer: An optimizer of the settings that are used.
         **settings: Everything else; models, functions and arrays are told by digests.
     """
+    trained = getattr(classifier, "trainable_variables", None)
     return {
         **{f"classifier.{what}": told for what, told in _of_source(classifier).items()},
+        "classifier.trainable": None if trained is None else _which(trained, classifier),
         **{f"embedder.{what}": told for what, told in _of_source(settings.pop("embedder")).items()},
         "plan": _told_plan(plan),
         "optimizer": _told_optimizer(optimizer),
@@ -92,6 +95,8 @@ def storing(folder: str | Path | None, fresh: ExperimentResult) -> Iterator[Stor
                 runs.append(SeedRun.load(file))
             except ValueError as error:
                 warnings.warn(f"{error} The seed is done again.", stacklevel=4)
+        if runs:  # names of classes and groups may be others now
+            fresh.save(folder)
         yield StoredExperiment(folder, replace(fresh, runs=tuple(runs)))
 
 
@@ -113,6 +118,12 @@ def _check(folder: Path, fresh: ExperimentResult) -> None:
         )
 
 
+def _which(trained: Any, classifier: keras.Model) -> str:
+    """Which of a classifier's weights are trained, since its identity does not tell that."""
+    places = {id(variable): place for place, variable in enumerate(classifier.variables)}
+    return ", ".join(str(places[id(variable)]) for variable in trained)
+
+
 def _of_source(source: Any) -> dict[str, Any]:
     """What tells a model from others, or a function that makes it."""
     told = value_identity(source)
@@ -128,4 +139,5 @@ def _told_plan(plan: Any) -> Any:
 def _told_optimizer(optimizer: Any) -> Any:
     """An optimizer's settings; a plain value where JSON has one, so that an error can show it."""
     config = {name: value for name, value in optimizer.get_config().items() if name != "name"}
-    return {"class": type(optimizer).__name__, **value_identity(config)}
+    spared = excluded_from_decay(optimizer).get("_exclude_from_weight_decay_pattern")
+    return {"class": type(optimizer).__name__, **value_identity({**config, "spared": spared})}

@@ -14,6 +14,7 @@ from keras_pli.retraining import (
     class_outputs,
     pli_experiment,
 )
+from keras_pli.retraining.starting_point import reseed
 
 PLAN = InterventionPlan([Shift(3, by=(1.0, 0.5))])
 CROSS_ENTROPY = "sparse_categorical_crossentropy"
@@ -55,6 +56,7 @@ class TestArms:
         classifier(x[:2])
         for variable, value in zip(classifier.variables, state_of(source), strict=True):
             variable.assign(value)
+        reseed(classifier, seed)
         train(classifier, ShuffledBatches, x, labels, seed)
         return classifier.get_weights()
 
