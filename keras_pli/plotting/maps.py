@@ -86,7 +86,7 @@ def embedding_map(
 
     Returns:
         The figure, a new one or the one that `ax` lies in. pyplot knows nothing of a new figure:
-        show it in a notebook by returning it, store it by `save_figure`.
+        it shows itself at the end of a notebook's cell, or by `show()`; store it by `save_figure`.
 
     Raises:
         ValueError: If shapes disagree, a position is not finite, a class has no name, a highlighted
