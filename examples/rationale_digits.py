@@ -6,7 +6,7 @@ until the classifier sees fours. The last picture has what saliency, occlusion, 
 say about the same nines.
 
     python examples/rationale_digits.py --out runs/rationale_digits
-    python examples/rationale_digits.py --models saved_models/rationale_digits      # seconds
+    python examples/rationale_digits.py --models keras_pli/rationale/digits      # seconds
     python examples/rationale_digits.py --data file.npz --change 3 8
 """
 

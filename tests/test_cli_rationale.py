@@ -1,7 +1,5 @@
 """`keras-pli rationale` as a user would call it, on the stored networks of the digits."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +9,7 @@ from sklearn.datasets import load_digits
 from keras_pli import rationale
 from keras_pli.cli import main
 from keras_pli.rationale import Rationale, RationaleGenerator, letterbox, to_range
-
-NETWORKS = Path(__file__).parents[1] / "saved_models" / "rationale_digits"
+from keras_pli.rationale.digit_networks import FOLDER as NETWORKS
 
 
 @pytest.fixture(scope="module")

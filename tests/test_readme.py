@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
+IMAGES = "https://raw.githubusercontent.com/keras-pli/keras-pli/main/"
+PAGES = "https://github.com/keras-pli/keras-pli/blob/main/"
 
 
 def test_readme_code_runs(tmp_path, monkeypatch, capsys):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(blocks) >= 2
-    (tmp_path / "saved_models").symlink_to(README.parent / "saved_models")
     monkeypatch.chdir(tmp_path)
     session: dict = {}
     for block in blocks:
@@ -25,14 +26,52 @@ def test_readme_code_runs(tmp_path, monkeypatch, capsys):
         "map.png",
         "classifier.keras",
         "report.html",
+        "attributions.png",
         "rationales.png",
     }
     printed = capsys.readouterr().out
     assert "F1 of 'moved' classes, PLI less control" in printed
     assert "9 → 4" in printed
     assert "achieved" in printed  # the callbacks' numbers, in Keras's own line
-
+    assert "Attribution of 4 samples" in printed
+    _check_shown(session)
     _check_served(tmp_path, session)
+
+
+def _check_shown(session):
+    """What the pictures and verdicts show is what the page says of them."""
+    seen = {image.tobytes() for image in session["x"]}
+    held_out = [image for image in session["x_test"] if image.tobytes() not in seen]
+    assert len(held_out) > 0.99 * len(session["x_test"])  # the digits hold a few of them twice
+    response = session["result"].response().groupby("run")["achieved"].mean()
+    assert response["PLI"] > response["control"]
+    for name, found in session["maps"].items():
+        assert found.attributions.reshape(4, -1).any(axis=1).all(), name
+    conclusions = {name: found.conclusion for name, found in session["test"].verdicts.items()}
+    assert conclusions == {
+        "saliency": "sensitive", "Grad-CAM": "sensitive", "guided backprop": "insensitive",
+    }  # fmt: skip
+
+
+def test_readme_links_hold_outside_of_the_repository():
+    text = README.read_text(encoding="utf-8")
+    images = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text)
+    pages = set(re.findall(r"\]\(([^)]*)\)", text)) - set(images)
+    assert len(images) >= 3 and all(image.startswith(IMAGES) for image in images)
+    assert len(pages) >= 2 and all(page.startswith(PAGES) for page in pages)
+    for link in (*images, *pages):
+        path, _, heading = link.removeprefix(IMAGES).removeprefix(PAGES).partition("#")
+        target = README.parent / path
+        assert target.exists()
+        if heading:
+            lines = target.read_text(encoding="utf-8").splitlines()
+            found = {line.lstrip("# ") for line in lines if line.startswith("#")}
+            assert heading in {
+                re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in found
+            }
+    for page in README.parent.glob("docs/*.md"):
+        for image in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / image).exists()
 
 
 def _check_served(folder, session):

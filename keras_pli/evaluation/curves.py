@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import keras
 import numpy as np
@@ -10,10 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import trapezoid
 
 from ..attribution import Attribution, Method
+from ..brief import counted
 from ..checks import checked_number
 from ..network.inputs import GivenTarget
 from .removal import Fill, Removal
 from .scoring import Array, Score, Scorer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +28,35 @@ class FaithfulnessCurve:
     Args:
         fractions: Shares of the positions deleted or inserted, from 0 to 1, `(steps,)`.
         scores: The score at each of them, `(samples, steps)`.
+        kind: `"deletion"`, where a small area is good, or `"insertion"`, where a large one is.
     """
 
     fractions: NDArray[np.float64]
     scores: NDArray[np.float64]
+    kind: Literal["deletion", "insertion"] = "deletion"
+
+    def __repr__(self) -> str:
+        samples, steps = self.scores.shape
+        return (
+            f"FaithfulnessCurve of {counted(samples, 'sample')}, {self.kind} at {steps} shares; "
+            f"mean area {self.area.mean():.3f}"
+        )
+
+    def _repr_html_(self) -> str:
+        from ..plotting.notebook import notebook_html
+
+        return notebook_html(repr(self), figure=self.plot())
+
+    def plot(self) -> Figure:
+        """Draws the mean over the samples.
+
+        Returns:
+            A new `plotting.faithfulness_curves`, which draws the curves of several methods, too.
+        """
+        from ..plotting import faithfulness_curves
+
+        name = f"mean of {counted(len(self.scores), 'sample')}"
+        return faithfulness_curves({name: self.scores.mean(axis=0)}, self.fractions, kind=self.kind)
 
     @property
     def area(self) -> NDArray[np.float64]:
@@ -81,7 +111,7 @@ def deletion_curve(
     """
     removal = Removal.of(model, x, attributions, target, baseline)
     ranks = removal_ranks(removal.flat_maps, seed=seed)
-    return _curve(removal, ranks, score, steps, verbose)
+    return _curve(removal, ranks, score, steps, verbose, "deletion")
 
 
 def insertion_curve(
@@ -108,11 +138,17 @@ def insertion_curve(
     """
     removal = Removal.of(model, x, attributions, target, baseline)
     ranks = removal_ranks(removal.flat_maps, seed=seed)
-    return _curve(replace(removal, x=removal.fill, fill=removal.x), ranks, score, steps, verbose)
+    turned = replace(removal, x=removal.fill, fill=removal.x)
+    return _curve(turned, ranks, score, steps, verbose, "insertion")
 
 
 def _curve(
-    removal: Removal, ranks: NDArray[np.int64], score: Score, steps: int, verbose: int
+    removal: Removal,
+    ranks: NDArray[np.int64],
+    score: Score,
+    steps: int,
+    verbose: int,
+    kind: Literal["deletion", "insertion"],
 ) -> FaithfulnessCurve:
     samples, positions = ranks.shape
     steps = checked_number(steps, "steps", least=1, whole=True)
@@ -124,7 +160,7 @@ def _curve(
     found = removal.scorer.variants(
         changed, (samples, len(counts)), removal.aim, score, verbose=verbose
     )
-    return FaithfulnessCurve(counts / positions, found)
+    return FaithfulnessCurve(counts / positions, found, kind)
 
 
 def removal_ranks(maps: NDArray[np.float64], *, seed: int) -> NDArray[np.int64]:

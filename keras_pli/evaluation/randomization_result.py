@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from ..brief import counted
 from ..checks import quoted
 from ..intervals import mean_interval
 from .similarity import Maps, similarities
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 INSENSITIVE, SIGN_ONLY, SENSITIVE = "insensitive", "sensitive in sign only", "sensitive"
 UNDECIDED = "undecided"
@@ -58,6 +62,34 @@ class RandomizationResult:
 
     def __str__(self) -> str:
         return "\n".join(f"{method} is {verdict}" for method, verdict in self.verdicts.items())
+
+    def __repr__(self) -> str:
+        told = (f"{method} {verdict.conclusion}" for method, verdict in self.verdicts.items())
+        return f"RandomizationResult of {counted(len(self.verdicts), 'method')}: {', '.join(told)}"
+
+    def _repr_html_(self) -> str:
+        from ..plotting.notebook import notebook_html
+
+        verdicts = pd.DataFrame(
+            {
+                "conclusion": [verdict.conclusion for verdict in self.verdicts.values()],
+                "reason": [verdict.reason for verdict in self.verdicts.values()],
+            },
+            index=list(self.verdicts),
+        )
+        title = repr(self).split(":")[0]
+        return notebook_html(title, table=verdicts, figure=self.plot())
+
+    def plot(self) -> Figure:
+        """Draws how similar the maps stay to those of the trained model, with the threshold of the verdict.
+
+        Returns:
+            A new `plotting.randomization_curves`.
+        """
+        from ..plotting import randomization_curves
+
+        mode = str(self.table["mode"].iloc[0])
+        return randomization_curves(self.table, mode=mode, threshold={"spearman": self.threshold})
 
 
 def checked_seeds(seeds: int | Iterable[int]) -> list[int]:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .. import files
+from ..brief import counted
 from . import storage
 from .move import Move, checked
 from .moves import WholeMap
 from .selection import BoolArray, ClassLabel, Indices, Mask, selections_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..plotting.style import ClassNames
 
 MoveLike: TypeAlias = Move | Callable[[NDArray[np.float32], Any], ArrayLike]
 
@@ -102,6 +109,39 @@ class InterventionPlan:
                 raise ValueError(f"Move {place} of {len(self)}, {move}: {error}") from error
             moved |= selected
         return targets, moved
+
+    def plot(
+        self,
+        embedding: ArrayLike,
+        labels: ArrayLike | None = None,
+        *,
+        class_names: ClassNames | None = None,
+    ) -> Figure:
+        """Draws a map before and after the plan, side by side.
+
+        Args:
+            embedding: Positions of shape `(n, 2)` or `(n, 3)`.
+            labels: Class labels of shape `(n,)`, needed where a move names a class.
+            class_names: A sequence that integer labels index, or a mapping from label to name.
+
+        Returns:
+            A new `plotting.embedding_comparison`.
+
+        Raises:
+            ValueError: As in `apply`, or if the map has another number of components.
+
+        Example:
+            >>> from keras_pli.intervention import Shift
+            >>> plan = InterventionPlan([Shift(1, by=(9, 0))])
+            >>> figure = plan.plot([[0.0, 0.0], [2.0, 0.0], [5.0, 5.0]], [0, 1, 1])
+            >>> [ax.get_title(loc="left") for ax in figure.axes]
+            ['Before', 'Edited']
+        """
+        from ..plotting import embedding_comparison
+
+        targets, _ = self.apply(embedding, labels)
+        panels = {"Before": embedding, "Edited": targets}
+        return embedding_comparison(panels, labels, class_names=class_names)
 
     def add(self, move: MoveLike) -> InterventionPlan:
         """Puts a move at the end and returns the plan; what was undone can no longer be redone."""
@@ -198,12 +238,24 @@ class InterventionPlan:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        lines = [f"InterventionPlan of {len(self)} move{'' if len(self) == 1 else 's'}"]
+        lines = [self._title()]
         for place, move in enumerate(self._moves, start=1):
             lines.append(f"{place:3}. {move}")
             if move.reason:
                 lines.append(f"     because: {move.reason}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from ..plotting.notebook import notebook_html
+
+        moves = {"move": [str(move) for move in self._moves]}
+        if any(move.reason for move in self._moves):
+            moves["because"] = [move.reason or "" for move in self._moves]
+        table = pd.DataFrame(moves, index=range(1, len(self) + 1))
+        return notebook_html(self._title(), table=table if len(self) else None)
+
+    def _title(self) -> str:
+        return f"InterventionPlan of {counted(len(self), 'move')}"
 
 
 def _as_move(move: Any) -> Move:

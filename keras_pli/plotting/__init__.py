@@ -2,7 +2,8 @@
 
 Every function that draws returns a `matplotlib.figure.Figure`: a new one, or, if axes were given,
 the one that they lie in. New figures are made without pyplot, so that they work without a screen
-and in threads, and are freed when nobody holds them.
+and in threads, and are freed when nobody holds them; in a notebook they show themselves, and `show`
+opens a window.
 """
 
 from .animation import animate_maps

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..checks import finite_array
 from ..files import atomic_path
 from .frame import fitting_limits
 from .maps import embedding_map
-from .style import MUTED, SMALL_SIZE, ClassNames
+from .outlines import class_outlines, told_apart
+from .style import MUTED, SMALL_SIZE, ClassNames, class_labels
 
 
 def animate_maps(
@@ -25,7 +27,7 @@ def animate_maps(
     *,
     titles: Sequence[str] | None = None,
     class_names: ClassNames | None = None,
-    contours: bool = True,
+    contours: bool | None = None,
     fps: float = 4,
     dpi: float = 90,
 ) -> Path:
@@ -40,7 +42,8 @@ def animate_maps(
         path: Where to store it; must end in ".gif".
         titles: One a frame, such as "epoch 3"; a counter stands under the map in any case.
         class_names: A sequence that integer labels index, or a mapping from label to name.
-        contours: Whether to draw contour lines.
+        contours: Whether to draw contour lines; by default, as in `embedding_map`, if those of the last map
+            can be told apart.
         fps: Frames a second.
         dpi: Dots an inch; a frame is some 8 by 7 inches.
 
@@ -71,7 +74,7 @@ def animate_maps(
         raise ValueError(f"All frames must have one shape (samples, 2). Received shapes {shapes}.")
     if titles is not None and len(titles) != len(maps):
         raise ValueError(f"`titles` must have {len(maps)} entries. Received: {len(titles)}.")
-    limits = fitting_limits(maps)
+    limits, contours = _for_all_frames(maps, labels, contours)
 
     def draw(index: int, ax: Axes | None) -> Figure:
         return embedding_map(
@@ -102,6 +105,22 @@ def animate_maps(
             writer.grab_frame()
         writer.finish()
     return target
+
+
+def _for_all_frames(
+    maps: Sequence[NDArray[Any]], labels: ArrayLike | None, contours: bool | None
+) -> tuple[tuple[float, ...], bool]:
+    """Returns the limits that fit all maps with their contours, and whether there are contours."""
+    limits = fitting_limits(maps)
+    if labels is None or contours is False:
+        return limits, False
+    classes = class_labels(labels, len(maps[0]))
+    outlines = [class_outlines(frame, classes, width=limits[1] - limits[0]) for frame in maps]
+    # A map is seen to gain its order, and the lines that it ends with must not come and go on the way.
+    if contours is None and not told_apart([(outlines[-1].values(), maps[-1])]):
+        return limits, False
+    corners = [outline.corners for found in outlines for outline in found.values()]
+    return fitting_limits([*maps, *(pair for pair in corners if len(pair))]), True
 
 
 def _draw_counter(ax: Axes, number: int, count: int) -> None:

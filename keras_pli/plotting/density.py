@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, label, sum_labels
 
+from ..brief import brief_repr
 from ..checks import finite_array
 
 _CELLS_PER_BANDWIDTH = 4.0
@@ -34,6 +35,8 @@ class ClassDensity:
     share: NDArray[np.float64]
     level: float
     bandwidth: tuple[float, float]
+
+    __repr__ = brief_repr
 
     @property
     def peak(self) -> tuple[float, float]:

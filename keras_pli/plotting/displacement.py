@@ -8,12 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import finite_array, label_array
 from .frame import draw_scale_bar, fitting_limits, frame_axes, point_alpha, point_size
-from .placement import label_spots
+from .legends import legend_beside, width_beside
+from .placement import FEW_NAMES, label_spots
 from .style import (
     FRAME,
     INK,
@@ -49,7 +51,8 @@ def displacement_arrows(
     Class arrows run between the means of the class's positions. Single points are drawn all if
     there are at most `most`, otherwise a random sample of them. With `target`, hollow diamonds
     stand where the plan asked the class means to go, and hollow circles where it asked the drawn
-    single points to go: an arrow that ends in its diamond followed the plan.
+    single points to go: an arrow that ends in its diamond followed the plan. More than twelve classes
+    have a legend beside the map, since not all of their names find a place in it.
 
     Args:
         before: Old positions, shape `(samples, 2)`.
@@ -85,10 +88,16 @@ def displacement_arrows(
     chosen = np.ones(len(old), bool) if moved is None else _mask(moved, len(old))
     rows = _sample(np.flatnonzero(chosen), most, seed)
     limits = fitting_limits([old, new] if asked is None else [old, new, asked])
+    beside = list(styles.values()) if len(styles) > FEW_NAMES else []
+    height = None
     if ax is None:
         height = 6.2 * (limits[3] - limits[2]) / (limits[1] - limits[0])
-        ax = new_figure(6.2, height + 0.8).add_subplot()
+        ax = new_figure(6.2 + width_beside(beside, height), height + 0.8).add_subplot()
     frame_axes(ax, limits)
+    if beside:
+        # Not all of many names find a place. The key below becomes the axes' own legend.
+        legend_beside(ax, beside, height=height)
+        ax.add_artist(cast(Legend, ax.get_legend())).set_clip_on(False)
     draw_title(ax, title)
     draw_scale_bar(ax, limits)
     _draw_ghosts(ax, new)

@@ -44,6 +44,7 @@ _KEYS = ["method", "mode", "step", "measure", "absolute"]
 _MODES = {
     "cascading": "layers randomised, from the top down",
     "independent": "layer randomised, all others as trained",
+    "data": "labels permuted in training",
 }
 _BETTER = {"deletion": ("deleted", "less"), "insertion": ("inserted", "more")}
 _COLUMNS = ["method", "mode", "layer", "step", "measure", "absolute", "mean", "low", "high"]
@@ -75,10 +76,10 @@ def randomization_curves(
     look at them. There is a column of panels for each measure, and a row for maps with their
     signs and one for their absolute values. In cascading mode the layers are randomised from the top down
     and stay so, and a line joins the steps; in independent mode one layer at a time is, and
-    there are only dots.
+    there are only dots. So there are in data mode, where the labels that the model learned are random.
 
     Args:
-        table: Columns `method`, `mode` ("cascading" or "independent"), `layer` (its name), `step`
+        table: Columns `method`, `mode` ("cascading", "independent" or "data"), `layer` (its name), `step`
             (its place from the top), `measure`, `absolute` (whether signs were dropped), `mean`,
             `low` and `high`, one row a method, mode, step, measure and `absolute`. `low` and `high`
             are the ends of an interval, or NaN for none; bands are drawn for up to eight methods.
@@ -220,7 +221,7 @@ def _draw_similarities(
         part = shown[shown["method"] == method].sort_values("step")
         x = part["step"].map(places).to_numpy(np.float64)
         mean, low, high = part[["mean", "low", "high"]].to_numpy(np.float64).T
-        if mode == "independent":
+        if mode != "cascading":
             x += 0.6 * ((index + 0.5) / len(styles) - 0.5)
             ax.vlines(x, low, high, color=style.color, linewidth=1.0)
         elif len(styles) <= _MOST_BANDS:

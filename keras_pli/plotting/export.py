@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import struct
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,6 +13,9 @@ from matplotlib.figure import Figure
 
 from ..checks import one_of
 from ..files import atomic_path
+
+# A screen's inch in a browser, and how many dots a screen of high resolution has for each of its.
+_SCREEN_DPI, _DENSITY = 96, 2
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 200) -> Path:
@@ -68,6 +72,26 @@ def figure_to_png_bytes(figure: Figure, *, dpi: float = 120) -> bytes:
         metadata={"Software": None},
     )
     return stream.getvalue()
+
+
+def screen_png(figure: Figure) -> tuple[bytes, dict[str, int]]:
+    """Returns a figure as a PNG that is sharp on screens of high resolution, and its size on the screen.
+
+    Args:
+        figure: What to render.
+
+    Returns:
+        The bytes, and `width` and `height` in a browser's pixels, of each of which the picture has two.
+
+    Example:
+        >>> png, size = screen_png(Figure(figsize=(1, 1)))
+        >>> png[1:4], sorted(size)
+        (b'PNG', ['height', 'width'])
+    """
+    png = figure_to_png_bytes(figure, dpi=_SCREEN_DPI * _DENSITY)
+    # A PNG's size stands behind its signature and the head of its first chunk.
+    width, height = struct.unpack(">II", png[16:24])
+    return png, {"width": width // _DENSITY, "height": height // _DENSITY}
 
 
 def to_data_uri(figure: Figure, *, dpi: float = 120) -> str:

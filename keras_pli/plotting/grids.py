@@ -54,7 +54,7 @@ class _Cell:
 
 
 def attribution_grid(
-    images: ArrayLike,
+    images: ArrayLike | None,
     attributions: Mapping[str, ArrayLike],
     *,
     row_labels: Sequence[str] | None = None,
@@ -77,7 +77,7 @@ def attribution_grid(
 
     Args:
         images: Samples of shape `(samples, ...)`, signals and images as in `attribution_overlay`,
-            volumes as in `volume_slices`.
+            volumes as in `volume_slices`; None draws the maps alone, on white.
         attributions: Method to its attributions, each of the shape of `images`, or that without
             the channel axis. The order is kept.
         row_labels: One text a sample.
@@ -108,7 +108,7 @@ def attribution_grid(
         >>> [ax.get_title() for ax in figure.axes[:3]]
         ['image', 'saliency', 'occlusion']
     """
-    samples = finite_values(images, "images")
+    samples = _blank(attributions) if images is None else finite_values(images, "images")
     rank = _common_rank(samples.shape, attributions, dimensions)
     if slice_index is not None and rank < 3:
         raise ValueError(
@@ -126,11 +126,14 @@ def attribution_grid(
     shared = scale == "all" or (scale == "method" and len(samples) > 1)
     shown = samples
     if rank > 1:
-        shown = picture(images, dimensions=rank + 1, value_range=value_range)
+        given = samples if images is None else images
+        shown = picture(given, dimensions=rank + 1, value_range=value_range)
     rows = [
         _sample_cells(one, dict(zip(attributions, maps, strict=True)), rank, slice_index, shared)
         for one, *maps in zip(shown, *heats, strict=True)
     ]
+    if images is None:
+        rows = [maps for _, *maps in rows]
     wrapped = _arranged(rows, columns, about=6 if rank > 1 else 3)
     labels = _checked_labels(row_labels, len(rows))
     whose = {"method": "Each method has its own", "all": "All maps share one"}
@@ -148,6 +151,12 @@ def _note(heats: Sequence[Heatmap], note: str) -> str:
     if any(heat.unsigned for heat in heats):
         note += " Signs are dropped."
     return note
+
+
+def _blank(attributions: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    """Returns white samples for maps that are drawn alone, with channels where some map has them."""
+    shapes = [finite_values(m, name).shape for name, m in checked_by_name(attributions).items()]
+    return np.ones(max(shapes, key=len))
 
 
 def _common_rank(

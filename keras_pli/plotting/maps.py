@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import finite_array, quoted
-from .density import ClassDensity, class_density
 from .frame import draw_scale_bar, fitting_limits, frame_axes, point_alpha, point_size
+from .layout import map_axes, panel_axes
+from .legends import legend_beside
+from .outlines import Outline, class_outlines, told_apart
 from .placement import label_spots
 from .style import (
     INK,
@@ -26,8 +28,6 @@ from .style import (
     class_styles,
     draw_title,
     halo,
-    legend_handles,
-    new_figure,
     root_figure,
 )
 
@@ -42,9 +42,7 @@ class _MapData:
     labels: NDArray[Any]
     styles: Mapping[Any, ClassStyle]
     pale: frozenset[Any] = field(default_factory=frozenset)
-
-    def of(self, label: Any) -> NDArray[np.float32]:
-        return self.points[self.labels == label]
+    outlines: Mapping[Any, Outline] = field(default_factory=dict)
 
 
 def embedding_map(
@@ -53,7 +51,7 @@ def embedding_map(
     *,
     class_names: ClassNames | None = None,
     title: str | None = None,
-    contours: bool = True,
+    contours: bool | None = None,
     direct_labels: bool = True,
     legend: bool | None = None,
     highlight: Collection[Any] | None = None,
@@ -68,25 +66,29 @@ def embedding_map(
     Three components are drawn in perspective, without contours, and named in a legend.
     The axes of a map mean nothing but distance, so there is a scale bar in place of ticks.
 
+    Many classes that overlap stay readable: contours that no eye could follow are left out, and so are names
+    that find no place near their class; the legend has them all.
+
     Args:
         embedding: Positions, shape `(samples, 2)` or `(samples, 3)`.
         labels: Classes, shape `(samples,)`, integers or strings; None draws all points alike
             and no contours.
         class_names: A sequence that integer labels index, or a mapping from label to name.
         title: What stands above the map.
-        contours: Whether to draw the contour lines.
+        contours: Whether to draw the contour lines; by default unless a point lies within more than four
+            of them on average.
         direct_labels: Whether to write the class names into the map.
         legend: Whether to add a legend; by default where there are more than six classes, or
             names have no place in the map.
         highlight: Labels of the classes that keep their colour while all others turn grey.
         mark: Indices of samples to ring and number 1, 2, … in the order given.
-        limits: Lower and upper end of each component, e.g. `(x0, x1, y0, y1)`; fits the points by
-            default.
+        limits: Lower and upper end of each component, e.g. `(x0, x1, y0, y1)`; fits the points and
+            contours by default.
         ax: Axes to draw in (three-dimensional ones for three components).
 
     Returns:
         The figure, a new one or the one that `ax` lies in. pyplot knows nothing of a new figure:
-        show it in a notebook by returning it, store it by `save_figure`.
+        it shows itself at the end of a notebook's cell, or by `show()`; store it by `save_figure`.
 
     Raises:
         ValueError: If shapes disagree, a position is not finite, a class has no name, a highlighted
@@ -102,31 +104,26 @@ def embedding_map(
     classes = class_labels(labels, len(points))
     styles = class_styles(classes, class_names if labels is not None else None)
     pale = _greyed(styles, highlight)
-    shown = _with_grey(styles, pale, PALE)
-    data = _MapData(points, classes, styles, pale)
-    bounds = fitting_limits([points]) if limits is None else _checked_limits(limits, points)
+    shown = list(_with_grey(styles, pale, PALE).values())
     named = labels is not None
+    bounds = fitting_limits([points]) if limits is None else _checked_limits(limits, points)
+    outlines = _outlines([points], [classes], bounds) if named else [{}]
+    data = _MapData(points, classes, styles, pale, outlines[0])
+    contours = _with_contours(contours, [data])
+    if limits is None and contours:
+        bounds = _fitting_contours([data])
     directly = named and direct_labels and points.shape[1] == 2
     if legend is None:
         legend = named and (not directly or len(styles) > _FEW_CLASSES)
+    height = None
     if ax is None:
-        ax = _map_axes(bounds, styles if legend else {})
+        ax, height = map_axes(bounds, shown if legend else [])
     _draw_map(ax, data, bounds, contours=contours, named=named)
     draw_title(ax, title)
     draw_scale_bar(ax, bounds)
     marked = _draw_marks(ax, points, mark)
     if legend:
-        # In a column of its own beside the map, never over the points.
-        ax.legend(
-            handles=legend_handles(shown.values()),
-            loc="upper left",
-            bbox_to_anchor=(1.01, 1.0),
-            borderaxespad=0.0,
-            frameon=False,
-            fontsize=TEXT_SIZE,
-            labelcolor=INK,
-            handletextpad=0.3,
-        )
+        legend_beside(ax, shown, height=height)
     if directly:
         _draw_names(ax, data, marked)
     return root_figure(ax)
@@ -138,7 +135,7 @@ def embedding_comparison(
     *,
     columns: int = 2,
     class_names: ClassNames | None = None,
-    contours: bool = True,
+    contours: bool | None = None,
     direct_labels: bool | None = None,
     highlight: Collection[Any] | None = None,
     mark: Mapping[str, ArrayLike] | None = None,
@@ -156,12 +153,14 @@ def embedding_comparison(
             panel's own (train and test panels hold different samples).
         columns: Panels in a row.
         class_names: A sequence that integer labels index, or a mapping from label to name.
-        contours: Whether to draw the contour lines.
+        contours: Whether to draw the contour lines; by default unless in some panel a point lies within
+            more than four of them on average.
         direct_labels: Whether to write the class names into the panels; by default up to ten
             classes, beyond which the legend alone names them.
         highlight: Labels of the classes that keep their colour while all others turn grey.
         mark: Title to indices of samples to ring and number in that panel.
-        limits: Lower and upper end of each component; by default those that fit all panels.
+        limits: Lower and upper end of each component; by default those that fit the points and
+            contours of all panels.
 
     Returns:
         The new figure; its first `len(panels)` axes are the panels.
@@ -190,28 +189,57 @@ def embedding_comparison(
         np.concatenate(list(classes.values())), class_names if labels is not None else None
     )
     maps = list(points.values())
+    named = labels is not None
     bounds = fitting_limits(maps) if limits is None else _checked_limits(limits, maps[0])
+    outlines = _outlines(maps, classes.values(), bounds) if named else [{} for _ in maps]
+    pale = _greyed(styles, highlight)
+    data = [
+        _MapData(values, classes[title], styles, pale, found)
+        for (title, values), found in zip(points.items(), outlines, strict=True)
+    ]
+    contours = _with_contours(contours, data)
+    if limits is None and contours:
+        bounds = _fitting_contours(data)
     unknown = [title for title in mark or {} if title not in points]
     if unknown:
         raise ValueError(f"`mark` names no panel: {quoted(unknown)}. Panels: {quoted(points)}.")
-    named = labels is not None
     if direct_labels is None:
         direct_labels = len(styles) <= 10
-    pale = _greyed(styles, highlight)
-    marked: dict[str, NDArray[Any]] = {}
-    shown = _with_grey(styles, pale, PALE) if named else {}
-    axes = _panel_axes(bounds, len(points), columns, shown)
-    for ax, (title, values) in zip(axes, points.items(), strict=True):
-        data = _MapData(values, classes[title], styles, pale)
-        _draw_map(ax, data, bounds, contours=contours, named=named)
+    shown = list(_with_grey(styles, pale, PALE).values()) if named else []
+    axes = panel_axes(bounds, len(points), columns, shown)
+    marked = []
+    for ax, title, panel in zip(axes, points, data, strict=True):
+        _draw_map(ax, panel, bounds, contours=contours, named=named)
         draw_title(ax, title)
-        marked[title] = _draw_marks(ax, values, (mark or {}).get(title))
+        marked.append(_draw_marks(ax, panel.points, (mark or {}).get(title)))
     draw_scale_bar(axes[-1], bounds)
     # Names come last: they find their places in the finished layout.
     if named and direct_labels and len(bounds) == 4:
-        for ax, (title, values) in zip(axes, points.items(), strict=True):
-            _draw_names(ax, _MapData(values, classes[title], styles, pale), marked[title])
+        for ax, panel, marks in zip(axes, data, marked, strict=True):
+            _draw_names(ax, panel, marks)
     return root_figure(axes[0])
+
+
+def _outlines(
+    maps: Iterable[NDArray[Any]], labels: Iterable[NDArray[Any]], limits: Sequence[float]
+) -> list[dict[Any, Outline]]:
+    """Returns the outlines of each map by class; there are none in three components."""
+    width = limits[1] - limits[0]
+    return [
+        class_outlines(points, classes, width=width) if len(limits) == 4 else {}
+        for points, classes in zip(maps, labels, strict=True)
+    ]
+
+
+def _with_contours(asked: bool | None, maps: Sequence[_MapData]) -> bool:
+    if asked is None:
+        return told_apart([(data.outlines.values(), data.points) for data in maps])
+    return asked
+
+
+def _fitting_contours(maps: Sequence[_MapData]) -> tuple[float, ...]:
+    corners = [outline.corners for data in maps for outline in data.outlines.values()]
+    return fitting_limits([*(data.points for data in maps), *(c for c in corners if len(c))])
 
 
 def _draw_map(
@@ -224,13 +252,11 @@ def _draw_map(
     frame_axes(ax, limits)
     colors = None if named else MUTED
     _draw_points(ax, data, colors)
-    if contours and named and len(limits) == 4:
+    if contours:
         for label, style in data.styles.items():
-            members = data.of(label)
-            if len(members):
-                density = _density(ax, members, len(data.points))
-                pale = label in data.pale
-                _draw_contour(ax, density, "#ABABAB" if pale else style.ink)
+            if label in data.outlines:
+                color = "#ABABAB" if label in data.pale else style.ink
+                data.outlines[label].draw(ax, color)
 
 
 def _draw_points(ax: Axes, data: _MapData, color: str | None) -> None:
@@ -264,35 +290,13 @@ def _draw_points(ax: Axes, data: _MapData, color: str | None) -> None:
             )
 
 
-def _density(ax: Axes, members: NDArray[Any], total: int) -> ClassDensity:
-    # A class that collapsed to a spot still gets a ring one can see.
-    span = np.ptp(ax.get_xlim())
-    return class_density(members, total=total, smallest=0.004 * float(span))
-
-
-def _draw_contour(ax: Axes, density: ClassDensity, color: str) -> None:
-    share = density.clusters()
-    if share.max() > density.level:
-        ax.contour(
-            density.x,
-            density.y,
-            share,
-            levels=[density.level],
-            colors=[color],
-            linewidths=1.0,
-            alpha=0.9,
-            zorder=3,
-        )
-
-
 def _draw_names(ax: Axes, data: _MapData, avoid: NDArray[Any]) -> None:
     """Names the classes at their densest spots, coloured before grey, large before small."""
-    present = [label for label in data.styles if (data.labels == label).any()]
+    present = [label for label in data.styles if label in data.outlines]
     present.sort(key=lambda label: (label in data.pale, -int((data.labels == label).sum())))
-    total = len(data.points)
-    spots = [_density(ax, data.of(label), total).peak for label in present]
-    inked = _with_grey(data.styles, data.pale, MUTED)
-    label_spots(ax, spots, [inked[label] for label in present], avoid=avoid)
+    spots = [data.outlines[label].density.peak for label in present]
+    inked = [_with_grey(data.styles, data.pale, MUTED)[label] for label in present]
+    label_spots(ax, spots, inked, avoid=avoid)
 
 
 def _draw_marks(ax: Axes, points: NDArray[Any], mark: ArrayLike | None) -> NDArray[Any]:
@@ -324,50 +328,6 @@ def _draw_marks(ax: Axes, points: NDArray[Any], mark: ArrayLike | None) -> NDArr
             zorder=8,
         )
     return points[rows]
-
-
-def _map_axes(limits: Sequence[float], styles: Mapping[Any, ClassStyle]) -> Axes:
-    spans = np.diff(np.reshape(limits, (-1, 2)))[:, 0]
-    width, height = 6.2 * spans[:2] / spans[:2].max()
-    if len(spans) == 3:
-        width = height = 6.2
-    # Beside the map a legend as wide as its longest name, at some 0.085 inches a letter.
-    beside = 0.6 + 0.085 * max(len(style.name) for style in styles.values()) if styles else 0.0
-    figure = new_figure(width + beside, height + 0.4)
-    return figure.add_subplot(projection="3d" if len(spans) == 3 else None)
-
-
-def _panel_axes(
-    limits: Sequence[float], count: int, columns: int, styles: Mapping[Any, ClassStyle]
-) -> list[Axes]:
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    spans = np.diff(np.reshape(limits, (-1, 2)))[:, 0]
-    width = 4.2 if columns <= 2 else 3.4
-    height = width * (1.0 if len(spans) == 3 else spans[1] / spans[0])
-    # As many legend columns as the longest name allows, at some 0.075 inches a letter.
-    longest = max((len(style.name) for style in styles.values()), default=0)
-    across = max(1, min(len(styles), int(width * columns / (0.35 + 0.075 * longest))))
-    lines = -(-len(styles) // across)
-    # The fewest columns that keep the number of lines fill the last line best.
-    across = max(1, -(-len(styles) // max(1, lines)))
-    figure = new_figure(width * columns, (height + 0.35) * rows + 0.22 * lines + 0.1, pad=0.06)
-    axes = [
-        figure.add_subplot(rows, columns, index + 1, projection="3d" if len(spans) == 3 else None)
-        for index in range(count)
-    ]
-    if styles:
-        figure.legend(
-            handles=legend_handles(styles.values()),
-            loc="outside lower center",
-            ncols=across,
-            frameon=False,
-            fontsize=TEXT_SIZE,
-            labelcolor=INK,
-            handletextpad=0.2,
-            columnspacing=1.2,
-        )
-    return axes
 
 
 def _panel_labels(

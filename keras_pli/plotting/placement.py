@@ -12,8 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from .style import SMALL_SIZE, ClassStyle, halo, plain, root_figure
 
-_RINGS = 40
+FEW_NAMES = 12
+# Up to how many names are how many points larger than small text.
+_SIZES = ((FEW_NAMES, 0.5), (30, -0.5), (np.inf, -1.5))
+_REACH = 26.0  # points that one of many names may move
 _DIRECTIONS = 24
+_LONGEST_LINE = 24  # letters
 
 
 def label_spots(
@@ -22,23 +26,24 @@ def label_spots(
     styles: Sequence[ClassStyle],
     *,
     avoid: ArrayLike = (),
-    size: float = SMALL_SIZE + 0.5,
 ) -> list[Text]:
     """Writes each class's name at its spot, moved aside where names would overlap.
 
     The names are placed in the order given, so put the most important first. A name that had to
-    move keeps a thin line to its spot. All stay inside the axes.
+    move far keeps a thin line to its spot. No two overlap, and all stay inside the axes: a name that finds
+    no place is left out. More than twelve are written smaller, and only near their spots, where they need no
+    lines; these would be all that one sees.
 
     Args:
         ax: Axes with their final limits.
         spots: One position a name, in data coordinates.
         styles: The classes to name.
         avoid: Positions of marks that no name may cover, shape `(marks, 2)`.
-        size: Font size in points.
 
     Returns:
-        The texts, in the order of `spots`.
+        The texts that found a place, in the order of `spots`.
     """
+    size = SMALL_SIZE + next(more for most, more in _SIZES if len(styles) <= most)
     texts = [
         ax.text(
             *spot,
@@ -57,18 +62,29 @@ def label_spots(
     # Text must not count in the layout, or moving it would move the axes it was measured in.
     for text in texts:
         text.set_in_layout(False)
-    root_figure(ax).draw_without_rendering()
-    frame = ax.get_window_extent()
+    figure = root_figure(ax)
+    figure.draw_without_rendering()
+    frame, pixel = ax.get_window_extent(), figure.dpi / 100
     # A mark's ring, 11 pixels about its position, and its number to the upper right.
-    taken = [Bbox.from_bounds(x - 11, y - 11, 32, 32) for x, y in _pixels(ax, avoid)]
+    marks = _pixels(ax, avoid)
+    taken = [(*(mark - 11 * pixel), *(mark + 21 * pixel)) for mark in marks]
+    furthest = np.hypot(frame.width, frame.height)
+    if len(styles) > FEW_NAMES:
+        furthest = _REACH * figure.dpi / 72
+    placed = []
     for text, spot, style in zip(texts, spots, styles, strict=True):
-        anchor = ax.transData.transform(spot)
+        anchor = _pixels(ax, spot)[0]
         extent = text.get_window_extent()
-        centre = _free_centre(anchor, extent, frame, taken)
-        taken.append(_box(centre, extent))
+        room = np.array([extent.width + 4 * pixel, extent.height + 2 * pixel])
+        centre = _free_centre(anchor, room, frame, np.reshape(taken, (-1, 4)), furthest)
+        if centre is None:
+            text.remove()
+            continue
+        placed.append(text)
+        taken.append((*(centre - room / 2), *(centre + room / 2)))
         if not np.allclose(centre, anchor):
-            _move(ax, text, centre, spot, style.ink)
-    return texts
+            _move(ax, text, centre, spot, style.ink, far=room / 2 + 26 * pixel)
+    return placed
 
 
 def _pixels(ax: Axes, places: ArrayLike) -> NDArray[np.float64]:
@@ -76,45 +92,60 @@ def _pixels(ax: Axes, places: ArrayLike) -> NDArray[np.float64]:
 
 
 def _wrapped(name: str) -> str:
-    """Breaks a long name into lines at the spaces that keep it narrow."""
+    """Breaks a long name into lines: at the spaces that keep it narrow, and within words that have none."""
     lines = [""]
-    for word in plain(name).split():
+    for word in name.split():
         if lines[-1] and len(lines[-1]) + len(word) >= 16:
-            lines.append(word)
-        else:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+        while len(lines[-1]) > _LONGEST_LINE:
+            lines[-1:] = [lines[-1][:_LONGEST_LINE], lines[-1][_LONGEST_LINE:]]
+    return plain("\n".join(lines))
 
 
 def _free_centre(
-    anchor: NDArray[np.float64], extent: Bbox, frame: Bbox, taken: Sequence[Bbox]
-) -> NDArray[np.float64]:
-    step = 0.45 * min(extent.height, 16.0)
+    anchor: NDArray[np.float64],
+    room: NDArray[np.float64],
+    frame: Bbox,
+    taken: NDArray[np.float64],
+    furthest: float,
+) -> NDArray[np.float64] | None:
+    """Returns the nearest place that has room, all in pixels, or None.
+
+    Args:
+        anchor: Where a text would stand.
+        room: Its width and height.
+        frame: Where it must stay.
+        taken: Boxes that it must leave free, as x0, y0, x1, y1.
+        furthest: How far from the anchor it may stand.
+    """
+    step = 0.45 * min(room[1], 18.0)
     angles = np.arange(_DIRECTIONS) * 2 * np.pi / _DIRECTIONS + np.pi / 2
     around = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    rings = [anchor[None], *(anchor + ring * step * around for ring in range(1, _RINGS))]
-    for candidate in np.concatenate(rings):
-        box = _box(candidate, extent)
-        inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
-        inside = inside and frame.y0 <= box.y0 and box.y1 <= frame.y1
-        if inside and not any(box.overlaps(other) for other in taken):
-            return np.asarray(candidate, dtype=np.float64)
-    return anchor
-
-
-def _box(centre: NDArray[np.float64], extent: Bbox) -> Bbox:
-    width, height = extent.width + 4.0, extent.height + 2.0
-    return Bbox.from_bounds(centre[0] - width / 2, centre[1] - height / 2, width, height)
+    rings = np.arange(1, int(furthest / step) + 1)[:, None, None] * step * around
+    centres = np.concatenate([anchor[None], anchor + rings.reshape(-1, 2)])
+    low, high = centres - room / 2, centres + room / 2
+    inside = ((low >= frame.min) & (high <= frame.max)).all(axis=1)
+    centres, low, high = centres[inside], low[inside], high[inside]
+    # Sides that touch do not count.
+    meets = (low[:, None] < taken[:, 2:]) & (high[:, None] > taken[:, :2])
+    free = np.flatnonzero(~np.any(np.all(meets, axis=2), axis=1))
+    return centres[free[0]] if len(free) else None
 
 
 def _move(
-    ax: Axes, text: Text, centre: NDArray[np.float64], spot: tuple[float, float], color: str
+    ax: Axes,
+    text: Text,
+    centre: NDArray[np.float64],
+    spot: tuple[float, float],
+    color: str,
+    *,
+    far: NDArray[np.float64],
 ) -> None:
     place = ax.transData.inverted().transform(centre)
     text.set_position((float(place[0]), float(place[1])))
-    anchor = ax.transData.transform(spot)
     # A name on its spot or right beside it needs no line to it.
-    if not _box(centre, text.get_window_extent()).padded(26.0).contains(*anchor):
+    if not np.all(np.abs(_pixels(ax, spot)[0] - centre) <= far):
         ax.plot(
             [spot[0], place[0]],
             [spot[1], place[1]],

@@ -10,13 +10,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import label_array, quoted
+from .figure import Figure
 
 ClassNames: TypeAlias = Sequence[str] | Mapping[Any, str]
 
@@ -136,7 +137,7 @@ def new_figure(width: float, height: float, *, pad: float = 0.04) -> Figure:
     return Figure(figsize=(width, height), layout=layout, facecolor="white")
 
 
-def root_figure(ax: Axes) -> Figure:
+def root_figure(ax: Axes) -> MatplotlibFigure:
     """Returns the figure that `ax` ends up in, also from within a subfigure."""
     return ax.figure.figure
 

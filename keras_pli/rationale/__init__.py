@@ -20,6 +20,7 @@ from .class_latent.class_latent_gan import ClassLatentGAN
 from .class_latent.inversion import INVERSION_STATUSES, Inversion, invert
 from .class_latent.traversal import Traversal, traverse
 from .class_latent.traversal_measures import measure_traversal
+from .digit_networks import DigitNetworks, digit_networks
 from .generators.encoder import GeneratorEncoder
 from .generators.gradient_penalty import gradient_penalty
 from .generators.networks import dcgan_critic, dcgan_encoder, dcgan_generator
@@ -63,6 +64,7 @@ __all__ = [
     "ClassCodes",
     "ClassLatentGAN",
     "CodeScheme",
+    "DigitNetworks",
     "GeneratorEncoder",
     "Inversion",
     "KernelDistance",
@@ -84,6 +86,7 @@ __all__ = [
     "dcgan_critic",
     "dcgan_encoder",
     "dcgan_generator",
+    "digit_networks",
     "evaluate_rationales",
     "fit_latent_classifier",
     "frechet_distance",

@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import auc, roc_curve
 
+from ..brief import brief_repr
 from ..checks import finite_array
 from ..images import split_by_group
 
@@ -34,6 +35,8 @@ class RocCurve:
     thresholds: Array
     auc: float
 
+    __repr__ = brief_repr
+
 
 @dataclass(frozen=True)
 class LatentFit:
@@ -52,6 +55,8 @@ class LatentFit:
     scores: NDArray[np.float32]
     codes: NDArray[np.float32]
     history: dict[str, list[float]]
+
+    __repr__ = brief_repr
 
     @property
     def auc(self) -> float:

@@ -21,6 +21,8 @@ from .verdict import verdict
 
 Array = NDArray[Any]
 FORMAT = "keras_pli.ExperimentResult"
+# The settings that a repr tells.
+_TOLD = ("layer", "embedding_weight", "moved_only", "scale", "epochs", "batch_size")
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,10 @@ class ExperimentResult:
 
         return write_text(path, html_page(self, images=images, seed=seed))
 
+    def plot(self, seed: int | None = None) -> Figure:
+        """Draws the result at a glance: `plot_maps`."""
+        return self.plot_maps(seed)
+
     def plot_maps(self, seed: int | None = None) -> Figure:
         """Draws the paper's figure 3: training map before and edited, held-out maps of control and PLI.
 
@@ -337,8 +343,23 @@ class ExperimentResult:
         return replace(self, runs=tuple(self.run_of(seed) for seed in seeds))
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value}" for name, value in self.about.items())
-        return f"ExperimentResult of seeds {quoted(self.seeds)} ({settings})"
+        settings = ", ".join(f"{k}={self.about[k]}" for k in _TOLD if k in self.about)
+        text = f"ExperimentResult of seeds {quoted(self.seeds)} ({settings})"
+        if not self.runs:
+            return text
+        effects = self.effects()
+        groups = effects[effects["kind"] == "group"]
+        gains = ", ".join(f"{e.name} {e.mean:+.3f}" for e in groups.itertuples())
+        return f"{text}\n  F1, PLI less control: {gains}"
+
+    def _repr_html_(self) -> str:
+        from ..plotting.notebook import notebook_html
+
+        if not self.runs:
+            return notebook_html(repr(self))
+        groups = list(self.averaged_groups)
+        text = f"{repr(self).splitlines()[0]}\n{self.verdict()}"
+        return notebook_html(text, table=self.table()[groups], figure=self.plot())
 
     def _classes(self) -> list[Any]:
         count = self.runs[0].outputs["baseline"].shape[1] if self.runs else 0

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..brief import brief_repr
 from ..stored_result import read_result, write_result
 
 Array = NDArray[Any]
@@ -46,6 +47,8 @@ class SeedRun:
     test_maps: dict[str, Array]
     outputs: dict[str, Array]
     history: dict[str, dict[str, list[float]]]
+
+    __repr__ = brief_repr
 
     def predicted(self, run: str) -> Array:
         """The classes that the classifier of a run decides for."""

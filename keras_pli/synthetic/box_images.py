@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from ..brief import brief_repr
 from ..checks import checked_number, one_of
 
 SMALLEST = 16
@@ -43,6 +44,8 @@ class Boxes:
     masks: NDArray[np.bool_]
     centre_masks: NDArray[np.bool_]
     places: NDArray[np.int64]
+
+    __repr__ = brief_repr
 
     class_names = ("no boxes", "boxes")
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from ..brief import brief_repr
 from ..checks import checked_number, one_of
 from ..images import scale_bnp
 
@@ -69,6 +70,8 @@ class ChestPhantoms:
     ratios: NDArray[np.float64]
     groups: NDArray[np.int64]
     scanner: str
+
+    __repr__ = brief_repr
 
     class_names = ("healthy heart", "enlarged heart")
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
+from ..brief import brief_repr
 from ..checks import checked_number, one_of, quoted
 from ..images import letterbox
 
@@ -37,6 +38,8 @@ class DigitsWithAttribute:
     masks: NDArray[np.bool_]
     attribute_masks: NDArray[np.bool_]
     class_names: tuple[str, ...]
+
+    __repr__ = brief_repr
 
     @property
     def border(self) -> NDArray[np.bool_]:

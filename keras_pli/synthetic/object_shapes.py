@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..brief import brief_repr
+
 Array = NDArray[Any]
 RAMP = np.linspace(0.25, 1.75, 16)  # mean 1, as bright as the objects of the other dimensions
 
@@ -34,6 +36,8 @@ class Shapes:
     extent: int
     cells: NDArray[np.int64]
     values: NDArray[np.float32]
+
+    __repr__ = brief_repr
 
 
 def shapes(dimensions: int) -> Shapes:

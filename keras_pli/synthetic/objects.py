@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from ..brief import brief_repr
 from ..checks import one_of
 from .object_shapes import Shapes, shapes
 
@@ -39,6 +40,8 @@ class KnownTruth:
     y: NDArray[np.int64]
     masks: NDArray[np.bool_]
     class_names: tuple[str, ...]
+
+    __repr__ = brief_repr
 
 
 def known_truth(

@@ -39,6 +39,14 @@ def test_maps_of_permuted_labels_differ_unless_they_see_no_model(lessons):
     assert means["permuted"] > means["true"]
     reached = result.training.groupby("labels")["accuracy"].mean()["permuted"]
     assert f"permuted labels to {reached:.0%}" in str(result)
+    assert repr(result) == "RandomizationResult of 2 methods: saliency sensitive, input insensitive"
+    assert result._repr_html_().count("data:image/png") == 1
+    spearman = result.plot().axes[0]
+    drawn = sorted(
+        float(line.get_ydata()[0]) for line in spearman.lines if line.get_marker() in "o^"
+    )
+    signed = result.table.query("measure == 'spearman' and not absolute")["mean"]
+    np.testing.assert_allclose(drawn, sorted(signed))
 
 
 def test_training_ends_at_the_stated_accuracy(lessons):

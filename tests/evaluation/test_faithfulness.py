@@ -44,6 +44,12 @@ def test_curves_of_a_linear_model_remove_the_greatest_contributions_first(shape)
     np.testing.assert_allclose(inserted.scores, empty[:, None] + taken, atol=1e-4)
     areas = [auc(inserted.fractions, scores) for scores in inserted.scores]
     np.testing.assert_allclose(inserted.area, areas, rtol=1e-12)
+    for curve, kind in ((deleted, "deletion"), (inserted, "insertion")):
+        text = f"FaithfulnessCurve of {len(x)} samples, {kind} at {parts.shape[1] + 1} shares; "
+        assert repr(curve) == f"{text}mean area {curve.area.mean():.3f}"
+        ax = curve.plot().axes[0]
+        np.testing.assert_allclose(ax.lines[0].get_ydata(), curve.scores.mean(axis=0))
+        assert ax.get_xlabel() == f"pixels {'deleted' if kind == 'deletion' else 'inserted'}"
 
 
 def test_gradient_times_input_deletes_a_linear_model_faster_than_any_other_map(shape):

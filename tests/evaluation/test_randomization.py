@@ -323,6 +323,13 @@ def test_the_table_can_be_drawn(small):
     result = model_randomization_test({"saliency": Saliency, "edges": edges}, model, x, seeds=2)
     figure = randomization_curves(result.table, threshold=result.threshold)
     assert len(figure.axes) == 6
+    told = ", ".join(f"{name} {v.conclusion}" for name, v in result.verdicts.items())
+    assert repr(result) == f"RandomizationResult of 2 methods: {told}"
+    page = result._repr_html_()
+    assert page.count("data:image/png") == 1 and page.count("<tr") == 3
+    # The threshold of the verdict, which is one of rank correlations.
+    lines = {ax.get_title(loc="left"): len(ax.lines) for ax in result.plot().axes}
+    assert lines["Spearman, signed"] == lines["SSIM, signed"] + 1
 
 
 def made_rows(signed, absolute, spread=0.02):

@@ -264,6 +264,31 @@ def test_labels_used():
     assert InterventionPlan([Lasso(BOX, (1, 1))]).labels_used == ()
 
 
+def test_a_notebook_gets_a_table_of_moves():
+    plan = InterventionPlan([Shift("<b>", by=(1, 0), reason="too near & wide"), Contract(2, 0.5)])
+    page = plan._repr_html_()
+    assert "InterventionPlan of 2 moves" in page and page.count("<tr") == 3
+    assert "too near &amp; wide" in page and "&lt;b&gt;" in page and "<b>'" not in page
+    assert "<table" not in InterventionPlan()._repr_html_()
+    assert "because" not in InterventionPlan([Contract(2, 0.5)])._repr_html_()
+
+
+@pytest.mark.parametrize("components", [2, 3])
+def test_plot_draws_the_map_before_and_edited(components):
+    y = np.random.default_rng(0).normal(size=(20, components))
+    labels = np.arange(20) % 2
+    plan = InterventionPlan([Contract(1, factor=0.5)])
+    figure = plan.plot(y, labels, class_names=["cat", "dog"])
+    targets, _ = plan.apply(y, labels)
+    for ax, wanted in zip(figure.axes, (np.float32(y), targets), strict=True):
+        offsets = [dots.get_offsets() for dots in ax.collections if len(dots.get_offsets()) == 20]
+        if components == 2:
+            assert {tuple(point) for point in np.float32(offsets[0])} == {*map(tuple, wanted)}
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cat", "dog"]
+    with pytest.raises(ValueError, match="labels"):
+        plan.plot(y)
+
+
 def test_repr_says_each_move_and_its_reason():
     plan = InterventionPlan([Contract(4), Separate(4, 9, distance=8.0, reason="confused")])
     assert repr(plan).splitlines() == [

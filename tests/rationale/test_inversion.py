@@ -27,6 +27,15 @@ def test_images_that_the_generator_can_draw_are_found_exactly():
     np.testing.assert_allclose(found.mse, 0, atol=1e-6)
     np.testing.assert_allclose(found.differences, 0, atol=1e-4)
     assert found.faithful.all() and (found.status == "faithful").all()
+    head, error = repr(found).splitlines()
+    assert head == "Inversion of 6 images: 6 faithful, 0 class changed, 0 reconstruction too far"
+    assert error.startswith("  error: ")
+    figure = found.plot(most=4)
+    assert [ax.get_xlabel().split(",")[0] for ax in figure.axes] == 2 * [
+        f"class {label}" for label in found.original_probabilities[:4].argmax(axis=1)
+    ]
+    page = found._repr_html_()
+    assert head in page and page.count("data:image/png") == 1 and page.count("<tr>") == 6
 
 
 def test_without_the_classifier_it_is_least_squares_in_what_may_move():

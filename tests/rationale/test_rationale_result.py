@@ -164,6 +164,19 @@ def test_the_page_needs_nothing_else(why, tmp_path):
     assert why.summary() in text and "&lt;b&gt;&amp;" in text
 
 
+def test_shows_itself_in_few_words_and_a_picture(why):
+    assert repr(why).splitlines() == [
+        f"Rationale of {why.summary()}", f"  {why.verdicts[0]} …, and 5 more",
+    ]  # fmt: skip
+    assert repr(why[:0]).startswith("Rationale of 0 images: 0 reached")
+    assert len(repr(why[0]).splitlines()) == 2 and "more" not in repr(why[0])
+    for some in (why, why[:0], made(1, 1, regression=True)):
+        page = some._repr_html_()
+        assert page.count('src="data:image/png;base64,') == bool(len(some))
+        assert "<b>&" not in page  # the name of a class
+        assert html.escape(some.summary()) in page
+
+
 def test_images_without_a_range_count_in_their_own(why):
     bright = made(2, 0)
     bright = replace(bright, about={**bright.about, "image_range": None})

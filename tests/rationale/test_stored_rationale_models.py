@@ -1,16 +1,15 @@
-"""The networks in saved_models/rationale_digits are whole, and explain digits that they never saw."""
+"""The networks that come with the package are whole, and explain digits that they never saw."""
 
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
-from keras_pli.rationale import RationaleGenerator, keeps_class, through_encoder
+from keras_pli.rationale import RationaleGenerator, digit_networks, keeps_class, through_encoder
+from keras_pli.rationale.digit_networks import FOLDER
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "saved_models" / "rationale_digits"
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +21,17 @@ def example():
     sys.path.remove(str(ROOT / "examples"))
 
 
-def test_networks_are_small():
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 2e6
+def test_networks_are_small_and_in_every_distribution():
+    files = [*FOLDER.glob("*.keras")]
+    assert {file.stem for file in files} == set(digit_networks()._fields)
+    assert sum(file.stat().st_size for file in files) < 400_000
+    # setuptools puts what this names beside the modules.
+    named = (ROOT / "MANIFEST.in").read_text(encoding="utf-8").split()
+    assert named == ["recursive-include", "keras_pli", "*.keras"]
 
 
 def test_stored_networks_explain_held_out_digits(example):
-    networks = [
-        keras.saving.load_model(FOLDER / f"{name}.keras")
-        for name in ("generator", "encoder", "classifier")
-    ]
+    networks = digit_networks()
     _, (images, labels) = example.Digits.load_data()
     x = example.prepared(images[:100])
     why = RationaleGenerator(*networks, confidence=0.999, steps=500)(x)

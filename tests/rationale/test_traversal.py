@@ -52,6 +52,12 @@ def test_images_and_probabilities_are_those_of_the_codes_on_the_way():
     np.testing.assert_allclose(way.differences, way.images[:, -1] - way.negatives, atol=1e-6)
     np.testing.assert_array_equal(way.class_probabilities, way.probabilities[..., 1])
     np.testing.assert_allclose(expit(way.log_odds), way.class_probabilities, atol=1e-6)
+    head, mean = repr(way).splitlines()
+    assert head == "Traversal of 5 ways, 5 points each"
+    start, end = way.class_probabilities.mean(axis=0)[[0, -1]]
+    assert f"{start:.2f} → {end:.2f}; it never falls on" in mean
+    page = way._repr_html_()
+    assert head in page and page.count("data:image/png") == 1
 
 
 def test_a_linear_generator_is_traversed_steadily():

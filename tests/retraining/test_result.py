@@ -1,4 +1,5 @@
 import dataclasses
+import html
 import json
 
 import numpy as np
@@ -274,4 +275,26 @@ class TestStorage:
         assert more.only([9, 0]).seeds == [9, 0]
 
     def test_repr(self):
-        assert repr(made()).startswith("ExperimentResult of seeds 0, 1, 2 (layer=logits, ")
+        head, gains = repr(made()).splitlines()
+        assert head.startswith("ExperimentResult of seeds 0, 1, 2 (layer=logits, ")
+        effects = made().effects().set_index("name")["mean"]
+        told = f"moved {effects['moved']:+.3f}, other {effects['other']:+.3f}"
+        assert gains == f"  F1, PLI less control: {told}"
+        assert repr(made(seeds=[])).startswith("ExperimentResult of seeds  (")
+
+    def test_repr_of_a_run_tells_shapes(self):
+        text = repr(made_run(3))
+        assert "train_map=float32 (30, 2)" in text and len(text) < 1500
+
+    def test_html(self):
+        result = made(class_names=["a", "<b>", "c"])
+        page = result._repr_html_()
+        assert page.count("data:image/png") == 1 and "<b> +" not in page
+        assert "&lt;b&gt; +" in page
+        assert all(html.escape(line) in page for line in result.verdict().splitlines())
+        assert "data:image" not in made(seeds=[])._repr_html_()
+
+    def test_plot_is_the_maps(self):
+        figure = made().plot(seed=1)
+        titles = [ax.get_title(loc="left") for ax in figure.axes]
+        assert titles == ["Before (train)", "Edited (train)", "Control (test)", "PLI (test)"]

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from ...brief import brief_repr
 from ...checks import checked_number, finite_array, label_array, quoted
 from ...draws import normal, uniform
 
@@ -28,6 +29,9 @@ class ClassCodes(NamedTuple):
     z1: Any
     z2: Any
     labels: Any
+
+    def __repr__(self) -> str:
+        return brief_repr(self)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from ...brief import counted, span
 from ...checks import checked_number
 from ...draws import normal
 from ...network.backward import backpropagate
@@ -22,6 +23,9 @@ from ..search.class_reader import ClassReader
 from ..search.latent_search import LatentSearch
 from ..search.rationale_inputs import checked_images
 from .class_codes import CodeScheme
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Tensor = Any
 Array = NDArray[Any]
@@ -63,6 +67,19 @@ class Inversion(StoredResult):
     def __len__(self) -> int:
         return len(self.originals)
 
+    def __repr__(self) -> str:
+        counts = [f"{(self.status == name).sum()} {name}" for name in INVERSION_STATUSES]
+        text = f"Inversion of {counted(len(self), 'image')}: {', '.join(counts)}"
+        return f"{text}\n  error: {span(self.errors)}" if len(self) else text
+
+    def _repr_html_(self) -> str:
+        from ...plotting.notebook import notebook_html
+
+        if not len(self):
+            return notebook_html(repr(self))
+        table = self.to_frame().head(6).round(4)
+        return notebook_html(repr(self), table=table, figure=self.plot())
+
     @property
     def differences(self) -> Array:
         """How far the classifier's probabilities are apart: the total variation, from 0 to 1."""
@@ -86,6 +103,32 @@ class Inversion(StoredResult):
                 "start": self.starts,
                 "status": self.status.astype(object),
             }
+        )
+
+    def plot(self, *, most: int = 8, title: str | None = None) -> Figure:
+        """Draws the first images, and below each what the generator makes of its code.
+
+        Args:
+            most: How many images at most.
+            title: What stands above.
+        """
+        from ...plotting import image_strip
+        from ...plotting.heatmaps import picture
+
+        rows = slice(0, most)
+        both = np.concatenate([self.originals[rows], self.images[rows]])
+        shown = picture(both, dimensions=3, value_range=self.about.get("image_range"))
+        before = self.original_probabilities[rows].argmax(axis=1)
+        after = self.probabilities[rows].argmax(axis=1)
+        captions = [f"class {label}" for label in before]
+        captions += [
+            f"class {label}, error {error:.2f}\n{status}"
+            for label, error, status in zip(
+                after, self.errors[rows], self.status[rows], strict=True
+            )
+        ]
+        return image_strip(
+            shown, captions, columns=len(before), value_range=(0.0, 1.0), title=title
         )
 
 
@@ -172,15 +215,19 @@ def invert(
         free=free_class_code,
         seed=checked_number(seed, "seed", least=0, whole=True),
     )
-    checked = checked_images(
-        images, output_shape(model, "generator"), image_range_of(model, scheme.latent_size)
-    )
+    image_range = image_range_of(model, scheme.latent_size)
+    checked = checked_images(images, output_shape(model, "generator"), image_range)
     runner = Runner([model, classifier], batch_size=batch_size, jit_compile=jit_compile)
     function = runner.traced(search, [batch_spec(checked)], "inversion")
     found = runner.over(function, [checked], verbose=verbose)
     z1, z2 = scheme.parts(found.pop("codes"))
     errors = found["mse"] / checked.var(axis=(1, 2, 3))
-    about = {"image_weight": image_weight, "class_weight": class_weight, "seed": seed}
+    about = {
+        "image_weight": image_weight,
+        "class_weight": class_weight,
+        "seed": seed,
+        "image_range": image_range,
+    }
     return Inversion(
         originals=checked,
         z1=z1,

@@ -12,6 +12,7 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from ...brief import counted
 from ...checks import checked_number
 from ...network.runner import Runner, batch_spec
 from ...stored_result import StoredResult
@@ -57,6 +58,24 @@ class Traversal(StoredResult):
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        text = f"Traversal of {counted(len(self), 'way')}, {counted(len(self.positions), 'point')} each"
+        if not len(self):
+            return text
+        start, end = self.class_probabilities[:, [0, -1]].mean(axis=0)
+        rising = np.mean(self.violations() == 0)
+        return (
+            f"{text}\n  mean probability of the class that grows: {start:.2f} → {end:.2f}; "
+            f"it never falls on {rising:.0%} of the ways"
+        )
+
+    def _repr_html_(self) -> str:
+        from ...plotting.notebook import notebook_html
+
+        if not len(self):
+            return notebook_html(repr(self))
+        return notebook_html(repr(self), table=self.to_frame().head(6).round(4), figure=self.plot())
 
     @property
     def negatives(self) -> Array:

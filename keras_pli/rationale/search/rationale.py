@@ -93,6 +93,18 @@ class Rationale(StoredResult):
     def __len__(self) -> int:
         return len(self.originals)
 
+    def __repr__(self) -> str:
+        more = f" …, and {len(self) - 1} more" if len(self) > 1 else ""
+        first = f"\n  {self.verdicts[0]}{more}" if len(self) else ""
+        return f"Rationale of {self.summary()}{first}"
+
+    def _repr_html_(self) -> str:
+        from ...plotting.notebook import notebook_html
+
+        if not len(self):
+            return notebook_html(repr(self))
+        return notebook_html(repr(self), figure=self.plot(most=4))
+
     def __getitem__(self, rows: int | slice | ArrayLike) -> Rationale:
         """Returns the rationales of some samples: a number, a slice, numbers or a mask."""
         chosen = np.arange(len(self))[np.asarray(rows) if not isinstance(rows, slice) else rows]

@@ -1,0 +1,41 @@
+"""New figures for maps, with room for their legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from .legends import legend_below, lines_below, width_beside
+from .style import ClassStyle, new_figure
+
+
+def map_axes(limits: Sequence[float], styles: Sequence[ClassStyle]) -> tuple[Axes, float]:
+    """Returns the axes of a new figure with room for a legend, and their height in inches."""
+    spans = np.diff(np.reshape(limits, (-1, 2)))[:, 0]
+    width, height = 6.2 * spans[:2] / spans[:2].max()
+    if len(spans) == 3:
+        width = height = 6.2
+    figure = new_figure(width + width_beside(styles, height), height + 0.4)
+    return figure.add_subplot(projection="3d" if len(spans) == 3 else None), height
+
+
+def panel_axes(
+    limits: Sequence[float], count: int, columns: int, styles: Sequence[ClassStyle]
+) -> list[Axes]:
+    """Returns the axes of a new figure of panels, with their legend below."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    spans = np.diff(np.reshape(limits, (-1, 2)))[:, 0]
+    width = 4.2 if columns <= 2 else 3.4
+    height = width * (1.0 if len(spans) == 3 else spans[1] / spans[0])
+    across, below = lines_below(styles, width * columns)
+    figure = new_figure(width * columns, (height + 0.35) * rows + below + 0.1, pad=0.06)
+    axes = [
+        figure.add_subplot(rows, columns, index + 1, projection="3d" if len(spans) == 3 else None)
+        for index in range(count)
+    ]
+    if styles:
+        legend_below(figure, styles, across)
+    return axes
