@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import stat
@@ -147,6 +148,18 @@ def test_arrays_come_back_as_they_were(tmp_path):
     for name, array in given.items():
         np.testing.assert_array_equal(back[name], array)
         assert back[name].dtype == array.dtype
+
+
+@pytest.mark.parametrize("trouble", [OSError(errno.EIO, "I/O error"), MemoryError("none left")])
+def test_trouble_with_disk_or_memory_is_no_damage(tmp_path, monkeypatch, trouble):
+    path = write_arrays(tmp_path / "whole.npz", {"x": np.zeros(3)})
+
+    def fail(*_, **__):
+        raise trouble
+
+    monkeypatch.setattr(np, "load", fail)
+    with pytest.raises(type(trouble), match=str(trouble.args[-1])):
+        read_arrays(path)
 
 
 def test_nothing_is_unpickled(tmp_path):

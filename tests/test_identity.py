@@ -1,8 +1,12 @@
 """What decides about a result is told apart, what does not is not, and the same in every process."""
 
+import copy
 import doctest
 import json
+import re
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -119,6 +123,143 @@ def test_functions_are_told_by_their_code_and_what_they_hold():
         return again(n - 1) if n else 0
 
     assert callable_identity(again) == callable_identity(again)
+
+
+def swish(strength):
+    def act(x):
+        return x * keras.ops.sigmoid(strength * x)
+
+    return act
+
+
+class Factor(layers.Layer):
+    """A layer whose factor is in no configuration."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, x):
+        return self.factor * x
+
+
+def looking_up(*words):
+    layer = layers.IntegerLookup()
+    layer.adapt(np.array(words))
+    return keras.Sequential([keras.Input((1,), dtype="int64"), layer])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda: layers.Dense(3, swish(1.0)), lambda: layers.Dense(3, swish(9.0))),
+        (lambda: layers.Activation(swish(1.0)), lambda: layers.Activation(swish(9.0))),
+        (lambda: layers.Lambda(swish(1.0)), lambda: layers.Lambda(swish(9.0))),
+        (lambda: Factor(7), lambda: Factor(8)),
+        (lambda: looking_up(1, 2), lambda: looking_up(1, 3)),
+    ],
+    ids=["argument", "layer", "lambda", "attribute", "vocabulary"],
+)
+def test_what_no_configuration_holds_is_told(one, other):
+    def model(make):
+        keras.utils.set_random_seed(0)
+        made = make()
+        if not isinstance(made, keras.Model):
+            made = keras.Sequential([keras.Input((4,)), made])
+        return model_identity(made)
+
+    assert model(one) == model(one) != model(other)
+
+
+def between_layers():
+    x = keras.Input((8,))
+    h = keras.ops.relu(layers.Dense(8)(x) + x)[:, :4]
+    h = keras.ops.concatenate([h, keras.activations.relu(h)], axis=-1)
+    words = keras.Input((5,))
+    read = layers.LSTM(3)(layers.Embedding(9, 4, mask_zero=True)(words))
+    return keras.Model([x, words], keras.ops.concatenate([layers.Dense(2)(h), read], axis=-1))
+
+
+def test_names_that_keras_counts_for_operations_do_not_count():
+    one = between_layers()
+    assert model_identity(one) == model_identity(like(one, between_layers()))
+
+
+def test_use_changes_nothing():
+    model = Subclassed()
+    before = model_identity(model)
+    model.compile("sgd", "mse")
+    x = np.zeros((2, 4), "float32")
+    model.predict(x, verbose=0)
+    model.evaluate(x, model(x), verbose=0)
+    model.fit(x, model(x), verbose=0)  # without an error there is no step
+    assert model_identity(model) == before
+
+
+DISTANCE = 5.0
+
+
+def helper(x):
+    return x * DISTANCE
+
+
+def reading_a_global(x):
+    return [helper(part) for part in x]
+
+
+class Segments:
+    def __init__(self, size):
+        self.size = size
+
+    def __call__(self, image):
+        return image // self.size
+
+
+def test_what_a_function_refers_to_is_told(monkeypatch):
+    before = callable_identity(reading_a_global)
+    monkeypatch.setitem(globals(), "DISTANCE", 50.0)
+    assert callable_identity(reading_a_global) != before  # by way of the helper
+    monkeypatch.undo()
+    assert callable_identity(reading_a_global) == before
+    monkeypatch.setitem(globals(), "helper", lambda x: x + DISTANCE)
+    assert callable_identity(reading_a_global) != before
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Path("a"), Path("b")),
+        (SimpleNamespace(rate=1), SimpleNamespace(rate=2)),
+        (range(3), range(4)),
+        (re.compile("a"), re.compile("b")),
+        (np.random.default_rng(0), np.random.default_rng(1)),
+        (np.array(["a", None], object), np.array(["b", None], object)),
+        (Segments(4), Segments(5)),
+        (partial(Segments, 4), partial(Segments, 5)),
+        (keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.2)),
+        (
+            keras.optimizers.schedules.CosineDecay(0.1, 5),
+            keras.optimizers.schedules.CosineDecay(0.1, 6),
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_objects_that_a_function_holds_are_told(one, other):
+    def holding(thing):
+        return lambda seed: thing
+
+    told = [callable_identity(holding(copy.deepcopy(thing))) for thing in (one, one, other)]
+    assert told[0] == told[1] != told[2]
+
+
+def test_a_method_of_a_model_and_a_class_are_told():
+    model = sequential()
+    assert callable_identity(model.predict) != callable_identity(
+        like(model, sequential("tanh")).predict
+    )
+    assert value_identity(partial(keras.optimizers.SGD, 0.1)) != value_identity(
+        partial(keras.optimizers.SGD, 0.2)
+    )
 
 
 def test_values_become_what_json_holds():

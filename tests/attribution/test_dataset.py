@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,6 +188,31 @@ class TestSamplesOnce:
             warnings.simplefilter("ignore")
             explained(Saliency(model), stream(data[0]), tmp_path, **options)
         assert {path: path.stat().st_mtime_ns for path in others} == others
+        self.check(tmp_path, model, data)
+
+    def test_copies_of_parts_do_not_count(self, model, data, finished):
+        part = finished / "part-000-of-001-00001.npz"
+        shutil.copy(part, finished / "part-000-of-001-00001 (copy).npz")
+        self.check(finished, model, data)
+        shutil.copy(part, finished / "part-000-of-001-00002.npz")
+        with pytest.raises(ValueError, match="holds some samples twice"):
+            load_attributions(finished)
+        explained(Saliency(model), stream(data[0]), finished, samples_per_file=4)
+        self.check(finished, model, data)
+
+    def test_a_copy_in_the_place_of_a_part_is_made_again(self, model, data, tmp_path):
+        options = {"samples_per_file": 4, "data_name": "the data"}
+        files = explained(Saliency(model), stream(data[0]), tmp_path, **options)
+        shutil.copy(files[0], files[1])
+        explained(Saliency(model), stream(data[0]), tmp_path, **options)
+        self.check(tmp_path, model, data)
+
+    def test_a_damaged_mark_is_written_again(self, model, data, tmp_path):
+        options = {"samples_per_file": 4, "data_name": "the data"}
+        explained(Saliency(model), stream(data[0]), tmp_path, **options)
+        (tmp_path / "finished-000-of-001.json").write_text("{")
+        with pytest.warns(UserWarning, match="written again"):
+            explained(Saliency(model), stream(data[0]), tmp_path, **options)
         self.check(tmp_path, model, data)
 
     def test_two_at_once(self, model, data, tmp_path):

@@ -148,6 +148,13 @@ def test_keras_backups_resume_exactly(tmp_path, whole_run):
     assert_same(whole_run[0], again)
     with pytest.raises(ValueError, match="save_freq=3"):
         again.fit(X, callbacks=keras.callbacks.BackupAndRestore(tmp_path, save_freq=3))
+    start = keras.Sequential(
+        [keras.Input(again.image_shape), layers.Flatten(), layers.Dropout(0.5), layers.Dense(1)]
+    )
+    with pytest.raises(ValueError, match="no state of the layers that draw at random, '"):
+        WassersteinGAN(again.image_shape, latent_size=4, width=2, critic=start).fit(
+            X, callbacks=[backup()]
+        )
 
 
 def test_what_is_saved_keeps_how_it_was_compiled(tmp_path):

@@ -415,10 +415,32 @@ class TestResume:
         finally:
             trained_digits.set_weights(weights)
 
+    def test_other_weights_that_are_trained(self, run, trained_digits, folder):
+        trained_digits.layers[0].trainable = False
+        try:
+            with pytest.raises(ValueError, match=r"of other classifier\.trainable: "):
+                run(out=folder)
+        finally:
+            trained_digits.layers[0].trainable = True
+
+    def test_random_layers_draw_by_the_seed(self, run, digits, trained_digits):
+        """As in another process, in which they would begin anew."""
+        first = run().runs[0].outputs
+        trained_digits(digits[0][0][:5], training=True)
+        for arm, outputs in run().runs[0].outputs.items():
+            np.testing.assert_array_equal(outputs, first[arm])
+
+    def test_a_training_that_diverges_is_not_stored(self, run, tmp_path):
+        rate = keras.optimizers.SGD(float("nan"))
+        with pytest.raises(ValueError, match="λ = 0 diverged: the loss is nan in epoch 1 of 1"):
+            run(out=tmp_path / "run", optimizer=rate)
+        assert not (tmp_path / "run").exists()
+
     def test_names_and_groups_may_change(self, run, folder):
         groups = {"round": [0, 6, 8, 9]}
         found = run(out=folder, class_names=[f"digit {n}" for n in range(10)], groups=groups)
         assert "round" in set(found.scores()["name"])
+        assert ExperimentResult.load(folder).class_names[3] == "digit 3"
 
     def test_nothing_is_claimed_by_a_call_that_fails(self, run, trained_digits, tmp_path):
         def fail(seed, arm, classifier):

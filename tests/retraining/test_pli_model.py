@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from keras.src.trainers.data_adapters import data_adapter_utils
 
 from keras_pli import ParametricTSNE, activations
 from keras_pli.retraining import PLILoss, PLIModel
+from keras_pli.retraining.model import _weight_table, _weights_of
 
 CROSS_ENTROPY = "sparse_categorical_crossentropy"
 FROM_LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -791,3 +793,12 @@ class TestErrors:
             pli.fit(batches(), steps_per_epoch=3, verbose=0)
         pli.compile("sgd", PLILoss(embedding_weight=0.5, scale=1.0))
         assert pli.fit(batches(), steps_per_epoch=3, verbose=0).history["loss"]
+
+
+@pytest.mark.parametrize("labels", [[[0.1], [0.9]], [0, 2, 1], [[0.2, 0.8], [1, 0]], [0.4, 0.6]])
+def test_weights_of_classes_are_those_of_keras(labels):
+    given = {0: 1.0, 1: 10.0, 2: 3.0}
+    labels = np.asarray(labels, "float32")
+    expected = data_adapter_utils.class_weight_to_sample_weights(labels, given)
+    found = _weights_of(_weight_table(given), labels)
+    np.testing.assert_allclose(found, expected)

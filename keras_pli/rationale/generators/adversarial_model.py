@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...backups import backups_among, listed
-from ...checks import check_keras_file, check_options, checked_number
+from ...checks import check_keras_file, check_options, checked_number, quoted
 from ...files import atomic_path
 from .adversaries import check_adversaries
 from .batches import held_out_batches, training_batches
@@ -186,7 +186,7 @@ class AdversarialModel(keras.Model):
                 `BackupAndRestore` saves within epochs, which it would begin again.
             FloatingPointError: If a loss or gradient was not finite. The weights are the last good ones.
         """
-        _check_backups(callbacks)
+        self._check_backups(callbacks)
         self.failed_at.assign(HEALTHY)
         data, steps = training_batches(
             images,
@@ -265,6 +265,21 @@ class AdversarialModel(keras.Model):
             images, batch_size, shape=self.image_shape, value_range=self.value_range
         )
 
+    def _check_backups(self, callbacks: Any) -> None:
+        """Refuses what Keras would resume inexactly: epochs begun again, random layers begun anew."""
+        random = [layer.name for layer in self._flatten_layers() if _draws(layer)]
+        for backup in backups_among(callbacks):
+            if backup.save_freq != "epoch":
+                raise ValueError(
+                    "BackupAndRestore can resume this training exactly where it saves at the ends of epochs. "
+                    f"Received: save_freq={backup.save_freq!r}. Pass save_freq='epoch'."
+                )
+            if random:
+                raise ValueError(
+                    "BackupAndRestore cannot resume this training exactly: Keras stores no state of the "
+                    f"layers that draw at random, {quoted(random)}."
+                )
+
     def _counter(self, name: str, start: int) -> Any:
         return self.add_weight(
             shape=(),
@@ -281,11 +296,5 @@ def _keys(seed: int) -> list[int]:
     return [int(key) for key in np.random.SeedSequence(seed).generate_state(4) >> 1]
 
 
-def _check_backups(callbacks: Any) -> None:
-    """Refuses backups within an epoch: Keras begins the epoch again, with the weights of its middle."""
-    for backup in backups_among(callbacks):
-        if backup.save_freq != "epoch":
-            raise ValueError(
-                "BackupAndRestore can resume this training exactly where it saves at the ends of epochs. "
-                f"Received: save_freq={backup.save_freq!r}. Pass save_freq='epoch'."
-            )
+def _draws(layer: keras.Layer) -> bool:
+    return bool(getattr(layer, "_seed_generators", ()))
