@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -120,17 +121,15 @@ def started(job, folder, result):
     process = os.fork()
     if process:
         return process
-    code = 1
     try:
         np.savez(result, **JOBS[job](folder))
         code = 0
-    except RuntimeError as error:
-        if "is being written by process" not in str(error):
-            raise
-        code = BUSY
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+    except Exception as error:
+        code = BUSY if "is being written by" in str(error) else 1
+        if code != BUSY:
+            traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def ended(process, seconds):

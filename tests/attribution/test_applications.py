@@ -32,8 +32,8 @@ FAMILIES = {
     "EfficientNetB0": (64, set()),
     "EfficientNetV2B0": (64, set()),
     "Xception": (71, {"ReLU"}),
-    "InceptionV3": (75, {"ReLU"}),
-    "InceptionResNetV2": (75, {"ReLU"}),
+    "InceptionV3": (139, {"ReLU"}),
+    "InceptionResNetV2": (139, {"ReLU"}),
     "NASNetMobile": (64, {"ReLU"}),
     "ConvNeXtTiny": (64, {"dense head"}),
 }
@@ -65,7 +65,7 @@ def check_saliency(model, x):
     gradient = saliency(x, 0).attributions
     norm = np.sqrt((gradient**2).sum(axis=(1, 2, 3)))
     direction = gradient / norm[:, None, None, None]
-    steps = (1e-2, 3e-3, 1e-3)
+    steps = (1e-2, 3e-3, 1e-3, 3e-4)  # the smallest where rectifiers bend within the others
     errors = [abs(slope_along(saliency, x, direction, s) / norm - 1).max() for s in steps]
     assert min(errors) < 0.05, errors
 
