@@ -36,6 +36,7 @@ def folder(tmp_path_factory):
     np.savez(folder / "few_test.npz", x_train=x, y_train=y, x_test=x, y_test=y[:7])
     np.savez(folder / "one_hot.npz", x_train=x, y_train=np.eye(3)[y])
     np.savez(folder / "named.npz", x_train=x, y_train=np.array(["a", "b", "c"])[y])
+    np.savez(folder / "fractions.npz", x_train=x, y_train=y.astype("float32"))
     np.savez(folder / "text.npz", x_train=x.astype(str), y_train=y)
     np.savez(folder / "beyond.npz", x_train=x, y_train=y + 1, x_test=x, y_test=y)
     np.savez(folder / "other.npz", x_train=np.ones((9, 5, 4)), y_train=y[:9], x_test=x, y_test=y)
@@ -76,6 +77,7 @@ EXPLAIN = ["explain", "--method", "saliency"]
             "Received shape (30, 3). One-hot labels? Store y_train.argmax(axis=1).",
         ),
         (["embed"], "named.npz", "y_train of {} must hold classes as integers. Received dtype <U1"),
+        (["embed"], "fractions.npz", "Received dtype float32. Store y_train.astype('int64')."),
         (["embed"], "text.npz", "x_train of {} must hold real numbers"),
         (["suggest"], "beyond.npz", "tells 3 classes apart, 0 to 2. Received labels from 1 to 3"),
         (["embed"], "bare.npy", "{} is an .npy file of one array without a name."),

@@ -116,10 +116,11 @@ def _checked_sets(path: str) -> Headers:
         _check_inputs(path, headers, f"x_{part}")
         _check_labels(path, headers, f"x_{part}", f"y_{part}")
         kind = headers[f"y_{part}"][1].kind
-        if kind not in "iubf":
+        if kind not in "iu":
+            advice = f" Store y_{part}.astype('int64')." if kind in "bf" else ""
             raise ValueError(
                 f"y_{part} of {path} must hold classes as integers. Received dtype "
-                f"{headers[f'y_{part}'][1]}."
+                f"{headers[f'y_{part}'][1]}.{advice}"
             )
     return headers
 

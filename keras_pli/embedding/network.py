@@ -16,11 +16,12 @@ from ..checks import check_options
 
 
 def leading_components(z: NDArray[np.float32], count: int, *, seed: int | None = None) -> PCA:
-    """Fits a PCA with `count` components on the flattened points; randomised where that is faster."""
+    """Fits a PCA with `count` components, or as many as there can be; randomised where that is faster."""
     # Given None, scikit-learn would draw from NumPy's global generator.
     drawn = int(np.random.default_rng(seed).integers(2**31))
     with np.errstate(invalid="ignore"):  # constant data have no variance to explain
-        return PCA(count, random_state=drawn).fit(z.reshape(len(z), -1))
+        flat = z.reshape(len(z), -1)
+        return PCA(min(count, *flat.shape), random_state=drawn).fit(flat)
 
 
 @keras.saving.register_keras_serializable(package="keras_pli")

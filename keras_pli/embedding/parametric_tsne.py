@@ -398,6 +398,8 @@ class ParametricTSNE(keras.Model):
             return
         found = leading_components(z, self.components, seed=self.seed)
         scores = found.transform(z.reshape(len(z), -1)).astype(np.float32)
+        # Of a single output, such as a sigmoid's, there is but one component.
+        scores = np.pad(scores, ((0, 0), (0, self.components - scores.shape[1])))
         self._targets = ops.convert_to_tensor(scores / max(float(scores[:, 0].std()), 1e-12))
         rows = anchor_rows(len(z), anchors, steps * epochs, self._random("pretraining"))
         self._forget_compiled()

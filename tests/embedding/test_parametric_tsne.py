@@ -153,6 +153,10 @@ class TestFit:
         images = few.reshape(-1, 8, 8)
         assert np.array_equal(mapped(quick(images), images), quick_map)
 
+    def test_points_of_a_single_feature(self, few):
+        tsne = quick(few[:, :1] + few[:, 1:2] / 3)
+        assert np.isfinite(mapped(tsne, few[:, :1])).all()
+
     def test_second_call_goes_on(self, digits):
         tsne = ParametricTSNE(**SETTINGS)
         first = tsne.fit(digits, **SHORT).history
