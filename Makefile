@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --quiet --upgrade pip
 	$(PIP) --editable '.[cpu,test]'
-	# Its own requirement, tensorflow, would come beside tensorflow-cpu.
+	@# Its own requirement, tensorflow, would come beside tensorflow-cpu.
 	$(PIP) --no-deps tensorflow-serving-api
 	touch $@
 

@@ -131,7 +131,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_whereabouts(name)}")
     _register()
     if name in _HOMES:
         found = getattr(_import_module(f".{_HOMES[name]}", __name__), name)
@@ -143,6 +143,23 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _whereabouts(name: str) -> str:
+    """Says which room has a class that somebody looked for in the package itself."""
+    if not name[0].isupper():  # the import of a module asks for its name here, too
+        return ""
+    homes = (
+        "attribution",
+        "evaluation",
+        "rationale",
+        "plotting",
+        "callbacks",
+        "serving",
+        "synthetic",
+    )
+    found = [home for home in homes if name in getattr(__getattr__(home), "__all__", ())]
+    return "".join(f"; it is in {__name__}.{home}" for home in found[:1])
 
 
 def _register() -> None:

@@ -77,9 +77,12 @@ def test_suggest_then_retrain_then_go_on_then_report(files, capsys):
     assert (out / "report.html").read_bytes() == page
     capsys.readouterr()
     assert main([*retrain, "--epochs", "2", "--seeds", "2"]) == 1
-    assert "of other epochs: there {'epochs': 1}, here {'epochs': 2}" in capsys.readouterr().err
+    assert "differs in epochs: there {'epochs': 1}, here {'epochs': 2}" in capsys.readouterr().err
     assert main([*retrain, "--epochs", "1", "--seeds", "2", "--learning-rate", "5"]) == 1
-    assert "of other optimizer: " in capsys.readouterr().err
+    assert (
+        "differs in optimizer.learning_rate: there {'optimizer.learning_rate': 0.001"
+        in capsys.readouterr().err
+    )
     assert main(["retrain", *common, "--seed", "6", "--epochs", "1", "--seeds", "1"]) == 0
     assert "classifiers of seed 6 were not kept" in capsys.readouterr().out
 

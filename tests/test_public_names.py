@@ -51,3 +51,10 @@ def test_a_name_that_is_not_there():
         kp.ParametricTSN  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'PLIModels'"):
         from keras_pli import PLIModels  # noqa: F401
+
+
+def test_a_name_of_a_room_is_pointed_to():
+    with pytest.raises(AttributeError, match=r"'GradCAM'; it is in keras_pli\.attribution"):
+        kp.GradCAM  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
+        kp.nothing  # noqa: B018

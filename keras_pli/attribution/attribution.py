@@ -46,7 +46,7 @@ class Attribution(NamedTuple):
         # Tensors of a graph have no values, and perhaps no number of samples.
         if isinstance(self.scores, np.ndarray):
             samples = f" of {counted(self.scores.size, 'sample')}"
-        values = f", from {span(maps)}" if isinstance(maps, np.ndarray) and maps.size else ""
+        values = f", {_spread(maps)}" if isinstance(maps, np.ndarray) and maps.size else ""
         said = {"scores": _said(self.scores)}
         if self.delta is not None:
             said["delta"] = _said(self.delta)
@@ -126,6 +126,14 @@ class PositionAttribution(Attribution):
     """
 
     __slots__ = ()
+
+
+def _spread(maps: np.ndarray[Any, Any]) -> str:
+    """The range of the maps' values, and how many maps have none but zero, as of a Grad-CAM cut off below."""
+    empty = int((maps.reshape(len(maps), -1) == 0).all(axis=1).sum())
+    if empty == len(maps):
+        return "zero everywhere"
+    return f"from {span(maps)}" + (f"; {counted(empty, 'map')} zero everywhere" if empty else "")
 
 
 def _said(values: Any) -> str:

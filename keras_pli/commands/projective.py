@@ -122,6 +122,7 @@ def _demo(arguments: argparse.Namespace, report: Report) -> None:
         report(f"\n$ keras-pli {' '.join(step)}")
         chosen = parser.parse_args(step)
         chosen.run(chosen, report)
+    report(f"\nOpen {out / 'report.html'}: the maps, the table and what they mean.")
 
 
 def _embed(arguments: argparse.Namespace, report: Report) -> None:

@@ -87,8 +87,9 @@ def pli_experiment(
         train: `(x, labels)`: inputs, a list, tuple or dict of arrays where the classifier has several, and
             classes counted from 0, integers of shape `(samples,)`.
         test: `(x, labels)` of held-out samples.
-        plan: An `InterventionPlan`, or a function of `(embedding, labels, outputs)` of the training samples
-            that makes one, such as `lambda y, labels, outputs: suggest(outputs, labels, y)`.
+        plan: An `InterventionPlan`, a list of its moves, or a function of `(embedding, labels, outputs)` of
+            the training samples that makes one, such as
+            `lambda y, labels, outputs: suggest(outputs, labels, y)`.
         layer: Layer to embed (see `keras_pli.activations`).
         embedder: A trained embedder; a function of `(activations, seed)` that trains one; or None for a
             `ParametricTSNE` of default settings, trained anew for each seed.
@@ -127,7 +128,7 @@ def pli_experiment(
         ... )  # doctest: +SKIP
         >>> print(result.verdict())  # doctest: +SKIP
     """
-    seeds = _checked_seeds(seeds)
+    seeds, plan = _checked_seeds(seeds), _checked_plan(plan)
     train, test = checked_data(train, "train"), checked_data(test, "test")
     PLILoss("mse", embedding_weight, moved_only=moved_only, scale=scale)  # a bad λ is met here
     about: dict[str, Any] = {
@@ -255,6 +256,17 @@ def _retrain(
             f"{bad[0]} of {settings.epochs}. Lower the learning rate."
         )
     return {name: [float(value) for value in values] for name, values in history.items()}
+
+
+def _checked_plan(plan: Any) -> PlanSource:
+    if isinstance(plan, list | tuple):
+        return InterventionPlan(plan)
+    if not isinstance(plan, InterventionPlan) and not callable(plan):
+        raise TypeError(
+            "`plan` must be an InterventionPlan, or a function that makes one. "
+            f"Received: {type(plan).__name__}."
+        )
+    return plan
 
 
 def _checked_seeds(seeds: int | Iterable[int]) -> list[int]:

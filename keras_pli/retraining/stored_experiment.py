@@ -43,7 +43,7 @@ def experiment_identity(
         "classifier.trainable": None if trained is None else _which(trained, classifier),
         **{f"embedder.{what}": told for what, told in _of_source(settings.pop("embedder")).items()},
         "plan": _told_plan(plan),
-        "optimizer": _told_optimizer(optimizer),
+        **{f"optimizer.{name}": told for name, told in _told_optimizer(optimizer).items()},
         **{name: value_identity(value) for name, value in settings.items()},
         "training inputs": digest(*keras.tree.flatten(train[0])),
         "training labels": digest(train[1]),
@@ -113,8 +113,8 @@ def _check(folder: Path, fresh: ExperimentResult) -> None:
     if differing:
         was, now = ({name: of.get(name) for name in differing} for of in (stored.identity, wanted))
         raise ValueError(
-            f"{folder} holds an experiment of other {', '.join(differing)}: there {was}, here {now}. Choose "
-            "another folder, or remove it."
+            f"{folder} holds an experiment that differs in {', '.join(differing)}: there {was}, here {now}. "
+            "Choose another folder, or remove it."
         )
 
 
@@ -136,7 +136,7 @@ def _told_plan(plan: Any) -> Any:
     return f"{plan!r} {identity_digest(list(plan))}"
 
 
-def _told_optimizer(optimizer: Any) -> Any:
+def _told_optimizer(optimizer: Any) -> dict[str, Any]:
     """An optimizer's settings; a plain value where JSON has one, so that an error can show it."""
     config = {name: value for name, value in optimizer.get_config().items() if name != "name"}
     spared = excluded_from_decay(optimizer).get("_exclude_from_weight_decay_pattern")

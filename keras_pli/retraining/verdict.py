@@ -53,8 +53,8 @@ def _embedding_sentence(response: pd.DataFrame, lacking: Sequence[str]) -> str:
     texts = []
     for arm in ("PLI", "control"):
         mean, low, high = mean_interval(by_arm[arm]["achieved"])
-        interval = "" if np.isnan(low) else f" (95 % interval {low:.0%} to {high:.0%})"
-        texts.append(f"{arm} {mean:.0%}{interval}")
+        interval = "" if np.isnan(low) else f" (95 % interval {_share(low)} to {_share(high)})"
+        texts.append(f"{arm} {_share(mean)}{interval}")
     drift = {arm: float(by_arm[arm]["drift"].mean()) for arm in ARMS}
     rest = (
         ""
@@ -79,3 +79,8 @@ def _effect_sentence(effect: Any, seeds: int) -> str:
     if effect.high < 0:
         return f"{start} ({interval}): worse than the matched control."
     return f"{start} ({interval}): no difference beyond seed noise."
+
+
+def _share(value: float) -> str:
+    text = f"{value:.0%}"
+    return "0%" if text == "-0%" else text

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from ..attribution import Method
 from ..checks import one_of
@@ -148,7 +150,7 @@ def export(
     functions = {signature.name: signature.traced(checks=checks) for signature in signatures}
     texts = documents(model, functions, signatures, classes=classes, class_names=class_names)
     requests = {s.name: partial(s.request, inputs.examples) for s in signatures}
-    with new_version(path, version) as new:
+    with new_version(path, version) as new, _without_warnings_of_gradients():
         write_saved_model(new.folder, functions, [model], texts)
         exact = {s.name for s in signatures if s.exact}
         served = tf.saved_model.load(str(new.folder)).signatures
@@ -160,6 +162,17 @@ def export(
             write_warmup(new.folder, Path(path).name, requests, sizes)
         write_configuration(path)  # before the version appears: what can fail comes first
     return new.path
+
+
+@contextmanager
+def _without_warnings_of_gradients() -> Iterator[None]:
+    """TensorFlow warns that what is loaded has no gradients of its own; nobody asks a server for any."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _methods(

@@ -122,3 +122,10 @@ def test_samples_that_do_not_fit_are_refused():
     several = found(3, 8, 9)._replace(attributions=[np.zeros((3, 8, 9)), np.zeros((3, 2))])
     with pytest.raises(ValueError, match=r"one input at a time.*\[float64 \(3, 8, 9\), "):
         several.plot()
+
+
+def test_maps_that_are_empty_are_counted():
+    maps = np.zeros((3, 4, 4))
+    assert "zero everywhere" in repr(Attribution(maps, np.ones(3)))
+    maps[1, 2, 2] = 1
+    assert "from 0 to 1; 2 maps zero everywhere" in repr(Attribution(maps, np.ones(3)))

@@ -385,7 +385,10 @@ class TestResume:
             ({"moved_only": True}, "'moved_only': False"),
             ({"plan": InterventionPlan([Shift(3, by=(9.0, 9.0))])}, r"'plan': .*by \(9, 9\)"),
             ({"plan": lambda embedding, labels, outputs: PLAN}, "'plan': .*lambda"),
-            ({"optimizer": keras.optimizers.SGD(5.0)}, "'optimizer': .*0.1.*here.*5.0"),
+            (
+                {"optimizer": keras.optimizers.SGD(5.0)},
+                r"'optimizer\.learning_rate': 0\.1.*here.*5\.0",
+            ),
             ({"loss": lambda y, p: keras.ops.mean(p - p, -1)}, "'loss': "),
             ({"embedder": None}, "'embedder.weights': .*'embedder.source': None"),
         ],
@@ -393,7 +396,9 @@ class TestResume:
     )
     def test_other_settings(self, run, folder, changes, named):
         before = {path: path.read_bytes() for path in folder.iterdir()}
-        with pytest.raises(ValueError, match=rf"holds an experiment of other .*{named}") as caught:
+        with pytest.raises(
+            ValueError, match=rf"holds an experiment that differs in .*{named}"
+        ) as caught:
             run(out=folder, **changes)
         assert str(folder) in str(caught.value)
         assert {path: path.read_bytes() for path in folder.iterdir()} == before
@@ -401,16 +406,16 @@ class TestResume:
     @pytest.mark.parametrize(("which", "named"), [("train", "training"), ("test", "held-out")])
     def test_other_data(self, run, digits, folder, which, named):
         x, labels = digits[which == "test"]
-        with pytest.raises(ValueError, match=f"of other {named} labels"):
+        with pytest.raises(ValueError, match=f"differs in {named} labels"):
             run(out=folder, **{which: (x, labels[::-1])})
-        with pytest.raises(ValueError, match=f"of other {named} inputs: "):
+        with pytest.raises(ValueError, match=f"differs in {named} inputs: "):
             run(out=folder, **{which: (x * 0.99, labels)})
 
     def test_another_classifier(self, run, trained_digits, folder):
         weights = trained_digits.get_weights()
         trained_digits.set_weights([weight * 1.001 for weight in weights])
         try:
-            with pytest.raises(ValueError, match=r"of other classifier\.weights: "):
+            with pytest.raises(ValueError, match=r"differs in classifier\.weights: "):
                 run(out=folder)
         finally:
             trained_digits.set_weights(weights)
@@ -418,7 +423,7 @@ class TestResume:
     def test_other_weights_that_are_trained(self, run, trained_digits, folder):
         trained_digits.layers[0].trainable = False
         try:
-            with pytest.raises(ValueError, match=r"of other classifier\.trainable: "):
+            with pytest.raises(ValueError, match=r"differs in classifier\.trainable: "):
                 run(out=folder)
         finally:
             trained_digits.layers[0].trainable = True
@@ -493,6 +498,11 @@ class TestErrors:
     def test_a_seed_twice(self, run, seeds):
         with pytest.raises(ValueError, match=r"each seed once. Received: "):
             run(seeds=seeds)
+
+    def test_a_plan_is_a_plan(self, run):
+        assert run(plan=list(PLAN)).runs[0].plan == run().runs[0].plan
+        with pytest.raises(TypeError, match=r"must be an InterventionPlan.*Received: str"):
+            run(plan="plan.json")
 
     def test_seeds_of_numpy(self, run, tmp_path):
         result = run(seeds=np.array([3]), out=tmp_path)
