@@ -168,7 +168,13 @@ def _register() -> None:
         _import_module(f".{room}", __name__)
 
 
+def _is_command() -> bool:
+    """Whether Python was started for the command line, as `keras-pli` or `python -m keras_pli.cli`."""
+    named = _Path(_sys.argv[0] if _sys.argv else "").stem == "keras-pli"
+    return named or "-m keras_pli.cli" in " ".join(_sys.orig_argv)
+
+
 # Whoever imports the package may load a stored map next, and use no name of it; the command `keras-pli` does
 # not, and its help is to be there at once.
-if _Path(_sys.argv[0] if _sys.argv else "").stem != "keras-pli":
+if not _is_command():
     _register()

@@ -109,6 +109,7 @@ def test_explain_with_a_model_of_a_fixed_batch(tmp_path):
     assert Image.open(tmp_path / "out" / "attributions.png").width > 300
 
 
+@pytest.mark.slow
 def test_check_runs_both_tests(files, tmp_path, capsys):
     common = files[-1]
     command = ["check", *common, "--method", "saliency,guided_backprop", "--tests", "model,data"]

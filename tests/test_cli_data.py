@@ -151,12 +151,13 @@ def test_only_the_arrays_needed_are_read(tmp_path, capsys):
     with zipfile.ZipFile(path, "a") as stored:
         with stored.open("unused.npy", "w") as member:
             np.lib.format.write_array_header_2_0(member, huge)
-        for name in ("x_train", "y_train"):
+        for name, kind in (("x_train", "<f8"), ("y_train", "<i8")):
             with stored.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array_header_1_0(member, huge)
+                np.lib.format.write_array_header_1_0(member, {**huge, "descr": kind})
     assert array_headers(path) == {
         "x": ((4, 4, 4), np.dtype("float32")),
-        **dict.fromkeys(("unused", "x_train", "y_train"), ((2**40,), np.dtype("float64"))),
+        **dict.fromkeys(("unused", "x_train"), ((2**40,), np.dtype("float64"))),
+        "y_train": ((2**40,), np.dtype("int64")),
     }
     found, labels = load_samples(str(path))
     np.testing.assert_array_equal(found, x)

@@ -285,7 +285,7 @@ def test_every_form_of_relu_is_met(method):
     assert np.abs(found["argument"] - plain).max() > 0.1 * np.abs(plain).max()
 
 
-@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("axes", [2, pytest.param(3, marks=pytest.mark.slow)])
 @by_name
 def test_compiled_or_not_and_in_any_batches(method, axes):
     model, x = flat_network(axes, normalized=True), samples(axes)

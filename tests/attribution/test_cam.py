@@ -257,7 +257,9 @@ class TestGuidedGradCAM:
 
 
 class TestEveryMap:
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize(
+        "axes", [pytest.param(axes, marks=() if axes == 2 else pytest.mark.slow) for axes in AXES]
+    )
     @pytest.mark.parametrize("name", SIGNED)
     def test_eager_graph_and_xla_agree(self, name, axes):
         model, x, method = gap_network(axes), samples(axes), SIGNED[name]

@@ -38,7 +38,9 @@ def made(kind, model, **options):
     return kind(model, **QUICK.get(kind.__name__, {}), **options)
 
 
-@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize(
+    "axes", [pytest.param(axes, marks=() if axes == 2 else pytest.mark.slow) for axes in (1, 2, 3)]
+)
 @pytest.mark.parametrize("kind", METHODS)
 def test_shapes_and_scores_and_the_model_is_left_as_it_was(kind, axes, networks):
     model, x = networks[axes], samples(axes)

@@ -136,6 +136,7 @@ explain_dataset(Saliency(model), data, sys.argv[1] + "/out", samples_per_file=3,
 """
 
 
+@pytest.mark.slow
 def test_survives_a_kill(model, data, tmp_path):
     x, _ = data
     model.save(tmp_path / "model.keras")

@@ -254,7 +254,8 @@ def test_a_baseline_takes_the_place_of_the_replacement():
     np.testing.assert_allclose(found.details["deleted_score"], deleted, atol=1e-4)
 
 
-@pytest.mark.parametrize("replacement", [pytest.param("blur", marks=pytest.mark.slow), "noise"])
+@pytest.mark.slow
+@pytest.mark.parametrize("replacement", ["blur", "noise"])
 def test_no_batch_changes_a_result(replacement):
     """Neither its mates nor how long they go on."""
     model, x = flat_network(2, normalized=True), samples(2)
@@ -289,7 +290,14 @@ def test_compiled_by_xla_and_told_to_run_eagerly(axes, replacement):
     np.testing.assert_allclose(eager.attributions, plain.attributions, atol=1e-5)
 
 
-@pytest.mark.parametrize("network", [flat_network, nested_network, subclassed_network])
+@pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(flat_network, marks=pytest.mark.slow),
+        nested_network,
+        pytest.param(subclassed_network, marks=pytest.mark.slow),
+    ],
+)
 def test_all_kinds_of_models(network):
     model, x = network(2), samples(2, 3)
     found = MeaningfulPerturbation(model, steps=60, replacement="constant")(x)

@@ -136,7 +136,7 @@ def comparable(found):
 
 @pytest.mark.parametrize("name", METHODS)
 class TestEveryMethod:
-    @pytest.mark.parametrize("axes", [1, 2])
+    @pytest.mark.parametrize("axes", [pytest.param(1, marks=pytest.mark.slow), 2])
     def test_eager_graph_and_xla_agree(self, name, axes):
         model, x = flat_network(axes), samples(axes, count=3)
         graph = comparable(METHODS[name](model, jit_compile=False)(x))

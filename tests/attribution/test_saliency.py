@@ -97,6 +97,7 @@ class TestMaxPoolingOverABackground:
         wrong = total(tape.gradient(scores, x).numpy())
         assert abs(wrong - slope_of_the_mean(model, x.numpy(), 1)).min() > 1
 
+    @pytest.mark.slow
     def test_with_and_without_onednn(self):
         """The other setting, in another process, since TensorFlow reads it once."""
         other = "1" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "0"

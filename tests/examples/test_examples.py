@@ -45,7 +45,7 @@ def small_digits(tmp_path_factory):
 @pytest.mark.parametrize(
     ("script", "kind"),
     [
-        ("pli_mnist.py", "grey"),
+        pytest.param("pli_mnist.py", "grey", marks=pytest.mark.slow),
         pytest.param("pli_cifar10.py", "color", marks=pytest.mark.slow),  # the same on other images
     ],
 )

@@ -140,7 +140,13 @@ def pair():
 
 
 class TestFixedNumbersOfSamples:
-    @pytest.mark.parametrize("kind", MANY_PASSES)
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            pytest.param(kind, marks=() if kind in (Saliency, GradCAM, LIME) else pytest.mark.slow)
+            for kind in MANY_PASSES
+        ],
+    )
     def test_a_state_is_neither_used_up_nor_moved_on(self, kind, pair):
         """From fresh states, a stateful layer gives what its twin without states gives."""
         stateful, twin = pair

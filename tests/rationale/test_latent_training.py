@@ -49,6 +49,7 @@ def test_a_regression_is_judged_by_who_is_positive():
     assert fit.auc == roc_auc_score(readings[fit.held_out] > 100, fit.scores[:, 0]) > 0.95
 
 
+@pytest.mark.slow
 def test_several_classes_and_several_findings_have_a_curve_each():
     classes = IMAGES[:, 0, :, 0].argmax(axis=1)
     findings = (IMAGES[:, 0, :2, 0] > 0).astype(int)

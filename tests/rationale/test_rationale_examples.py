@@ -6,8 +6,10 @@ import pytest
 
 import keras_pli.rationale as rationale
 
+TRAINING = ("measures.rationale_evaluation", "measures.contrast")  # whose examples take their time
 MODULES = [
-    module.name for module in pkgutil.walk_packages(rationale.__path__, "keras_pli.rationale.")
+    pytest.param(module.name, marks=pytest.mark.slow if module.name.endswith(TRAINING) else ())
+    for module in pkgutil.walk_packages(rationale.__path__, "keras_pli.rationale.")
 ]
 
 

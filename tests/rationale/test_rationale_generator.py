@@ -216,6 +216,7 @@ def test_a_batch_gives_what_its_samples_give(bent):
         assert alone.steps[0] == together.steps[row] and alone.target[0] == together.target[row]
 
 
+@pytest.mark.slow
 def test_graph_and_xla_agree():
     models = small_models(of_images=True)
     x, _ = drawn(models[0], 5)

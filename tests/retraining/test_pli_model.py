@@ -162,7 +162,13 @@ class TestControlIsPlainTraining:
         assert not same(before, weights_of(model))
         return model, history.history
 
-    @pytest.mark.parametrize(("make", "loss", "optimizer"), CASES)
+    @pytest.mark.parametrize(
+        ("make", "loss", "optimizer"),
+        [
+            pytest.param(*case, marks=() if case[0] in (noisy, Subclassed) else pytest.mark.slow)
+            for case in CASES
+        ],
+    )
     def test_model_and_optimizer(self, blobs, embedder, make, loss, optimizer):
         x, labels = blobs[0]
         plain, history = self.plain(make, blobs, x, labels, optimizer=optimizer, loss=loss)

@@ -158,6 +158,7 @@ def test_requests_are_logged_once(folder, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_serve_until_ctrl_c(folder, capfd, monkeypatch):
     announce, ports = server._announce, []
 

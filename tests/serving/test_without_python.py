@@ -83,6 +83,7 @@ def saved_model_cli(*commands):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_saved_model_cli(exported, tmp_path):
     model, version = exported
     x = np.random.default_rng(0).random((3, 8, 8, 1), dtype=np.float32)
