@@ -206,9 +206,16 @@ def _class_identity(kind: type, within: Within) -> str:
     if _is_installed(kind) or id(kind) in within:
         return name
     within = (*within, id(kind))
-    methods = {key: part for key, part in vars(kind).items() if isinstance(part, FunctionType)}
     bases = [base for base in kind.__bases__ if base is not object]
-    return f"{name} {_digest_of([methods, bases], within)}"
+    return f"{name} {_digest_of([dict(_written_in(kind)), bases], within)}"
+
+
+def _written_in(kind: type) -> Iterator[tuple[str, Any]]:
+    """The methods of a class, and the plain values that it gives to all of its objects."""
+    for name, part in vars(kind).items():
+        part = getattr(part, "__func__", None) or getattr(part, "fget", None) or part
+        if isinstance(part, FunctionType) or (_is_plain(part) and not name.startswith("__")):
+            yield name, part
 
 
 def _cell_content(cell: Any) -> Any:
@@ -283,7 +290,9 @@ def _described(layer: Any, numbers: Mapping[str, int], within: Within) -> list[A
 @cache
 def _of_every_model() -> frozenset[str]:
     """The attributes by which Keras keeps account of any layer or model, compiled or not."""
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    # With names and weights that draw on nothing of the caller's: neither Keras's counts nor random states.
+    dense = keras.layers.Dense(1, kernel_initializer="zeros", name="dense_of_identity")
+    model = keras.Sequential([keras.Input((1,), name="of_identity"), dense], name="identity")
     model.compile("sgd", "mse", metrics=["mae"])
     later = (
         "history",
@@ -295,7 +304,8 @@ def _of_every_model() -> frozenset[str]:
         "predict_function",
         "_eval_epoch_iterator",
     )
-    return frozenset({*vars(keras.layers.Layer()), *vars(model), *later})
+    layer = keras.layers.Layer(name="layer_of_identity")
+    return frozenset({*vars(layer), *vars(model), *later})
 
 
 def _without_names(config: Any, numbers: Mapping[str, int], refers: bool = False) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -64,11 +64,13 @@ def one_writer(
 
 
 def remove_unused(folder: Path) -> None:
-    """Deletes a folder that holds nothing but locks, none of which is held."""
+    """Deletes a folder that holds nothing but locks, unless somebody holds one of them."""
     left = list(folder.iterdir()) if folder.is_dir() else []
     if not all(entry.name.endswith(".lock") for entry in left):
         return
-    with suppress(OSError):  # somebody writes there by now
+    with suppress(OSError, Timeout), ExitStack() as held:  # somebody writes there by now
+        for entry in left:
+            held.enter_context(FileLock(entry, timeout=0))
         for entry in left:
             entry.unlink()
         folder.rmdir()

@@ -64,13 +64,18 @@ class PartFolder:
         return self.folder / f"{self.name}-{number:05d}.npz"
 
     @property
+    def is_marked(self) -> bool:
+        """Whether the work was marked as finished, whatever has become of its parts since."""
+        return self._mark.exists()
+
+    @property
     def finished(self) -> int | None:
         """The number of parts of work that is finished, or None.
 
         Raises:
             ValueError: If the mark of it is damaged.
         """
-        return len(listed_files(self._mark)) if self._mark.exists() else None
+        return len(listed_files(self._mark)) if self.is_marked else None
 
     def read(self, number: int) -> dict[str, NDArray[Any]] | None:
         """Returns a part's arrays, or None where there is none; warns where it is damaged."""
@@ -178,7 +183,7 @@ class PartWriter:
             ValueError: If there are more.
         """
         wanted = [self.parts.path(number) for number in range(count)]
-        beyond = [file.name for file in self.parts.files if file not in wanted]
+        beyond = [self.parts.path(number).name for number in self.parts.numbers if number >= count]
         if beyond:
             raise ValueError(
                 f"{self.parts.folder} holds {self.parts.what} of more samples than there are now, in "

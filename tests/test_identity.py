@@ -3,6 +3,7 @@
 import copy
 import doctest
 import json
+import random
 import re
 from functools import partial
 from pathlib import Path
@@ -213,6 +214,38 @@ class Segments:
 
     def __call__(self, image):
         return image // self.size
+
+
+def test_values_of_a_class_and_its_other_methods_are_told():
+    def thresholding(value, double):
+        class Thresholding:
+            threshold = value
+
+            @staticmethod
+            def scaled(x):
+                return 2 * x if double else x
+
+            def __call__(self, x):
+                return self.scaled(x) > self.threshold
+
+        return Thresholding()
+
+    told = [value_identity(thresholding(*given)) for given in ((1, 0), (1, 0), (2, 0), (1, 1))]
+    assert told[0] == told[1]
+    assert len(set(told)) == 3
+
+
+def test_telling_leaves_random_states_and_names_alone():
+    identity._of_every_model.cache_clear()
+    model = sequential()
+    keras.utils.set_random_seed(5)
+    expected = keras.random.normal((3,)), random.random(), layers.Dense(2).name
+    keras.utils.set_random_seed(5)
+    number = int(expected[-1].rpartition("_")[-1])
+    model_identity(model)
+    np.testing.assert_array_equal(keras.random.normal((3,)), expected[0])
+    assert random.random() == expected[1]
+    assert layers.Dense(2).name == f"dense_{number + 1}"
 
 
 def test_what_a_function_refers_to_is_told(monkeypatch):

@@ -176,6 +176,13 @@ class TestOneWriter:
             pass
         assert folder.folder.exists()
 
+    def test_a_folder_that_another_share_has_locked_stays(self, tmp_path):
+        one, other = (PartFolder(tmp_path / "run", "squares", share) for share in ("0", "1"))
+        with locks.one_writer(other.folder, "part-1"):
+            (other.folder / ".part-1.writer").unlink()  # as in the moment before it is written
+            locks.remove_unused(one.folder)
+            assert (one.folder / ".part-1.lock").exists()
+
     def test_a_killed_one_leaves_no_lock(self, folder):
         package = os.path.dirname(files.__file__)
         command = [sys.executable, "-c", HOLDING, package, str(folder.folder)]

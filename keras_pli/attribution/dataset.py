@@ -100,7 +100,7 @@ def explain_dataset(
         return shard_index + num_shards * samples_per_file * number
 
     parts.check(identity)
-    if data_name is not None and _Done(parts, first).all_there:
+    if data_name is not None and parts.is_marked and _Done(parts, first).all_there:
         return parts.files  # also where nothing may be written
     with parts.writing(identity) as writer:
         done = _Done(parts, first)

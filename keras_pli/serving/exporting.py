@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from logging import LogRecord
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -167,12 +168,18 @@ def export(
 @contextmanager
 def _without_warnings_of_gradients() -> Iterator[None]:
     """TensorFlow warns that what is loaded has no gradients of its own; nobody asks a server for any."""
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
+
+    def others(
+        record: LogRecord,
+    ) -> bool:  # one for each call, so that threads do not undo each other's
+        return "unsaved custom gradients" not in record.getMessage()
+
+    logger = logging.get_absl_logger()
+    logger.addFilter(others)
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        logger.removeFilter(others)
 
 
 def _methods(
