@@ -1,47 +1,68 @@
-"""How a batch of points is formed, and the divergence measured on it.
+"""How a batch of points is formed from a graph of neighbours.
 
-The tables of a training set are placed on the device once. The data pipeline hands over nothing but the
-indices of points; whatever else a step needs is looked up or drawn inside the compiled step.
+The tables of a training set are placed on the device once. A step is handed the indices of its anchors and, where
+partners are drawn, a random number for each; whatever else it needs is looked up inside the compiled step. So the
+batches of a training are the same on every backend, and those of a resumed training are those it would have met.
 """
 
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
 from .affinity import Affinities
-from .objective import attraction, kernel_sum, negative_entropy
+from .memberships import Edges
 
 Tensor = Any
 
 
 @dataclass(frozen=True)
-class UniformBatches:
+class Batches(ABC):
+    """The points of a training set on the device, and a way to form batches of them.
+
+    Args:
+        z: What the network is given, shape `(samples, ...)`.
+        samples: Number of points.
+    """
+
+    z: Tensor
+    samples: int
+
+    points_per_anchor: ClassVar[int] = 1
+
+    @abstractmethod
+    def draw(self, anchors: Tensor, levels: Tensor) -> Tensor:
+        """Indices of the points of a batch.
+
+        Args:
+            anchors: Indices, shape `(anchors,)`.
+            levels: Random numbers in [0, 1), shape `(anchors,)`.
+        """
+
+
+@dataclass(frozen=True)
+class UniformBatches(Batches):
     """Batches of points drawn uniformly (van der Maaten 2009; Hinterreiter et al. 2020).
 
     The affinities are those of the batch's own pairs, scaled to sum to 1.
     """
 
-    z: Tensor
     neighbors: Tensor
     conditional: Tensor
-    samples: int
-
-    points_per_anchor = 1
 
     @classmethod
     def of(cls, z: NDArray[np.float32], p: Affinities) -> UniformBatches:
         """Places the tables on the device."""
-        return cls(_on_device(z), _on_device(p.neighbors), _on_device(p.conditional), len(p))
+        return cls(_on_device(z), len(p), _on_device(p.neighbors), _on_device(p.conditional))
 
-    def draw(self, anchors: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
+    def draw(self, anchors: Tensor, levels: Tensor) -> Tensor:
         """Indices of the points of a batch: the anchors themselves."""
         return anchors
 
@@ -62,88 +83,86 @@ class UniformBatches:
         both = listed + ops.transpose(listed)
         return both / ops.maximum(ops.sum(both), 1e-30)
 
-    def divergence(self, y: Tensor, points: Tensor, exaggeration: Tensor) -> tuple[Tensor, Tensor]:
-        """The objective with exaggerated attraction, and KL(p‖q), both over the batch."""
-        p = self.affinities(points)
-        pull = attraction(y, p)
-        partition = ops.log(kernel_sum(y, ops.ones((points.shape[0],), dtype=y.dtype)))
-        # A batch without a single pair of neighbours has nothing to say about p.
-        partition = ops.where(ops.sum(p) > 0, partition, 0.0)
-        constant = negative_entropy(p)
-        return constant + exaggeration * pull + partition, constant + pull + partition
-
 
 @dataclass(frozen=True)
-class NeighborBatches:
-    """Batches of edges drawn from P, so that every point comes with one that attracts it.
+class EdgeBatches(Batches):
+    """Batches of edges drawn from a weighted graph, so that every point comes with one that attracts it.
 
-    With i uniform and j drawn from p_{j|i}, the pair (i, j) in either order has probability p_ij, so the
-    mean of log(1 + ‖y_i − y_j‖²) over the edges estimates the attraction of the whole set without bias. All
-    other pairs of different points of the batch estimate the mean of the kernel, and with it log Z. Points
-    that many others have for a neighbour come up more often than the rest, and weigh less there in return.
-    The result is the divergence over all N points and not only over the batch.
+    An anchor i is drawn uniformly, its partner j with the graph's conditional probability, and the edge counts
+    with the weight of its anchor. The mean over such edges is, without bias, the weighted mean over all edges.
+    Points that many others have for a neighbour come up more often than the rest.
+
+    Args:
+        cumulative: Conditional probabilities of the neighbours, summed along each row up to 1.
+        edge_weight: Weight of the edges of each anchor, shape `(samples,)`, mean 1.
+        point_weight: By how much less a point of a batch counts where all points should count alike.
+        constant: What an objective adds that no map can change.
     """
 
-    z: Tensor
     neighbors: Tensor
     cumulative: Tensor
-    weight: Tensor
-    samples: int
+    edge_weight: Tensor
+    point_weight: Tensor
     constant: float
 
     points_per_anchor = 2
 
     @classmethod
-    def of(cls, z: NDArray[np.float32], p: Affinities) -> NeighborBatches:
+    def of(
+        cls, z: NDArray[np.float32], edges: Edges, *, constant: float = 0.0
+    ) -> EdgeBatches:
         """Places the tables on the device."""
-        cumulative = np.cumsum(p.conditional, axis=1, dtype=np.float64)
+        cumulative = np.empty_like(edges.conditional)
+        np.cumsum(edges.conditional, axis=1, out=cumulative)
         # The last neighbour with any weight ends its row at 1, whatever rounding left over.
         cumulative /= cumulative[:, -1:]
-        # Half of a batch is drawn uniformly, half as neighbours: by how much a point comes up too often.
-        popularity = np.bincount(p.neighbors.ravel(), p.conditional.ravel(), minlength=len(p))
-        weight = 2.0 / (1.0 + popularity)
-        constant = p.negative_entropy + np.log(len(p)) + np.log(len(p) - 1)
+        # Half of a batch is drawn uniformly, half as partners: by how much a point comes up too often.
+        popularity = np.zeros(len(z))
+        for column, share in zip(edges.neighbors.T, edges.conditional.T, strict=True):
+            popularity += np.bincount(column, share, minlength=len(z))
         return cls(
             _on_device(z),
-            _on_device(p.neighbors),
-            _on_device(cumulative.astype(np.float32)),
-            _on_device(weight.astype(np.float32)),
-            samples=len(p),
-            constant=float(constant),
+            len(z),
+            _on_device(edges.neighbors),
+            _on_device(cumulative),
+            _on_device(edges.weight),
+            _on_device((2.0 / (1.0 + popularity)).astype(np.float32)),
+            constant,
         )
 
-    def draw(self, anchors: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
-        """Indices of the points of a batch: the anchors, then a neighbour of each."""
-        level = keras.random.uniform((anchors.shape[0], 1), dtype="float32", seed=seed)
-        rank = ops.sum(
-            ops.cast(ops.take(self.cumulative, anchors, axis=0) <= level, "int32"), axis=1
-        )
+    def draw(self, anchors: Tensor, levels: Tensor) -> Tensor:
+        """Indices of the points of a batch: the anchors, then a partner of each."""
+        below = ops.take(self.cumulative, anchors, axis=0) <= levels[:, None]
+        rank = ops.sum(ops.cast(below, "int32"), axis=1)
         lists = ops.take(self.neighbors, anchors, axis=0)
-        neighbors = ops.take_along_axis(lists, rank[:, None], axis=1)[:, 0]
-        return ops.concatenate([anchors, neighbors])
-
-    def divergence(self, y: Tensor, points: Tensor, exaggeration: Tensor) -> tuple[Tensor, Tensor]:
-        """The objective with exaggerated attraction, and the estimate of KL(p‖q) over all points."""
-        anchors = points.shape[0] // 2
-        ends = ops.sum(ops.square(y[:anchors] - y[anchors:]), axis=1)
-        pull = ops.mean(ops.log1p(ends))
-        weight = ops.take(self.weight, points)
-        # Left out of the pairs: a point met twice, with itself; and the drawn edges, which are close by
-        # choice and would weigh too much.
-        of_point = ops.scatter(points[:, None], weight, (self.samples,))
-        same = ops.sum(weight * (ops.take(of_point, points) - weight))
-        drawn = 2.0 * weight[:anchors] * weight[anchors:]
-        total = kernel_sum(y, weight) - same - ops.sum(drawn / (1.0 + ends))
-        pairs = ops.square(ops.sum(weight)) - ops.sum(ops.square(weight)) - same - ops.sum(drawn)
-        # Where all other pairs are out of each other's sight, rounding could leave less than nothing.
-        partition = ops.log(ops.maximum(total, 1e-6 * pairs) / pairs) + self.constant
-        return exaggeration * pull + partition, pull + partition
+        partners = ops.take_along_axis(lists, rank[:, None], axis=1)[:, 0]
+        return ops.concatenate([anchors, partners])
 
 
-STRATEGIES: dict[str, type[UniformBatches] | type[NeighborBatches]] = {
-    "uniform": UniformBatches,
-    "neighbors": NeighborBatches,
-}
+@dataclass(frozen=True)
+class Draws:
+    """The random part of a training, laid out when it begins: one row a step.
+
+    Args:
+        anchors: int32 of shape `(steps, anchors)`.
+        levels: float32 of the same shape, in [0, 1); of no columns where no partners are drawn.
+    """
+
+    anchors: Tensor
+    levels: Tensor
+
+    @classmethod
+    def of(
+        cls, tables: Batches, batch_size: int, steps: int, random: np.random.Generator
+    ) -> Draws:
+        """Draws the batches of `steps` steps and places them on the device."""
+        size = max(2, min(batch_size, tables.samples) // tables.points_per_anchor)
+        anchors = anchor_rows(tables.samples, size, steps, random)
+        drawn = anchors.shape if tables.points_per_anchor > 1 else (len(anchors), 0)
+        return cls(_on_device(anchors), _on_device(random.random(drawn, dtype=np.float32)))
+
+    def __len__(self) -> int:
+        return self.anchors.shape[0]
 
 
 def anchor_rows(

@@ -14,16 +14,17 @@ from keras import ops
 Tensor = Any
 
 
-def squared_distances(y: Tensor) -> Tensor:
-    """Squared distances between all rows of `y`, shape `(B, B)`; exactly 0 for equal rows.
+def squared_distances(y: Tensor, others: Tensor | None = None) -> Tensor:
+    """Squared distances of all rows of `y` from all rows of `others`, or of `y`; exactly 0 for equal rows.
 
     Differences are squared one component at a time, which keeps the digits that the usual expansion of
     the square loses.
     """
+    others = y if others is None else others
     total: Tensor = 0.0
     for component in range(y.shape[-1]):
-        column = y[:, component]
-        total = total + ops.square(column[:, None] - column[None, :])
+        difference = y[:, component][:, None] - others[:, component][None, :]
+        total = total + ops.square(difference)
     return total
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_pli.embedding.objective import (
+from keras_pli.embedding.pairs import (
     attraction,
     kernel_sum,
     negative_entropy,

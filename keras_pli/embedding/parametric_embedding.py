@@ -1,0 +1,537 @@
+"""A network trained to embed: what every objective shares, from points to a saved model that can be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike, NDArray
+
+from ..checks import check_keras_file, check_options, checked_number, one_of
+from .arguments import AUTO, FitDefaults, checked_points, unlike_scikit_learn
+from .batches import Batches, Draws
+from .neighbors import NeighborGraph, given_neighbors, nearest_neighbors
+from .network import PrincipalProjection, default_network
+from .objectives import Objective
+from .stages import ObjectiveStage, Places, RegressionStage, Stage
+from .start import principal_scores, start_by_least_squares, starts_by_least_squares
+
+if TYPE_CHECKING:
+    from .refit import Refit
+    from .transformer import EmbeddingTransformer
+
+METRICS = ["euclidean", "cosine", "precomputed"]
+MOST_STEPS_PER_EXECUTION = 64
+AUTO_EPOCHS = 15
+PRETRAIN_EPOCHS = 1  # of a network whose start cannot be solved for
+SPREAD_SAMPLE = 10_000
+
+
+@keras.saving.register_keras_serializable(package="keras_pli")
+class ParametricEmbedding(keras.Model):
+    """A network trained to map points to a picture by an objective: it embeds new points, and gradients pass through it.
+
+    It owns the network and the projection before it, the neighbours, the batches, the compiled step, saving and
+    resuming; the objective says what a batch costs. `ParametricTSNE`, `ParametricUMAP` and `ContrastiveEmbedding`
+    are embeddings with an objective of their own.
+
+    Args:
+        objective: What a batch of map points costs, an `Objective`.
+        components: Dimensions of the map, 2 or 3.
+        hidden_units: Widths of the hidden layers.
+        activation: Their activation.
+        principal_components: The default network starts with a fixed projection on that many principal
+            components of the data; None keeps all features and only centres and scales them.
+        network: Any Keras model from a batch of points to `(batch, components)`, in place of the default
+            one; it may take images or volumes.
+        learning_rate: Peak of the default optimizer, Adam with a short warm-up and cosine decay over the
+            training. Call `compile(optimizer)` for another.
+        neighbors: `"auto"`, `"exact"` or `"approximate"`; see `nearest_neighbors`.
+        metric: Of the distances between points: `"euclidean"`, `"cosine"`, or `"precomputed"` where `fit` is given
+            a graph or a matrix of them.
+        fit_defaults: What `fit` takes where it is not told: `epochs`, `batch_size`, `pretrain_epochs`.
+        seed: Seed of the initial weights and of every draw.
+
+    Raises:
+        ValueError: If an argument is out of range.
+        TypeError: If an option is unknown.
+
+    Example:
+        >>> from sklearn.datasets import load_digits
+        >>> from keras_pli.embedding.objectives import ContrastiveObjective
+        >>> z = load_digits().data
+        >>> embedding = ParametricEmbedding(ContrastiveObjective(10, spectrum=0.5), seed=0)
+        >>> history = embedding.fit(z, epochs=1, batch_size=500, verbose=0)
+        >>> embedding.predict(z, verbose=0).shape
+        (1797, 2)
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        components: int = 2,
+        *,
+        hidden_units: Sequence[int] = (256, 256, 256, 256),
+        activation: Any = "silu",
+        principal_components: int | None = 50,
+        network: keras.Model | None = None,
+        learning_rate: float = 0.008,
+        neighbors: str = "auto",
+        metric: str = "euclidean",
+        fit_defaults: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        unlike_scikit_learn(type(self), kwargs)
+        check_options(type(self), kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
+        if not isinstance(objective, Objective):
+            raise TypeError(
+                f"`objective` must be an Objective. Received: {type(objective).__name__}."
+            )
+        self.objective = objective
+        self.components = one_of(components, [2, 3], "components")
+        self.hidden_units = tuple(hidden_units)
+        self.activation = keras.activations.get(activation)
+        self.principal_components = principal_components
+        self.learning_rate = learning_rate
+        self.neighbors = one_of(neighbors, ["auto", "exact", "approximate"], "neighbors")
+        self.metric = one_of(metric, METRICS, "metric")
+        self.fit_defaults = FitDefaults(**(fit_defaults or {}))
+        self.seed = seed
+        self._given_network = network
+        self.projection = PrincipalProjection(principal_components) if network is None else None
+        self.network: keras.Model = network or default_network(
+            components, hidden_units=self.hidden_units, activation=self.activation, seed=seed
+        )
+        self._measure = keras.metrics.Mean(name=objective.measure)
+        self._train_stage: Stage | None = None
+        self._test_stage: Stage | None = None
+        self.compile()
+
+    def compile(self, optimizer: Any = None, *, jit_compile: Any = "auto", **kwargs: Any) -> None:
+        """Chooses the optimizer and how steps are compiled.
+
+        Args:
+            optimizer: Any Keras optimizer; None for Adam with the decay described above, made anew by each
+                `fit` to suit its length.
+            jit_compile: Whether to use XLA; `"auto"` as in Keras.
+            **kwargs: As for `keras.Model.compile`, apart from losses.
+
+        Example:
+            >>> from keras_pli.embedding import ParametricTSNE
+            >>> ParametricTSNE().compile("adam", jit_compile=False)
+        """
+        self._own_optimizer = optimizer is None
+        optimizer = keras.optimizers.Adam(self.learning_rate) if optimizer is None else optimizer
+        self._own_steps = "steps_per_execution" not in kwargs
+        super().compile(optimizer=optimizer, loss=None, jit_compile=jit_compile, **kwargs)
+
+    def fit(
+        self,
+        z: ArrayLike,
+        epochs: int | str | None = None,
+        batch_size: int | None = None,
+        pretrain_epochs: int | None = None,
+        *,
+        graph: Any = None,
+        validation_data: ArrayLike | None = None,
+        steps_per_epoch: int | None = None,
+        initial_epoch: int = 0,
+        callbacks: Any = None,
+        verbose: Any = "auto",
+    ) -> Any:
+        """Trains the network on points `z`.
+
+        The first call starts from the first principal components, scaled to a standard deviation of 1; a later
+        call, also after saving and loading, goes on from the present map.
+
+        Args:
+            z: Points of shape `(samples, ...)`, such as activations; it may be memory-mapped.
+            epochs: Number of epochs; `"auto"`, the default, for a number that suits the points.
+            batch_size: Points in a batch, 1,000 by default; all of them where there are fewer.
+            pretrain_epochs: Epochs of regression towards the principal components, 0 for no such start. By default
+                the last layer is solved for instead, where it is a plain dense one.
+            graph: Neighbours the caller already has (see `given_neighbors`); with the metric `"precomputed"`, a
+                square matrix of distances will do.
+            validation_data: Other points; their own value of the objective is reported, too.
+            steps_per_epoch: Steps in an epoch; by default one pass over the points, and at least 100.
+            initial_epoch: Epoch to resume at, as in Keras.
+            callbacks: Keras callbacks; `BackupAndRestore` resumes exactly.
+            verbose: As in Keras.
+
+        Returns:
+            A `keras.callbacks.History` with `loss` and the objective's measure, such as `kl`.
+
+        Raises:
+            ValueError: If points are not finite or too few for the objective, the graph does not fit, or a number
+                is out of range.
+            TypeError: If labels come in the place of `epochs`, or points are a sparse matrix.
+
+        Example:
+            >>> import numpy as np
+            >>> from keras_pli.embedding import ParametricTSNE
+            >>> z = np.random.default_rng(0).normal(size=(200, 5))
+            >>> history = ParametricTSNE(perplexity=10).fit(z, epochs=2, steps_per_epoch=5, verbose=0)
+            >>> sorted(history.history)
+            ['kl', 'loss']
+        """
+        settings = self.fit_defaults.over(
+            epochs=epochs, batch_size=batch_size, pretrain_epochs=pretrain_epochs
+        )
+        z = self._checked(z, "z")
+        first = self._begin(z)
+        tables = self._tables(z, graph, settings.batch_size, verbose)
+        steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), settings.batch_size)
+        epochs = AUTO_EPOCHS if settings.epochs == AUTO else int(settings.epochs)
+        pretraining = self._pretraining_epochs(settings) if first else 0
+        if not initial_epoch:
+            self._schedule(steps * (epochs + pretraining))
+        self._run_together(steps)
+        if first:
+            self._start(z, tables, settings, steps, verbose)
+        self.started.assign(1)
+        draws = Draws.of(tables, settings.batch_size, steps * epochs, self._random("training"))
+        early_steps = len(draws) // 4 if first or initial_epoch else 0
+        validation = None
+        if validation_data is not None:
+            validation = self._validation_stage(validation_data, settings.batch_size)
+        history = self._run(
+            ObjectiveStage(tables, draws, self.objective, early_steps),
+            validation,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+        self._measure_spread(z)
+        return history
+
+    def evaluate(self, x: Any = None, *args: Any, batch_size: int = 500, **kwargs: Any) -> Any:
+        """Returns the objective of the map of given points, as `keras.Model.evaluate` would its loss.
+
+        Args:
+            x: Points of shape `(samples, ...)`.
+            *args: As for `keras.Model.evaluate`.
+            batch_size: Points in a batch.
+            **kwargs: As for `keras.Model.evaluate`.
+
+        Raises:
+            ValueError: If points are not finite or too few for the objective.
+        """
+        if isinstance(x, dict):  # Keras in the middle of fit, with rows that fit has prepared
+            return super().evaluate(x, *args, batch_size=1, **kwargs)
+        stage = self._validation_stage(x, batch_size)
+        with self._at_work(test=stage):
+            return super().evaluate(_rows(stage), *args, batch_size=1, **kwargs)
+
+    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
+        """Maps points, as `keras.Model.predict`.
+
+        Args:
+            x: Points of shape `(samples, ...)`, or what Keras takes in their place.
+            batch_size: Points in a batch.
+            **kwargs: As for `keras.Model.predict`.
+
+        Returns:
+            float32 array of shape `(samples, components)`.
+
+        Raises:
+            ValueError: If the network has not been trained.
+        """
+        if not self.built or not bool(ops.convert_to_numpy(self.started)):
+            raise ValueError(
+                f"This {type(self).__name__} has not been trained: its map would be random. Call `fit` first."
+            )
+        return super().predict(x, batch_size=batch_size, **kwargs)
+
+    def save(self, filepath: Any, **kwargs: Any) -> None:
+        """Saves the model as `keras.Model.save` does, to a `.keras` file.
+
+        Raises:
+            ValueError: If the file is of the older format, from which Keras could not load it.
+        """
+        check_keras_file(filepath, type(self).__name__)
+        super().save(filepath, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        """Builds the network for points of shape `input_shape[1:]`."""
+        if isinstance(input_shape, dict):
+            raise ValueError("The network is built by `fit`, `predict` or a call on points.")
+        self.started = self._state("started")
+        self.spread = self._state("spread")
+        # The next row of the draws: with the weights, all that an interrupted training needs.
+        self.step = self._state("step", dtype="int")
+        shape = input_shape
+        if self.projection is not None:
+            self.projection.build(input_shape)
+            shape = self.projection.compute_output_shape(input_shape)
+        if not self.network.built:
+            self.network.build(shape)
+        mapped = self.network.compute_output_shape((1, *shape[1:]))
+        if tuple(mapped[1:]) != (self.components,):
+            raise ValueError(
+                f"`network` must map points to {self.components} components. "
+                f"Received a network with output shape {tuple(mapped)} for inputs {tuple(input_shape)}."
+            )
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Maps a batch of points; inside `fit`, of points that a stage chooses by the number of the step."""
+        if not isinstance(inputs, dict):
+            z = inputs if self.projection is None else self.projection(inputs)
+            return self.network(z, training=training)
+        if training:
+            stage, row = self._train_stage, ops.cast(self.step, "int32")
+            self.step.assign_add(1)
+        else:
+            stage, row = self._test_stage, ops.reshape(inputs["row"], ())
+        assert stage is not None
+        points = stage.points(row)
+        embedded = self.network(ops.take(stage.tables.z, points, axis=0), training=training)
+        return {"embedding": embedded, "points": points, "row": row}
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """What the present stage says that a batch costs, and the losses of a network of the caller."""
+        stage = self._train_stage if training else self._test_stage
+        assert stage is not None
+        embedded = ops.cast(y_pred["embedding"], "float32")
+        loss, measure = stage.cost(embedded, y_pred["points"], y_pred["row"])
+        self._measure.update_state(measure)
+        # Of a network of another precision.
+        return loss + sum(ops.cast(own, loss.dtype) for own in self.losses)
+
+    def _state(self, name: str, dtype: str = "float32") -> Any:
+        return self.add_weight(
+            shape=(), initializer="zeros", dtype=dtype, trainable=False, name=name
+        )
+
+    def _checked(self, z: ArrayLike, name: str) -> NDArray[np.float32]:
+        z = checked_points(z, name)
+        self.objective.neighbors(len(z))
+        if not self.built:
+            self.build((None, *z.shape[1:]))
+        return z
+
+    def _begin(self, z: NDArray[np.float32]) -> bool:
+        """Adapts the projection before the first training; returns whether it is the first."""
+        first = not bool(ops.convert_to_numpy(self.started))
+        if first and self.projection is not None:
+            self.projection.adapt(z, seed=self.seed)
+        return first
+
+    def _tables(
+        self, z: NDArray[np.float32], graph: Any, batch_size: int, verbose: Any
+    ) -> Batches:
+        # The projection is fixed in training, and so applied once and not in every step.
+        inputs = z if self.projection is None else self.projection.on_host(z)
+        return self.objective.tables(inputs, self._graph(z, graph, verbose), batch_size)
+
+    def _graph(self, z: NDArray[np.float32], graph: Any, verbose: Any) -> NeighborGraph:
+        k = self.objective.neighbors(len(z))
+        if graph is None:
+            if self.metric == "precomputed":
+                raise ValueError(
+                    "With `metric='precomputed'`, give `fit` the distances or a graph of neighbours as `graph`."
+                )
+            return nearest_neighbors(
+                z, k, method=self.neighbors, metric=self.metric, seed=self.seed, verbose=verbose
+            )
+        if self.metric == "precomputed" and np.ndim(graph) == 2:
+            found = nearest_neighbors(graph, k, metric="precomputed")
+        else:
+            found = given_neighbors(graph)
+        if len(found.indices) != len(z):
+            raise ValueError(
+                f"`graph` must hold the {len(z)} points of `z`. Received: {len(found.indices)} rows."
+            )
+        return found
+
+    def _pretraining_epochs(self, settings: FitDefaults) -> int:
+        if settings.pretrain_epochs is not None:
+            return settings.pretrain_epochs
+        return 0 if starts_by_least_squares(self.network) else PRETRAIN_EPOCHS
+
+    def _random(self, purpose: str) -> np.random.Generator:
+        # A stream for each purpose, so that training resumed without pre-training meets the same batches.
+        stream = ["pretraining", "training"].index(purpose)
+        return np.random.default_rng(None if self.seed is None else [self.seed, stream])
+
+    def _schedule(self, steps: int) -> None:
+        """Makes the default optimizer anew, with a decay over the length of the training."""
+        if not self._own_optimizer:
+            return
+        warmup = min(50, steps // 10)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.1 * self.learning_rate,
+            max(1, steps - warmup),
+            warmup_target=self.learning_rate,
+            warmup_steps=warmup,
+        )
+        self.optimizer = keras.optimizers.Adam(rate)
+        self.optimizer.build(self.trainable_variables)
+
+    def _start(
+        self,
+        z: NDArray[np.float32],
+        tables: Batches,
+        settings: FitDefaults,
+        steps: int,
+        verbose: Any,
+    ) -> None:
+        """Leads the map to the principal components: by least squares at once, or in epochs of regression."""
+        if settings.pretrain_epochs == 0:
+            return
+        scores = principal_scores(z, self.components, seed=self.seed)
+        epochs = self._pretraining_epochs(settings)
+        if not epochs:
+            start_by_least_squares(self.network, ops.convert_to_numpy(tables.z), scores)
+            return
+        draws = Draws.of(tables, settings.batch_size, steps * epochs, self._random("pretraining"))
+        self._run(RegressionStage(tables, draws, Places.of(scores)), None, epochs=epochs, verbose=verbose)
+
+    def _run(
+        self,
+        stage: Stage,
+        validation: Stage | None,
+        *,
+        epochs: int,
+        initial_epoch: int = 0,
+        callbacks: Any = None,
+        verbose: Any,
+    ) -> Any:
+        """Lets Keras run the steps of a stage; the tables are let go of at the end, however that comes."""
+        steps = len(stage.draws) // epochs
+        self.step.assign(initial_epoch * steps)
+        with self._at_work(train=stage, test=validation):
+            return super().fit(
+                # Which row it is, the model counts itself: a restored training knows where it was.
+                _rows(stage, steps),
+                batch_size=1,
+                shuffle=False,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                validation_data=None if validation is None else (_rows(validation),),
+                validation_batch_size=1,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
+
+    @contextmanager
+    def _at_work(self, *, train: Stage | None = None, test: Stage | None = None) -> Iterator[None]:
+        # Compiled steps hold on to the tables they were traced with.
+        try:
+            self._train_stage, self._test_stage = train, test
+            self.train_function = self.test_function = None
+            yield
+        finally:
+            self._train_stage = self._test_stage = None
+            self.train_function = self.test_function = None
+
+    def _run_together(self, steps: int) -> None:
+        """Lets Keras run as many steps per execution as divide an epoch, unless the caller chose."""
+        # Only TensorFlow runs them as a compiled loop; elsewhere they would be unrolled.
+        if self._own_steps and keras.backend.backend() == "tensorflow":
+            self.steps_per_execution = max(
+                count for count in range(1, MOST_STEPS_PER_EXECUTION + 1) if steps % count == 0
+            )
+            # Keras would feed a prediction compiled for other steps in portions it does not expect.
+            self.predict_function = None
+
+    def _measure_spread(self, z: NDArray[np.float32]) -> None:
+        """Keeps the map's mean squared distance from its centre, the unit of the embedding loss."""
+        step = -(-len(z) // SPREAD_SAMPLE)
+        y = self.predict(z[::step], batch_size=1024, verbose=0)
+        self.spread.assign(np.sum(np.var(y, axis=0)))
+
+    def _validation_stage(self, z: ArrayLike, batch_size: int) -> ObjectiveStage:
+        z = self._checked(z, "validation_data")
+        tables = self._tables(z, None, batch_size, verbose=0)
+        # The same rows each time, so that epochs can be compared.
+        size = max(2, min(batch_size, len(z)) // tables.points_per_anchor)
+        draws = Draws.of(tables, batch_size, max(1, len(z) // size), np.random.default_rng(0))
+        return ObjectiveStage(tables, draws, self.objective, early_steps=0)
+
+    def get_metrics_result(self) -> Any:
+        """Keras's metrics; in pre-training the regression's loss alone."""
+        result = super().get_metrics_result()
+        if isinstance(self._train_stage, RegressionStage):
+            return {"pretraining_loss": result["loss"]}
+        return result
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was called with, or the optimizer that `fit` made."""
+        config = super().get_compile_config() or {}
+        if self._own_optimizer:
+            config["optimizer"] = keras.saving.serialize_keras_object(self.optimizer)
+        return {**config, "own_optimizer": self._own_optimizer, "own_steps": self._own_steps}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a loaded model as it was when saved, with the state of its optimizer."""
+        kept = ["jit_compile", "run_eagerly"]
+        if not config["own_steps"]:
+            kept.append("steps_per_execution")
+        optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
+        self.compile(optimizer, **{name: config[name] for name in kept if name in config})
+        self._own_optimizer = config["own_optimizer"]
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes the stored state; files of earlier versions hold a state of their draws, and no step."""
+        names = set(store.keys()) - {"draws"}
+        if len(names) == 2:
+            self.started.assign(store["0"][...])
+            self.spread.assign(store["1"][...])
+        else:
+            super().load_own_variables(store)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "objective": keras.saving.serialize_keras_object(self.objective),
+            **self._settings(),
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        network = self._given_network
+        return {
+            "name": self.name,
+            "components": self.components,
+            "hidden_units": list(self.hidden_units),
+            "activation": keras.activations.serialize(self.activation),
+            "principal_components": self.principal_components,
+            "network": None if network is None else keras.saving.serialize_keras_object(network),
+            "learning_rate": self.learning_rate,
+            "neighbors": self.neighbors,
+            "metric": self.metric,
+            "fit_defaults": vars(self.fit_defaults).copy(),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> ParametricEmbedding:
+        """Makes the model that `get_config` describes."""
+        made = {
+            name: keras.saving.deserialize_keras_object(
+                config[name], custom_objects=custom_objects
+            )
+            for name in ("network", "objective")
+            if config.get(name) is not None
+        }
+        return cls(**{**config, **made})
+
+
+def _rows(stage: Stage, count: int | None = None) -> dict[str, NDArray[np.int32]]:
+    return {"row": np.arange(len(stage.draws) if count is None else count, dtype=np.int32)[:, None]}

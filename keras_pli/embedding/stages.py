@@ -1,0 +1,104 @@
+"""What one call of Keras's training loop does with its steps: regress on given places, or minimise an objective."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from .batches import Batches, Draws
+from .objectives import Objective
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class Stage(ABC):
+    """The batches of a number of steps, and what each of them costs.
+
+    Args:
+        tables: The points.
+        draws: The batches, one row a step.
+    """
+
+    tables: Batches
+    draws: Draws
+
+    def points(self, row: Tensor) -> Tensor:
+        """Indices of the points of the batch of a step."""
+        return self.tables.draw(
+            ops.take(self.draws.anchors, row, axis=0), ops.take(self.draws.levels, row, axis=0)
+        )
+
+    @abstractmethod
+    def cost(self, y: Tensor, points: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of a batch of map points, and the quantity that is reported."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where points shall lie.
+
+    Args:
+        positions: float32 of shape `(samples, components)`, 0 where a point is free.
+        held: float32 of shape `(samples,)`, 1 for a point that has a place, 0 for a free one.
+    """
+
+    positions: Tensor
+    held: Tensor
+
+    @classmethod
+    def of(cls, positions: NDArray[np.float32]) -> Places:
+        """Places the positions on the device; a row of NaN is a free point."""
+        held = np.isfinite(positions).all(axis=1)
+        return cls(
+            ops.convert_to_tensor(np.where(held[:, None], positions, 0).astype(np.float32)),
+            ops.convert_to_tensor(held.astype(np.float32)),
+        )
+
+    def squared_distance(self, y: Tensor, points: Tensor) -> Tensor:
+        """Mean squared distance of those points of a batch that have a place; 0 if there are none."""
+        held = ops.take(self.held, points)
+        apart = ops.sum(ops.square(y - ops.take(self.positions, points, axis=0)), axis=1)
+        return ops.sum(held * apart) / ops.maximum(ops.sum(held), 1.0)
+
+
+@dataclass(frozen=True)
+class RegressionStage(Stage):
+    """Leads every point to a given place."""
+
+    places: Places
+
+    def cost(self, y: Tensor, points: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean squared difference of a coordinate."""
+        loss = self.places.squared_distance(y, points) / y.shape[-1]
+        return loss, loss
+
+
+@dataclass(frozen=True)
+class ObjectiveStage(Stage):
+    """Minimises an objective; with anchors, holding some points in place.
+
+    Args:
+        objective: What a batch costs.
+        early_steps: Number of steps of the early phase.
+        anchors: Where some points shall stay, or None.
+        anchor_weight: Weight of their mean squared distance from there.
+    """
+
+    objective: Objective
+    early_steps: int
+    anchors: Places | None = None
+    anchor_weight: float = 0.0
+
+    def cost(self, y: Tensor, points: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+        """The objective's cost, and what strays from the anchors."""
+        early = ops.cast(row < self.early_steps, y.dtype)
+        loss, measure = self.objective.cost(y, points, self.tables, early)
+        if self.anchors is not None:
+            loss = loss + self.anchor_weight * self.anchors.squared_distance(y, points)
+        return loss, measure

@@ -1,0 +1,72 @@
+"""Where a map begins: on the first principal components of the data, by least squares where that can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from .network import leading_components
+
+SAMPLE = 10_000  # points to which the last layer is fitted
+RIDGE = 1e-3  # of the mean square of its inputs, which keeps the weights small
+CHUNK = 1024
+
+
+def principal_scores(
+    z: NDArray[np.float32], components: int, *, seed: int | None = None
+) -> NDArray[np.float32]:
+    """Scores on the first principal components, the first with a standard deviation of 1; shape `(samples, components)`.
+
+    Where the data have fewer components, such as a single output, the rest are 0.
+    """
+    found = leading_components(z, components, seed=seed)
+    scores = found.transform(z.reshape(len(z), -1)).astype(np.float32)
+    scores = np.pad(scores, ((0, 0), (0, components - scores.shape[1])))
+    return scores / max(float(scores[:, 0].std()), 1e-12)
+
+
+def starts_by_least_squares(network: keras.Model) -> bool:
+    """Whether the network ends in a plain dense layer whose weights can be solved for."""
+    if not isinstance(network, keras.Sequential) or len(network.layers) < 2:
+        return False
+    last = network.layers[-1]
+    linear = getattr(last, "activation", None) is keras.activations.linear
+    return type(last) is keras.layers.Dense and last.use_bias and linear
+
+
+def start_by_least_squares(
+    network: keras.Sequential, inputs: NDArray[np.float32], targets: NDArray[np.float32]
+) -> None:
+    """Sets the weights of a network's last layer by ridge regression on targets.
+
+    Args:
+        network: A network of which `starts_by_least_squares` is true, built.
+        inputs: What it is given, shape `(samples, ...)`.
+        targets: What it shall return, shape `(samples, components)`.
+
+    Raises:
+        ValueError: If the layer before the last gives values that are not finite.
+    """
+    step = -(-len(inputs) // SAMPLE)
+    inputs, targets = inputs[::step], targets[::step].astype(np.float64)
+    *hidden, last = network.layers
+
+    def features(chunk: Any) -> Any:
+        for layer in hidden:
+            chunk = layer(chunk)
+        return ops.convert_to_numpy(chunk)
+
+    starts = range(0, len(inputs), CHUNK)
+    found = np.concatenate([features(inputs[i : i + CHUNK]) for i in starts]).astype(np.float64)
+    center, middle = found.mean(axis=0), targets.mean(axis=0)
+    found -= center
+    gram = found.T @ found
+    # Features that are all alike leave a positive diagonal, too.
+    ridge = max(RIDGE * np.trace(gram) / len(gram), np.finfo(np.float64).tiny)
+    kernel = np.linalg.solve(gram + ridge * np.eye(len(gram)), found.T @ (targets - middle))
+    last.kernel.assign(kernel)
+    last.bias.assign(middle - center @ kernel)
