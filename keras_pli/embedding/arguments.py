@@ -38,8 +38,8 @@ class FitDefaults:
     Args:
         epochs: Number of epochs, or `"auto"`.
         batch_size: Points in a batch.
-        pretrain_epochs: Epochs of regression on the first principal components; None for a start solved by least
-            squares.
+        pretrain_epochs: Epochs of regression on the first principal components; None for a start solved by
+            least squares.
     """
 
     epochs: int | str = AUTO
@@ -74,12 +74,14 @@ def checked_epochs(epochs: Any) -> int | str:
         return epochs
     if np.ndim(epochs) > 0:
         raise TypeError(
-            "The second argument of `fit` is the number of epochs: a map is made without labels, write `fit(z)`. In "
-            "a scikit-learn Pipeline, use `as_transformer()`, which takes and ignores them. "
+            "The second argument of `fit` is the number of epochs: a map is made without labels, write "
+            "`fit(z)`. In a scikit-learn Pipeline, use `as_transformer()`, which takes and ignores them. "
             f"Received: {type(epochs).__name__} of shape {np.shape(epochs)}."
         )
     if isinstance(epochs, str):
-        raise ValueError(f"`epochs` must be a whole number from 1, or 'auto'. Received: {epochs!r}.")
+        raise ValueError(
+            f"`epochs` must be a whole number from 1, or 'auto'. Received: {epochs!r}."
+        )
     return int(checked_number(epochs, "epochs", least=1, whole=True))
 
 
@@ -97,3 +99,18 @@ def unlike_scikit_learn(taker: type, options: Iterable[str]) -> None:
             raise TypeError(
                 f"{taker.__name__} takes no {name!r}; write {ELSEWHERE[name]}. Or use `as_transformer()`."
             )
+
+
+def checked_points(z: Any, name: str) -> NDArray[Any]:
+    """Returns points as they came, once they are seen to be finite numbers with an axis of samples.
+
+    Raises:
+        TypeError: If they are a sparse matrix, or no real numbers.
+        ValueError: If an entry is not finite.
+    """
+    if sparse.issparse(z):
+        raise TypeError(
+            f"`{name}` is a sparse matrix, which no Keras network takes. Write `{name}.toarray()`, or reduce it "
+            f"with sklearn.decomposition.TruncatedSVD first. Received: {type(z).__name__} of shape {z.shape}."
+        )
+    return finite_array(z, name)

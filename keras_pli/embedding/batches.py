@@ -1,8 +1,9 @@
 """How a batch of points is formed from a graph of neighbours.
 
-The tables of a training set are placed on the device once. A step is handed the indices of its anchors and, where
-partners are drawn, a random number for each; whatever else it needs is looked up inside the compiled step. So the
-batches of a training are the same on every backend, and those of a resumed training are those it would have met.
+The tables of a training set are placed on the device once. A step is handed the indices of its anchors and,
+where partners are drawn, a random number for each; whatever else it needs is looked up inside the compiled
+step. So the batches of a training are the same on every backend, and those of a resumed training are those it
+would have met.
 """
 
 from __future__ import annotations
@@ -88,9 +89,9 @@ class UniformBatches(Batches):
 class EdgeBatches(Batches):
     """Batches of edges drawn from a weighted graph, so that every point comes with one that attracts it.
 
-    An anchor i is drawn uniformly, its partner j with the graph's conditional probability, and the edge counts
-    with the weight of its anchor. The mean over such edges is, without bias, the weighted mean over all edges.
-    Points that many others have for a neighbour come up more often than the rest.
+    An anchor i is drawn uniformly, its partner j with the graph's conditional probability, and the edge
+    counts with the weight of its anchor. The mean over such edges is, without bias, the weighted mean over
+    all edges. Points that many others have for a neighbour come up more often than the rest.
 
     Args:
         cumulative: Conditional probabilities of the neighbours, summed along each row up to 1.
@@ -108,9 +109,7 @@ class EdgeBatches(Batches):
     points_per_anchor = 2
 
     @classmethod
-    def of(
-        cls, z: NDArray[np.float32], edges: Edges, *, constant: float = 0.0
-    ) -> EdgeBatches:
+    def of(cls, z: NDArray[np.float32], edges: Edges, *, constant: float = 0.0) -> EdgeBatches:
         """Places the tables on the device."""
         cumulative = np.empty_like(edges.conditional)
         np.cumsum(edges.conditional, axis=1, out=cumulative)
@@ -152,9 +151,7 @@ class Draws:
     levels: Tensor
 
     @classmethod
-    def of(
-        cls, tables: Batches, batch_size: int, steps: int, random: np.random.Generator
-    ) -> Draws:
+    def of(cls, tables: Batches, batch_size: int, steps: int, random: np.random.Generator) -> Draws:
         """Draws the batches of `steps` steps and places them on the device."""
         size = max(2, min(batch_size, tables.samples) // tables.points_per_anchor)
         anchors = anchor_rows(tables.samples, size, steps, random)

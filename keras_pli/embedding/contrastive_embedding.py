@@ -16,16 +16,18 @@ from .parametric_embedding import ParametricEmbedding
 class ContrastiveEmbedding(ParametricEmbedding):
     """A network trained to tell neighbours from random pairs, on the spectrum from t-SNE to UMAP.
 
-    Neg-t-SNE of Damrich, Böhm, Hamprecht & Kobak (2023): more attraction, towards 1, shows continuous structure;
-    more repulsion, towards 0, shows clusters and their parts.
+    Neg-t-SNE of Damrich, Böhm, Hamprecht & Kobak (2023): more attraction, towards 1, shows continuous
+    structure; more repulsion, towards 0, shows clusters and their parts.
 
     Args:
         components: Dimensions of the map, 2 or 3.
         n_neighbors: Neighbours of a point, itself not counted.
-        spectrum: 0 for a map like t-SNE's, 1 for one like UMAP's; values between and somewhat beyond are allowed.
+        spectrum: 0 for a map like t-SNE's, 1 for one like UMAP's; values between and somewhat beyond are
+            allowed.
         negative_samples: Random pairs for each edge.
-        **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`, `activation`,
-            `principal_components`, `network`, `learning_rate`, `neighbors`, `metric`, `fit_defaults`, `seed`.
+        **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`,
+            `activation`, `principal_components`, `network`, `learning_rate`, `neighbors`, `metric`,
+            `fit_defaults`, `seed`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -35,10 +37,12 @@ class ContrastiveEmbedding(ParametricEmbedding):
         >>> from sklearn.datasets import load_digits
         >>> z = load_digits().data
         >>> embedding = ContrastiveEmbedding(spectrum=0.5, seed=0)
-        >>> history = embedding.fit(z, epochs=1, batch_size=500, verbose=0)
+        >>> history = embedding.fit(z, epochs=1, steps_per_epoch=10, verbose=0)
         >>> embedding.predict(z, verbose=0).shape
         (1797, 2)
     """
+
+    objective: ContrastiveObjective
 
     def __init__(
         self,
@@ -55,3 +59,7 @@ class ContrastiveEmbedding(ParametricEmbedding):
             n_neighbors, spectrum=spectrum, negative_samples=negative_samples
         )
         super().__init__(objective, components, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**self.objective.get_config(), **self._settings()}

@@ -1,7 +1,7 @@
 """What a batch of map points costs: t-SNE's divergence, UMAP's cross-entropy, and the spectrum between them.
 
-An objective says which neighbours it looks at, what they weigh, and what a batch of map points costs. All else about
-training belongs to `ParametricEmbedding`.
+An objective says which neighbours it looks at, what they weigh, and what a batch of map points costs. All
+else about training belongs to `ParametricEmbedding`.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from .pairs import attraction, kernel_sum, negative_entropy, squared_distances
 
 Tensor = Any
 
-# A point of a batch drawn uniformly must meet at least so many of its neighbours in it; with fewer, edges are drawn.
+# Neighbours that a point of a uniform batch must meet in it on average; where they are fewer, edges are drawn.
 LEAST_NEIGHBORS_IN_BATCH = 1.0
 LEAST_STEPS_PER_EPOCH = 100
-COINCIDENT = 1e-3  # added to squared distances by UMAP, so that points which coincide push with finite force
+# Added to squared distances of UMAP, so that points which coincide push each other with finite force.
+COINCIDENT = 1e-3
 
 
 class Objective(ABC):
     """What a batch of map points costs; subclass it for an objective of your own.
 
-    A subclass says how many neighbours it looks at (`neighbors`), makes the tables from which batches are formed
-    (`tables`), and computes the cost of a batch (`cost`) in `keras.ops`. To be saved it is registered with Keras
-    and has `get_config`.
+    A subclass says how many neighbours it looks at (`neighbors`), makes the tables from which batches are
+    formed (`tables`), and computes the cost of a batch (`cost`) in `keras.ops`. To be saved it is registered
+    with Keras and has `get_config`.
     """
 
     measure: str = "objective"
@@ -64,9 +65,7 @@ class Objective(ABC):
         """
 
     @abstractmethod
-    def cost(
-        self, y: Tensor, points: Tensor, tables: Any, early: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def cost(self, y: Tensor, points: Tensor, tables: Any, early: Tensor) -> tuple[Tensor, Tensor]:
         """The loss of a batch, and the quantity that is reported.
 
         Args:
@@ -88,14 +87,15 @@ class Objective(ABC):
 
 @keras.saving.register_keras_serializable(package="keras_pli")
 class DivergenceObjective(Objective):
-    """t-SNE: the Kullback-Leibler divergence of Student-t affinities of the map from Gaussian ones of the data.
+    """t-SNE: the Kullback-Leibler divergence between affinities of the data and of the map.
 
     van der Maaten & Hinton (2008), equations 3 to 5; Hinterreiter et al. (2020), section 2.1.
 
     Args:
-        perplexity: Effective number of neighbours, above 1 and below N / 3; or several, whose affinities are averaged.
-        batches: `"uniform"`, `"neighbors"`, or `"auto"`: uniform as long as a batch of that size shows a point at
-            least one of its neighbours on average.
+        perplexity: Effective number of neighbours, above 1 and below N / 3; or several, whose affinities are
+            averaged.
+        batches: `"uniform"`, `"neighbors"`, or `"auto"`: uniform as long as a batch of that size shows a
+            point at least one of its neighbours on average.
         early_exaggeration: Factor on the attraction in the early phase of training.
     """
 
@@ -173,7 +173,7 @@ def _divergence_of_points(
 def _divergence_of_edges(
     y: Tensor, points: Tensor, tables: EdgeBatches, exaggeration: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Drawn edges estimate the attraction, all other pairs of the batch the mean of the kernel, and so log Z."""
+    """Drawn edges estimate the attraction; all other pairs of the batch the mean of the kernel, so log Z."""
     anchors = points.shape[0] // 2
     ends = ops.sum(ops.square(y[:anchors] - y[anchors:]), axis=1)
     pull = ops.mean(ops.log1p(ends))
@@ -191,11 +191,12 @@ def _divergence_of_edges(
 
 
 class EdgeObjective(Objective):
-    """Telling edges of a graph from random pairs: the binary cross-entropy of a similarity that falls with distance.
+    """Telling edges of a graph from random pairs: the cross-entropy of a similarity in the map.
 
-    A pair is taken for an edge with probability 1 / (1 + exp(u)), where u grows with its distance; a subclass says how.
-    Each edge comes with `negative_samples` random pairs of either of its ends. Instead of drawing so few, they
-    are averaged over the anchors of the batch, which are uniformly drawn points; that has the same expectation.
+    A pair is taken for an edge with probability 1 / (1 + exp(u)), where u grows with its distance; a subclass
+    says how. Each edge comes with `negative_samples` random pairs of either of its ends. Instead of drawing
+    so few, they are averaged over the anchors of the batch, which are uniformly drawn points; that has the
+    same expectation.
 
     Args:
         n_neighbors: Neighbours of a point, itself not counted.
@@ -303,11 +304,12 @@ class ContrastiveObjective(EdgeObjective):
     """Neg-t-SNE: negative sampling with a fixed normalisation, between t-SNE and UMAP (Damrich et al. 2023).
 
     With the Cauchy kernel q = 1 / (1 + d²), a pair is an edge with probability q / (q + m Z̄ / N²). At
-    `spectrum` 0, Z̄ = 100 N, which approximates t-SNE's partition function; at 1, Z̄ = N² / m, which is UMAP's choice;
-    between and beyond them log Z̄ is linear. Early in training it is that of 1.
+    `spectrum` 0, Z̄ = 100 N, which approximates t-SNE's partition function; at 1, Z̄ = N² / m, which is
+    UMAP's choice; between and beyond them log Z̄ is linear. Early in training it is that of 1.
 
     Args:
-        n_neighbors: Neighbours of a point, itself not counted; an edge joins points of which one lists the other.
+        n_neighbors: Neighbours of a point, itself not counted; an edge joins points of which one lists the
+            other.
         spectrum: 0 for a map like t-SNE's, 1 for one like UMAP's.
         negative_samples: m, the number of random pairs for each edge.
 

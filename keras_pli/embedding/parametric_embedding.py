@@ -1,4 +1,4 @@
-"""A network trained to embed: what every objective shares, from points to a saved model that can be resumed."""
+"""A network trained to embed: what all objectives share, from points to a saved model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .batches import Batches, Draws
 from .neighbors import NeighborGraph, given_neighbors, nearest_neighbors
 from .network import PrincipalProjection, default_network
 from .objectives import Objective
+from .refit import Refit, checked_anchors
 from .stages import ObjectiveStage, Places, RegressionStage, Stage
 from .start import principal_scores, start_by_least_squares, starts_by_least_squares
 
 if TYPE_CHECKING:
-    from .refit import Refit
     from .transformer import EmbeddingTransformer
 
 METRICS = ["euclidean", "cosine", "precomputed"]
@@ -33,11 +33,11 @@ SPREAD_SAMPLE = 10_000
 
 @keras.saving.register_keras_serializable(package="keras_pli")
 class ParametricEmbedding(keras.Model):
-    """A network trained to map points to a picture by an objective: it embeds new points, and gradients pass through it.
+    """A network trained to map points to a picture: it embeds new points, and gradients pass through it.
 
-    It owns the network and the projection before it, the neighbours, the batches, the compiled step, saving and
-    resuming; the objective says what a batch costs. `ParametricTSNE`, `ParametricUMAP` and `ContrastiveEmbedding`
-    are embeddings with an objective of their own.
+    It owns the network and the projection before it, the neighbours, the batches, the compiled step, saving
+    and resuming; the objective says what a batch costs. `ParametricTSNE`, `ParametricUMAP` and
+    `ContrastiveEmbedding` are embeddings with an objective of their own.
 
     Args:
         objective: What a batch of map points costs, an `Objective`.
@@ -51,8 +51,8 @@ class ParametricEmbedding(keras.Model):
         learning_rate: Peak of the default optimizer, Adam with a short warm-up and cosine decay over the
             training. Call `compile(optimizer)` for another.
         neighbors: `"auto"`, `"exact"` or `"approximate"`; see `nearest_neighbors`.
-        metric: Of the distances between points: `"euclidean"`, `"cosine"`, or `"precomputed"` where `fit` is given
-            a graph or a matrix of them.
+        metric: Of the distances between points: `"euclidean"`, `"cosine"`, or `"precomputed"` where `fit` is
+            given a graph or a matrix of them.
         fit_defaults: What `fit` takes where it is not told: `epochs`, `batch_size`, `pretrain_epochs`.
         seed: Seed of the initial weights and of every draw.
 
@@ -65,7 +65,7 @@ class ParametricEmbedding(keras.Model):
         >>> from keras_pli.embedding.objectives import ContrastiveObjective
         >>> z = load_digits().data
         >>> embedding = ParametricEmbedding(ContrastiveObjective(10, spectrum=0.5), seed=0)
-        >>> history = embedding.fit(z, epochs=1, batch_size=500, verbose=0)
+        >>> history = embedding.fit(z, epochs=1, steps_per_epoch=10, verbose=0)
         >>> embedding.predict(z, verbose=0).shape
         (1797, 2)
     """
@@ -147,17 +147,17 @@ class ParametricEmbedding(keras.Model):
     ) -> Any:
         """Trains the network on points `z`.
 
-        The first call starts from the first principal components, scaled to a standard deviation of 1; a later
-        call, also after saving and loading, goes on from the present map.
+        The first call starts from the first principal components, scaled to a standard deviation of 1; a
+        later call, also after saving and loading, goes on from the present map.
 
         Args:
             z: Points of shape `(samples, ...)`, such as activations; it may be memory-mapped.
             epochs: Number of epochs; `"auto"`, the default, for a number that suits the points.
             batch_size: Points in a batch, 1,000 by default; all of them where there are fewer.
-            pretrain_epochs: Epochs of regression towards the principal components, 0 for no such start. By default
-                the last layer is solved for instead, where it is a plain dense one.
-            graph: Neighbours the caller already has (see `given_neighbors`); with the metric `"precomputed"`, a
-                square matrix of distances will do.
+            pretrain_epochs: Epochs of regression towards the principal components, 0 for no such start. By
+                default the last layer is solved for instead, where it is a plain dense one.
+            graph: Neighbours the caller already has (see `given_neighbors`); with the metric `"precomputed"`,
+                a square matrix of distances will do.
             validation_data: Other points; their own value of the objective is reported, too.
             steps_per_epoch: Steps in an epoch; by default one pass over the points, and at least 100.
             initial_epoch: Epoch to resume at, as in Keras.
@@ -168,8 +168,8 @@ class ParametricEmbedding(keras.Model):
             A `keras.callbacks.History` with `loss` and the objective's measure, such as `kl`.
 
         Raises:
-            ValueError: If points are not finite or too few for the objective, the graph does not fit, or a number
-                is out of range.
+            ValueError: If points are not finite or too few for the objective, the graph does not fit, or a
+                number is out of range.
             TypeError: If labels come in the place of `epochs`, or points are a sparse matrix.
 
         Example:
@@ -183,33 +183,80 @@ class ParametricEmbedding(keras.Model):
         settings = self.fit_defaults.over(
             epochs=epochs, batch_size=batch_size, pretrain_epochs=pretrain_epochs
         )
-        z = self._checked(z, "z")
-        first = self._begin(z)
-        tables = self._tables(z, graph, settings.batch_size, verbose)
-        steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), settings.batch_size)
-        epochs = AUTO_EPOCHS if settings.epochs == AUTO else int(settings.epochs)
-        pretraining = self._pretraining_epochs(settings) if first else 0
-        if not initial_epoch:
-            self._schedule(steps * (epochs + pretraining))
-        self._run_together(steps)
-        if first:
-            self._start(z, tables, settings, steps, verbose)
-        self.started.assign(1)
-        draws = Draws.of(tables, settings.batch_size, steps * epochs, self._random("training"))
-        early_steps = len(draws) // 4 if first or initial_epoch else 0
-        validation = None
-        if validation_data is not None:
-            validation = self._validation_stage(validation_data, settings.batch_size)
-        history = self._run(
-            ObjectiveStage(tables, draws, self.objective, early_steps),
-            validation,
-            epochs=epochs,
+        return self._learn(
+            self._checked(z, "z"),
+            settings,
+            graph=graph,
+            validation_data=validation_data,
+            steps_per_epoch=steps_per_epoch,
             initial_epoch=initial_epoch,
             callbacks=callbacks,
             verbose=verbose,
         )
-        self._measure_spread(z)
-        return history
+
+    def refit(
+        self,
+        z: ArrayLike,
+        anchors: Any,
+        epochs: int | str | None = None,
+        batch_size: int | None = None,
+        *,
+        anchor_weight: float = 1.0,
+        **kwargs: Any,
+    ) -> Refit:
+        """Trains on for points that have changed, with some held in place, so that both maps lie in one frame.
+
+        Made for activations of the same samples before and after retraining: what has moved in the new map
+        has moved in the layer, and not because a map may turn as it likes.
+
+        Args:
+            z: The points as they are now, shape `(samples, ...)`.
+            anchors: Where points shall stay: an array of shape `(samples, components)`, a row of NaN for each
+                point that is free; or a pair `(indices, positions)`.
+            epochs: As for `fit`.
+            batch_size: As for `fit`.
+            anchor_weight: Weight of the anchors' mean squared distance from their places, in units of the
+                map.
+            **kwargs: As for `fit`.
+
+        Returns:
+            A `Refit`: the history, and how far each anchor has drifted.
+
+        Raises:
+            ValueError: If the map has not been trained, there is no anchor, or one has no place in the map.
+
+        Example:
+            >>> import numpy as np
+            >>> from keras_pli.embedding import ParametricTSNE
+            >>> z = np.random.default_rng(0).normal(size=(200, 5))
+            >>> tsne = ParametricTSNE(perplexity=10, seed=0)
+            >>> history = tsne.fit(z, epochs=2, steps_per_epoch=5, verbose=0)
+            >>> y = tsne.predict(z, verbose=0)
+            >>> z[:20] += 3  # these have changed, all others are held
+            >>> found = tsne.refit(z, (np.arange(20, 200), y[20:]), epochs=1, steps_per_epoch=5, verbose=0)
+            >>> found.drift.shape
+            (180,)
+        """
+        if not self.built or not bool(ops.convert_to_numpy(self.started)):
+            raise ValueError("There is no map to go on from. Call `fit` first.")
+        z = self._checked(z, "z")
+        checked_number(anchor_weight, "anchor_weight", least=0)
+        positions = checked_anchors(anchors, len(z), self.components)
+        settings = self.fit_defaults.over(epochs=epochs, batch_size=batch_size)
+        history = self._learn(z, settings, anchors=positions, anchor_weight=anchor_weight, **kwargs)
+        held = np.flatnonzero(np.isfinite(positions[:, 0]))
+        y = self.predict(z[held], batch_size=settings.batch_size, verbose=0)
+        drift = np.linalg.norm(y - positions[held], axis=1)
+        return Refit(history, held, drift, float(ops.convert_to_numpy(self.spread)) ** 0.5)
+
+    def as_transformer(self) -> EmbeddingTransformer:
+        """Returns scikit-learn's face of this model, with `fit_transform` and the rest.
+
+        Of a trained model it is a fitted one; see `EmbeddingTransformer`.
+        """
+        from .transformer import EmbeddingTransformer  # which knows the kinds of embedding
+
+        return EmbeddingTransformer.of(self)
 
     def evaluate(self, x: Any = None, *args: Any, batch_size: int = 500, **kwargs: Any) -> Any:
         """Returns the objective of the map of given points, as `keras.Model.evaluate` would its loss.
@@ -324,6 +371,53 @@ class ParametricEmbedding(keras.Model):
             self.build((None, *z.shape[1:]))
         return z
 
+    def _learn(
+        self,
+        z: NDArray[Any],
+        settings: FitDefaults,
+        *,
+        graph: Any = None,
+        validation_data: ArrayLike | None = None,
+        steps_per_epoch: int | None = None,
+        initial_epoch: int = 0,
+        callbacks: Any = None,
+        verbose: Any = "auto",
+        anchors: NDArray[np.float32] | None = None,
+        anchor_weight: float = 0.0,
+    ) -> Any:
+        first = self._begin(z)
+        tables = self._tables(z, graph, settings.batch_size, verbose)
+        steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), settings.batch_size)
+        epochs = AUTO_EPOCHS if settings.epochs == AUTO else int(settings.epochs)
+        if not initial_epoch:
+            self._schedule(steps * (epochs + (self._pretraining_epochs(settings) if first else 0)))
+        self._run_together(steps)
+        if first:
+            self._start(z, tables, settings, steps, verbose)
+        self.started.assign(1)
+        draws = Draws.of(tables, settings.batch_size, steps * epochs, self._random("training"))
+        stage = ObjectiveStage(
+            tables,
+            draws,
+            self.objective,
+            early_steps=len(draws) // 4 if first or initial_epoch else 0,
+            anchors=None if anchors is None else Places.of(anchors),
+            anchor_weight=anchor_weight,
+        )
+        validation = None
+        if validation_data is not None:
+            validation = self._validation_stage(validation_data, settings.batch_size)
+        history = self._run(
+            stage,
+            validation,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+        self._measure_spread(z)
+        return history
+
     def _begin(self, z: NDArray[np.float32]) -> bool:
         """Adapts the projection before the first training; returns whether it is the first."""
         first = not bool(ops.convert_to_numpy(self.started))
@@ -331,9 +425,7 @@ class ParametricEmbedding(keras.Model):
             self.projection.adapt(z, seed=self.seed)
         return first
 
-    def _tables(
-        self, z: NDArray[np.float32], graph: Any, batch_size: int, verbose: Any
-    ) -> Batches:
+    def _tables(self, z: NDArray[np.float32], graph: Any, batch_size: int, verbose: Any) -> Batches:
         # The projection is fixed in training, and so applied once and not in every step.
         inputs = z if self.projection is None else self.projection.on_host(z)
         return self.objective.tables(inputs, self._graph(z, graph, verbose), batch_size)
@@ -343,7 +435,7 @@ class ParametricEmbedding(keras.Model):
         if graph is None:
             if self.metric == "precomputed":
                 raise ValueError(
-                    "With `metric='precomputed'`, give `fit` the distances or a graph of neighbours as `graph`."
+                    "With metric='precomputed', give `fit` the distances or a graph of neighbours as `graph`."
                 )
             return nearest_neighbors(
                 z, k, method=self.neighbors, metric=self.metric, seed=self.seed, verbose=verbose
@@ -399,7 +491,9 @@ class ParametricEmbedding(keras.Model):
             start_by_least_squares(self.network, ops.convert_to_numpy(tables.z), scores)
             return
         draws = Draws.of(tables, settings.batch_size, steps * epochs, self._random("pretraining"))
-        self._run(RegressionStage(tables, draws, Places.of(scores)), None, epochs=epochs, verbose=verbose)
+        self._run(
+            RegressionStage(tables, draws, Places.of(scores)), None, epochs=epochs, verbose=verbose
+        )
 
     def _run(
         self,
@@ -524,9 +618,7 @@ class ParametricEmbedding(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> ParametricEmbedding:
         """Makes the model that `get_config` describes."""
         made = {
-            name: keras.saving.deserialize_keras_object(
-                config[name], custom_objects=custom_objects
-            )
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
             for name in ("network", "objective")
             if config.get(name) is not None
         }

@@ -25,14 +25,15 @@ class ParametricTSNE(ParametricEmbedding):
 
     Args:
         components: Dimensions of the map, 2 or 3.
-        perplexity: Effective number of neighbours, above 1 and below N / 3; or several, such as `[10, 50, 200]`,
-            whose affinities are averaged (multi-scale).
+        perplexity: Effective number of neighbours, above 1 and below N / 3; or several, such as `[10, 50,
+            200]`, whose affinities are averaged (multi-scale).
         batches: `"neighbors"` draws the edges of each batch from P, so that it holds pairs that attract;
-            `"uniform"` draws points, as the papers do, and takes all pairs among them. `"auto"` draws points as long
-            as a batch shows each of them at least one of its neighbours on average, and edges beyond.
+            `"uniform"` draws points, as the papers do, and takes all pairs among them. `"auto"` draws points
+            as long as a batch shows each of them at least one of its neighbours on average, and edges beyond.
         early_exaggeration: Factor on the attraction in the first quarter of training.
-        **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`, `activation`,
-            `principal_components`, `network`, `learning_rate`, `neighbors`, `metric`, `fit_defaults`, `seed`.
+        **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`,
+            `activation`, `principal_components`, `network`, `learning_rate`, `neighbors`, `metric`,
+            `fit_defaults`, `seed`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -42,10 +43,12 @@ class ParametricTSNE(ParametricEmbedding):
         >>> from sklearn.datasets import load_digits
         >>> z = load_digits().data
         >>> tsne = ParametricTSNE(perplexity=30, seed=0)
-        >>> history = tsne.fit(z, epochs=1, batch_size=500, verbose=0)
+        >>> history = tsne.fit(z, epochs=1, steps_per_epoch=10, verbose=0)
         >>> tsne.predict(z, verbose=0).shape
         (1797, 2)
     """
+
+    objective: DivergenceObjective
 
     def __init__(
         self,
@@ -64,19 +67,19 @@ class ParametricTSNE(ParametricEmbedding):
         super().__init__(objective, components, **kwargs)
 
     @property
-    def perplexity(self) -> float | Sequence[float]:
+    def perplexity(self) -> float | tuple[float, ...]:
         """Effective number of neighbours."""
-        return self._own("perplexity")
+        return self.objective.perplexity
 
     @property
     def batches(self) -> str:
         """How batches are formed."""
-        return self._own("batches")
+        return self.objective.batches
 
     @property
     def early_exaggeration(self) -> float:
         """Factor on the attraction in the first quarter of training."""
-        return self._own("early_exaggeration")
+        return self.objective.early_exaggeration
 
     @classmethod
     def paper(
@@ -84,9 +87,9 @@ class ParametricTSNE(ParametricEmbedding):
     ) -> ParametricTSNE:
         """Returns a model with the settings of Hinterreiter et al. (2020), sections 2.1 and 3.2.
 
-        Perplexity 50, hidden layers of 300 and 100, uniform batches of 500, Adam at a constant rate of 0.01 for ten
-        epochs after five of pre-training. The paper does not name the activation; softplus is that of its
-        authors' code.
+        Perplexity 50, hidden layers of 300 and 100, uniform batches of 500, Adam at a constant rate of 0.01
+        for ten epochs after five of pre-training. The paper does not name the activation; softplus is that of
+        its authors' code.
 
         Example:
             >>> tsne = ParametricTSNE.paper(seed=0)
@@ -105,3 +108,7 @@ class ParametricTSNE(ParametricEmbedding):
         model = cls(components, seed=seed, **{**settings, **kwargs})
         model.compile(keras.optimizers.Adam(0.01))
         return model
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**self.objective.get_config(), **self._settings()}

@@ -16,8 +16,9 @@ from .parametric_embedding import ParametricEmbedding
 class ParametricUMAP(ParametricEmbedding):
     """A network trained to be a UMAP (Sainburg, McInnes & Gentner 2021).
 
-    The cross-entropy between fuzzy memberships of the data (McInnes, Healy & Melville 2018) and those of the map is
-    minimised over the network's weights, with negative samples. All that `ParametricTSNE` can do, this can, too.
+    The cross-entropy between fuzzy memberships of the data (McInnes, Healy & Melville 2018) and those of the
+    map is minimised over the network's weights, with negative samples. All that `ParametricTSNE` can do, this
+    can, too.
 
     Args:
         components: Dimensions of the map, 2 or 3.
@@ -25,8 +26,9 @@ class ParametricUMAP(ParametricEmbedding):
         min_dist: Distance in the map down to which neighbours are pulled.
         spread: Scale of the map, in the units of `min_dist`.
         negative_samples: Random pairs for each edge.
-        **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`, `activation`,
-            `principal_components`, `network`, `learning_rate`, `neighbors`, `metric`, `fit_defaults`, `seed`.
+        **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`,
+            `activation`, `principal_components`, `network`, `learning_rate`, `neighbors`, `metric`,
+            `fit_defaults`, `seed`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -36,10 +38,12 @@ class ParametricUMAP(ParametricEmbedding):
         >>> from sklearn.datasets import load_digits
         >>> z = load_digits().data
         >>> umap = ParametricUMAP(n_neighbors=10, seed=0)
-        >>> history = umap.fit(z, epochs=1, batch_size=500, verbose=0)
+        >>> history = umap.fit(z, epochs=1, steps_per_epoch=10, verbose=0)
         >>> umap.predict(z, verbose=0).shape
         (1797, 2)
     """
+
+    objective: FuzzyObjective
 
     def __init__(
         self,
@@ -57,3 +61,7 @@ class ParametricUMAP(ParametricEmbedding):
             n_neighbors, min_dist=min_dist, spread=spread, negative_samples=negative_samples
         )
         super().__init__(objective, components, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**self.objective.get_config(), **self._settings()}

@@ -1,4 +1,4 @@
-"""What one call of Keras's training loop does with its steps: regress on given places, or minimise an objective."""
+"""What Keras's training loop does in its steps: regress on given places, or minimise an objective."""
 
 from __future__ import annotations
 

@@ -19,9 +19,10 @@ CHUNK = 1024
 def principal_scores(
     z: NDArray[np.float32], components: int, *, seed: int | None = None
 ) -> NDArray[np.float32]:
-    """Scores on the first principal components, the first with a standard deviation of 1; shape `(samples, components)`.
+    """Scores on the first principal components, shape `(samples, components)`.
 
-    Where the data have fewer components, such as a single output, the rest are 0.
+    The first has a standard deviation of 1. Where the data have fewer components, as a single output has, the
+    rest are 0.
     """
     found = leading_components(z, components, seed=seed)
     scores = found.transform(z.reshape(len(z), -1)).astype(np.float32)
