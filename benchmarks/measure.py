@@ -57,13 +57,16 @@ def quality(y_train, labels_train, x_test, y_test, labels_test) -> dict[str, flo
 LEFT_OUT = "left out"
 
 
-def in_fresh_process(script: str, system: str, *arguments: str) -> dict[str, float] | None:
+def in_fresh_process(
+    script: str, system: str, *arguments: str, timeout: float | None = None, **environment: str
+) -> dict[str, float] | None:
     """Runs `script --only system` in a process of its own and returns the figures it prints.
 
     None, with a line that says so, where the system cannot be imported.
     """
     command = [sys.executable, script, "--only", system, *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    options = {"env": {**os.environ, **environment}, "timeout": timeout}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, **options)
     figures = json.loads(done.stdout.splitlines()[-1])
     if LEFT_OUT in figures:
         print(f"{system} is left out: {figures[LEFT_OUT]}", flush=True)
