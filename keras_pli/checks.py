@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+_CHUNK_ENTRIES = 4_000_000  # numbers read at a time
+
 
 def finite_array(values: ArrayLike, name: str, *, ndim: int | None = None) -> NDArray[np.float32]:
     """Returns `values` as a float32 array with a leading samples axis, all entries finite.
@@ -24,10 +26,22 @@ def finite_array(values: ArrayLike, name: str, *, ndim: int | None = None) -> ND
             (the first rows concerned are named).
         TypeError: If the values are not real numbers.
     """
+    return np.asarray(real_array(values, name, ndim=ndim), dtype=np.float32, order="C")
+
+
+def real_array(values: ArrayLike, name: str, *, ndim: int | None = None) -> NDArray[Any]:
+    """Checks what `finite_array` checks, and returns the array in its own type, an array not copied.
+
+    Rows are read some at a time, so that memory-mapped ones stay on disk. Numbers that float32 cannot hold
+    count as infinite.
+
+    Example:
+        >>> real_array(np.array([[1, 2]]), "z").dtype.kind
+        'i'
+    """
     array = np.asarray(values)
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise TypeError(f"`{name}` must hold real numbers. Received dtype {array.dtype}.")
-    array = np.asarray(array, dtype=np.float32, order="C")
     wanted = "at least 2" if ndim is None else str(ndim)
     if array.ndim < 2 if ndim is None else array.ndim != ndim:
         raise ValueError(
@@ -35,13 +49,25 @@ def finite_array(values: ArrayLike, name: str, *, ndim: int | None = None) -> ND
         )
     if len(array) == 0:
         raise ValueError(f"`{name}` holds no sample. Received shape {array.shape}.")
-    bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+    bad = _infinite_rows(array)
     if len(bad):
         raise ValueError(
             f"`{name}` must be finite, but {len(bad)} of {len(array)} rows hold NaN or infinity: "
             f"rows {quoted(bad)}."
         )
     return array
+
+
+def _infinite_rows(array: NDArray[Any]) -> NDArray[np.intp]:
+    if array.dtype.kind in "iub":
+        return np.zeros(0, dtype=np.intp)
+    step = max(1, _CHUNK_ENTRIES * len(array) // max(1, array.size))
+    finite = np.empty(len(array), dtype=bool)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(array), step):
+            rows = np.asarray(array[start : start + step], dtype=np.float32)
+            finite[start : start + step] = np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
+    return np.flatnonzero(~finite)
 
 
 def label_array(labels: ArrayLike, samples: int, name: str = "labels") -> NDArray[Any]:
