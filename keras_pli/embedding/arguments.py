@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..checks import checked_number, finite_array
+from ..checks import checked_number, real_array
 
 AUTO = "auto"
 
@@ -110,7 +110,7 @@ def checked_points(z: Any, name: str) -> NDArray[Any]:
     """
     if sparse.issparse(z):
         raise TypeError(
-            f"`{name}` is a sparse matrix, which no Keras network takes. Write `{name}.toarray()`, or reduce it "
+            f"`{name}` is a sparse matrix, which no network takes. Write `{name}.toarray()`, or reduce it "
             f"with sklearn.decomposition.TruncatedSVD first. Received: {type(z).__name__} of shape {z.shape}."
         )
-    return finite_array(z, name)
+    return real_array(z, name)

@@ -16,7 +16,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ..checks import checked_number, one_of
-from .affinity import affinities, check_perplexity, largest_perplexity
+from .affinity import affinities, check_perplexity
 from .batches import Batches, EdgeBatches, UniformBatches
 from .memberships import Edges, curve, fuzzy_union, memberships
 from .neighbors import NeighborGraph
@@ -24,7 +24,7 @@ from .pairs import attraction, kernel_sum, negative_entropy, squared_distances
 
 Tensor = Any
 
-# Neighbours that a point of a uniform batch must meet in it on average; where they are fewer, edges are drawn.
+# Neighbours that a point of a uniform batch must meet in it on average; with fewer, edges are drawn.
 LEAST_NEIGHBORS_IN_BATCH = 1.0
 LEAST_STEPS_PER_EPOCH = 100
 # Added to squared distances of UMAP, so that points which coincide push each other with finite force.
@@ -108,14 +108,18 @@ class DivergenceObjective(Objective):
         batches: str = "auto",
         early_exaggeration: float = 1.5,
     ) -> None:
-        self.perplexity = perplexity
+        several = np.ndim(perplexity) > 0
+        self.perplexity = tuple(perplexity) if several else perplexity
+        for each in np.atleast_1d(perplexity):
+            if not each > 1:
+                raise ValueError(f"`perplexity` must be above 1. Received: {perplexity}.")
         self.batches = one_of(batches, ["auto", "uniform", "neighbors"], "batches")
         self.early_exaggeration = checked_number(early_exaggeration, "early_exaggeration", least=0)
 
     def neighbors(self, samples: int) -> int:
         """k = min(3 · perplexity, N − 1)."""
         check_perplexity(self.perplexity, samples)
-        return min(int(3 * largest_perplexity(self.perplexity)), samples - 1)
+        return min(int(3 * np.max(self.perplexity)), samples - 1)
 
     def steps_per_epoch(self, samples: int, batch_size: int) -> int:
         """As for every objective, but with `batches="uniform"` one pass over the points, as in the papers."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -11,14 +10,15 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import check_keras_file, check_options, checked_number, one_of
+from ..checks import check_options, checked_number, one_of
 from .arguments import AUTO, FitDefaults, checked_points, unlike_scikit_learn
 from .batches import Batches, Draws
 from .neighbors import NeighborGraph, given_neighbors, nearest_neighbors
 from .network import PrincipalProjection, default_network
 from .objectives import Objective
 from .refit import Refit, checked_anchors
-from .stages import ObjectiveStage, Places, RegressionStage, Stage
+from .staged_model import StagedModel, rows_of
+from .stages import ObjectiveStage, Places, RegressionStage
 from .start import principal_scores, start_by_least_squares, starts_by_least_squares
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SPREAD_SAMPLE = 10_000
 
 
 @keras.saving.register_keras_serializable(package="keras_pli")
-class ParametricEmbedding(keras.Model):
+class ParametricEmbedding(StagedModel):
     """A network trained to map points to a picture: it embeds new points, and gradients pass through it.
 
     It owns the network and the projection before it, the neighbours, the batches, the compiled step, saving
@@ -88,48 +88,25 @@ class ParametricEmbedding(keras.Model):
     ) -> None:
         unlike_scikit_learn(type(self), kwargs)
         check_options(type(self), kwargs)
-        super().__init__(**{"dtype": "float32", **kwargs})
         if not isinstance(objective, Objective):
             raise TypeError(
                 f"`objective` must be an Objective. Received: {type(objective).__name__}."
             )
+        super().__init__(objective.measure, learning_rate=learning_rate, seed=seed, **kwargs)
         self.objective = objective
         self.components = one_of(components, [2, 3], "components")
         self.hidden_units = tuple(hidden_units)
         self.activation = keras.activations.get(activation)
         self.principal_components = principal_components
-        self.learning_rate = learning_rate
         self.neighbors = one_of(neighbors, ["auto", "exact", "approximate"], "neighbors")
         self.metric = one_of(metric, METRICS, "metric")
         self.fit_defaults = FitDefaults(**(fit_defaults or {}))
-        self.seed = seed
         self._given_network = network
         self.projection = PrincipalProjection(principal_components) if network is None else None
         self.network: keras.Model = network or default_network(
             components, hidden_units=self.hidden_units, activation=self.activation, seed=seed
         )
-        self._measure = keras.metrics.Mean(name=objective.measure)
-        self._train_stage: Stage | None = None
-        self._test_stage: Stage | None = None
         self.compile()
-
-    def compile(self, optimizer: Any = None, *, jit_compile: Any = "auto", **kwargs: Any) -> None:
-        """Chooses the optimizer and how steps are compiled.
-
-        Args:
-            optimizer: Any Keras optimizer; None for Adam with the decay described above, made anew by each
-                `fit` to suit its length.
-            jit_compile: Whether to use XLA; `"auto"` as in Keras.
-            **kwargs: As for `keras.Model.compile`, apart from losses.
-
-        Example:
-            >>> from keras_pli.embedding import ParametricTSNE
-            >>> ParametricTSNE().compile("adam", jit_compile=False)
-        """
-        self._own_optimizer = optimizer is None
-        optimizer = keras.optimizers.Adam(self.learning_rate) if optimizer is None else optimizer
-        self._own_steps = "steps_per_execution" not in kwargs
-        super().compile(optimizer=optimizer, loss=None, jit_compile=jit_compile, **kwargs)
 
     def fit(
         self,
@@ -274,7 +251,7 @@ class ParametricEmbedding(keras.Model):
             return super().evaluate(x, *args, batch_size=1, **kwargs)
         stage = self._validation_stage(x, batch_size)
         with self._at_work(test=stage):
-            return super().evaluate(_rows(stage), *args, batch_size=1, **kwargs)
+            return super().evaluate(rows_of(stage), *args, batch_size=1, **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Maps points, as `keras.Model.predict`.
@@ -295,15 +272,6 @@ class ParametricEmbedding(keras.Model):
                 f"This {type(self).__name__} has not been trained: its map would be random. Call `fit` first."
             )
         return super().predict(x, batch_size=batch_size, **kwargs)
-
-    def save(self, filepath: Any, **kwargs: Any) -> None:
-        """Saves the model as `keras.Model.save` does, to a `.keras` file.
-
-        Raises:
-            ValueError: If the file is of the older format, from which Keras could not load it.
-        """
-        check_keras_file(filepath, type(self).__name__)
-        super().save(filepath, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Builds the network for points of shape `input_shape[1:]`."""
@@ -327,44 +295,7 @@ class ParametricEmbedding(keras.Model):
             )
         self.built = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Maps a batch of points; inside `fit`, of points that a stage chooses by the number of the step."""
-        if not isinstance(inputs, dict):
-            z = inputs if self.projection is None else self.projection(inputs)
-            return self.network(z, training=training)
-        if training:
-            stage, row = self._train_stage, ops.cast(self.step, "int32")
-            self.step.assign_add(1)
-        else:
-            stage, row = self._test_stage, ops.reshape(inputs["row"], ())
-        assert stage is not None
-        points = stage.points(row)
-        embedded = self.network(ops.take(stage.tables.z, points, axis=0), training=training)
-        return {"embedding": embedded, "points": points, "row": row}
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """What the present stage says that a batch costs, and the losses of a network of the caller."""
-        stage = self._train_stage if training else self._test_stage
-        assert stage is not None
-        embedded = ops.cast(y_pred["embedding"], "float32")
-        loss, measure = stage.cost(embedded, y_pred["points"], y_pred["row"])
-        self._measure.update_state(measure)
-        # Of a network of another precision.
-        return loss + sum(ops.cast(own, loss.dtype) for own in self.losses)
-
-    def _state(self, name: str, dtype: str = "float32") -> Any:
-        return self.add_weight(
-            shape=(), initializer="zeros", dtype=dtype, trainable=False, name=name
-        )
-
-    def _checked(self, z: ArrayLike, name: str) -> NDArray[np.float32]:
+    def _checked(self, z: ArrayLike, name: str) -> NDArray[Any]:
         z = checked_points(z, name)
         self.objective.neighbors(len(z))
         if not self.built:
@@ -418,19 +349,19 @@ class ParametricEmbedding(keras.Model):
         self._measure_spread(z)
         return history
 
-    def _begin(self, z: NDArray[np.float32]) -> bool:
+    def _begin(self, z: NDArray[Any]) -> bool:
         """Adapts the projection before the first training; returns whether it is the first."""
         first = not bool(ops.convert_to_numpy(self.started))
         if first and self.projection is not None:
             self.projection.adapt(z, seed=self.seed)
         return first
 
-    def _tables(self, z: NDArray[np.float32], graph: Any, batch_size: int, verbose: Any) -> Batches:
+    def _tables(self, z: NDArray[Any], graph: Any, batch_size: int, verbose: Any) -> Batches:
         # The projection is fixed in training, and so applied once and not in every step.
-        inputs = z if self.projection is None else self.projection.on_host(z)
+        inputs = z.astype(np.float32) if self.projection is None else self.projection.on_host(z)
         return self.objective.tables(inputs, self._graph(z, graph, verbose), batch_size)
 
-    def _graph(self, z: NDArray[np.float32], graph: Any, verbose: Any) -> NeighborGraph:
+    def _graph(self, z: NDArray[Any], graph: Any, verbose: Any) -> NeighborGraph:
         k = self.objective.neighbors(len(z))
         if graph is None:
             if self.metric == "precomputed":
@@ -455,28 +386,9 @@ class ParametricEmbedding(keras.Model):
             return settings.pretrain_epochs
         return 0 if starts_by_least_squares(self.network) else PRETRAIN_EPOCHS
 
-    def _random(self, purpose: str) -> np.random.Generator:
-        # A stream for each purpose, so that training resumed without pre-training meets the same batches.
-        stream = ["pretraining", "training"].index(purpose)
-        return np.random.default_rng(None if self.seed is None else [self.seed, stream])
-
-    def _schedule(self, steps: int) -> None:
-        """Makes the default optimizer anew, with a decay over the length of the training."""
-        if not self._own_optimizer:
-            return
-        warmup = min(50, steps // 10)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.1 * self.learning_rate,
-            max(1, steps - warmup),
-            warmup_target=self.learning_rate,
-            warmup_steps=warmup,
-        )
-        self.optimizer = keras.optimizers.Adam(rate)
-        self.optimizer.build(self.trainable_variables)
-
     def _start(
         self,
-        z: NDArray[np.float32],
+        z: NDArray[Any],
         tables: Batches,
         settings: FitDefaults,
         steps: int,
@@ -495,55 +407,7 @@ class ParametricEmbedding(keras.Model):
             RegressionStage(tables, draws, Places.of(scores)), None, epochs=epochs, verbose=verbose
         )
 
-    def _run(
-        self,
-        stage: Stage,
-        validation: Stage | None,
-        *,
-        epochs: int,
-        initial_epoch: int = 0,
-        callbacks: Any = None,
-        verbose: Any,
-    ) -> Any:
-        """Lets Keras run the steps of a stage; the tables are let go of at the end, however that comes."""
-        steps = len(stage.draws) // epochs
-        self.step.assign(initial_epoch * steps)
-        with self._at_work(train=stage, test=validation):
-            return super().fit(
-                # Which row it is, the model counts itself: a restored training knows where it was.
-                _rows(stage, steps),
-                batch_size=1,
-                shuffle=False,
-                epochs=epochs,
-                initial_epoch=initial_epoch,
-                validation_data=None if validation is None else (_rows(validation),),
-                validation_batch_size=1,
-                callbacks=callbacks,
-                verbose=verbose,
-            )
-
-    @contextmanager
-    def _at_work(self, *, train: Stage | None = None, test: Stage | None = None) -> Iterator[None]:
-        # Compiled steps hold on to the tables they were traced with.
-        try:
-            self._train_stage, self._test_stage = train, test
-            self.train_function = self.test_function = None
-            yield
-        finally:
-            self._train_stage = self._test_stage = None
-            self.train_function = self.test_function = None
-
-    def _run_together(self, steps: int) -> None:
-        """Lets Keras run as many steps per execution as divide an epoch, unless the caller chose."""
-        # Only TensorFlow runs them as a compiled loop; elsewhere they would be unrolled.
-        if self._own_steps and keras.backend.backend() == "tensorflow":
-            self.steps_per_execution = max(
-                count for count in range(1, MOST_STEPS_PER_EXECUTION + 1) if steps % count == 0
-            )
-            # Keras would feed a prediction compiled for other steps in portions it does not expect.
-            self.predict_function = None
-
-    def _measure_spread(self, z: NDArray[np.float32]) -> None:
+    def _measure_spread(self, z: NDArray[Any]) -> None:
         """Keeps the map's mean squared distance from its centre, the unit of the embedding loss."""
         step = -(-len(z) // SPREAD_SAMPLE)
         y = self.predict(z[::step], batch_size=1024, verbose=0)
@@ -556,40 +420,6 @@ class ParametricEmbedding(keras.Model):
         size = max(2, min(batch_size, len(z)) // tables.points_per_anchor)
         draws = Draws.of(tables, batch_size, max(1, len(z) // size), np.random.default_rng(0))
         return ObjectiveStage(tables, draws, self.objective, early_steps=0)
-
-    def get_metrics_result(self) -> Any:
-        """Keras's metrics; in pre-training the regression's loss alone."""
-        result = super().get_metrics_result()
-        if isinstance(self._train_stage, RegressionStage):
-            return {"pretraining_loss": result["loss"]}
-        return result
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """What `compile` was called with, or the optimizer that `fit` made."""
-        config = super().get_compile_config() or {}
-        if self._own_optimizer:
-            config["optimizer"] = keras.saving.serialize_keras_object(self.optimizer)
-        return {**config, "own_optimizer": self._own_optimizer, "own_steps": self._own_steps}
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles a loaded model as it was when saved, with the state of its optimizer."""
-        kept = ["jit_compile", "run_eagerly"]
-        if not config["own_steps"]:
-            kept.append("steps_per_execution")
-        optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
-        self.compile(optimizer, **{name: config[name] for name in kept if name in config})
-        self._own_optimizer = config["own_optimizer"]
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Takes the stored state; files of earlier versions hold a state of their draws, and no step."""
-        names = set(store.keys()) - {"draws"}
-        if len(names) == 2:
-            self.started.assign(store["0"][...])
-            self.spread.assign(store["1"][...])
-        else:
-            super().load_own_variables(store)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -623,7 +453,3 @@ class ParametricEmbedding(keras.Model):
             if config.get(name) is not None
         }
         return cls(**{**config, **made})
-
-
-def _rows(stage: Stage, count: int | None = None) -> dict[str, NDArray[np.int32]]:
-    return {"row": np.arange(len(stage.draws) if count is None else count, dtype=np.int32)[:, None]}

@@ -30,8 +30,8 @@ class Refit:
     def __repr__(self) -> str:
         middle, most = np.quantile(self.drift, [0.5, 0.95]) / self.scale
         return (
-            f"Refit({len(self.anchors)} anchors, which drifted by {middle:.1%} of the map's scale in the median, "
-            f"95 % of them by less than {most:.1%})"
+            f"Refit({len(self.anchors)} anchors, which drifted by {middle:.1%} of the map's scale in the "
+            f"median, 95 % of them by less than {most:.1%})"
         )
 
 
@@ -52,8 +52,8 @@ def checked_anchors(anchors: Any, samples: int, components: int) -> NDArray[np.f
         positions = np.asarray(anchors, dtype=np.float32)
         if positions.shape != (samples, components):
             raise ValueError(
-                f"`anchors` must be places of shape {(samples, components)}, with NaN for free points, or a pair "
-                f"(indices, positions). Received shape {positions.shape}."
+                f"`anchors` must be places of shape {(samples, components)}, with NaN for free points, or a "
+                f"pair (indices, positions). Received shape {positions.shape}."
             )
         free = np.isnan(positions)
         wrong = np.flatnonzero(
@@ -81,7 +81,7 @@ def _placed(anchors: tuple[Any, ...], samples: int, components: int) -> NDArray[
     ):
         raise ValueError(
             "The indices of anchors must be whole numbers of shape (anchors,), their positions of shape "
-            f"(anchors, {components}). Received: {indices.dtype} of shape {indices.shape}, and {places.shape}."
+            f"(anchors, {components}). Received: {indices.dtype} {indices.shape} and {places.shape}."
         )
     outside = indices[(indices < 0) | (indices >= samples)]
     if len(outside):

@@ -54,7 +54,7 @@ class Places:
     @classmethod
     def of(cls, positions: NDArray[np.float32]) -> Places:
         """Places the positions on the device; a row of NaN is a free point."""
-        held = np.isfinite(positions).all(axis=1)
+        held = np.isfinite(positions[:, 0])
         return cls(
             ops.convert_to_tensor(np.where(held[:, None], positions, 0).astype(np.float32)),
             ops.convert_to_tensor(held.astype(np.float32)),

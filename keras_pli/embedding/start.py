@@ -17,7 +17,7 @@ CHUNK = 1024
 
 
 def principal_scores(
-    z: NDArray[np.float32], components: int, *, seed: int | None = None
+    z: NDArray[Any], components: int, *, seed: int | None = None
 ) -> NDArray[np.float32]:
     """Scores on the first principal components, shape `(samples, components)`.
 
@@ -25,9 +25,9 @@ def principal_scores(
     rest are 0.
     """
     found = leading_components(z, components, seed=seed)
-    scores = found.transform(z.reshape(len(z), -1)).astype(np.float32)
+    scores = found.transform(z)
     scores = np.pad(scores, ((0, 0), (0, components - scores.shape[1])))
-    return scores / max(float(scores[:, 0].std()), 1e-12)
+    return scores / np.float32(max(float(scores[:, 0].std()), 1e-12))
 
 
 def starts_by_least_squares(network: keras.Model) -> bool:

@@ -1,0 +1,216 @@
+"""A Keras model whose training is laid out when `fit` begins, and can be resumed at any of its epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from ..checks import check_keras_file
+from .stages import RegressionStage, Stage
+
+MOST_STEPS_PER_EXECUTION = 64
+
+
+class StagedModel(keras.Model):
+    """A network whose steps are told by a stage, and counted among its weights.
+
+    Keras runs the loop, with its callbacks; a stage says which points a step looks at and what they cost. Since
+    the number of the next step is a weight, whatever restores the weights and the optimizer, such as
+    `keras.callbacks.BackupAndRestore`, restores the place in the training, too.
+
+    Args:
+        measure: Name of what a stage reports beside its loss.
+        learning_rate: Peak of the default optimizer, Adam with a short warm-up and cosine decay over a
+            training.
+        seed: Seed of every draw.
+        **kwargs: As for `keras.Model`.
+    """
+
+    network: keras.Model
+    projection: keras.layers.Layer | None
+
+    def __init__(
+        self, measure: str, *, learning_rate: float, seed: int | None, **kwargs: Any
+    ) -> None:
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.learning_rate = learning_rate
+        self.seed = seed
+        self._measure = keras.metrics.Mean(name=measure)
+        self._train_stage: Stage | None = None
+        self._test_stage: Stage | None = None
+
+    def compile(self, optimizer: Any = None, *, jit_compile: Any = "auto", **kwargs: Any) -> None:
+        """Chooses the optimizer and how steps are compiled.
+
+        Args:
+            optimizer: Any Keras optimizer; None for Adam with the decay described above, made anew by each
+                `fit` to suit its length.
+            jit_compile: Whether to use XLA; `"auto"` as in Keras.
+            **kwargs: As for `keras.Model.compile`, apart from losses.
+
+        Example:
+            >>> from keras_pli.embedding import ParametricTSNE
+            >>> ParametricTSNE().compile("adam", jit_compile=False)
+        """
+        self._own_optimizer = optimizer is None
+        optimizer = keras.optimizers.Adam(self.learning_rate) if optimizer is None else optimizer
+        self._own_steps = "steps_per_execution" not in kwargs
+        super().compile(optimizer=optimizer, loss=None, jit_compile=jit_compile, **kwargs)
+
+    def save(self, filepath: Any, **kwargs: Any) -> None:
+        """Saves the model as `keras.Model.save` does, to a `.keras` file.
+
+        Raises:
+            ValueError: If the file is of the older format, from which Keras could not load it.
+        """
+        check_keras_file(filepath, type(self).__name__)
+        super().save(filepath, **kwargs)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Maps a batch of points; inside `fit`, of points that a stage chooses by the number of the step."""
+        if not isinstance(inputs, dict):
+            z = inputs if self.projection is None else self.projection(inputs)
+            return self.network(z, training=training)
+        if training:
+            stage, row = self._train_stage, ops.cast(self.step, "int32")
+            self.step.assign_add(1)
+        else:
+            stage, row = self._test_stage, ops.reshape(inputs["row"], ())
+        assert stage is not None
+        points = stage.points(row)
+        embedded = self.network(ops.take(stage.tables.z, points, axis=0), training=training)
+        return {"embedding": embedded, "points": points, "row": row}
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """What the present stage says that a batch costs, and the losses of a network of the caller."""
+        stage = self._train_stage if training else self._test_stage
+        assert stage is not None
+        embedded = ops.cast(y_pred["embedding"], "float32")
+        loss, measure = stage.cost(embedded, y_pred["points"], y_pred["row"])
+        self._measure.update_state(measure)
+        # Of a network of another precision.
+        return loss + sum(ops.cast(own, loss.dtype) for own in self.losses)
+
+    def _run(
+        self,
+        stage: Stage,
+        validation: Stage | None,
+        *,
+        epochs: int,
+        initial_epoch: int = 0,
+        callbacks: Any = None,
+        verbose: Any,
+    ) -> Any:
+        """Lets Keras run the steps of a stage; the tables are let go of at the end, however that comes."""
+        steps = len(stage.draws) // epochs
+        self.step.assign(initial_epoch * steps)
+        with self._at_work(train=stage, test=validation):
+            return super().fit(
+                # Which row it is, the model counts itself: a restored training knows where it was.
+                rows_of(stage, steps),
+                batch_size=1,
+                shuffle=False,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                validation_data=None if validation is None else (rows_of(validation),),
+                validation_batch_size=1,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
+
+    @contextmanager
+    def _at_work(self, *, train: Stage | None = None, test: Stage | None = None) -> Iterator[None]:
+        # Compiled steps hold on to the tables they were traced with.
+        try:
+            self._train_stage, self._test_stage = train, test
+            self.train_function = self.test_function = None
+            yield
+        finally:
+            self._train_stage = self._test_stage = None
+            self.train_function = self.test_function = None
+
+    def _run_together(self, steps: int) -> None:
+        """Lets Keras run as many steps per execution as divide an epoch, unless the caller chose."""
+        # Only TensorFlow runs them as a compiled loop; elsewhere they would be unrolled.
+        if self._own_steps and keras.backend.backend() == "tensorflow":
+            self.steps_per_execution = max(
+                count for count in range(1, MOST_STEPS_PER_EXECUTION + 1) if steps % count == 0
+            )
+            # Keras would feed a prediction compiled for other steps in portions it does not expect.
+            self.predict_function = None
+
+    def _schedule(self, steps: int) -> None:
+        """Makes the default optimizer anew, with a decay over the length of the training."""
+        if not self._own_optimizer:
+            return
+        warmup = min(50, steps // 10)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.1 * self.learning_rate,
+            max(1, steps - warmup),
+            warmup_target=self.learning_rate,
+            warmup_steps=warmup,
+        )
+        self.optimizer = keras.optimizers.Adam(rate)
+        self.optimizer.build(self.trainable_variables)
+
+    def _random(self, purpose: str) -> np.random.Generator:
+        # A stream for each purpose, so that training resumed without pre-training meets the same batches.
+        stream = ["pretraining", "training"].index(purpose)
+        return np.random.default_rng(None if self.seed is None else [self.seed, stream])
+
+    def _state(self, name: str, dtype: str = "float32") -> Any:
+        return self.add_weight(
+            shape=(), initializer="zeros", dtype=dtype, trainable=False, name=name
+        )
+
+    def get_metrics_result(self) -> Any:
+        """Keras's metrics; in pre-training the regression's loss alone."""
+        result = super().get_metrics_result()
+        if isinstance(self._train_stage, RegressionStage):
+            return {"pretraining_loss": result["loss"]}
+        return result
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was called with, or the optimizer that `fit` made."""
+        config = super().get_compile_config() or {}
+        if self._own_optimizer:
+            config["optimizer"] = keras.saving.serialize_keras_object(self.optimizer)
+        return {**config, "own_optimizer": self._own_optimizer, "own_steps": self._own_steps}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a loaded model as it was when saved, with the state of its optimizer."""
+        kept = ["jit_compile", "run_eagerly"]
+        if not config["own_steps"]:
+            kept.append("steps_per_execution")
+        optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
+        self.compile(optimizer, **{name: config[name] for name in kept if name in config})
+        self._own_optimizer = config["own_optimizer"]
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes the stored state; files of earlier versions hold a state of their draws, and no step."""
+        names = set(store.keys()) - {"draws"}
+        if len(names) == 2:
+            self.started.assign(store["0"][...])
+            self.spread.assign(store["1"][...])
+        else:
+            super().load_own_variables(store)
+
+
+def rows_of(stage: Stage, count: int | None = None) -> dict[str, NDArray[np.int32]]:
+    """What Keras is given in place of data: the numbers of the stage's steps, or of the first `count`."""
+    return {"row": np.arange(len(stage.draws) if count is None else count, dtype=np.int32)[:, None]}
