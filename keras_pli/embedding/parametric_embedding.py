@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .transformer import EmbeddingTransformer
 
 METRICS = ["euclidean", "cosine", "precomputed"]
-MOST_STEPS_PER_EXECUTION = 64
+CHUNK = 1024
 AUTO_EPOCHS = 15
 PRETRAIN_EPOCHS = 1  # of a network whose start cannot be solved for
 SPREAD_SAMPLE = 10_000
@@ -181,7 +181,7 @@ class ParametricEmbedding(StagedModel):
         anchor_weight: float = 1.0,
         **kwargs: Any,
     ) -> Refit:
-        """Trains on for points that have changed, with some held in place, so that both maps lie in one frame.
+        """Trains on for points that have changed, with some held in place: both maps lie in one frame.
 
         Made for activations of the same samples before and after retraining: what has moved in the new map
         has moved in the layer, and not because a map may turn as it likes.
@@ -222,8 +222,7 @@ class ParametricEmbedding(StagedModel):
         settings = self.fit_defaults.over(epochs=epochs, batch_size=batch_size)
         history = self._learn(z, settings, anchors=positions, anchor_weight=anchor_weight, **kwargs)
         held = np.flatnonzero(np.isfinite(positions[:, 0]))
-        y = self.predict(z[held], batch_size=settings.batch_size, verbose=0)
-        drift = np.linalg.norm(y - positions[held], axis=1)
+        drift = np.linalg.norm(self._mapped(z[held]) - positions[held], axis=1)
         return Refit(history, held, drift, float(ops.convert_to_numpy(self.spread)) ** 0.5)
 
     def as_transformer(self) -> EmbeddingTransformer:
@@ -265,13 +264,22 @@ class ParametricEmbedding(StagedModel):
             float32 array of shape `(samples, components)`.
 
         Raises:
-            ValueError: If the network has not been trained.
+            ValueError: If the network has not been trained, or points have other features than those it was
+                trained on.
         """
         if not self.built or not bool(ops.convert_to_numpy(self.started)):
             raise ValueError(
                 f"This {type(self).__name__} has not been trained: its map would be random. Call `fit` first."
             )
-        return super().predict(x, batch_size=batch_size, **kwargs)
+        if self.projection is None or not isinstance(x, np.ndarray):
+            return super().predict(x, batch_size=batch_size, **kwargs)
+        features = self.projection.center.shape[0]
+        if x.ndim < 2 or x.size != len(x) * features:
+            raise ValueError(
+                f"The map was trained on points of {features} features. Received shape {x.shape}."
+            )
+        # Projected before Keras rounds anything to float32.
+        return self.network.predict(self._projected(x), batch_size=batch_size, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Builds the network for points of shape `input_shape[1:]`."""
@@ -356,10 +364,12 @@ class ParametricEmbedding(StagedModel):
             self.projection.adapt(z, seed=self.seed)
         return first
 
+    def _projected(self, z: NDArray[Any]) -> NDArray[np.float32]:
+        return z.astype(np.float32) if self.projection is None else self.projection.on_host(z)
+
     def _tables(self, z: NDArray[Any], graph: Any, batch_size: int, verbose: Any) -> Batches:
         # The projection is fixed in training, and so applied once and not in every step.
-        inputs = z.astype(np.float32) if self.projection is None else self.projection.on_host(z)
-        return self.objective.tables(inputs, self._graph(z, graph, verbose), batch_size)
+        return self.objective.tables(self._projected(z), self._graph(z, graph, verbose), batch_size)
 
     def _graph(self, z: NDArray[Any], graph: Any, verbose: Any) -> NeighborGraph:
         k = self.objective.neighbors(len(z))
@@ -407,10 +417,15 @@ class ParametricEmbedding(StagedModel):
             RegressionStage(tables, draws, Places.of(scores)), None, epochs=epochs, verbose=verbose
         )
 
+    def _mapped(self, z: NDArray[Any]) -> NDArray[np.float32]:
+        """The map of points, without what Keras's `predict` would compile."""
+        inputs = self._projected(z)
+        chunks = (inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK))
+        return np.concatenate([ops.convert_to_numpy(self.network(chunk)) for chunk in chunks])
+
     def _measure_spread(self, z: NDArray[Any]) -> None:
         """Keeps the map's mean squared distance from its centre, the unit of the embedding loss."""
-        step = -(-len(z) // SPREAD_SAMPLE)
-        y = self.predict(z[::step], batch_size=1024, verbose=0)
+        y = self._mapped(z[:: -(-len(z) // SPREAD_SAMPLE)])
         self.spread.assign(np.sum(np.var(y, axis=0)))
 
     def _validation_stage(self, z: ArrayLike, batch_size: int) -> ObjectiveStage:

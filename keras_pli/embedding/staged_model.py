@@ -20,8 +20,8 @@ MOST_STEPS_PER_EXECUTION = 64
 class StagedModel(keras.Model):
     """A network whose steps are told by a stage, and counted among its weights.
 
-    Keras runs the loop, with its callbacks; a stage says which points a step looks at and what they cost. Since
-    the number of the next step is a weight, whatever restores the weights and the optimizer, such as
+    Keras runs the loop, with its callbacks; a stage says which points a step looks at and what they cost.
+    Since the number of the next step is a weight, whatever restores the weights and the optimizer, such as
     `keras.callbacks.BackupAndRestore`, restores the place in the training, too.
 
     Args:
