@@ -23,7 +23,15 @@ if _TYPE_CHECKING:
         serving,
         synthetic,
     )
-    from .embedding import ParametricTSNE, affinities, nearest_neighbors, quality
+    from .embedding import (
+        ContrastiveEmbedding,
+        ParametricEmbedding,
+        ParametricTSNE,
+        ParametricUMAP,
+        affinities,
+        nearest_neighbors,
+        quality,
+    )
     from .intervention import (
         Contract,
         Custom,
@@ -53,6 +61,7 @@ if _TYPE_CHECKING:
 
 __all__ = [
     "Contract",
+    "ContrastiveEmbedding",
     "Custom",
     "ExperimentResult",
     "InterventionPlan",
@@ -62,7 +71,9 @@ __all__ = [
     "MoveTo",
     "PLILoss",
     "PLIModel",
+    "ParametricEmbedding",
     "ParametricTSNE",
+    "ParametricUMAP",
     "RationaleGenerator",
     "Rotate",
     "Scale",
@@ -97,7 +108,18 @@ _HOMES = {
     "activations": "network.activations",
     "export": "serving",
     "layer_paths": "network.layers",
-    **dict.fromkeys(("ParametricTSNE", "affinities", "nearest_neighbors", "quality"), "embedding"),
+    **dict.fromkeys(
+        (
+            "ContrastiveEmbedding",
+            "ParametricEmbedding",
+            "ParametricTSNE",
+            "ParametricUMAP",
+            "affinities",
+            "nearest_neighbors",
+            "quality",
+        ),
+        "embedding",
+    ),
     **dict.fromkeys(
         (
             "ExperimentResult",

@@ -53,6 +53,7 @@ were interrupted.
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
     arguments = _parser().parse_args(argv)
+    arguments.check(arguments)
     stdout, progress = sys.stdout, _Progress(sys.stderr)
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a sign shows another
         if hasattr(stream, "reconfigure"):
@@ -128,7 +129,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"keras-pli {__version__}")
-    parser.set_defaults(backends=("tensorflow",), locks_out=True)
+    # What a command checks of its options together, since argparse knows each by itself.
+    parser.set_defaults(backends=("tensorflow",), locks_out=True, check=lambda _: None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for family in (projective, attribution, rationale, serving):
         family.add_commands(commands)

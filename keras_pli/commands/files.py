@@ -118,13 +118,13 @@ def load_model(path: str) -> Any:
 
 def load_classifier(path: str) -> Any:
     """Returns the classifier stored in a file; a map that `embed` wrote is refused."""
-    from ..embedding import ParametricTSNE
+    from ..embedding import ParametricEmbedding
 
     model = load_model(path)
-    if isinstance(model, ParametricTSNE):
+    if isinstance(model, ParametricEmbedding):
         raise ValueError(
-            f"{path} holds a map (ParametricTSNE), whose outputs are positions and no classes. --model takes "
-            "the classifier that it maps."
+            f"{path} holds a map ({type(model).__name__}), whose outputs are positions and no classes. "
+            "--model takes the classifier that it maps."
         )
     return model
 

@@ -1,4 +1,4 @@
-"""The commands of projective latent interventions: demo, embed, suggest, retrain, report."""
+"""The commands of projective latent interventions: demo, suggest, retrain, report, and embed beside them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import embedding
 from .data import load_data, load_test_inputs, load_training_set
 from .files import (
     Report,
@@ -37,17 +38,7 @@ def add_commands(commands: Any) -> None:
     )
     demo.set_defaults(run=_demo)
 
-    embed = commands.add_parser("embed", help="train a parametric t-SNE on a layer, draw the map")
-    add_model_and_data(embed)
-    add_out(embed)
-    embed.add_argument("--perplexity", type=float, default=50.0, help="default: %(default)s")
-    embed.add_argument("--epochs", type=whole(1), default=10, help="default: %(default)s")
-    embed.add_argument("--batch-size", type=whole(1), default=500, help="default: %(default)s")
-    embed.add_argument(
-        "--paper", action="store_true", help="the settings of Hinterreiter et al. (2020)"
-    )
-    embed.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
-    embed.set_defaults(run=_embed)
+    embedding.add_command(commands)
 
     suggest = commands.add_parser("suggest", help="propose a plan for the most confused classes")
     add_model_and_data(suggest)
@@ -72,7 +63,7 @@ def add_commands(commands: Any) -> None:
         "--seed", type=whole(0), help="seed whose maps are drawn (default: the first)"
     )
     report.set_defaults(run=_report)
-    for parser in (demo, embed, suggest, retrain, report):
+    for parser in (demo, suggest, retrain, report):
         parser.set_defaults(backends=("tensorflow", "jax"))
 
 
@@ -123,33 +114,6 @@ def _demo(arguments: argparse.Namespace, report: Report) -> None:
         chosen = parser.parse_args(step)
         chosen.run(chosen, report)
     report(f"\nOpen {out / 'report.html'}: the maps, the table and what they mean.")
-
-
-def _embed(arguments: argparse.Namespace, report: Report) -> None:
-    from .. import ParametricTSNE, activations, plotting, quality
-    from ..files import atomic_path, write_arrays
-
-    out = Path(arguments.out)
-    classifier = load_classifier(arguments.model)
-    train = load_training_set(arguments.data)
-    check_fits(classifier, train[0], arguments.model)
-    z = activations(classifier, train[0], arguments.layer)
-    if arguments.paper:
-        tsne = ParametricTSNE.paper(seed=arguments.seed)
-    else:
-        tsne = ParametricTSNE(perplexity=arguments.perplexity, seed=arguments.seed)
-    tsne.fit(z, epochs=arguments.epochs, batch_size=arguments.batch_size)
-    embedding = tsne.predict(z, batch_size=1024, verbose=0)
-    with atomic_path(out / "embedder.keras") as temporary:
-        tsne.save(temporary)
-    write_arrays(out / "embedding.npz", {"embedding": embedding, "labels": train[1]})
-    plotting.save_figure(plotting.embedding_map(embedding, train[1]), out / "map.png")
-    some = slice(0, 5000)
-    trust = quality.trustworthiness(z[some], embedding[some])
-    report(
-        f"{len(z)} points, {z.shape[1]} features of {arguments.layer!r}; trustworthiness {trust:.3f}"
-    )
-    report(written(out, "map.png", "embedding.npz", "embedder.keras"))
 
 
 def _suggest(arguments: argparse.Namespace, report: Report) -> None:

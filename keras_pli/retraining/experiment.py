@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import quoted
-from ..embedding import ParametricTSNE
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, ActivationReader
 from ..network.layers import layer_path
 from .data import Inputs, ShuffledBatches, checked_data, rows_of
+from .embedders import check_trained, embedder_of
 from .labels import AUTO, check_classes, in_form, label_form
 from .loss import SPREAD, PLILoss
 from .model import PLIModel
@@ -91,8 +91,9 @@ def pli_experiment(
             the training samples that makes one, such as
             `lambda y, labels, outputs: suggest(outputs, labels, y)`.
         layer: Layer to embed (see `keras_pli.activations`).
-        embedder: A trained embedder; a function of `(activations, seed)` that trains one; or None for a
-            `ParametricTSNE` of default settings, trained anew for each seed.
+        embedder: A trained embedder, such as a `ParametricUMAP`; a function of `(activations, seed)` that
+            trains and returns one; or None for a `ParametricTSNE` of default settings, trained anew for each
+            seed.
         embedding_weight: λ of the arm with the intervention.
         moved_only: As in `PLILoss`.
         scale: As in `PLILoss`.
@@ -116,8 +117,10 @@ def pli_experiment(
 
     Raises:
         ValueError: If inputs are not finite, labels are not classes of the classifier, the form of labels
-            cannot be told, the classifier has several outputs, λ lies outside [0, 1], the training diverges,
-            or `out` holds an experiment of another classifier, other data, plan or settings.
+            cannot be told, the classifier has several outputs, the embedder has not been trained, λ lies
+            outside [0, 1], the training diverges, or `out` holds an experiment of another classifier, other
+            data, plan or settings.
+        TypeError: If `embedder` is a function that returns no Keras model.
         RuntimeError: If another process is writing to `out`.
 
     Example:
@@ -131,6 +134,7 @@ def pli_experiment(
     seeds, plan = _checked_seeds(seeds), _checked_plan(plan)
     train, test = checked_data(train, "train"), checked_data(test, "test")
     PLILoss("mse", embedding_weight, moved_only=moved_only, scale=scale)  # a bad λ is met here
+    check_trained(embedder)
     about: dict[str, Any] = {
         "layer": layer_path(classifier, layer),
         "embedding_weight": embedding_weight,
@@ -188,7 +192,7 @@ def _run_seed(
     labels_taken = _as_the_loss_takes(classifier, train, test, settings)
     reader = ActivationReader(classifier, settings.layer)
     z = predicted(reader, x_train)
-    embedder = _embedder_of(settings.embedder, z, seed)
+    embedder = embedder_of(settings.embedder, z, seed)
 
     def look() -> tuple[Array, Array]:
         return predicted(embedder, predicted(reader, x_test)), class_outputs(classifier, x_test)
@@ -344,16 +348,6 @@ def _as_the_loss_takes(
         check_classes(labels, max(2, width), f"labels of {name}")
     form = label_form(PLILoss(_loss_of(classifier, settings)), (width,), settings.label_form)
     return in_form(train[1], form, width)
-
-
-def _embedder_of(source: Any, z: Array, seed: int) -> keras.Model:
-    if isinstance(source, keras.Model):
-        return source
-    if source is not None:
-        return source(z, seed)
-    tsne = ParametricTSNE(perplexity=min(50.0, len(z) / 3 - 1), seed=seed)
-    tsne.fit(z, verbose=0)
-    return tsne
 
 
 def _held_out_targets(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..checks import finite_array, quoted
 from ..network.activations import LOGITS, Tap
 from .data import arrays_of, count_samples, named_data, weights_by_name
+from .embedders import check_trained
 from .labels import check_form, check_values, forms_taken
 from .loss import SPREAD, PLILoss, weight_like
 from .outputs import only_output, output_sizes
@@ -30,12 +31,13 @@ class PLIModel(keras.Model):
 
     Args:
         classifier: A trained Keras model with one output, and one input or several.
-        embedder: A trained `ParametricTSNE`, or any Keras model from `(batch, features)` to a map.
+        embedder: A trained `ParametricTSNE`, `ParametricUMAP` or the like, or any Keras model from `(batch,
+            features)` to a map.
         layer: The layer that was embedded, or its path, or `"logits"` (see `keras_pli.activations`).
 
     Raises:
-        ValueError: If there is no such layer, it has another number of features than the embedder takes, or
-            the classifier has several outputs.
+        ValueError: If there is no such layer, it has another number of features than the embedder takes, the
+            embedder has not been trained, or the classifier has several outputs.
 
     Example:
         >>> import numpy as np
@@ -55,6 +57,7 @@ class PLIModel(keras.Model):
     ) -> None:
         super().__init__(name=f"{classifier.name}_pli")
         output_sizes(classifier)  # several outputs are met here
+        check_trained(embedder)
         self.classifier = classifier
         self._tap = Tap(classifier, layer)
         self.layer = self._tap.path

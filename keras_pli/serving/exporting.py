@@ -19,6 +19,7 @@ from ..checks import one_of
 from ..network.activations import LOGITS
 from ..network.layers import layer_path
 from ..retraining import PLIModel
+from ..retraining.embedders import check_trained
 from .archive import write_saved_model
 from .comparison import compare_with_model, compare_with_traced
 from .configuration import write_configuration
@@ -78,7 +79,8 @@ def export(
             `GradCAM`; a mapping names the signatures.
         rationales: A `RationaleGenerator`, for the signature `rationalize`. It is tried, too: give
             `examples`, since made-up images take all the steps of its search.
-        embedder: A `ParametricTSNE`, or another Keras model from a layer's activations to a map.
+        embedder: A trained `ParametricTSNE`, `ParametricUMAP` or the like, or another Keras model from a
+            layer's activations to a map.
         layer: The layer that the embedder maps, or its path; None for the logits.
         class_names: Names of the classes 0, 1, ….
         version: A whole number; None takes the one after the highest.
@@ -102,8 +104,8 @@ def export(
         The folder of the version.
 
     Raises:
-        ValueError: If the version is there already, the model is not built or has no logits, an explanation
-            cannot be exported or is of another model, or names do not fit.
+        ValueError: If the version is there already, the model is not built or has no logits, the embedder has
+            not been trained, an explanation cannot be exported or is of another model, or names do not fit.
         TypeError: If `model` is not a Keras model or an explanation is not a method.
         RuntimeError: If the written SavedModel answers otherwise than the model; the error says what differs.
         ImportError: If requests for warming up are asked for and tensorflow-serving-api is missing.
@@ -127,6 +129,7 @@ def export(
         raise ValueError(
             f"`layer` names what the embedder maps; pass the `embedder` of {layer!r}, too."
         )
+    check_trained(embedder)
     one_of(activation, ("auto", "softmax", "sigmoid"), "activation")
     if top < 1:
         raise ValueError(f"`top` must be at least 1. Received: {top}.")
