@@ -23,7 +23,7 @@ if _TYPE_CHECKING:
         serving,
         synthetic,
     )
-    from .embedding import ParametricTSNE, affinities, nearest_neighbors, quality
+    from .embedding import MapDecoder, ParametricTSNE, affinities, nearest_neighbors, quality
     from .intervention import (
         Contract,
         Custom,
@@ -57,6 +57,7 @@ __all__ = [
     "ExperimentResult",
     "InterventionPlan",
     "Lasso",
+    "MapDecoder",
     "Move",
     "MovePoints",
     "MoveTo",
@@ -97,7 +98,9 @@ _HOMES = {
     "activations": "network.activations",
     "export": "serving",
     "layer_paths": "network.layers",
-    **dict.fromkeys(("ParametricTSNE", "affinities", "nearest_neighbors", "quality"), "embedding"),
+    **dict.fromkeys(
+        ("MapDecoder", "ParametricTSNE", "affinities", "nearest_neighbors", "quality"), "embedding"
+    ),
     **dict.fromkeys(
         (
             "ExperimentResult",

@@ -2,12 +2,16 @@
 
 from . import quality
 from .affinity import Affinities, affinities
+from .decoder import MapDecoder
+from .inversion import FoundActivations
 from .neighbors import NeighborGraph, given_neighbors, nearest_neighbors
 from .network import PrincipalProjection
 from .parametric_tsne import ParametricTSNE
 
 __all__ = [
     "Affinities",
+    "FoundActivations",
+    "MapDecoder",
     "NeighborGraph",
     "ParametricTSNE",
     "PrincipalProjection",
