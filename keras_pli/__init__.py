@@ -23,7 +23,14 @@ if _TYPE_CHECKING:
         serving,
         synthetic,
     )
-    from .embedding import MapDecoder, ParametricTSNE, affinities, nearest_neighbors, quality
+    from .embedding import (
+        EmbeddingTransformer,
+        MapDecoder,
+        ParametricTSNE,
+        affinities,
+        nearest_neighbors,
+        quality,
+    )
     from .intervention import (
         Contract,
         Custom,
@@ -54,6 +61,7 @@ if _TYPE_CHECKING:
 __all__ = [
     "Contract",
     "Custom",
+    "EmbeddingTransformer",
     "ExperimentResult",
     "InterventionPlan",
     "Lasso",
@@ -99,7 +107,15 @@ _HOMES = {
     "export": "serving",
     "layer_paths": "network.layers",
     **dict.fromkeys(
-        ("MapDecoder", "ParametricTSNE", "affinities", "nearest_neighbors", "quality"), "embedding"
+        (
+            "EmbeddingTransformer",
+            "MapDecoder",
+            "ParametricTSNE",
+            "affinities",
+            "nearest_neighbors",
+            "quality",
+        ),
+        "embedding",
     ),
     **dict.fromkeys(
         (

@@ -7,9 +7,11 @@ from .inversion import FoundActivations
 from .neighbors import NeighborGraph, given_neighbors, nearest_neighbors
 from .network import PrincipalProjection
 from .parametric_tsne import ParametricTSNE
+from .transformer import EmbeddingTransformer
 
 __all__ = [
     "Affinities",
+    "EmbeddingTransformer",
     "FoundActivations",
     "MapDecoder",
     "NeighborGraph",

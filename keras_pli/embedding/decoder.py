@@ -54,7 +54,7 @@ class MapDecoder(keras.Model):
         >>> from keras_pli.embedding import ParametricTSNE
         >>> z = load_digits().data[:500] / 16
         >>> tsne = ParametricTSNE(perplexity=30, seed=0)
-        >>> history = tsne.fit(z, epochs=1, verbose=0)
+        >>> history = tsne.fit(z, epochs=1, pretrain_epochs=1, verbose=0)
         >>> pixels = keras.Sequential([keras.Input((64,)), keras.layers.Reshape((8, 8, 1))])
         >>> decoder = MapDecoder(tsne, generator=pixels, seed=0)
         >>> history = decoder.fit(z, epochs=10, verbose=0)
@@ -410,8 +410,7 @@ class MapDecoder(keras.Model):
 
     def _check_embedder(self) -> float:
         """Returns the mean squared distance of the map's points from their centre."""
-        spread = getattr(self.embedder, "spread", None)
-        known = 0.0 if spread is None else float(ops.convert_to_numpy(spread))
+        known = spread_of(self.embedder)
         if not known > 0:
             raise ValueError(
                 "`embedder` is not trained: call its `fit` before the decoder's. "
@@ -487,6 +486,12 @@ class MapDecoder(keras.Model):
             if config.get(name) is not None
         }
         return cls(**{**config, **models})
+
+
+def spread_of(embedder: keras.Model) -> float:
+    """Returns the mean squared distance of a map's points from their centre; 0 before it is trained."""
+    spread = getattr(embedder, "spread", None)
+    return 0.0 if spread is None else float(ops.convert_to_numpy(spread))
 
 
 def _untrained() -> ValueError:
