@@ -23,7 +23,14 @@ if _TYPE_CHECKING:
         serving,
         synthetic,
     )
-    from .embedding import ParametricTSNE, affinities, nearest_neighbors, quality
+    from .embedding import (
+        EmbeddingTransformer,
+        MapDecoder,
+        ParametricTSNE,
+        affinities,
+        nearest_neighbors,
+        quality,
+    )
     from .intervention import (
         Contract,
         Custom,
@@ -54,9 +61,11 @@ if _TYPE_CHECKING:
 __all__ = [
     "Contract",
     "Custom",
+    "EmbeddingTransformer",
     "ExperimentResult",
     "InterventionPlan",
     "Lasso",
+    "MapDecoder",
     "Move",
     "MovePoints",
     "MoveTo",
@@ -97,7 +106,17 @@ _HOMES = {
     "activations": "network.activations",
     "export": "serving",
     "layer_paths": "network.layers",
-    **dict.fromkeys(("ParametricTSNE", "affinities", "nearest_neighbors", "quality"), "embedding"),
+    **dict.fromkeys(
+        (
+            "EmbeddingTransformer",
+            "MapDecoder",
+            "ParametricTSNE",
+            "affinities",
+            "nearest_neighbors",
+            "quality",
+        ),
+        "embedding",
+    ),
     **dict.fromkeys(
         (
             "ExperimentResult",
