@@ -25,6 +25,8 @@ if _TYPE_CHECKING:
     )
     from .embedding import (
         ContrastiveEmbedding,
+        EmbeddingTransformer,
+        MapDecoder,
         ParametricEmbedding,
         ParametricTSNE,
         ParametricUMAP,
@@ -63,9 +65,11 @@ __all__ = [
     "Contract",
     "ContrastiveEmbedding",
     "Custom",
+    "EmbeddingTransformer",
     "ExperimentResult",
     "InterventionPlan",
     "Lasso",
+    "MapDecoder",
     "Move",
     "MovePoints",
     "MoveTo",
@@ -111,6 +115,8 @@ _HOMES = {
     **dict.fromkeys(
         (
             "ContrastiveEmbedding",
+            "EmbeddingTransformer",
+            "MapDecoder",
             "ParametricEmbedding",
             "ParametricTSNE",
             "ParametricUMAP",

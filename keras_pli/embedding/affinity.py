@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..checks import quoted
-from .neighbors import NeighborGraph
+from .neighbor_graph import NeighborGraph
 
-CHUNK = 4096  # rows solved together: their kernels stay in the processor's cache
+CHUNK = 1024  # rows solved together: their kernels stay in the processor's cache
+SUMMED = 2048  # rows whose joint affinities are summed together
 MACHINE = np.finfo(np.float64)
 Function = Callable[[NDArray[np.float64], NDArray[np.intp]], NDArray[np.float64]]
 
@@ -28,7 +29,8 @@ class Affinities:
     Args:
         neighbors: int32 array of shape `(samples, k)`; a padded entry repeats the point itself.
         conditional: float32 array of shape `(samples, k)`, the p_{j|i}; each row sums to 1, padding is 0.
-        log_sigma: float64 array of shape `(samples,)`, the logarithms of the kernel widths.
+        log_sigma: float64 array, the logarithms of the kernel widths: of shape `(samples,)`, or
+            `(samples, scales)` where a list of perplexities was given.
     """
 
     neighbors: NDArray[np.int32]
@@ -40,40 +42,44 @@ class Affinities:
 
     def to_sparse(self) -> sparse.csr_matrix:
         """Returns the symmetric P as a SciPy matrix of shape `(samples, samples)` that sums to 1."""
-        return _symmetrized(_sparse_rows(self.neighbors, self.conditional.astype(np.float64)))
-
-    @cached_property
-    def joint(self) -> NDArray[np.float32]:
-        """p_ij = (p_{j|i} + p_{i|j}) / 2N at the place of each neighbour, float32 of shape `(samples, k)`.
-
-        Over all pairs it sums to 1, a pair that only one of its points lists being counted for both.
-        """
-        return _joint_in_rows(self.neighbors, self.conditional)
+        rows = _sparse_rows(self.neighbors, self.conditional.astype(np.float64)).copy()
+        joint = (rows + rows.T) / (2 * len(self))
+        joint.eliminate_zeros()
+        return joint.tocsr()
 
     @cached_property
     def negative_entropy(self) -> float:
         """Σ p_ij log p_ij, the part of the Kullback-Leibler divergence that no map can change."""
-        p = self.to_sparse().data
-        return float(np.sum(p[p > 0] * np.log(p[p > 0])))
+        rows = _sparse_rows(self.neighbors, self.conditional)
+        columns = rows.T.tocsr()
+        total = 0.0
+        for start in range(0, len(self), SUMMED):
+            part = slice(start, start + SUMMED)
+            joint = rows[part].astype(np.float64) + columns[part].astype(np.float64)
+            p = joint.data[joint.data > 0] / (2 * len(self))
+            total += float(np.sum(p * np.log(p)))
+        return total
 
 
-def affinities(graph: NeighborGraph, *, perplexity: float = 50.0) -> Affinities:
+def affinities(graph: NeighborGraph, *, perplexity: float | Sequence[float] = 50.0) -> Affinities:
     """Computes the input affinities of t-SNE on a graph of neighbours.
 
     The width σ_i of each point's kernel is found by Brent's method (Hinterreiter et al. 2020, section 2.1),
     for all points at once and in float64, such that 2 to the power of the entropy of p_{·|i} is the
     perplexity. Where that has no solution, because a point has more exact duplicates than the perplexity or
-    not more neighbours, the limit is taken: equal affinities to the nearest, or to all.
+    not more neighbours, the limit is taken: equal affinities to the nearest, or to all. Nothing depends on
+    the unit of the distances.
 
     Args:
         graph: Neighbours and distances, as `nearest_neighbors` gives them.
-        perplexity: Effective number of neighbours, above 1 and below N / 3.
+        perplexity: Effective number of neighbours, above 1 and below N / 3; or a list, whose conditional
+            affinities are averaged (multi-scale, Kobak & Berens 2019), all over the same neighbours.
 
     Returns:
         The `Affinities`.
 
     Raises:
-        ValueError: If the perplexity lies outside (1, N / 3).
+        ValueError: If a perplexity lies outside (1, N / 3), or the list is empty.
 
     Example:
         >>> import numpy as np
@@ -84,27 +90,45 @@ def affinities(graph: NeighborGraph, *, perplexity: float = 50.0) -> Affinities:
         >>> np.allclose(np.exp(entropy), 10, rtol=1e-4)
         True
     """
-    samples = len(graph.indices)
+    samples, k = graph.indices.shape
     check_perplexity(perplexity, samples)
-    squared = np.square(graph.distances, dtype=np.float64)
-    chunks = [squared[start : start + CHUNK] for start in range(0, samples, CHUNK)]
+    scales = np.atleast_1d(np.asarray(perplexity, dtype=np.float64))
+    conditional = np.empty((samples, k), dtype=np.float32)
+    log_sigma = np.empty((samples, len(scales)))
+
+    def solve(start: int) -> None:
+        part = slice(start, start + CHUNK)
+        squared = np.square(graph.distances[part], dtype=np.float64)
+        solved = [_kernels(squared, scale) for scale in scales]
+        conditional[part] = np.mean([probabilities for probabilities, _ in solved], axis=0)
+        log_sigma[part] = np.stack([log for _, log in solved], axis=1)
+
     with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter's lock inside exp
-        solved = list(pool.map(lambda chunk: _kernels(chunk, perplexity), chunks))
-    conditional = np.concatenate([probabilities for probabilities, _ in solved])
-    padded = ~np.isfinite(graph.distances)
-    neighbors = np.where(padded, np.arange(samples)[:, None], graph.indices).astype(np.int32)
+        for _ in pool.map(solve, range(0, samples, CHUNK)):
+            pass
     return Affinities(
-        neighbors, conditional, np.concatenate([log_sigma for _, log_sigma in solved])
+        _padding_points_home(graph),
+        conditional,
+        log_sigma if np.ndim(perplexity) else log_sigma[:, 0],
     )
 
 
-def check_perplexity(perplexity: float, samples: int) -> None:
-    """Raises a ValueError unless 1 < perplexity < samples / 3, where k = 3 · perplexity neighbours exist."""
-    if not 1 < perplexity < samples / 3:
+def check_perplexity(perplexity: float | Sequence[float], samples: int | None = None) -> None:
+    """Raises a ValueError unless 1 < perplexity < samples / 3, where k = 3 · perplexity neighbours exist.
+
+    Args:
+        perplexity: A number or several.
+        samples: Number of points, or None where it is not known yet.
+    """
+    given = np.atleast_1d(np.asarray(perplexity, dtype=np.float64))
+    if given.ndim > 1 or not len(given):
         raise ValueError(
-            f"`perplexity` must be above 1 and below a third of the {samples} points "
-            f"({samples / 3:.6g}). Received: {perplexity}."
+            f"`perplexity` must be a number or a list of at least one. Received: {perplexity}."
         )
+    most = np.inf if samples is None else samples / 3
+    if not ((given > 1) & (given < most)).all():
+        below = f" and below a third of the {samples} points ({most:.6g})" if samples else ""
+        raise ValueError(f"`perplexity` must be above 1{below}. Received: {perplexity}.")
 
 
 def find_roots(
@@ -205,7 +229,7 @@ def _brent_step(
 
 def _kernels(
     squared: NDArray[np.float64], perplexity: float
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Conditional probabilities and log σ of some rows of squared distances."""
     excess = squared - squared.min(axis=1, keepdims=True)
     finite = np.isfinite(excess)
@@ -229,7 +253,7 @@ def _kernels(
     probabilities = weights / weights.sum(axis=1, keepdims=True)
     # β = 1 / 2σ² in the row's units
     log_sigma = 0.5 * (np.log(np.where(scale > 0, scale, 1)) - np.log(2) - log_beta)
-    return probabilities.astype(np.float32), log_sigma
+    return probabilities, log_sigma
 
 
 def _brackets(surplus: Function, problems: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -263,35 +287,21 @@ def _entropy(excess: NDArray[np.float64], log_beta: NDArray[np.float64]) -> NDAr
     return np.log(total) + np.einsum("ij,ij->i", weights, exponent) / total
 
 
-def _sparse_rows(neighbors: NDArray[np.int32], values: NDArray[np.float64]) -> sparse.csr_matrix:
+def _padding_points_home(graph: NeighborGraph) -> NDArray[np.int32]:
+    """The lists of neighbours, each padded entry being the point itself."""
+    neighbors = np.asarray(graph.indices, dtype=np.int32)
+    for start in range(0, len(neighbors), CHUNK):
+        rows, places = np.nonzero(~np.isfinite(graph.distances[start : start + CHUNK]))
+        if len(rows):
+            neighbors = neighbors.copy() if neighbors is graph.indices else neighbors
+            neighbors[start + rows, places] = start + rows
+    return neighbors
+
+
+def _sparse_rows(neighbors: NDArray[np.int32], values: NDArray[np.floating]) -> sparse.csr_matrix:
+    """A matrix that shares the arrays, which SciPy would sort in place where that is asked of it."""
     samples, k = neighbors.shape
     pointers = np.arange(0, samples * k + 1, k)
-    # A copy, since SciPy sorts and compacts the index arrays it holds in place.
     return sparse.csr_matrix(
-        (values.ravel(), neighbors.ravel(), pointers), shape=(samples, samples), copy=True
+        (values.ravel(), neighbors.ravel(), pointers), shape=(samples, samples)
     )
-
-
-def _symmetrized(conditional: sparse.csr_matrix) -> sparse.csr_matrix:
-    joint = (conditional + conditional.T) / (2 * conditional.shape[0])
-    joint.eliminate_zeros()
-    return joint.tocsr()
-
-
-def _joint_in_rows(
-    neighbors: NDArray[np.int32], conditional: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    samples, k = neighbors.shape
-    # Sparse matrices of the edges' numbers, counted from 1, find the edge that runs the other way: where both
-    # exist, the numbers of an edge and of its reverse stand at the same place.
-    numbers = np.arange(1.0, samples * k + 1).reshape(samples, k)
-    numbers[neighbors == np.arange(samples)[:, None]] = 0
-    edges = _sparse_rows(neighbors, numbers)
-    edges.eliminate_zeros()
-    edges.sort_indices()  # so that both products below come in one order
-    reverse = edges.T.tocsr()
-    mutual = edges.multiply(reverse.astype(bool)).data.astype(np.int64) - 1
-    returning = reverse.multiply(edges.astype(bool)).data.astype(np.int64) - 1
-    total = conditional.ravel().astype(np.float64)
-    total[mutual] += conditional.ravel()[returning]
-    return (total / (2 * samples)).reshape(samples, k).astype(np.float32)

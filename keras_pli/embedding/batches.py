@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from .affinity import Affinities
 from .memberships import Edges
+from .reverse_edges import reverse_values
 
 Tensor = Any
 
@@ -53,36 +54,51 @@ class UniformBatches(Batches):
     """Batches of points drawn uniformly (van der Maaten 2009; Hinterreiter et al. 2020).
 
     The affinities are those of the batch's own pairs, scaled to sum to 1.
+
+    Args:
+        neighbors: int32 of shape `(samples, k)`.
+        conditional: float32 of the same shape, the p_{j|i}.
+        log_pair: float32 of the same shape, log (p_{j|i} + p_{i|j}) / 2.
     """
 
     neighbors: Tensor
     conditional: Tensor
+    log_pair: Tensor
 
     @classmethod
     def of(cls, z: NDArray[np.float32], p: Affinities) -> UniformBatches:
         """Places the tables on the device."""
-        return cls(_on_device(z), len(p), _on_device(p.neighbors), _on_device(p.conditional))
+        log_pair = np.empty_like(p.conditional)
+        for rows, back in reverse_values(p.neighbors, p.conditional):
+            pair = (p.conditional[rows] + back) / 2
+            log_pair[rows] = np.log(pair, out=np.zeros_like(pair), where=pair > 0)
+        tables = (p.neighbors, p.conditional, log_pair)
+        return cls(_on_device(z), len(p), *(_on_device(table) for table in tables))
 
     def draw(self, anchors: Tensor, levels: Tensor) -> Tensor:
         """Indices of the points of a batch: the anchors themselves."""
         return anchors
 
-    def affinities(self, points: Tensor) -> Tensor:
-        """Symmetric affinities of a batch of different points, shape `(B, B)`, with sum 1."""
-        size = points.shape[0]
-        rank = ops.arange(size, dtype="int32")
-        place = ops.scatter_update(
-            ops.full((self.samples,), -1, dtype="int32"), points[:, None], rank
-        )
+    def listed(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Affinities among the points of a batch, held in the row of each point that lists the other.
+
+        Args:
+            points: Indices of different points, shape `(B,)`.
+
+        Returns:
+            Three tensors: places in the batch, int32 of shape `(B, k)`; the affinities of those pairs, with
+            sum 1, or 0 for all if the batch holds no pair of neighbours; and Σ p log p over the symmetric
+            affinities.
+        """
+        rank = ops.arange(points.shape[0], dtype="int32")
+        outside = ops.full((self.samples,), -1, dtype="int32")
+        place = ops.scatter_update(outside, points[:, None], rank)
         columns = ops.take(place, ops.take(self.neighbors, points, axis=0), axis=0)
         values = ops.where(columns >= 0, ops.take(self.conditional, points, axis=0), 0.0)
-        cells = rank[:, None] * size + ops.maximum(columns, 0)
-        listed = ops.scatter(
-            ops.reshape(cells, (-1, 1)), ops.reshape(values, (-1,)), (size * size,)
-        )
-        listed = ops.reshape(listed, (size, size))
-        both = listed + ops.transpose(listed)
-        return both / ops.maximum(ops.sum(both), 1e-30)
+        total = ops.maximum(ops.sum(values), 1e-30)
+        p = values / total
+        entropy = ops.sum(p * ops.take(self.log_pair, points, axis=0)) - ops.sum(p) * ops.log(total)
+        return ops.maximum(columns, 0), p, entropy
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.optimize import curve_fit
 
 from ..checks import checked_number, quoted
 from .affinity import find_roots
-from .neighbors import NeighborGraph
+from .neighbor_graph import NeighborGraph
+from .reverse_edges import chunks, reverse_values
 
-CHUNK_ENTRIES = 250_000  # worked through together: they stay in the processor's cache
 LEAST_WIDTH = 1e-3  # of a kernel, in units of the mean distance to the neighbours, as in umap-learn
 MARGIN = 1e-3  # in log β, by which brackets are widened against rounding at their ends
 
@@ -70,7 +69,7 @@ def memberships(graph: NeighborGraph) -> NDArray[np.float32]:
         found[rows] = _memberships_of(graph.distances[rows].astype(np.float64))
 
     with ThreadPoolExecutor() as pool:  # NumPy lets go of the interpreter's lock inside exp
-        list(pool.map(solve, _chunks(samples, k)))
+        list(pool.map(solve, chunks(samples, k)))
     return found
 
 
@@ -101,11 +100,12 @@ def fuzzy_union(neighbors: NDArray[np.int32], values: NDArray[np.float32]) -> Ed
     neighbors, values = np.asarray(neighbors, np.int32), np.asarray(values, np.float32)
     _check_values(neighbors, values)
     samples, k = neighbors.shape
-    returning = _listed(neighbors, values).tocsc()  # column i: which points list i, in their order
     held = np.empty((samples, k), dtype=np.float32)
     totals = np.empty(samples)
-    for rows in _chunks(samples, k):
-        held[rows] = _held(rows, neighbors[rows], values[rows], returning)
+    for rows, back in reverse_values(neighbors, values):
+        united = values[rows] + back - values[rows] * back
+        held[rows] = np.where(back > 0, united / 2, united)
+        held[rows][values[rows] == 0] = 0
         totals[rows] = held[rows].sum(axis=1, dtype=np.float64)
         held[rows] /= np.where(totals[rows] > 0, totals[rows], 1)[:, None]
     held[totals == 0, 0] = 1
@@ -145,11 +145,6 @@ def curve(min_dist: float = 0.1, spread: float = 1.0) -> tuple[float, float]:
     target = np.minimum(1, np.exp(min_dist / spread - d))
     (a, b), _ = curve_fit(lambda d, a, b: 1 / (1 + a * d ** (2 * b)), d, target, p0=(1.5, 1.0))
     return float(a / spread ** (2 * b)), float(b)
-
-
-def _chunks(samples: int, k: int) -> list[slice]:
-    height = max(1, CHUNK_ENTRIES // k)
-    return [slice(start, min(start + height, samples)) for start in range(0, samples, height)]
 
 
 def _memberships_of(distances: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -200,32 +195,3 @@ def _check_values(neighbors: NDArray[np.int32], values: NDArray[np.float32]) -> 
         raise ValueError(f"Values must lie in [0, 1], but do not in rows {quoted(wrong)}.")
     if not values.any():
         raise ValueError(f"No value of the {len(values)} rows is above 0.")
-
-
-def _listed(neighbors: NDArray[np.int32], values: NDArray[np.float32]) -> sparse.csr_matrix:
-    """The values above 0 as a SciPy matrix of shape `(samples, samples)`, at [i, j] that of j in row i."""
-    listed = values > 0
-    pointers = np.concatenate([[0], np.cumsum(listed.sum(axis=1))])
-    shape = (len(neighbors), len(neighbors))
-    return sparse.csr_matrix((values[listed], neighbors[listed], pointers), shape=shape)
-
-
-def _held(
-    rows: slice,
-    neighbors: NDArray[np.int32],
-    values: NDArray[np.float32],
-    returning: sparse.csc_matrix,
-) -> NDArray[np.float32]:
-    """What the edges of some rows hold: the united value, half of it where the other row lists it, too."""
-    samples = returning.shape[0]
-    pointers = returning.indptr[rows.start : rows.stop + 1]
-    part = slice(pointers[0], pointers[-1])
-    if part.start == part.stop:  # nobody lists any of these points
-        return values
-    points = np.arange(rows.start, rows.stop, dtype=np.int64)
-    keys = np.repeat(points * samples, np.diff(pointers)) + returning.indices[part]
-    wanted = points[:, None] * samples + neighbors
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    back = np.where(keys[place] == wanted, returning.data[part][place], np.float32(0))
-    united = values + back - values * back
-    return np.where(values > 0, np.where(back > 0, united / 2, united), np.float32(0))

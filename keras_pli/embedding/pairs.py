@@ -1,9 +1,4 @@
-"""The t-SNE objective on a batch, with gradients in closed form and safe where points coincide.
-
-KL(p‖q) = Σ p_ij log p_ij + Σ p_ij log(1 + ‖y_i − y_j‖²) + log Z, where Z sums the Student-t kernel over all
-pairs of different points (van der Maaten & Hinton 2008, equations 4 and 5). The gradients are written out
-because that takes a third of the passes over the B × B pairs which differentiating each operation takes.
-"""
+"""Distances between all points of a batch, and t-SNE's sum over them, safe where points coincide."""
 
 from __future__ import annotations
 
@@ -29,27 +24,11 @@ def squared_distances(y: Tensor, others: Tensor | None = None) -> Tensor:
 
 
 @ops.custom_gradient
-def attraction(y: Tensor, p: Tensor) -> tuple[Tensor, Any]:
-    """Σ p_ij log(1 + ‖y_i − y_j‖²) over a batch.
-
-    Args:
-        y: Map points, shape `(B, components)`.
-        p: Symmetric affinities, shape `(B, B)`; held constant.
-    """
-    distances = squared_distances(y)
-
-    def gradient(*args: Tensor, upstream: Tensor = None) -> tuple[Tensor, Tensor]:
-        upstream = args[-1] if upstream is None else upstream
-        weights = p / (1.0 + distances)
-        pull = ops.sum(weights, axis=1, keepdims=True) * y - ops.matmul(weights, y)
-        return 4.0 * upstream * pull, ops.zeros_like(p)
-
-    return ops.sum(p * ops.log1p(distances)), gradient
-
-
-@ops.custom_gradient
 def kernel_sum(y: Tensor, weight: Tensor) -> tuple[Tensor, Any]:
     """Σ w_i w_j (1 + ‖y_i − y_j‖²)⁻¹ over the pairs i ≠ j of a batch.
+
+    The gradient is written out, since that takes a third of the passes over the pairs which differentiating
+    each operation takes.
 
     Args:
         y: Map points, shape `(B, components)`.
@@ -65,8 +44,3 @@ def kernel_sum(y: Tensor, weight: Tensor) -> tuple[Tensor, Any]:
         return -4.0 * upstream * column * (sums[:, :1] * y - sums[:, 1:]), ops.zeros_like(weight)
 
     return ops.sum(column * ops.matmul(kernel, column)), gradient
-
-
-def negative_entropy(p: Tensor) -> Tensor:
-    """Σ p log p, with 0 log 0 = 0."""
-    return ops.sum(ops.where(p > 0, p * ops.log(ops.maximum(p, 1e-38)), 0.0))

@@ -230,7 +230,7 @@ class ParametricEmbedding(StagedModel):
 
         Of a trained model it is a fitted one; see `EmbeddingTransformer`.
         """
-        from .transformer import EmbeddingTransformer  # which knows the kinds of embedding
+        from .transformer import EmbeddingTransformer
 
         return EmbeddingTransformer.of(self)
 

@@ -9,6 +9,7 @@ opens a window.
 from .animation import animate_maps
 from .attributions import attribution_overlay
 from .curves import training_curves
+from .decodings import MapGrid, decoding_map, map_grid
 from .density import ClassDensity, class_density
 from .displacement import displacement_arrows
 from .evaluation_curves import faithfulness_curves, randomization_curves
@@ -24,6 +25,7 @@ from .volumes import volume_slices
 __all__ = [
     "ClassDensity",
     "ClassStyle",
+    "MapGrid",
     "animate_maps",
     "animate_morphs",
     "attribution_grid",
@@ -31,12 +33,14 @@ __all__ = [
     "class_density",
     "class_scores",
     "class_styles",
+    "decoding_map",
     "displacement_arrows",
     "embedding_comparison",
     "embedding_map",
     "faithfulness_curves",
     "figure_to_png_bytes",
     "image_strip",
+    "map_grid",
     "morph_strip",
     "paired_differences",
     "randomization_curves",

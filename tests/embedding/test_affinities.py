@@ -4,12 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
-from openTSNE.affinity import PerplexityBasedNN
+from openTSNE.affinity import Multiscale, PerplexityBasedNN
 from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
 
-from keras_pli.embedding import NeighborGraph, affinities, nearest_neighbors
-from keras_pli.embedding.affinity import find_roots
+from keras_pli.embedding import Affinities, NeighborGraph, affinities, nearest_neighbors
+from keras_pli.embedding.affinity import check_perplexity, find_roots
 
 
 def naive_conditional(squared, log_sigma):
@@ -89,7 +89,6 @@ class TestWidths:
         pieces = affinities(graph, perplexity=10)
         assert np.array_equal(pieces.conditional, whole.conditional)
         assert np.array_equal(pieces.log_sigma, whole.log_sigma)
-        assert np.array_equal(pieces.joint, whole.joint)
 
 
 # Each with a bracket in which it changes sign once: steep, flat, lopsided, discontinuous, a root at an end.
@@ -206,18 +205,55 @@ class TestJoint:
         np.testing.assert_allclose(joint.sum(), 1, rtol=1e-6)
         assert (joint.diagonal() == 0).all()
 
-    def test_table_holds_the_matrix_at_every_listed_pair(self, case):
+    def test_leaves_the_tables_alone(self, case):
+        # SciPy sorts and compacts in place what it is given.
         p = case[2]
         neighbors, conditional = p.neighbors.copy(), p.conditional.copy()
-        dense = p.to_sparse().toarray()
-        rows = np.arange(len(p))[:, None]
-        np.testing.assert_allclose(p.joint, dense[rows, p.neighbors], rtol=1e-6)
-        listed = np.zeros(dense.shape, dtype=bool)
-        listed[rows, p.neighbors] = True
-        assert np.array_equal(listed | listed.T, dense > 0)
-        # SciPy sorts and compacts in place what it is given.
+        _ = p.to_sparse(), Affinities(p.neighbors, p.conditional, p.log_sigma).negative_entropy
         assert np.array_equal(p.neighbors, neighbors)
         assert np.array_equal(p.conditional, conditional)
+
+    def test_chunks_do_not_change_the_entropy(self, case, monkeypatch):
+        p = case[2]
+        module = sys.modules["keras_pli.embedding.affinity"]
+        found = []
+        for rows in (7, 10_000):
+            monkeypatch.setattr(module, "SUMMED", rows)
+            found.append(Affinities(p.neighbors, p.conditional, p.log_sigma).negative_entropy)
+        np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
+
+
+class TestScales:
+    PERPLEXITIES = (4, 10, 20)
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def graph():
+        z = np.random.default_rng(5).normal(size=(250, 6))
+        return nearest_neighbors(z, perplexity=TestScales.PERPLEXITIES)
+
+    def test_the_largest_decides_the_number_of_neighbours(self, graph):
+        assert graph.indices.shape == (250, 60)
+
+    def test_is_the_mean_of_single_scales(self, graph):
+        p = affinities(graph, perplexity=list(self.PERPLEXITIES))
+        single = [affinities(graph, perplexity=each) for each in self.PERPLEXITIES]
+        expected = np.mean([each.conditional.astype(np.float64) for each in single], axis=0)
+        np.testing.assert_allclose(p.conditional, expected, atol=1e-7)
+        assert np.array_equal(p.log_sigma, np.stack([each.log_sigma for each in single], axis=1))
+
+    def test_equals_opentsne(self, graph):
+        z = np.random.default_rng(5).normal(size=(250, 6))
+        theirs = Multiscale(z, perplexities=self.PERPLEXITIES, method="exact").P.toarray()
+        p = affinities(graph, perplexity=self.PERPLEXITIES).to_sparse().toarray()
+        # Its search gives up on a row now and then.
+        close = np.isclose(p, theirs, rtol=1e-3, atol=1e-9)
+        assert close.mean() > 0.99
+
+    def test_a_list_of_one_is_the_number(self, graph):
+        one, number = (affinities(graph, perplexity=given) for given in ([10], 10))
+        assert np.array_equal(one.conditional, number.conditional)
+        assert (one.log_sigma.shape, number.log_sigma.shape) == ((250, 1), (250,))
 
 
 class TestDegenerate:
@@ -228,7 +264,7 @@ class TestDegenerate:
             yield
 
     def check(self, p):
-        for array in (p.conditional, p.joint, p.to_sparse().toarray()):
+        for array in (p.conditional, p.to_sparse().toarray()):
             assert np.isfinite(array).all()
             assert (array >= 0).all()
         assert not np.isnan(p.log_sigma).any()
@@ -287,14 +323,20 @@ class TestDegenerate:
             np.testing.assert_allclose(p.conditional[i, : kept[i]], 1 / kept[i], rtol=1e-6)
         assert (p.log_sigma[few] == np.inf).all()
         np.testing.assert_allclose(np.delete(perplexities(p), few), 5, rtol=1e-4)
+        assert np.array_equal(graph.indices, indices)  # what was given stays as it was
+        dense = p.to_sparse().toarray()
         np.testing.assert_allclose(
-            p.joint, p.to_sparse().toarray()[np.arange(60)[:, None], p.neighbors], rtol=1e-6
+            p.negative_entropy, np.sum(dense[dense > 0] * np.log(dense[dense > 0])), rtol=1e-6
         )
 
     def test_extreme_magnitudes(self):
         z = np.random.default_rng(4).normal(size=(60, 3))
-        for scale in (1e-20, 1e18):
-            self.check(affinities(nearest_neighbors(scale * z, perplexity=5), perplexity=5))
+        plain = affinities(nearest_neighbors(z, perplexity=5), perplexity=5)
+        for scale in (1e-50, 1e-42, 1e-20, 1e18, 1e30, 1e37):
+            p = affinities(nearest_neighbors(scale * z, perplexity=5), perplexity=5)
+            self.check(p)
+            assert np.array_equal(p.neighbors, plain.neighbors)
+            np.testing.assert_allclose(p.conditional, plain.conditional, atol=1e-5)
 
 
 class TestErrorsAndCost:
@@ -303,6 +345,19 @@ class TestErrorsAndCost:
         graph = nearest_neighbors(np.random.default_rng(0).normal(size=(30, 3)), 20)
         with pytest.raises(ValueError, match=rf"30 points \(10\). Received: {perplexity}"):
             affinities(graph, perplexity=perplexity)
+
+    @pytest.mark.parametrize(
+        ("perplexity", "received"),
+        [([], r"\[\]"), ([5, 0.5], r"\[5, 0.5\]"), ([5, 10], r"\[5, 10\]"), ([[5]], r"\[\[5\]\]")],
+    )
+    def test_perplexities(self, perplexity, received):
+        with pytest.raises(ValueError, match=f"`perplexity` must .*Received: {received}"):
+            check_perplexity(perplexity, 30)
+
+    def test_perplexity_before_the_points_are_known(self):
+        check_perplexity([5, 1e6])
+        with pytest.raises(ValueError, match=r"must be above 1. Received: \[5, 1\]"):
+            check_perplexity([5, 1])
 
     def test_memory_grows_with_the_lists_and_not_with_the_square(self):
         samples, k = 20_000, 30
@@ -313,8 +368,9 @@ class TestErrorsAndCost:
         graph = NeighborGraph(indices.astype(np.int32), distances)
         tracemalloc.start()
         p = affinities(graph, perplexity=10)
-        _ = p.joint, p.negative_entropy
+        _ = p.negative_entropy
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        # 20,000² float32 are 1,600 MB; one float64 list of neighbours is 4.8 MB.
-        assert peak < 30 * samples * k * 8
+        # 20,000² float32 are 1,600 MB; one float64 list of neighbours is 4.8 MB. The result and the lists of
+        # those that list a point are three halves; the rest is chunks.
+        assert peak < 5 * samples * k * 8

@@ -95,6 +95,36 @@ RETRAINING = """
 """
 
 
+DECODING = """
+    import keras, numpy as np
+    from sklearn.datasets import load_digits
+    from keras_pli.embedding import MapDecoder, ParametricTSNE
+
+    z = load_digits().data[:600].astype("float32") / 16
+    tsne = ParametricTSNE(perplexity=20, hidden_units=(100, 50), seed=0)
+    tsne.fit(z, epochs=3, batch_size=200, steps_per_epoch=30, verbose=0)
+    before = [np.array(w) for w in tsne.weights]
+    pixels = keras.Sequential([keras.Input((64,)), keras.layers.Reshape((8, 8, 1))])
+    decoder = MapDecoder(tsne, generator=pixels, seed=0)
+    history = decoder.fit(z, epochs=20, batch_size=64, verbose=0).history
+    assert all(np.array_equal(b, w) for b, w in zip(before, tsne.weights, strict=True))
+    assert decoder.error == history["val_error"][-1] < 0.7 * history["val_error"][0]
+    y = tsne.predict(z, verbose=0)
+    decoder.save("decoder.keras")
+    again = keras.models.load_model("decoder.keras")
+    np.testing.assert_allclose(again.images(y[:9]), decoder.images(y[:9]), atol=1e-5)
+    assert again.error == decoder.error
+
+    found = decoder.activations_at(y[:20], start=z[20:40])
+    assert found.reached.mean() > 0.9
+    placed = tsne.predict(found.activations, verbose=0)
+    spread = float(tsne.spread) ** 0.5
+    assert np.abs(placed - y[:20])[found.reached].max() < 0.011 * spread
+    exchange = np.linalg.norm(z[:20] - z[20:40], axis=1) / (8 * float(decoder.scale))
+    assert np.median(found.change) < 0.7 * np.median(exchange)
+"""
+
+
 @pytest.mark.slow
 class TestJAX:
     @pytest.fixture(autouse=True)
@@ -106,3 +136,6 @@ class TestJAX:
 
     def test_retraining(self, tmp_path):
         run_under_jax(RETRAINING, tmp_path)
+
+    def test_decoding(self, tmp_path):
+        run_under_jax(DECODING, tmp_path)

@@ -1,7 +1,10 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy import sparse
 from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
 
 from keras_pli.embedding import NeighborGraph, given_neighbors, nearest_neighbors
 
@@ -61,6 +64,162 @@ class TestExact:
         assert np.mean(graph.indices == indices) > 0.99
 
 
+class TestRobust:
+    @pytest.mark.parametrize("method", ["exact", APPROXIMATE])
+    @pytest.mark.parametrize("features", [3, 40])
+    @pytest.mark.parametrize("scale", [1e-30, 1e-18, 1.0, 1e18, 1e30])
+    def test_neither_offset_nor_unit_matter(self, scale, features, method):
+        z = np.random.default_rng(3).normal(size=(200, features))
+        indices, distances = brute_force(z, 10)
+        graph = nearest_neighbors((z + 1e7) * scale, 10, method=method, seed=0)
+        assert np.mean(graph.indices == indices) > 0.99
+        np.testing.assert_allclose(graph.distances / scale, distances, rtol=1e-4)
+
+    @pytest.mark.parametrize("scale", [1e-60, 1e37])
+    def test_where_float32_cannot_hold_the_unit_it_is_another(self, scale):
+        z = np.random.default_rng(3).normal(size=(200, 40))
+        graph = nearest_neighbors(z * scale, 10)
+        indices, distances = brute_force(z, 10)
+        assert np.array_equal(graph.indices, indices)
+        ratio = graph.distances / distances
+        np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-5)
+
+    @pytest.mark.parametrize("method", ["exact", APPROXIMATE])
+    @pytest.mark.parametrize("far", [1e4, 1e30])
+    def test_a_far_row_leaves_the_others_their_neighbours(self, far, method):
+        z = np.random.default_rng(3).normal(size=(300, 40))
+        indices, distances = brute_force(z[1:], 10)
+        z[0] += far
+        graph = nearest_neighbors(z, 10, method=method, seed=0)
+        assert np.mean(graph.indices[1:] == indices + 1) > 0.99
+        np.testing.assert_allclose(graph.distances[1:], distances, rtol=1e-3)
+        assert (graph.indices[0] > 0).all()
+
+    def test_memory_mapped(self, tmp_path):
+        z = np.random.default_rng(3).normal(size=(200, 4, 10))
+        np.save(tmp_path / "z.npy", z)
+        graph = nearest_neighbors(np.load(tmp_path / "z.npy", mmap_mode="r"), 10)
+        assert np.array_equal(graph.indices, brute_force(z, 10)[0])
+
+    def test_chunks_change_nothing(self, monkeypatch):
+        z = np.random.default_rng(3).normal(size=(200, 40))
+        z[20:50] = z[20]
+        whole = nearest_neighbors(z, 10)
+        monkeypatch.setattr("keras_pli.embedding.search.QUERIES", 7)
+        pieces = nearest_neighbors(z, 10)
+        np.testing.assert_allclose(pieces.distances, whole.distances, rtol=1e-6)
+        others = np.delete(np.arange(200), np.arange(20, 50))
+        assert np.array_equal(pieces.indices[others], whole.indices[others])
+
+
+class TestCosine:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def z():
+        return np.random.default_rng(5).normal(size=(250, 12)) * np.logspace(-9, 9, 250)[:, None]
+
+    @pytest.mark.parametrize("method", ["exact", APPROXIMATE])
+    @pytest.mark.parametrize("scale", [1.0, 1e-25, 1e28])
+    def test_equals_scikit_learn(self, z, method, scale):
+        distances, indices = NearestNeighbors(metric="cosine").fit(z).kneighbors(n_neighbors=9)
+        graph = nearest_neighbors(z * scale, 9, metric="cosine", method=method, seed=0)
+        assert np.mean(graph.indices == indices) > 0.999
+        np.testing.assert_allclose(graph.distances, distances, rtol=1e-4, atol=1e-7)
+
+    def test_small_angles_keep_their_digits(self, z):
+        # 1 − cos of these angles is below what the difference could hold in float32, and nearly in float64.
+        z = 1e6 + z / np.linalg.norm(z, axis=1, keepdims=True)
+        exact = z.astype(np.longdouble)
+        exact /= np.sqrt(np.sum(exact**2, axis=1, keepdims=True))
+        distances = np.sum((exact[:, None] - exact) ** 2, axis=2) / 2
+        np.fill_diagonal(distances, np.inf)
+        graph = nearest_neighbors(z, 9, metric="cosine")
+        expected = np.sort(distances, axis=1)[:, :9].astype(np.float64)
+        assert expected.max() < 1e-12
+        np.testing.assert_allclose(graph.distances, expected, rtol=1e-3)
+
+    def test_rows_of_zero(self, z):
+        z = z.copy()
+        z[[4, 200]] = 0
+        with pytest.raises(ValueError, match=r"at the origin\. Received: rows 4, 200"):
+            nearest_neighbors(z, 5, metric="cosine")
+
+
+class TestPrecomputed:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def matrix():
+        # Not symmetric, and the diagonal says nothing.
+        return np.random.default_rng(6).uniform(1, 2, size=(90, 90))
+
+    def expected(self, matrix, k):
+        matrix = matrix.copy()
+        np.fill_diagonal(matrix, np.inf)
+        order = np.argsort(matrix, axis=1)[:, :k]
+        return order, np.take_along_axis(matrix, order, axis=1)
+
+    @pytest.mark.parametrize("k", [1, 12, 89])
+    def test_smallest_of_each_row(self, matrix, k, monkeypatch):
+        monkeypatch.setattr("keras_pli.embedding.search.CHUNK_ENTRIES", 90 * 20)
+        graph = nearest_neighbors(matrix, k, metric="precomputed")
+        indices, distances = self.expected(matrix, k)
+        assert np.array_equal(graph.indices, indices)
+        np.testing.assert_allclose(graph.distances, distances, rtol=1e-6)
+
+    def test_is_euclidean_of_euclidean_distances(self):
+        z = np.random.default_rng(7).normal(size=(80, 5))
+        found = nearest_neighbors(cdist(z, z), perplexity=5, metric="precomputed")
+        expected = nearest_neighbors(z, perplexity=5)
+        assert np.array_equal(found.indices, expected.indices)
+        np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-5)
+
+    def test_sparse(self, matrix):
+        held = np.where(matrix < 1.3, matrix, 0)
+        graph = nearest_neighbors(sparse.csr_matrix(held), 4, metric="precomputed")
+        indices, distances = self.expected(np.where(held > 0, held, np.inf), 4)
+        listed = np.isfinite(distances)
+        assert np.array_equal(graph.indices[listed], indices[listed])
+        np.testing.assert_allclose(graph.distances, distances, rtol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda d: d[:, :80], r"square. Received shape \(90, 80\)"),
+            (
+                lambda d: np.where(np.arange(90)[:, None] == 5, -d, d),
+                "Negative distances in rows 5",
+            ),
+            (lambda d: np.where(np.arange(90)[:, None] == 7, np.nan, d), "NaN or infinity: rows 7"),
+            (lambda d: d[None], "2 axes"),
+        ],
+    )
+    def test_errors(self, matrix, change, message):
+        with pytest.raises(ValueError, match=message):
+            nearest_neighbors(change(matrix), 3, metric="precomputed")
+
+    def test_is_exact(self, matrix):
+        with pytest.raises(ValueError, match=r"the search is exact\. Received: 'approximate'"):
+            nearest_neighbors(matrix, 3, metric="precomputed", method="approximate")
+
+
+class TestProgress:
+    def shown(self, capsys, **options):
+        nearest_neighbors(np.random.default_rng(0).normal(size=(60, 9)), 3, **options)
+        return capsys.readouterr().out
+
+    def test_of_long_searches_alone(self, capsys, monkeypatch):
+        monkeypatch.setattr("keras_pli.embedding.search.QUERIES", 20)
+        assert not self.shown(capsys, verbose=True)
+        monkeypatch.setattr("keras_pli.embedding.search.LONG_OPERATIONS", 0)
+        assert "3/3" in self.shown(capsys, verbose=True)
+        assert not self.shown(capsys)
+
+    @pytest.mark.slow
+    def test_of_the_approximate_search(self, capsys):
+        assert "NN descent" in self.shown(capsys, verbose=1, method="approximate")
+        assert not self.shown(capsys, method="approximate")
+
+
 class TestDuplicates:
     @pytest.mark.parametrize("features", [3, 40])
     @pytest.mark.parametrize("method", ["exact", APPROXIMATE])
@@ -116,6 +275,13 @@ class TestApproximate:
         again = nearest_neighbors(blobs, 15, method="approximate", seed=3)
         assert np.array_equal(again.indices, approximate.indices)
         assert np.array_equal(again.distances, approximate.distances)
+
+    def test_several_threads(self, blobs, approximate):
+        with ThreadPoolExecutor(4) as pool:
+            found = pool.map(
+                lambda seed: nearest_neighbors(blobs, 15, method="approximate", seed=seed), [3] * 4
+            )
+            assert all(np.array_equal(each.indices, approximate.indices) for each in found)
 
 
 class TestGiven:
@@ -200,6 +366,8 @@ class TestGiven:
     def test_other_types(self):
         with pytest.raises(TypeError, match="Received: str"):
             given_neighbors("graph")
+        with pytest.raises(TypeError, match=r"metric='precomputed'.* Received: ndarray"):
+            given_neighbors(np.ones((5, 5)))
 
 
 class TestErrors:
@@ -217,6 +385,10 @@ class TestErrors:
     def test_method(self):
         with pytest.raises(ValueError, match=r"`method`.*'exactly'.*Did you mean 'exact'"):
             nearest_neighbors(np.zeros((10, 3)), 3, method="exactly")
+
+    def test_metric(self):
+        with pytest.raises(ValueError, match=r"`metric`.*'cosin'.*Did you mean 'cosine'"):
+            nearest_neighbors(np.zeros((10, 3)), 3, metric="cosin")
 
     def test_axes(self):
         with pytest.raises(ValueError, match=r"at least 2 axes.*\(10,\)"):

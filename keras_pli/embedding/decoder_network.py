@@ -1,0 +1,75 @@
+"""What a decoder is made of: its network, the order in which it meets pairs, and its error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+class ShareOfVariance(keras.metrics.Metric):
+    """Squared errors over squared targets, where targets are distances from the training points' mean."""
+
+    def __init__(self, name: str = "error", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.errors = self.add_weight(shape=(), initializer="zeros", name="errors")
+        self.squares = self.add_weight(shape=(), initializer="zeros", name="squares")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Adds a batch."""
+        self.errors.assign_add(ops.sum(ops.square(y_true - y_pred)))
+        self.squares.assign_add(ops.sum(ops.square(y_true)))
+
+    def result(self) -> Any:
+        """The share so far."""
+        return self.errors / ops.maximum(self.squares, keras.config.epsilon())
+
+
+class PairBatches(keras.utils.PyDataset):
+    """Pairs in an order of their own in each epoch, which Keras would draw from its global seed."""
+
+    def __init__(self, positions: Array, targets: Array, size: int, seed: int | None) -> None:
+        super().__init__()
+        self._positions, self._targets = positions, targets
+        self._size = min(size, len(targets))
+        self._random = np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        # What is left over by whole batches is among others in the next epoch.
+        return len(self._targets) // self._size
+
+    def __getitem__(self, index: int) -> tuple[dict[str, Array], Array]:
+        rows = self._order[index * self._size : (index + 1) * self._size]
+        return {"positions": self._positions[rows]}, self._targets[rows]
+
+    def on_epoch_end(self) -> None:
+        """Draws the order of the next epoch."""
+        self._order = self._random.permutation(len(self._targets))
+
+
+def decoder_network(
+    components: int,
+    features: int,
+    *,
+    hidden_units: Sequence[int],
+    activation: Any,
+    smoothing: float,
+    seed: int | None,
+) -> keras.Sequential:
+    """Returns an MLP from positions to features, with noise on positions in training."""
+    layers = [
+        keras.Input((components,)),
+        keras.layers.GaussianNoise(smoothing, seed=seed, dtype="float32"),
+    ]
+    for number, width in enumerate([*hidden_units, features]):
+        start = keras.initializers.GlorotUniform(None if seed is None else seed + number)
+        kind = activation if number < len(hidden_units) else None
+        layers.append(keras.layers.Dense(width, kind, kernel_initializer=start, dtype="float32"))
+    return keras.Sequential(layers)
