@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pli import ParametricTSNE
+from keras_pli import ContrastiveEmbedding, ParametricTSNE, ParametricUMAP
 from keras_pli.cli import main
 from keras_pli.commands.data import load_data, load_samples
 from keras_pli.files import array_headers
@@ -26,9 +26,10 @@ def folder(tmp_path_factory):
         config = stored.attrs["training_config"]
         assert '"learning_rate"' in config
         stored.attrs["training_config"] = config.replace('"learning_rate"', '"lr"')
-    embedder = ParametricTSNE(hidden_units=(4,), principal_components=None)
-    embedder.build((None, 3))
-    embedder.save(folder / "embedder.keras")
+    for kind in (ParametricTSNE, ParametricUMAP, ContrastiveEmbedding):
+        embedder = kind(hidden_units=(4,), principal_components=None)
+        embedder.build((None, 3))
+        embedder.save(folder / f"{kind.__name__}.keras")
     random = np.random.default_rng(0)
     x, y = random.random((30, 4, 4)), np.arange(30) % 3
     np.savez(folder / "good.npz", x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
@@ -115,10 +116,18 @@ def test_numbers_out_of_range_are_wrong_usage(capsys, command, option):
     assert f"Received: {value!r}" in said
 
 
-@pytest.mark.parametrize("command", [["embed"], ["suggest"], ["retrain"], EXPLAIN])
-def test_a_map_is_no_classifier(folder, capsys, command):
-    said = refused(folder, capsys, command, model="embedder.keras")
-    assert "embedder.keras holds a map (ParametricTSNE)" in said
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (["embed"], "ParametricUMAP"),
+        (["suggest"], "ContrastiveEmbedding"),
+        (["retrain"], "ParametricTSNE"),
+        (EXPLAIN, "ParametricUMAP"),
+    ],
+)
+def test_a_map_is_no_classifier(folder, capsys, command, kind):
+    said = refused(folder, capsys, command, model=f"{kind}.keras")
+    assert f"{kind}.keras holds a map ({kind}), whose outputs are positions" in said
 
 
 @pytest.mark.parametrize("out", ["a_file", "a_file/within"])

@@ -104,7 +104,14 @@ def _check_options(embed: argparse.ArgumentParser, arguments: argparse.Namespace
 
 
 def _epochs(text: str) -> int | str:
-    return text if text == "auto" else whole(1)(text)
+    if text == "auto":
+        return text
+    try:
+        return whole(1)(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 1, or `auto`. Received: {text!r}."
+        ) from None
 
 
 def _embed(arguments: argparse.Namespace, report: Report) -> None:
