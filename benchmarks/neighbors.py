@@ -1,4 +1,7 @@
-"""Exact against approximate search for neighbours: where they cross. And the time of the affinities.
+"""Exact against approximate search for neighbours: where they cross. And time and memory of the affinities.
+
+Memory is what the process held at most above the data and what it held before, in kB a point; the approximate
+search's holds its compilation, too.
 
 Each search runs in a process of its own, so that the approximate one pays for its compilation, as a user's
 script does.
@@ -13,7 +16,7 @@ import json
 
 import numpy as np
 import pandas as pd
-from measure import in_fresh_process, seconds
+from measure import in_fresh_process, peak_megabytes, seconds
 
 import keras_pli as kp
 
@@ -37,9 +40,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.only:
         z = points(arguments.samples, arguments.features)
+        before = peak_megabytes()
         graph, took = seconds(lambda: kp.nearest_neighbors(z, 150, method=arguments.only, seed=0))
-        _, solved = seconds(lambda: kp.affinities(graph, perplexity=50))
-        print(json.dumps({"search": took, "affinities": solved}))
+        searched = peak_megabytes()
+        _, solved = seconds(lambda: kp.affinities(graph, perplexity=50).negative_entropy)
+        kilobytes = [1e3 * (peak - before) / len(z) for peak in (searched, peak_megabytes())]
+        print(json.dumps({"search": took, "affinities": solved, "memory": kilobytes}))
         return
     rows = []
     for samples, features in (
@@ -55,6 +61,7 @@ def main() -> None:
             found = in_fresh_process(__file__, method, *sizes)
             row[f"{method} s"] = found["search"]
             row["affinities s"] = found["affinities"]
+            row[f"{method} kB"], row["affinities kB"] = found["memory"]
         rows.append(row)
         print(pd.DataFrame(rows).round(1).to_string(index=False), flush=True)
 

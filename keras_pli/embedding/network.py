@@ -170,10 +170,17 @@ def default_network(
     seed: int | None,
 ) -> keras.Sequential:
     """Returns an MLP from projected activations to a map; `seed` decides its initial weights."""
+    # Near 0, GELU halves what it is given; without that factor 2 of He et al. (2015), little passes six layers.
+    gain = 2.0 if activation is keras.activations.gelu else 1.0
     layers = []
     for i, width in enumerate([*hidden_units, components]):
-        start = keras.initializers.GlorotUniform(seed=None if seed is None else seed + i)
         hidden = i < len(hidden_units)
+        start = keras.initializers.VarianceScaling(
+            gain if hidden else 1.0,
+            mode="fan_avg",
+            distribution="uniform",
+            seed=None if seed is None else seed + i,
+        )
         layers.append(
             keras.layers.Dense(
                 width,

@@ -108,11 +108,8 @@ class DivergenceObjective(Objective):
         batches: str = "auto",
         early_exaggeration: float = 1.5,
     ) -> None:
-        several = np.ndim(perplexity) > 0
-        self.perplexity = tuple(perplexity) if several else perplexity
-        for each in np.atleast_1d(perplexity):
-            if not each > 1:
-                raise ValueError(f"`perplexity` must be above 1. Received: {perplexity}.")
+        check_perplexity(perplexity)
+        self.perplexity = tuple(perplexity) if isinstance(perplexity, Sequence) else perplexity
         self.batches = one_of(batches, ["auto", "uniform", "neighbors"], "batches")
         self.early_exaggeration = checked_number(early_exaggeration, "early_exaggeration", least=0)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 METRICS = ["euclidean", "cosine", "precomputed"]
 CHUNK = 1024
-AUTO_EPOCHS = 15
+AUTO_EPOCHS = 20
 PRETRAIN_EPOCHS = 1  # of a network whose start cannot be solved for
 SPREAD_SAMPLE = 10_000
 
@@ -75,8 +75,8 @@ class ParametricEmbedding(StagedModel):
         objective: Objective,
         components: int = 2,
         *,
-        hidden_units: Sequence[int] = (256, 256, 256, 256),
-        activation: Any = "silu",
+        hidden_units: Sequence[int] = (160,) * 6,
+        activation: Any = "gelu",
         principal_components: int | None = 50,
         network: keras.Model | None = None,
         learning_rate: float = 0.008,

@@ -67,8 +67,8 @@ class ParametricTSNE(ParametricEmbedding):
         super().__init__(objective, components, **kwargs)
 
     @property
-    def perplexity(self) -> float | tuple[float, ...]:
-        """Effective number of neighbours."""
+    def perplexity(self) -> float | Sequence[float]:
+        """Effective number of neighbours, or several."""
         return self.objective.perplexity
 
     @property

@@ -22,8 +22,9 @@ LONG_OPERATIONS = (
     2e11  # N² · features from which the exact search takes some ten seconds on two cores
 )
 # Candidates that the descent compares for each point. Its workspace grows with the square of them: at
-# 60,000 × 64 and k = 150, 60 (its default) take 1.1 GB and 30 take 0.4 GB. Recall on 30,000 × 784 pixels .9999
-# and .9994, in half the time; on a Gaussian of 64 features .992 and .957, neighbours .1 percent farther away.
+# 60,000 × 64 and k = 150, 60 (its default) take 1.1 GB and 30 take 0.4 GB. Recall on 30,000 × 784 pixels is
+# .9999 and .9994, in half the time; on a Gaussian of 64 features .992 and .957, neighbours .1 percent
+# farther away.
 CANDIDATES = 30
 # Its threads run in Numba's pool, which ends the process where two threads enter it at once.
 _ONE_AT_A_TIME = Lock()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .network import leading_components
 
 SAMPLE = 10_000  # points to which the last layer is fitted
+FARTHEST = 10.0  # in standard deviations, which only far rows exceed
 RIDGE = 1e-3  # of the mean square of its inputs, which keeps the weights small
 CHUNK = 1024
 
@@ -25,9 +26,10 @@ def principal_scores(
     rest are 0.
     """
     found = leading_components(z, components, seed=seed)
-    scores = found.transform(z)
-    scores = np.pad(scores, ((0, 0), (0, components - scores.shape[1])))
-    return scores / np.float32(max(float(scores[:, 0].std()), 1e-12))
+    deviation = float(np.sqrt(found.variance[0] * (1 - 1 / len(z))))
+    scores = found.transform(z) / np.float32(deviation if deviation > 0 else 1.0)
+    scores = np.clip(scores, -FARTHEST, FARTHEST)
+    return np.pad(scores, ((0, 0), (0, components - scores.shape[1])))
 
 
 def starts_by_least_squares(network: keras.Model) -> bool:
