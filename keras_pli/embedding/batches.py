@@ -24,6 +24,8 @@ from .reverse_edges import reverse_values
 
 Tensor = Any
 
+SAMPLE = 5_000  # points whose nearest neighbours are looked at
+
 
 @dataclass(frozen=True)
 class Batches(ABC):
@@ -32,10 +34,12 @@ class Batches(ABC):
     Args:
         z: What the network is given, shape `(samples, ...)`.
         samples: Number of points.
+        neighbors: Their neighbours, nearest first, int32 of shape `(samples, k)`.
     """
 
     z: Tensor
     samples: int
+    neighbors: Tensor
 
     points_per_anchor: ClassVar[int] = 1
 
@@ -56,12 +60,10 @@ class UniformBatches(Batches):
     The affinities are those of the batch's own pairs, scaled to sum to 1.
 
     Args:
-        neighbors: int32 of shape `(samples, k)`.
-        conditional: float32 of the same shape, the p_{j|i}.
+        conditional: float32 of the shape of `neighbors`, the p_{j|i}.
         log_pair: float32 of the same shape, log (p_{j|i} + p_{i|j}) / 2.
     """
 
-    neighbors: Tensor
     conditional: Tensor
     log_pair: Tensor
 
@@ -116,7 +118,6 @@ class EdgeBatches(Batches):
         constant: What an objective adds that no map can change.
     """
 
-    neighbors: Tensor
     cumulative: Tensor
     edge_weight: Tensor
     point_weight: Tensor
@@ -152,6 +153,16 @@ class EdgeBatches(Batches):
         lists = ops.take(self.neighbors, anchors, axis=0)
         partners = ops.take_along_axis(lists, rank[:, None], axis=1)[:, 0]
         return ops.concatenate([anchors, partners])
+
+
+def nearest_distance(tables: Batches) -> float:
+    """The median distance of points, as the network sees them, from their nearest neighbours; duplicates left out."""
+    step = -(-tables.samples // SAMPLE)
+    points = np.arange(0, tables.samples, step, dtype=np.int32)
+    nearest = ops.take(tables.neighbors, points, axis=0)[:, 0]
+    apart = ops.take(tables.z, points, axis=0) - ops.take(tables.z, nearest, axis=0)
+    distances = ops.convert_to_numpy(ops.norm(apart, axis=-1))
+    return float(np.median(distances[distances > 0])) if distances.any() else 0.0
 
 
 @dataclass(frozen=True)

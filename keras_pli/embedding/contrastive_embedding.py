@@ -26,7 +26,7 @@ class ContrastiveEmbedding(ParametricEmbedding):
             allowed.
         negative_samples: Random pairs for each edge.
         **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`,
-            `activation`, `principal_components`, `network`, `learning_rate`, `neighbors`, `metric`,
+            `activation`, `principal_components`, `network`, `learning_rate`, `jitter`, `neighbors`, `metric`,
             `fit_defaults`, `seed`.
 
     Raises:

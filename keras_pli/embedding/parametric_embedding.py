@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..checks import check_options, checked_number, one_of
 from .arguments import AUTO, FitDefaults, checked_points, unlike_scikit_learn
-from .batches import Batches, Draws
+from .batches import Batches, Draws, nearest_distance
 from .neighbors import NeighborGraph, given_neighbors, nearest_neighbors
 from .network import PrincipalProjection, default_network
 from .objectives import Objective
 from .refit import Refit, checked_anchors
 from .staged_model import StagedModel, rows_of
-from .stages import ObjectiveStage, Places, RegressionStage
+from .stages import Jitter, ObjectiveStage, Places, RegressionStage
 from .start import principal_scores, start_by_least_squares, starts_by_least_squares
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 METRICS = ["euclidean", "cosine", "precomputed"]
 CHUNK = 1024
-AUTO_EPOCHS = 20
+AUTO_EPOCHS = 25
 PRETRAIN_EPOCHS = 1  # of a network whose start cannot be solved for
 SPREAD_SAMPLE = 10_000
 
@@ -50,6 +50,8 @@ class ParametricEmbedding(StagedModel):
             one; it may take images or volumes.
         learning_rate: Peak of the default optimizer, Adam with a short warm-up and cosine decay over the
             training. Call `compile(optimizer)` for another.
+        jitter: By how much the default network is shown points displaced in training, in units of the median
+            distance between nearest neighbours. With it, new points fall nearer to their neighbours.
         neighbors: `"auto"`, `"exact"` or `"approximate"`; see `nearest_neighbors`.
         metric: Of the distances between points: `"euclidean"`, `"cosine"`, or `"precomputed"` where `fit` is
             given a graph or a matrix of them.
@@ -80,6 +82,7 @@ class ParametricEmbedding(StagedModel):
         principal_components: int | None = 50,
         network: keras.Model | None = None,
         learning_rate: float = 0.008,
+        jitter: float = 0.4,
         neighbors: str = "auto",
         metric: str = "euclidean",
         fit_defaults: Mapping[str, Any] | None = None,
@@ -98,6 +101,7 @@ class ParametricEmbedding(StagedModel):
         self.hidden_units = tuple(hidden_units)
         self.activation = keras.activations.get(activation)
         self.principal_components = principal_components
+        self.jitter = checked_number(jitter, "jitter", least=0)
         self.neighbors = one_of(neighbors, ["auto", "exact", "approximate"], "neighbors")
         self.metric = one_of(metric, METRICS, "metric")
         self.fit_defaults = FitDefaults(**(fit_defaults or {}))
@@ -342,6 +346,7 @@ class ParametricEmbedding(StagedModel):
             early_steps=len(draws) // 4 if first or initial_epoch else 0,
             anchors=None if anchors is None else Places.of(anchors),
             anchor_weight=anchor_weight,
+            jitter=self._jitter(tables),
         )
         validation = None
         if validation_data is not None:
@@ -390,6 +395,12 @@ class ParametricEmbedding(StagedModel):
                 f"`graph` must hold the {len(z)} points of `z`. Received: {len(found.indices)} rows."
             )
         return found
+
+    def _jitter(self, tables: Batches) -> Jitter | None:
+        if self.projection is None or not self.jitter:
+            return None
+        distance = nearest_distance(tables)
+        return Jitter.of_scale(self.jitter * distance, tables.z.shape[1], self._random("jitter"))
 
     def _pretraining_epochs(self, settings: FitDefaults) -> int:
         if settings.pretrain_epochs is not None:
@@ -453,6 +464,7 @@ class ParametricEmbedding(StagedModel):
             "principal_components": self.principal_components,
             "network": None if network is None else keras.saving.serialize_keras_object(network),
             "learning_rate": self.learning_rate,
+            "jitter": self.jitter,
             "neighbors": self.neighbors,
             "metric": self.metric,
             "fit_defaults": vars(self.fit_defaults).copy(),

@@ -32,7 +32,7 @@ class ParametricTSNE(ParametricEmbedding):
             as long as a batch shows each of them at least one of its neighbours on average, and edges beyond.
         early_exaggeration: Factor on the attraction in the first quarter of training.
         **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`,
-            `activation`, `principal_components`, `network`, `learning_rate`, `neighbors`, `metric`,
+            `activation`, `principal_components`, `network`, `learning_rate`, `jitter`, `neighbors`, `metric`,
             `fit_defaults`, `seed`.
 
     Raises:
@@ -103,6 +103,7 @@ class ParametricTSNE(ParametricEmbedding):
             "principal_components": None,
             "batches": "uniform",
             "early_exaggeration": 1.0,
+            "jitter": 0.0,
             "fit_defaults": {"epochs": 10, "batch_size": 500, "pretrain_epochs": 5},
         }
         model = cls(components, seed=seed, **{**settings, **kwargs})

@@ -27,7 +27,7 @@ class ParametricUMAP(ParametricEmbedding):
         spread: Scale of the map, in the units of `min_dist`.
         negative_samples: Random pairs for each edge.
         **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`,
-            `activation`, `principal_components`, `network`, `learning_rate`, `neighbors`, `metric`,
+            `activation`, `principal_components`, `network`, `learning_rate`, `jitter`, `neighbors`, `metric`,
             `fit_defaults`, `seed`.
 
     Raises:

@@ -84,7 +84,7 @@ class StagedModel(keras.Model):
             stage, row = self._test_stage, ops.reshape(inputs["row"], ())
         assert stage is not None
         points = stage.points(row)
-        embedded = self.network(ops.take(stage.tables.z, points, axis=0), training=training)
+        embedded = self.network(stage.inputs(points, row), training=training)
         return {"embedding": embedded, "points": points, "row": row}
 
     def compute_loss(
@@ -168,7 +168,7 @@ class StagedModel(keras.Model):
 
     def _random(self, purpose: str) -> np.random.Generator:
         # A stream for each purpose, so that training resumed without pre-training meets the same batches.
-        stream = ["pretraining", "training"].index(purpose)
+        stream = ["pretraining", "training", "jitter"].index(purpose)
         return np.random.default_rng(None if self.seed is None else [self.seed, stream])
 
     def _state(self, name: str, dtype: str = "float32") -> Any:

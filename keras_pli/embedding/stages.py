@@ -15,6 +15,11 @@ from .objectives import Objective
 
 Tensor = Any
 
+JITTERED = (
+    20_011  # displacements that are drawn; a prime, so that steps do not fall into its rhythm
+)
+STRIDE = 6_007  # places by which a step goes on among them
+
 
 @dataclass(frozen=True)
 class Stage(ABC):
@@ -33,6 +38,10 @@ class Stage(ABC):
         return self.tables.draw(
             ops.take(self.draws.anchors, row, axis=0), ops.take(self.draws.levels, row, axis=0)
         )
+
+    def inputs(self, points: Tensor, row: Tensor) -> Tensor:
+        """What the network is shown of these points in that step."""
+        return ops.take(self.tables.z, points, axis=0)
 
     @abstractmethod
     def cost(self, y: Tensor, points: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,6 +77,28 @@ class Places:
 
 
 @dataclass(frozen=True)
+class Jitter:
+    """Gaussian displacements, of which every step takes other ones; the same on every backend.
+
+    Args:
+        displacements: float32 of shape `(JITTERED, features)`.
+    """
+
+    displacements: Tensor
+
+    @classmethod
+    def of_scale(cls, scale: float, features: int, random: np.random.Generator) -> Jitter:
+        """Draws displacements with that root mean square length."""
+        drawn = random.standard_normal((JITTERED, features), dtype=np.float32)
+        return cls(ops.convert_to_tensor(drawn * np.float32(scale / np.sqrt(features))))
+
+    def of(self, size: int, row: Tensor) -> Tensor:
+        """Displacements of a batch of `size` points in a step, shape `(size, features)`."""
+        places = ops.arange(size, dtype="int32") + row * STRIDE
+        return ops.take(self.displacements, places % JITTERED, axis=0)
+
+
+@dataclass(frozen=True)
 class RegressionStage(Stage):
     """Leads every point to a given place."""
 
@@ -88,12 +119,19 @@ class ObjectiveStage(Stage):
         early_steps: Number of steps of the early phase.
         anchors: Where some points shall stay, or None.
         anchor_weight: Weight of their mean squared distance from there.
+        jitter: By what the points of a batch are displaced, or None.
     """
 
     objective: Objective
     early_steps: int
     anchors: Places | None = None
     anchor_weight: float = 0.0
+    jitter: Jitter | None = None
+
+    def inputs(self, points: Tensor, row: Tensor) -> Tensor:
+        """The points, displaced where there is jitter."""
+        shown = super().inputs(points, row)
+        return shown if self.jitter is None else shown + self.jitter.of(points.shape[0], row)
 
     def cost(self, y: Tensor, points: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
         """The objective's cost, and what strays from the anchors."""
