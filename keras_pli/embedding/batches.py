@@ -156,7 +156,7 @@ class EdgeBatches(Batches):
 
 
 def nearest_distance(tables: Batches) -> float:
-    """The median distance of points, as the network sees them, from their nearest neighbours; duplicates left out."""
+    """The median distance of points, as the network sees them, from their nearest; duplicates left out."""
     step = -(-tables.samples // SAMPLE)
     points = np.arange(0, tables.samples, step, dtype=np.int32)
     nearest = ops.take(tables.neighbors, points, axis=0)[:, 0]

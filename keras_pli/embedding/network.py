@@ -170,7 +170,7 @@ def default_network(
     seed: int | None,
 ) -> keras.Sequential:
     """Returns an MLP from projected activations to a map; `seed` decides its initial weights."""
-    # Near 0, GELU halves what it is given; without that factor 2 of He et al. (2015), little passes six layers.
+    # Near 0, GELU halves what it is given: without the factor 2 of He et al. (2015) little passes six layers.
     gain = 2.0 if activation is keras.activations.gelu else 1.0
     layers = []
     for i, width in enumerate([*hidden_units, components]):
