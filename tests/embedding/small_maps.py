@@ -1,5 +1,7 @@
 """Small embeddings of few points, one an objective, for tests in which a map's quality does not matter."""
 
+import functools
+
 import keras
 import numpy as np
 from scipy.special import rel_entr
@@ -44,6 +46,21 @@ def quick(kind, z, *, fit=None, **settings):
 
 def mapped(model, z):
     return model.predict(z, verbose=0)
+
+
+@functools.cache
+def quick_map(kind):
+    """The map of the few digits after eight steps."""
+    return mapped(quick(kind, few_digits()), few_digits())
+
+
+def about_centre(y):
+    """A map without its origin, which no objective knows.
+
+    The last bias has a gradient of nothing but rounding, which Adam brings up to the size of its steps: maps
+    that are alike up to rounding come to lie somewhat apart.
+    """
+    return y - y.mean(axis=0)
 
 
 def still(kind, **settings):
