@@ -39,6 +39,13 @@ CLASSIFIER = keras.Sequential(
         ),
         (lambda: kp.ParametricTSNE(perplexty=3), "ParametricTSNE", "perplexity", "hidden_units"),
         (lambda: kp.ParametricTSNE.paper(perplexty=3), "ParametricTSNE", "perplexity", "name"),
+        (lambda: kp.ParametricUMAP(min_dst=1), "ParametricUMAP", "min_dist", "fit_defaults"),
+        (
+            lambda: kp.ContrastiveEmbedding(spectrm=1),
+            "ContrastiveEmbedding",
+            "spectrum",
+            "hidden_units",
+        ),
         (lambda: PrincipalProjection(cuont=3), "PrincipalProjection", "count", "name"),
         (lambda: kp.PLILoss(embeding_weight=0), "PLILoss", "embedding_weight", "reduction"),
         (

@@ -145,13 +145,10 @@ class TestJAX:
         run_under_jax(SAME_MAP, tmp_path)
         found = np.load(tmp_path / "found.npz")
         for name, y in expected.items():
-            print(
-                name,
-                abs(found[name] - y).max() / y.std(),
-                abs(about_centre(found[name]) - about_centre(y)).max() / y.std(),
-                y.std(),
-            )
-        assert 0
+            there, here = found[name], y
+            if name.endswith("adam"):
+                there, here = about_centre(there), about_centre(here)
+            np.testing.assert_allclose(there, here, atol=1e-4 * y.std())
 
     def test_retraining(self, tmp_path):
         run_under_jax(RETRAINING, tmp_path)

@@ -87,13 +87,16 @@ def autodiff_of(term, y, weights):
 
 
 TERMS = pytest.mark.parametrize("term", [attraction, kernel_sum], ids=["attraction", "kernel"])
-JIT = pytest.mark.parametrize("jit_compile", [False, True], ids=["plain", "xla"])
 COMPONENTS = pytest.mark.parametrize("components", [2, 3])
+WAYS = pytest.mark.parametrize(
+    ("components", "jit_compile"),
+    [(2, False), (2, True), (3, False)],
+    ids=["2", "2-xla", "3"],
+)
 
 
 @TERMS
-@JIT
-@COMPONENTS
+@WAYS
 class TestTerms:
     def test_value_and_gradient(self, term, jit_compile, components):
         y = np.random.default_rng(1).normal(scale=3, size=(14, components))
@@ -170,6 +173,13 @@ def test_squared_distances_keep_their_digits():
     expected = np.sum((y[:, None].astype(np.float64) - y[None, :]) ** 2, axis=-1)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert found[4, 9] == 0
+
+
+def test_squared_distances_of_others():
+    y, others = (np.random.default_rng(s).normal(size=(5 + s, 3)) for s in (0, 1))
+    found = squared_distances(*(tf.constant(a, tf.float32) for a in (y, others)))
+    expected = np.sum((y[:, None] - others[None, :]) ** 2, axis=-1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_negative_entropy_of_zeros():
