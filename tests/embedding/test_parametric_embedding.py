@@ -50,7 +50,7 @@ class TestFit:
         assert all(len(values) == 2 for values in history.history.values())
         assert np.isfinite(history.history["loss"]).all()
 
-    @ALL
+    @EACH
     def test_the_loss_falls(self, few, kind):
         model = make(kind)
         fit = {**QUICK, "steps_per_epoch": 20, "pretrain_epochs": None, "epochs": 4}
@@ -123,7 +123,7 @@ class TestFit:
             atol=1e-4,
         )
 
-    @EACH
+    @pytest.mark.parametrize("kind", ["uniform", "umap"])
     def test_points_of_a_single_feature(self, few, kind):
         z = few[:, 2:3] + few[:, 3:4] / 3
         model = quick(kind, z, fit={"pretrain_epochs": None})
@@ -193,7 +193,7 @@ class TestPredict:
 
 
 class TestEvaluate:
-    @EACH
+    @pytest.mark.parametrize("kind", ["umap", "contrastive"])
     def test_reports_what_an_optimizer_at_rest_meets(self, few, kind):
         model = still(kind)
         rest = {**QUICK, "epochs": 1, "batch_size": 150, "steps_per_epoch": 100}
@@ -203,12 +203,11 @@ class TestEvaluate:
         assert set(found) == {"loss", MEASURES[kind]}
         assert found[MEASURES[kind]] == pytest.approx(met, rel=0.1)
 
-    @EACH
-    def test_validation(self, few, kind):
-        history = quick(kind, few, fit={"validation_data": few[:100]}).history.history
-        name = MEASURES[kind]
-        assert set(history) == {"loss", name, "val_loss", f"val_{name}"}
-        assert history["val_loss"] == pytest.approx(history[f"val_{name}"], rel=1e-5)
+    def test_validation(self, few):
+        history = quick("umap", few, fit={"validation_data": few[:100]}).history.history
+        names = {"loss", "cross_entropy", "val_loss", "val_cross_entropy"}
+        assert set(history) == names
+        assert history["val_loss"] == pytest.approx(history["val_cross_entropy"], rel=1e-5)
 
 
 class TestSeeds:
@@ -216,10 +215,9 @@ class TestSeeds:
     def test_same_seed_same_map(self, few, kind):
         assert np.array_equal(mapped(quick(kind, few), few), quick_map(kind))
 
-    @EACH
-    def test_another_seed_another_map(self, few, kind):
-        other = mapped(quick(kind, few, seed=1), few)
-        assert not np.allclose(about_centre(other), about_centre(quick_map(kind)), atol=1e-2)
+    def test_another_seed_another_map(self, few):
+        other = mapped(quick("tsne", few, seed=1), few)
+        assert not np.allclose(about_centre(other), about_centre(quick_map("tsne")), atol=1e-2)
 
     def test_global_generators_are_left_alone(self, few):
         def draws(between):
@@ -251,9 +249,9 @@ class TestXLA:
             maps.append(about_centre(mapped(model, few)))
         np.testing.assert_allclose(*maps, atol=1e-4 * maps[0].std())
 
-    @pytest.mark.parametrize("kind", ["tsne", "umap"])
-    def test_equal_results_step_by_step(self, few, kind):
+    def test_equal_results_step_by_step(self, few):
         """Run as Python, without any graph."""
+        kind = "umap"
         model = make(kind)
         model.compile("adam", run_eagerly=True)
         model.fit(few, **QUICK)

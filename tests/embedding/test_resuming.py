@@ -47,7 +47,12 @@ def few():
 
 @pytest.mark.parametrize(
     ("kind", "again"),
-    [*((kind, "a new model") for kind in KINDS if kind != "uniform"), ("tsne", "the same model")],
+    [
+        ("tsne", "a new model"),
+        ("tsne", "the same model"),
+        ("contrastive", "a new model"),
+        pytest.param("umap", "a new model", marks=pytest.mark.slow),
+    ],
 )
 def test_a_restored_training_gives_the_map_of_an_uninterrupted_one(few, kind, again, tmp_path):
     fit = {**LONG, "pretrain_epochs": 1}
@@ -129,7 +134,7 @@ class TestSaved:
         model.fit(few, initial_epoch=2, **fit)
         np.testing.assert_allclose(mapped(model, few), mapped(whole, few), atol=1e-5)
 
-    @pytest.mark.parametrize("kind", ["umap", "contrastive"])
+    @pytest.mark.parametrize("kind", ["umap", pytest.param("contrastive", marks=pytest.mark.slow)])
     def test_the_model_and_its_copy_go_on_alike(self, few, kind, tmp_path):
         model = quick(kind, few)
         model.save(tmp_path / "map.keras")
