@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Any
 
 import keras
+
+from .checks import quoted
 
 
 def listed(callbacks: Any) -> list[Any]:
@@ -23,3 +26,42 @@ def backups_among(callbacks: Any) -> list[keras.callbacks.BackupAndRestore]:
     """
     backup = keras.callbacks.BackupAndRestore
     return [callback for callback in listed(callbacks) if isinstance(callback, backup)]
+
+
+def check_backups(model: keras.Model, callbacks: Any) -> None:
+    """Refuses what Keras would resume inexactly: epochs begun again, random layers begun anew.
+
+    Raises:
+        ValueError: If a backup is saved within epochs, or a layer of the model draws at random.
+
+    Example:
+        >>> model = keras.Sequential([keras.layers.Dense(2)])
+        >>> check_backups(model, keras.callbacks.BackupAndRestore("backup"))
+    """
+    random = [layer.name for layer in model._flatten_layers() if _draws(layer)]
+    for backup in backups_among(callbacks):
+        if backup.save_freq != "epoch":
+            raise ValueError(
+                "BackupAndRestore can resume this training exactly where it saves at the ends of epochs. "
+                f"Received: save_freq={backup.save_freq!r}. Pass save_freq='epoch'."
+            )
+        if random:
+            raise ValueError(
+                "BackupAndRestore cannot resume this training exactly: Keras stores no state of the "
+                f"layers that draw at random, {quoted(random)}."
+            )
+
+
+def will_restore(callbacks: Any) -> bool:
+    """Whether a backup of an interrupted training lies where one of the callbacks will look for it.
+
+    Example:
+        >>> will_restore(keras.callbacks.BackupAndRestore("no such folder"))
+        False
+    """
+    folders = [pathlib.Path(backup.backup_dir) for backup in backups_among(callbacks)]
+    return any(True for folder in folders for _ in folder.glob("*.weights.h5"))
+
+
+def _draws(layer: keras.Layer) -> bool:
+    return bool(getattr(layer, "_seed_generators", ()))

@@ -4,9 +4,8 @@ import keras
 import pytest
 
 import keras_pli as kp
-from keras_pli import attribution, rationale
+from keras_pli import attribution, embedding, rationale
 from keras_pli.checks import check_options
-from keras_pli.embedding import PrincipalProjection
 
 LAYERS = keras.layers
 CLASSIFIER = keras.Sequential(
@@ -39,7 +38,14 @@ CLASSIFIER = keras.Sequential(
         ),
         (lambda: kp.ParametricTSNE(perplexty=3), "ParametricTSNE", "perplexity", "hidden_units"),
         (lambda: kp.ParametricTSNE.paper(perplexty=3), "ParametricTSNE", "perplexity", "name"),
-        (lambda: PrincipalProjection(cuont=3), "PrincipalProjection", "count", "name"),
+        (lambda: embedding.ParametricUMAP(min_dst=1), "ParametricUMAP", "min_dist", "fit_defaults"),
+        (
+            lambda: embedding.ContrastiveEmbedding(spectrm=1),
+            "ContrastiveEmbedding",
+            "spectrum",
+            "hidden_units",
+        ),
+        (lambda: embedding.PrincipalProjection(cuont=3), "PrincipalProjection", "count", "name"),
         (lambda: kp.PLILoss(embeding_weight=0), "PLILoss", "embedding_weight", "reduction"),
         (
             lambda: rationale.WassersteinGAN((8, 8, 1), latent=3),

@@ -20,7 +20,7 @@ from .affinity import affinities, check_perplexity
 from .batches import Batches, EdgeBatches, UniformBatches
 from .memberships import Edges, curve, fuzzy_union, memberships
 from .neighbors import NeighborGraph
-from .pairs import kernel_sum, squared_distances
+from .pairs import attraction, kernel_sum, squared_distances
 
 Tensor = Any
 
@@ -163,8 +163,7 @@ def _divergence_of_points(
     y: Tensor, points: Tensor, tables: UniformBatches, exaggeration: Tensor
 ) -> tuple[Tensor, Tensor]:
     columns, p, constant = tables.listed(points)
-    apart = ops.sum(ops.square(y[:, None] - ops.take(y, columns, axis=0)), axis=-1)
-    pull = ops.sum(p * ops.log1p(apart))
+    pull = attraction(y, columns, p)
     partition = ops.log(kernel_sum(y, ops.ones((points.shape[0],), dtype=y.dtype)))
     # A batch without a single pair of neighbours has nothing to say about p.
     partition = ops.where(ops.sum(p) > 0, partition, 0.0)

@@ -23,6 +23,18 @@ def squared_distances(y: Tensor, others: Tensor | None = None) -> Tensor:
     return total
 
 
+def attraction(y: Tensor, columns: Tensor, p: Tensor) -> Tensor:
+    """Σ p_ic log(1 + ‖y_i − y_j‖²), where j is the point of a batch that row i lists in column c.
+
+    Args:
+        y: Map points, shape `(B, components)`.
+        columns: Places in the batch, int32 of shape `(B, k)`.
+        p: Weights of those pairs, shape `(B, k)`.
+    """
+    apart = ops.sum(ops.square(y[:, None] - ops.take(y, columns, axis=0)), axis=-1)
+    return ops.sum(p * ops.log1p(apart))
+
+
 @ops.custom_gradient
 def kernel_sum(y: Tensor, weight: Tensor) -> tuple[Tensor, Any]:
     """Σ w_i w_j (1 + ‖y_i − y_j‖²)⁻¹ over the pairs i ≠ j of a batch.

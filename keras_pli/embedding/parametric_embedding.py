@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
+from ..backups import check_backups, will_restore
 from ..checks import check_options, checked_number, one_of
 from .arguments import AUTO, FitDefaults, checked_points, unlike_scikit_learn
 from .batches import Batches, Draws, nearest_distance
@@ -106,6 +107,7 @@ class ParametricEmbedding(StagedModel):
         self.metric = one_of(metric, METRICS, "metric")
         self.fit_defaults = FitDefaults(**(fit_defaults or {}))
         self._given_network = network
+        self._first_unfinished = False
         self.projection = PrincipalProjection(principal_components) if network is None else None
         self.network: keras.Model = network or default_network(
             components, hidden_units=self.hidden_units, activation=self.activation, seed=seed
@@ -142,15 +144,15 @@ class ParametricEmbedding(StagedModel):
             validation_data: Other points; their own value of the objective is reported, too.
             steps_per_epoch: Steps in an epoch; by default one pass over the points, and at least 100.
             initial_epoch: Epoch to resume at, as in Keras.
-            callbacks: Keras callbacks; `BackupAndRestore` resumes exactly.
+            callbacks: Keras callbacks; `BackupAndRestore` resumes an interrupted training exactly.
             verbose: As in Keras.
 
         Returns:
             A `keras.callbacks.History` with `loss` and the objective's measure, such as `kl`.
 
         Raises:
-            ValueError: If points are not finite or too few for the objective, the graph does not fit, or a
-                number is out of range.
+            ValueError: If points are not finite or too few for the objective, the graph does not fit, a
+                number is out of range, or `BackupAndRestore` saves within epochs.
             TypeError: If labels come in the place of `epochs`, or points are a sparse matrix.
 
         Example:
@@ -328,7 +330,8 @@ class ParametricEmbedding(StagedModel):
         anchors: NDArray[np.float32] | None = None,
         anchor_weight: float = 0.0,
     ) -> Any:
-        first = self._begin(z)
+        check_backups(self, callbacks)
+        first = self._begin(z, restored=will_restore(callbacks))
         tables = self._tables(z, graph, settings.batch_size, verbose)
         steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), settings.batch_size)
         epochs = AUTO_EPOCHS if settings.epochs == AUTO else int(settings.epochs)
@@ -338,6 +341,7 @@ class ParametricEmbedding(StagedModel):
         if first:
             self._start(z, tables, settings, steps, verbose)
         self.started.assign(1)
+        self._first_unfinished = first
         draws = Draws.of(tables, settings.batch_size, steps * epochs, self._random("training"))
         stage = ObjectiveStage(
             tables,
@@ -359,12 +363,15 @@ class ParametricEmbedding(StagedModel):
             callbacks=callbacks,
             verbose=verbose,
         )
+        self._first_unfinished = False
         self._measure_spread(z)
         return history
 
-    def _begin(self, z: NDArray[Any]) -> bool:
+    def _begin(self, z: NDArray[Any], *, restored: bool) -> bool:
         """Adapts the projection before the first training; returns whether it is the first."""
-        first = not bool(ops.convert_to_numpy(self.started))
+        # One that was interrupted is still the first where a backup of it is restored.
+        unfinished = restored and self._first_unfinished
+        first = unfinished or not bool(ops.convert_to_numpy(self.started))
         if first and self.projection is not None:
             self.projection.adapt(z, seed=self.seed)
         return first

@@ -117,6 +117,7 @@ class StagedModel(keras.Model):
         """Lets Keras run the steps of a stage; the tables are let go of at the end, however that comes."""
         steps = len(stage.draws) // epochs
         self.step.assign(initial_epoch * steps)
+        self._initial_epoch = None  # Keras would begin every later training where one was restored
         with self._at_work(train=stage, test=validation):
             return super().fit(
                 # Which row it is, the model counts itself: a restored training knows where it was.

@@ -6,14 +6,24 @@ import subprocess
 import sys
 import textwrap
 
+import keras
+import numpy as np
 import pytest
+from small_maps import KINDS, QUICK, about_centre, few_digits, mapped, quick
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+HERE = pathlib.Path(__file__).parent
+
+
 def run_under_jax(script, tmp_path):
     """Runs a script with Keras on JAX, and with TensorFlow out of reach."""
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
+    }
     script = "import sys; sys.modules['tensorflow'] = None\n" + textwrap.dedent(script)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
@@ -124,6 +134,22 @@ DECODING = """
     assert np.median(found.change) < 0.7 * np.median(exchange)
 """
 
+SAME_MAP = """
+    import keras, numpy as np
+    from small_maps import KINDS, few_digits
+    import keras_pli.embedding
+
+    assert keras.backend.backend() == "jax"
+    z, found = few_digits(), {}
+    for kind in KINDS:
+        for optimizer in ("adam", "sgd"):
+            model = keras.models.load_model(f"{kind} {optimizer}.keras")
+            found[f"{kind} {optimizer} before"] = model.predict(z, verbose=0)
+            model.fit(z, epochs=1, batch_size=100, steps_per_epoch=10, verbose=0)
+            found[f"{kind} {optimizer}"] = model.predict(z, verbose=0)
+    np.savez("found.npz", **found)
+"""
+
 
 @pytest.mark.slow
 class TestJAX:
@@ -133,6 +159,25 @@ class TestJAX:
 
     def test_embedding(self, tmp_path):
         run_under_jax(EMBEDDING, tmp_path)
+
+    def test_the_same_map_from_the_same_seed_and_weights(self, tmp_path):
+        z, expected = few_digits(), {}
+        for kind in KINDS:
+            for name in ("adam", "sgd"):
+                model = quick(kind, z)
+                if name == "sgd":
+                    model.compile(keras.optimizers.SGD(0.02))
+                model.save(tmp_path / f"{kind} {name}.keras")
+                expected[f"{kind} {name} before"] = mapped(model, z)
+                model.fit(z, **{**QUICK, "epochs": 1, "steps_per_epoch": 10})
+                expected[f"{kind} {name}"] = mapped(model, z)
+        run_under_jax(SAME_MAP, tmp_path)
+        found = np.load(tmp_path / "found.npz")
+        for name, y in expected.items():
+            there, here = found[name], y
+            if name.endswith("adam"):
+                there, here = about_centre(there), about_centre(here)
+            np.testing.assert_allclose(there, here, atol=1e-4 * y.std())
 
     def test_retraining(self, tmp_path):
         run_under_jax(RETRAINING, tmp_path)

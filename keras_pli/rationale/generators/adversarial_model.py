@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ...backups import backups_among, listed
-from ...checks import check_keras_file, check_options, checked_number, quoted
+from ...backups import check_backups, listed
+from ...checks import check_keras_file, check_options, checked_number
 from ...files import atomic_path
 from .adversaries import check_adversaries
 from .batches import held_out_batches, training_batches
@@ -186,7 +186,7 @@ class AdversarialModel(keras.Model):
                 `BackupAndRestore` saves within epochs, which it would begin again.
             FloatingPointError: If a loss or gradient was not finite. The weights are the last good ones.
         """
-        self._check_backups(callbacks)
+        check_backups(self, callbacks)
         self.failed_at.assign(HEALTHY)
         data, steps = training_batches(
             images,
@@ -265,21 +265,6 @@ class AdversarialModel(keras.Model):
             images, batch_size, shape=self.image_shape, value_range=self.value_range
         )
 
-    def _check_backups(self, callbacks: Any) -> None:
-        """Refuses what Keras would resume inexactly: epochs begun again, random layers begun anew."""
-        random = [layer.name for layer in self._flatten_layers() if _draws(layer)]
-        for backup in backups_among(callbacks):
-            if backup.save_freq != "epoch":
-                raise ValueError(
-                    "BackupAndRestore can resume this training exactly where it saves at the ends of epochs. "
-                    f"Received: save_freq={backup.save_freq!r}. Pass save_freq='epoch'."
-                )
-            if random:
-                raise ValueError(
-                    "BackupAndRestore cannot resume this training exactly: Keras stores no state of the "
-                    f"layers that draw at random, {quoted(random)}."
-                )
-
     def _counter(self, name: str, start: int) -> Any:
         return self.add_weight(
             shape=(),
@@ -294,7 +279,3 @@ def _keys(seed: int) -> list[int]:
     """Seeds of the training's draws, the order of images, the validation's draws and the initial weights."""
     seed = checked_number(seed, "seed", least=0, whole=True)
     return [int(key) for key in np.random.SeedSequence(seed).generate_state(4) >> 1]
-
-
-def _draws(layer: keras.Layer) -> bool:
-    return bool(getattr(layer, "_seed_generators", ()))

@@ -1,0 +1,88 @@
+import keras
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from small_maps import few_digits, make, mapped
+
+from keras_pli.embedding.start import (
+    RIDGE,
+    principal_scores,
+    start_by_least_squares,
+    starts_by_least_squares,
+)
+
+
+@pytest.fixture(scope="module")
+def few():
+    return few_digits()
+
+
+@pytest.fixture(scope="module")
+def scores(few):
+    """By scikit-learn, which decides signs alike."""
+    found = PCA(2).fit_transform(few)
+    return found / found[:, 0].std()
+
+
+def test_principal_scores(few, scores):
+    np.testing.assert_allclose(principal_scores(few, 2), scores, atol=1e-4)
+
+
+def test_fewer_components_than_asked_for():
+    z = load_digits().data[:100, 2:3]
+    found = principal_scores(z, 3)
+    assert found[:, 0].std() == pytest.approx(1, rel=1e-5)
+    assert np.array_equal(found[:, 1:], np.zeros((100, 2)))
+
+
+def test_constant_points():
+    assert np.array_equal(principal_scores(np.ones((10, 3)), 2), np.zeros((10, 2)))
+
+
+def mlp(**last):
+    layers = [keras.layers.Dense(20, "silu"), keras.layers.Dense(2, **last)]
+    return keras.Sequential(layers)
+
+
+@pytest.mark.parametrize(
+    ("network", "possible"),
+    [
+        (lambda: mlp(), True),
+        (lambda: mlp(activation="tanh"), False),
+        (lambda: mlp(use_bias=False), False),
+        (lambda: keras.Sequential([keras.layers.Dense(2)]), False),
+        (lambda: keras.Sequential([keras.layers.Dense(2), keras.layers.ReLU()]), False),
+        (lambda: make("umap").network, True),
+    ],
+)
+def test_which_networks_can_be_solved_for(network, possible):
+    assert starts_by_least_squares(network()) is possible
+
+
+def test_least_squares_are_scikit_learns(few, scores):
+    network = mlp()
+    network.build((None, 64))
+    start_by_least_squares(network, few / 16, scores)
+    inputs = np.asarray(network.layers[0](few / 16), dtype=np.float64)
+    strength = RIDGE * np.sum(inputs.var(axis=0)) * len(inputs) / inputs.shape[1]
+    ridge = Ridge(strength).fit(inputs, scores)
+    found = network.layers[1]
+    scale = abs(ridge.coef_).max()
+    np.testing.assert_allclose(np.asarray(found.kernel).T, ridge.coef_, atol=1e-3 * scale)
+    np.testing.assert_allclose(network(few / 16), ridge.predict(inputs), atol=1e-3)
+
+
+@pytest.mark.parametrize("pretrain_epochs", [5, None], ids=["regression", "least squares"])
+def test_a_training_begins_at_the_principal_components(few, scores, pretrain_epochs):
+    model, maps = make("tsne", hidden_units=(100, 50)), []
+    model.compile(keras.optimizers.Adam(0.005))
+    look = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: maps.append(mapped(model, few))
+    )
+    fit = {"epochs": 1, "batch_size": 100, "steps_per_epoch": 30, "verbose": 0}
+    model.fit(few, pretrain_epochs=pretrain_epochs, callbacks=[look], **fit)
+    for axis in range(2):
+        assert np.corrcoef(maps[0][:, axis], scores[:, axis])[0, 1] > 0.97
+        assert maps[0][:, axis].std() == pytest.approx(scores[:, axis].std(), rel=0.1)
