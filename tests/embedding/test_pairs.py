@@ -168,6 +168,20 @@ def test_the_sum_is_the_divergence(components):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+def test_attraction_of_listed_pairs():
+    """Each row lists some points of the batch, at places of its own."""
+    rng = np.random.default_rng(5)
+    y = rng.normal(size=(7, 2)).astype(np.float32)
+    columns = rng.integers(7, size=(7, 3)).astype(np.int32)
+    p = rng.random((7, 3)).astype(np.float32)
+    expected = 0.0
+    for i in range(7):
+        for j, value in zip(columns[i], p[i], strict=True):
+            expected += value * np.log(1 + np.sum((y[i] - y[j]) ** 2))
+    found = pairs.attraction(*(keras.ops.convert_to_tensor(a) for a in (y, columns, p)))
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
 def test_squared_distances_keep_their_digits():
     rng = np.random.default_rng(6)
     y = (1000 + 1e-2 * rng.normal(size=(30, 2))).astype(np.float32)

@@ -124,6 +124,7 @@ class TestSaving:
             "batches": "uniform",
             "early_exaggeration": 3.0,
             "learning_rate": 0.002,
+            "jitter": 0.1,
             "neighbors": "exact",
             "metric": "cosine",
             "seed": 11,
@@ -140,7 +141,7 @@ class TestSaving:
         assert float(again.spread) == float(tsne.spread) > 0
 
     def test_a_file_of_the_first_version(self, few, tmp_path, monkeypatch):
-        """Its settings had neither metric nor defaults of `fit`, its model a state of draws and no count of
+        """Its settings had no jitter, metric or defaults of `fit`, its model a state of draws and no count of
         steps, its projection no remainder and no limit."""
         tsne = quick("tsne", few)
 
@@ -169,7 +170,7 @@ class TestSaving:
         assert history["loss"] == pytest.approx(history["kl"], rel=1e-4)
 
 
-NEW_SETTINGS = ["metric", "fit_defaults"]
+NEW_SETTINGS = ["jitter", "metric", "fit_defaults"]
 ParametricTSNE_config = ParametricTSNE.get_config
 
 
