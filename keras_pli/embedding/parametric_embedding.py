@@ -126,8 +126,8 @@ class ParametricEmbedding(StagedModel):
     def smooth(cls, *args: Any, **kwargs: Any) -> Self:
         """Returns a model to retrain by: a smaller network, trained for less long.
 
-        Its map is less faithful and has no steep slopes between clusters, so that a classifier can follow an edited
-        one. See docs/maps.md for what either costs.
+        Its map is less faithful and has no steep slopes between clusters, so that a classifier can follow an
+        edited one. See docs/maps.md for what either costs.
 
         Args:
             *args: As for the class.
