@@ -45,8 +45,8 @@ def main():
 
     # Step 1: the map of its logits.
     z = kp.activations(classifier, x_train, layer="logits")
-    tsne = kp.ParametricTSNE(perplexity=30, seed=0)
-    tsne.fit(z, epochs=10, verbose=0)
+    tsne = kp.ParametricTSNE.smooth(perplexity=30, seed=0)
+    tsne.fit(z, verbose=0)
     y = tsne.predict(z, verbose=0)
     print(f"trustworthiness of the map: {kp.quality.trustworthiness(z, y):.3f}")
     kp.plotting.save_figure(kp.plotting.embedding_map(y, y_train), arguments.out / "map.png")

@@ -52,7 +52,7 @@ def contract_and_move(y, labels, outputs):
 
 def embedder(z, seed):
     """A parametric t-SNE of some of the logits."""
-    tsne = kp.ParametricTSNE(perplexity=min(50.0, len(z[:MAPPED]) / 4), seed=seed)
+    tsne = kp.ParametricTSNE.smooth(perplexity=min(50.0, len(z[:MAPPED]) / 4), seed=seed)
     tsne.fit(z[:MAPPED], verbose=0)
     return tsne
 

@@ -48,6 +48,11 @@ def add_command(commands: Any) -> None:
         help="of the distances between activations (default: %(default)s)",
     )
     embed.add_argument(
+        "--smooth",
+        action="store_true",
+        help="a smaller network, whose map is less faithful and can be followed by retraining",
+    )
+    embed.add_argument(
         "--epochs", type=_epochs, help="a number, or `auto` (default: auto; with --paper 10)"
     )
     embed.add_argument(
@@ -96,6 +101,8 @@ def _check_options(embed: argparse.ArgumentParser, arguments: argparse.Namespace
     every = {name: flag for options in OPTIONS.values() for name, flag in options.items()}
     given = [flag for name, flag in every.items() if getattr(arguments, name) is not None]
     foreign = [flag for flag in given if flag not in taken.values()]
+    if arguments.paper and arguments.smooth:
+        embed.error("--paper and --smooth are two settings of the network: give one of them.")
     if foreign:
         embed.error(
             f"--objective {arguments.objective} takes no {', '.join(foreign)}. "
@@ -149,7 +156,8 @@ def _made(arguments: argparse.Namespace) -> ParametricEmbedding:
     if len(settings.get("perplexity", ())) == 1:
         (settings["perplexity"],) = settings["perplexity"]
     paper = settings.pop("paper", False)
-    make = ParametricTSNE.paper if paper else kinds[arguments.objective]
+    kind = kinds[arguments.objective]
+    make = ParametricTSNE.paper if paper else kind.smooth if arguments.smooth else kind
     return make(metric=arguments.metric, seed=arguments.seed, **settings)
 
 

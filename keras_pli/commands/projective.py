@@ -103,8 +103,7 @@ def _demo(arguments: argparse.Namespace, report: Report) -> None:
     model, data = prepare_digits(out)
     common = ["--model", str(model), "--data", str(data), "--out", str(out)]
     steps = [
-        # After one epoch the map is smooth, and retraining can follow what is asked of it (docs/maps.md).
-        ["embed", *common, "--perplexity", "30", "--epochs", "1"],
+        ["embed", *common, "--perplexity", "30", "--smooth"],
         ["suggest", *common],
         ["retrain", *common, "--weight", "0.1", "--seeds", str(arguments.seeds)],
     ]

@@ -23,11 +23,19 @@ from .stages import Jitter, ObjectiveStage, Places, RegressionStage
 from .start import principal_scores, start_by_least_squares, starts_by_least_squares
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .transformer import EmbeddingTransformer
 
 METRICS = ["euclidean", "cosine", "precomputed"]
 CHUNK = 1024
 AUTO_EPOCHS = 25
+# A small network trained for a while: its map has no steep slopes.
+SMOOTH: dict[str, Any] = {
+    "hidden_units": (300, 100),
+    "activation": "softplus",
+    "fit_defaults": {"epochs": 5},
+}
 PRETRAIN_EPOCHS = 1  # of a network whose start cannot be solved for
 SPREAD_SAMPLE = 10_000
 
@@ -113,6 +121,29 @@ class ParametricEmbedding(StagedModel):
             components, hidden_units=self.hidden_units, activation=self.activation, seed=seed
         )
         self.compile()
+
+    @classmethod
+    def smooth(cls, *args: Any, **kwargs: Any) -> Self:
+        """Returns a model to retrain by: a smaller network, trained for less long.
+
+        Its map is less faithful and has no steep slopes between clusters, so that a classifier can follow an
+        edited one. See docs/maps.md for what either costs.
+
+        Args:
+            *args: As for the class.
+            **kwargs: As for the class; they replace the settings of a smooth map.
+
+        Example:
+            >>> from keras_pli.embedding import ParametricTSNE
+            >>> ParametricTSNE.smooth(perplexity=30).hidden_units
+            (300, 100)
+        """
+        return cls(*args, **{**SMOOTH, **kwargs})
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is a map: `fit` has begun, here or before the model was saved."""
+        return self.built and bool(ops.convert_to_numpy(self.started))
 
     def fit(
         self,
@@ -220,7 +251,7 @@ class ParametricEmbedding(StagedModel):
             >>> found.drift.shape
             (180,)
         """
-        if not self.built or not bool(ops.convert_to_numpy(self.started)):
+        if not self.trained:
             raise ValueError("There is no map to go on from. Call `fit` first.")
         z = self._checked(z, "z")
         checked_number(anchor_weight, "anchor_weight", least=0)
@@ -273,7 +304,7 @@ class ParametricEmbedding(StagedModel):
             ValueError: If the network has not been trained, or points have other features than those it was
                 trained on.
         """
-        if not self.built or not bool(ops.convert_to_numpy(self.started)):
+        if not self.trained:
             raise ValueError(
                 f"This {type(self).__name__} has not been trained: its map would be random. Call `fit` first."
             )

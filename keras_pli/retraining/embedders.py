@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 from numpy.typing import NDArray
 
 from ..embedding import ParametricEmbedding, ParametricTSNE
@@ -22,9 +21,7 @@ def check_trained(embedder: Any) -> None:
         ...
         ValueError: The embedder, a ParametricTSNE, has not been trained: its map would be random. Call ...
     """
-    if not isinstance(embedder, ParametricEmbedding):
-        return
-    if not embedder.built or not bool(ops.convert_to_numpy(embedder.started)):
+    if isinstance(embedder, ParametricEmbedding) and not embedder.trained:
         raise ValueError(
             f"The embedder, a {type(embedder).__name__}, has not been trained: its map would be random. "
             "Call its `fit` with the activations of the layer first."
@@ -36,7 +33,7 @@ def embedder_of(source: Any, z: NDArray[Any], seed: int) -> keras.Model:
 
     Args:
         source: A trained embedder; a function of `(activations, seed)` that trains one; or None for a
-            `ParametricTSNE` of default settings, with a lower perplexity for few points.
+            `ParametricTSNE.smooth`, with a lower perplexity for few points.
         z: Activations, shape `(samples, features)`.
         seed: The experiment's seed.
 
@@ -45,7 +42,7 @@ def embedder_of(source: Any, z: NDArray[Any], seed: int) -> keras.Model:
         TypeError: If the function returns something else than a model, such as a history.
     """
     if source is None:
-        tsne = ParametricTSNE(perplexity=min(50.0, len(z) / 3 - 1), seed=seed)
+        tsne = ParametricTSNE.smooth(perplexity=min(50.0, len(z) / 3 - 1), seed=seed)
         tsne.fit(z, verbose=0)
         return tsne
     embedder = source if isinstance(source, keras.Model) else source(z, seed)

@@ -92,8 +92,7 @@ def pli_experiment(
             `lambda y, labels, outputs: suggest(outputs, labels, y)`.
         layer: Layer to embed (see `keras_pli.activations`).
         embedder: A trained embedder, such as a `ParametricUMAP`; a function of `(activations, seed)` that
-            trains and returns one; or None for a `ParametricTSNE` of default settings, trained anew for each
-            seed.
+            trains and returns one; or None for a `ParametricTSNE.smooth`, trained anew for each seed.
         embedding_weight: λ of the arm with the intervention.
         moved_only: As in `PLILoss`.
         scale: As in `PLILoss`.

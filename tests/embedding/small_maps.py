@@ -65,7 +65,7 @@ def about_centre(y):
 
 def still(kind, **settings):
     """A model whose optimizer moves nothing, so that what `fit` reports can be checked."""
-    model = make(kind, jitter=0, **settings)
+    model = make(kind, **{"jitter": 0, **settings})
     model.compile(keras.optimizers.SGD(0.0))
     return model
 

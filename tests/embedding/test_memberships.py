@@ -9,7 +9,7 @@ from scipy import sparse
 from keras_pli.embedding import NeighborGraph, given_neighbors, nearest_neighbors
 from keras_pli.embedding.memberships import Edges, curve, fuzzy_union, memberships
 
-module = import_module("keras_pli.embedding.memberships")
+reverse_edges = import_module("keras_pli.embedding.reverse_edges")
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ class TestMemberships:
     def test_rows_are_worked_through_in_chunks(self, monkeypatch):
         graph = nearest_neighbors(with_duplicates(), 15)
         at_once = memberships(graph)
-        monkeypatch.setattr(module, "CHUNK_ENTRIES", 100)
+        monkeypatch.setattr(reverse_edges, "CHUNK_ENTRIES", 100)
         np.testing.assert_allclose(memberships(graph), at_once, rtol=1e-6)
 
 
@@ -133,7 +133,7 @@ class TestUnion:
     @pytest.mark.parametrize("chunk", [40, 250_000])
     @pytest.mark.parametrize("data", DATA)
     def test_equals_umaps(self, umap, monkeypatch, data, chunk):
-        monkeypatch.setattr(module, "CHUNK_ENTRIES", chunk)
+        monkeypatch.setattr(reverse_edges, "CHUNK_ENTRIES", chunk)
         graph = nearest_neighbors(DATA[data](), 8)
         edges = fuzzy_union(graph.indices, memberships(graph))
         expected = of_umap(umap, graph)[1]
@@ -197,7 +197,9 @@ class TestUnion:
         np.testing.assert_allclose(edges.conditional, [[1, 0]] * 3)
 
     def test_of_a_list_that_nobody_returns(self, monkeypatch):
-        monkeypatch.setattr(module, "CHUNK_ENTRIES", 1)  # a chunk of points that no other lists
+        monkeypatch.setattr(
+            reverse_edges, "CHUNK_ENTRIES", 1
+        )  # a chunk of points that no other lists
         edges = fuzzy_union(np.array([[1], [2], [1]]), np.array([[0.25], [1], [1]]))
         np.testing.assert_allclose(edges.weight, np.array([0.25, 0.5, 0.5]) * 3 / 1.25)
 
@@ -210,7 +212,7 @@ class TestUnion:
         fuzzy_union(neighbors, values)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak < 32 * samples * k + 80 * module.CHUNK_ENTRIES
+        assert peak < 32 * samples * k + 80 * reverse_edges.CHUNK_ENTRIES
 
     @pytest.mark.parametrize(
         ("values", "message"),

@@ -326,7 +326,7 @@ class Stress(Objective):
 
 class TestObjectiveOfTheCaller:
     def test_trains_and_survives(self, few, tmp_path):
-        model = ParametricEmbedding(Stress(4), **SMALL, jitter=0)
+        model = ParametricEmbedding(Stress(4), jitter=0, **SMALL)
         fit = {**QUICK, "epochs": 5, "steps_per_epoch": 40, "pretrain_epochs": None}
         history = model.fit(few, **fit).history
         assert history["stress"][-1] < 0.6 * history["stress"][0]
