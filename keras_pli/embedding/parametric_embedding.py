@@ -215,7 +215,7 @@ class ParametricEmbedding(StagedModel):
         epochs: int | str | None = None,
         batch_size: int | None = None,
         *,
-        anchor_weight: float = 1.0,
+        anchor_weight: float = 30.0,
         **kwargs: Any,
     ) -> Refit:
         """Trains on for points that have changed, with some held in place: both maps lie in one frame.
@@ -229,8 +229,8 @@ class ParametricEmbedding(StagedModel):
                 point that is free; or a pair `(indices, positions)`.
             epochs: As for `fit`.
             batch_size: As for `fit`.
-            anchor_weight: Weight of the anchors' mean squared distance from their places, in units of the
-                map.
+            anchor_weight: Weight of the anchors' mean squared distance from their places, as a share of the
+                map's spread. The default holds them to a few percent of its scale at little cost.
             **kwargs: As for `fit`.
 
         Returns:
@@ -257,7 +257,10 @@ class ParametricEmbedding(StagedModel):
         checked_number(anchor_weight, "anchor_weight", least=0)
         positions = checked_anchors(anchors, len(z), self.components)
         settings = self.fit_defaults.over(epochs=epochs, batch_size=batch_size)
-        history = self._learn(z, settings, anchors=positions, anchor_weight=anchor_weight, **kwargs)
+        spread = max(float(ops.convert_to_numpy(self.spread)), np.finfo(np.float32).tiny)
+        history = self._learn(
+            z, settings, anchors=positions, anchor_weight=anchor_weight / spread, **kwargs
+        )
         held = np.flatnonzero(np.isfinite(positions[:, 0]))
         drift = np.linalg.norm(self._mapped(z[held]) - positions[held], axis=1)
         return Refit(history, held, drift, float(ops.convert_to_numpy(self.spread)) ** 0.5)

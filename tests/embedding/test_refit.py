@@ -89,7 +89,7 @@ class TestAnchors:
     def test_the_weight_pulls(self, few):
         places = procrustes(few[:, 20:22], few[:, 40:42])[1] * 10
         drifts = []
-        for weight in (0.0, 100.0):
+        for weight in (0.0, 500.0):
             model = quick("umap", few)
             fit = {**QUICK, "steps_per_epoch": 30}
             del fit["pretrain_epochs"]
