@@ -57,7 +57,7 @@ class TestAnchors:
         _, found, held = refitted
         _, y = before
         assert np.array_equal(found.anchors, held)
-        assert np.median(found.drift) < 0.03 * found.scale
+        assert np.median(found.drift) < 0.05 * found.scale
         free = keras.models.load_model(before[0])
         free.fit(changed, **FIT)
         drift = np.linalg.norm(mapped(free, changed)[held] - y[held], axis=1)
