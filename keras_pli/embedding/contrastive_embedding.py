@@ -19,6 +19,8 @@ class ContrastiveEmbedding(ParametricEmbedding):
     Neg-t-SNE of Damrich, Böhm, Hamprecht & Kobak (2023): more attraction, towards 1, shows continuous
     structure; more repulsion, towards 0, shows clusters and their parts.
 
+    The defaults make a faithful map; `smooth` makes one that a classifier can be retrained by.
+
     Args:
         components: Dimensions of the map, 2 or 3.
         n_neighbors: Neighbours of a point, itself not counted.
@@ -59,6 +61,16 @@ class ContrastiveEmbedding(ParametricEmbedding):
             n_neighbors, spectrum=spectrum, negative_samples=negative_samples
         )
         super().__init__(objective, components, **kwargs)
+
+    @property
+    def n_neighbors(self) -> int:
+        """Neighbours of a point."""
+        return self.objective.n_neighbors
+
+    @property
+    def spectrum(self) -> float:
+        """0 for a map like t-SNE's, 1 for one like UMAP's."""
+        return self.objective.spectrum
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -109,7 +109,13 @@ class DivergenceObjective(Objective):
         early_exaggeration: float = 1.5,
     ) -> None:
         check_perplexity(perplexity)
-        self.perplexity = tuple(perplexity) if isinstance(perplexity, Sequence) else perplexity
+        self.perplexity: float | Sequence[float] = (
+            perplexity
+            if isinstance(perplexity, int | float)
+            else tuple(np.asarray(perplexity).tolist())
+            if np.ndim(perplexity)
+            else float(np.asarray(perplexity))
+        )
         self.batches = one_of(batches, ["auto", "uniform", "neighbors"], "batches")
         self.early_exaggeration = checked_number(early_exaggeration, "early_exaggeration", least=0)
 
@@ -211,6 +217,10 @@ class EdgeObjective(Objective):
     def __init__(self, n_neighbors: int = 15, *, negative_samples: float = 5.0) -> None:
         self.n_neighbors = checked_number(n_neighbors, "n_neighbors", least=2, whole=True)
         self.negative_samples = checked_number(negative_samples, "negative_samples", least=0)
+        if not self.negative_samples:
+            raise ValueError(
+                "`negative_samples` must be above 0: nothing else pushes points apart."
+            )
 
     def neighbors(self, samples: int) -> int:
         """The number asked for, which must be below that of the points."""

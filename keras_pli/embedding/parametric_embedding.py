@@ -36,6 +36,7 @@ SMOOTH: dict[str, Any] = {
     "activation": "softplus",
     "fit_defaults": {"epochs": 5},
 }
+REFIT_EPOCHS = 5  # from a map that is there
 PRETRAIN_EPOCHS = 1  # of a network whose start cannot be solved for
 SPREAD_SAMPLE = 10_000
 
@@ -104,10 +105,20 @@ class ParametricEmbedding(StagedModel):
             raise TypeError(
                 f"`objective` must be an Objective. Received: {type(objective).__name__}."
             )
+        if not checked_number(learning_rate, "learning_rate", least=0):
+            raise ValueError(f"`learning_rate` must be above 0. Received: {learning_rate}.")
+        seed = (
+            None if seed is None else checked_number(seed, "seed", least=0, below=2**31, whole=True)
+        )
         super().__init__(objective.measure, learning_rate=learning_rate, seed=seed, **kwargs)
         self.objective = objective
         self.components = one_of(components, [2, 3], "components")
-        self.hidden_units = tuple(hidden_units)
+        self.hidden_units = tuple(
+            checked_number(width, "hidden_units", least=1, whole=True)
+            for width in np.atleast_1d(np.asarray(hidden_units, dtype=object))
+        )
+        if principal_components is not None:
+            checked_number(principal_components, "principal_components", least=1, whole=True)
         self.activation = keras.activations.get(activation)
         self.principal_components = principal_components
         self.jitter = checked_number(jitter, "jitter", least=0)
@@ -138,7 +149,8 @@ class ParametricEmbedding(StagedModel):
             >>> ParametricTSNE.smooth(perplexity=30).hidden_units
             (300, 100)
         """
-        return cls(*args, **{**SMOOTH, **kwargs})
+        defaults = {**SMOOTH["fit_defaults"], **(kwargs.get("fit_defaults") or {})}
+        return cls(*args, **{**SMOOTH, **kwargs, "fit_defaults": defaults})
 
     @property
     def trained(self) -> bool:
@@ -216,7 +228,10 @@ class ParametricEmbedding(StagedModel):
         batch_size: int | None = None,
         *,
         anchor_weight: float = 30.0,
-        **kwargs: Any,
+        graph: Any = None,
+        steps_per_epoch: int | None = None,
+        callbacks: Any = None,
+        verbose: Any = "auto",
     ) -> Refit:
         """Trains on for points that have changed, with some held in place: both maps lie in one frame.
 
@@ -227,11 +242,14 @@ class ParametricEmbedding(StagedModel):
             z: The points as they are now, shape `(samples, ...)`.
             anchors: Where points shall stay: an array of shape `(samples, components)`, a row of NaN for each
                 point that is free; or a pair `(indices, positions)`.
-            epochs: As for `fit`.
+            epochs: As for `fit`; 5 by default.
             batch_size: As for `fit`.
             anchor_weight: Weight of the anchors' mean squared distance from their places, as a share of the
                 map's spread. The default holds them to a few percent of its scale at little cost.
-            **kwargs: As for `fit`.
+            graph: As for `fit`.
+            steps_per_epoch: As for `fit`.
+            callbacks: As for `fit`.
+            verbose: As for `fit`.
 
         Returns:
             A `Refit`: the history, and how far each anchor has drifted.
@@ -256,10 +274,19 @@ class ParametricEmbedding(StagedModel):
         z = self._checked(z, "z")
         checked_number(anchor_weight, "anchor_weight", least=0)
         positions = checked_anchors(anchors, len(z), self.components)
-        settings = self.fit_defaults.over(epochs=epochs, batch_size=batch_size)
+        settings = self.fit_defaults.over(
+            epochs=REFIT_EPOCHS if epochs is None else epochs, batch_size=batch_size
+        )
         spread = max(float(ops.convert_to_numpy(self.spread)), np.finfo(np.float32).tiny)
         history = self._learn(
-            z, settings, anchors=positions, anchor_weight=anchor_weight / spread, **kwargs
+            z,
+            settings,
+            anchors=positions,
+            anchor_weight=anchor_weight / spread,
+            graph=graph,
+            steps_per_epoch=steps_per_epoch,
+            callbacks=callbacks,
+            verbose=verbose,
         )
         held = np.flatnonzero(np.isfinite(positions[:, 0]))
         drift = np.linalg.norm(self._mapped(z[held]) - positions[held], axis=1)
@@ -304,20 +331,17 @@ class ParametricEmbedding(StagedModel):
             float32 array of shape `(samples, components)`.
 
         Raises:
-            ValueError: If the network has not been trained, or points have other features than those it was
-                trained on.
+            ValueError: If the network has not been trained, or points are not finite or have other features
+                than those it was trained on.
         """
         if not self.trained:
             raise ValueError(
                 f"This {type(self).__name__} has not been trained: its map would be random. Call `fit` first."
             )
-        if self.projection is None or not isinstance(x, np.ndarray):
+        if self.projection is None or not isinstance(x, np.ndarray | list):
             return super().predict(x, batch_size=batch_size, **kwargs)
-        features = self.projection.center.shape[0]
-        if x.ndim < 2 or x.size != len(x) * features:
-            raise ValueError(
-                f"The map was trained on points of {features} features. Received shape {x.shape}."
-            )
+        x = checked_points(x, "x")
+        self._check_features(x)
         # Projected before Keras rounds anything to float32.
         return self.network.predict(self._projected(x), batch_size=batch_size, **kwargs)
 
@@ -348,7 +372,17 @@ class ParametricEmbedding(StagedModel):
         self.objective.neighbors(len(z))
         if not self.built:
             self.build((None, *z.shape[1:]))
+        self._check_features(z)
         return z
+
+    def _check_features(self, z: NDArray[Any]) -> None:
+        if self.projection is None:
+            return
+        features = self.projection.center.shape[0]
+        if z.size != len(z) * features:
+            raise ValueError(
+                f"The map was made for points of {features} features. Received shape {z.shape}."
+            )
 
     def _learn(
         self,
@@ -365,6 +399,9 @@ class ParametricEmbedding(StagedModel):
         anchor_weight: float = 0.0,
     ) -> Any:
         check_backups(self, callbacks)
+        checked_number(initial_epoch, "initial_epoch", least=0, whole=True)
+        if steps_per_epoch is not None:
+            checked_number(steps_per_epoch, "steps_per_epoch", least=1, whole=True)
         first = self._begin(z, restored=will_restore(callbacks))
         tables = self._tables(z, graph, settings.batch_size, verbose)
         steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), settings.batch_size)
@@ -389,16 +426,18 @@ class ParametricEmbedding(StagedModel):
         validation = None
         if validation_data is not None:
             validation = self._validation_stage(validation_data, settings.batch_size)
-        history = self._run(
-            stage,
-            validation,
-            epochs=epochs,
-            initial_epoch=initial_epoch,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
+        try:
+            history = self._run(
+                stage,
+                validation,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
+        finally:  # an interrupted training leaves a map, too
+            self._measure_spread(z)
         self._first_unfinished = False
-        self._measure_spread(z)
         return history
 
     def _begin(self, z: NDArray[Any], *, restored: bool) -> bool:
@@ -481,6 +520,11 @@ class ParametricEmbedding(StagedModel):
         self.spread.assign(np.sum(np.var(y, axis=0)))
 
     def _validation_stage(self, z: ArrayLike, batch_size: int) -> ObjectiveStage:
+        if self.metric == "precomputed":
+            raise ValueError(
+                "With metric='precomputed', the distances between other points are not known: the map cannot be "
+                "judged on them."
+            )
         z = self._checked(z, "validation_data")
         tables = self._tables(z, None, batch_size, verbose=0)
         # The same rows each time, so that epochs can be compared.

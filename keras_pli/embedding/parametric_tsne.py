@@ -23,6 +23,8 @@ class ParametricTSNE(ParametricEmbedding):
     from the first principal components. `ParametricTSNE.paper()` has that paper's settings; the defaults
     differ where measurements were in favour of something else (see `benchmarks/embedding.py`).
 
+    The defaults make a faithful map; `smooth` makes one that a classifier can be retrained by.
+
     Args:
         components: Dimensions of the map, 2 or 3.
         perplexity: Effective number of neighbours, above 1 and below N / 3; or several, such as `[10, 50,

@@ -20,6 +20,8 @@ class ParametricUMAP(ParametricEmbedding):
     map is minimised over the network's weights, with negative samples. All that `ParametricTSNE` can do, this
     can, too.
 
+    The defaults make a faithful map; `smooth` makes one that a classifier can be retrained by.
+
     Args:
         components: Dimensions of the map, 2 or 3.
         n_neighbors: Neighbours of a point, itself not counted; umap-learn counts it.
@@ -61,6 +63,16 @@ class ParametricUMAP(ParametricEmbedding):
             n_neighbors, min_dist=min_dist, spread=spread, negative_samples=negative_samples
         )
         super().__init__(objective, components, **kwargs)
+
+    @property
+    def n_neighbors(self) -> int:
+        """Neighbours of a point."""
+        return self.objective.n_neighbors
+
+    @property
+    def min_dist(self) -> float:
+        """Distance in the map down to which neighbours are pulled."""
+        return self.objective.min_dist
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -205,6 +205,8 @@ class StagedModel(keras.Model):
     def load_own_variables(self, store: Any) -> None:
         """Takes the stored state; files of earlier versions hold a state of their draws, and no step."""
         names = set(store.keys()) - {"draws"}
+        if not names:  # of a model that was not built
+            return
         if len(names) == 2:
             self.started.assign(store["0"][...])
             self.spread.assign(store["1"][...])

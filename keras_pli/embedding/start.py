@@ -13,6 +13,7 @@ from .network import leading_components
 
 SAMPLE = 10_000  # points to which the last layer is fitted
 FARTHEST = 10.0  # in standard deviations, which only far rows exceed
+MISSING = 0.1  # standard deviation of components that the data do not have
 RIDGE = 1e-3  # of the mean square of its inputs, which keeps the weights small
 CHUNK = 1024
 
@@ -23,13 +24,16 @@ def principal_scores(
     """Scores on the first principal components, shape `(samples, components)`.
 
     The first has a standard deviation of 1. Where the data have fewer components, as a single output has, the
-    rest are 0.
+    rest are small and random.
     """
     found = leading_components(z, components, seed=seed)
     deviation = float(np.sqrt(found.variance[0] * (1 - 1 / len(z))))
     scores = found.transform(z) / np.float32(deviation if deviation > 0 else 1.0)
     scores = np.clip(scores, -FARTHEST, FARTHEST)
-    return np.pad(scores, ((0, 0), (0, components - scores.shape[1])))
+    # From 0 a component would never move, as its gradient is 0 there, too.
+    random = np.random.default_rng(seed)
+    missing = random.normal(scale=MISSING, size=(len(z), components - scores.shape[1]))
+    return np.concatenate([scores, missing.astype(np.float32)], axis=1)
 
 
 def starts_by_least_squares(network: keras.Model) -> bool:

@@ -204,6 +204,8 @@ class EmbeddingTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
 
     def _model(self) -> keras.Model:
         kind = _class_of(one_of(self.objective, OBJECTIVES, "objective"))
+        if self.metric is not None:
+            one_of(self.metric, ["euclidean", "cosine"], "metric")
         given = {name: getattr(self, name) for name in _SHARED}
         given = {name: value for name, value in given.items() if value is not None}
         options = dict(self.options or {})
