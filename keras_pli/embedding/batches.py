@@ -19,6 +19,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from .affinity import Affinities
+from .device_tables import on_device
 from .memberships import Edges
 from .reverse_edges import reverse_values
 
@@ -75,7 +76,7 @@ class UniformBatches(Batches):
             pair = (p.conditional[rows] + back) / 2
             log_pair[rows] = np.log(pair, out=np.zeros_like(pair), where=pair > 0)
         tables = (p.neighbors, p.conditional, log_pair)
-        return cls(_on_device(z), len(p), *(_on_device(table) for table in tables))
+        return cls(on_device(z), len(p), *(on_device(table) for table in tables))
 
     def draw(self, anchors: Tensor, levels: Tensor) -> Tensor:
         """Indices of the points of a batch: the anchors themselves."""
@@ -137,12 +138,12 @@ class EdgeBatches(Batches):
         for column, share in zip(edges.neighbors.T, edges.conditional.T, strict=True):
             popularity += np.bincount(column, share, minlength=len(z))
         return cls(
-            _on_device(z),
+            on_device(z),
             len(z),
-            _on_device(edges.neighbors),
-            _on_device(cumulative),
-            _on_device(edges.weight),
-            _on_device((2.0 / (1.0 + popularity)).astype(np.float32)),
+            on_device(edges.neighbors),
+            on_device(cumulative),
+            on_device(edges.weight),
+            on_device((2.0 / (1.0 + popularity)).astype(np.float32)),
             constant,
         )
 
@@ -183,7 +184,7 @@ class Draws:
         size = max(2, min(batch_size, tables.samples) // tables.points_per_anchor)
         anchors = anchor_rows(tables.samples, size, steps, random)
         drawn = anchors.shape if tables.points_per_anchor > 1 else (len(anchors), 0)
-        return cls(_on_device(anchors), _on_device(random.random(drawn, dtype=np.float32)))
+        return cls(on_device(anchors), on_device(random.random(drawn, dtype=np.float32)))
 
     def __len__(self) -> int:
         return self.anchors.shape[0]
@@ -206,7 +207,3 @@ def anchor_rows(
     each = samples // batch
     found = list(itertools.islice(passes(), -(-rows // each)))
     return np.concatenate(found)[:rows].astype(np.int32)
-
-
-def _on_device(array: NDArray[Any]) -> Tensor:
-    return ops.convert_to_tensor(array)

@@ -135,6 +135,7 @@ class DivergenceObjective(Objective):
     ) -> UniformBatches | EdgeBatches:
         """Batches of points, or of edges drawn from P."""
         p = affinities(graph, perplexity=self.perplexity)
+        del graph  # its distances, of which nothing is needed any more
         met = p.neighbors.shape[1] * min(batch_size, len(z)) / len(z)
         if self.batches == "uniform" or (
             self.batches == "auto" and met >= LEAST_NEIGHBORS_IN_BATCH

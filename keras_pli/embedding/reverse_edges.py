@@ -32,13 +32,22 @@ def reverse_values(
         [[[0.5], [0.25], [0.0]]]
     """
     samples, k = neighbors.shape
-    listed = values > 0
-    pointers = np.concatenate([[0], np.cumsum(listed.sum(axis=1))])
-    shape = (samples, samples)
-    rows = sparse.csr_matrix((values[listed], neighbors[listed], pointers), shape=shape)
-    columns = rows.tocsc()  # column i: which points list i, in their order
+    columns = _listed(neighbors, values).tocsc()  # column i: which points list i, in their order
     for part in chunks(samples, k):
         yield part, _from_the_other_end(part, neighbors[part], columns)
+
+
+def _listed(neighbors: NDArray[np.int32], values: NDArray[np.float32]) -> sparse.csr_matrix:
+    """The entries above 0; where all are, without a copy of them."""
+    samples, k = neighbors.shape
+    counts = np.count_nonzero(values > 0, axis=1)
+    if counts.min() == k:
+        entries = values.ravel(), neighbors.ravel()
+    else:
+        listed = values > 0
+        entries = values[listed], neighbors[listed]
+    pointers = np.concatenate([[0], np.cumsum(counts)])
+    return sparse.csr_matrix((*entries, pointers), shape=(samples, samples))
 
 
 def _from_the_other_end(

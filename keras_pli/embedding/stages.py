@@ -11,6 +11,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from .batches import Batches, Draws
+from .device_tables import on_device
 from .objectives import Objective
 
 Tensor = Any
@@ -65,8 +66,8 @@ class Places:
         """Places the positions on the device; a row of NaN is a free point."""
         held = np.isfinite(positions[:, 0])
         return cls(
-            ops.convert_to_tensor(np.where(held[:, None], positions, 0).astype(np.float32)),
-            ops.convert_to_tensor(held.astype(np.float32)),
+            on_device(np.where(held[:, None], positions, 0).astype(np.float32)),
+            on_device(held.astype(np.float32)),
         )
 
     def squared_distance(self, y: Tensor, points: Tensor) -> Tensor:

@@ -7,7 +7,12 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.neighbors import NearestNeighbors
 
-from keras_pli.embedding import NeighborGraph, given_neighbors, nearest_neighbors
+from keras_pli.embedding import (
+    NeighborGraph,
+    ParametricTSNE,
+    given_neighbors,
+    nearest_neighbors,
+)
 
 # Its first call compiles for a minute.
 APPROXIMATE = pytest.param("approximate", marks=pytest.mark.slow)
@@ -225,6 +230,15 @@ class TestProgress:
         monkeypatch.setattr("keras_pli.embedding.search.LONG_OPERATIONS", 0)
         assert "3/3" in self.shown(capsys, verbose=True)
         assert not self.shown(capsys)
+
+    @pytest.mark.parametrize("verbose", [0, 1, 2, "auto"])
+    def test_in_fit(self, capsys, monkeypatch, verbose):
+        monkeypatch.setattr("keras_pli.embedding.search.LONG_OPERATIONS", 0)
+        tsne = ParametricTSNE(perplexity=5, hidden_units=(4,), seed=0)
+        tsne.compile(run_eagerly=True)
+        z = np.random.default_rng(0).normal(size=(60, 9))
+        tsne.fit(z, epochs=1, steps_per_epoch=1, verbose=verbose)
+        assert ("chunk of neighbours" in capsys.readouterr().out) == bool(verbose)
 
     @pytest.mark.slow
     def test_of_the_approximate_search(self, capsys):
