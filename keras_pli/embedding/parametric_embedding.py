@@ -522,8 +522,8 @@ class ParametricEmbedding(StagedModel):
     def _validation_stage(self, z: ArrayLike, batch_size: int) -> ObjectiveStage:
         if self.metric == "precomputed":
             raise ValueError(
-                "With metric='precomputed', the distances between other points are not known: the map cannot be "
-                "judged on them."
+                "With metric='precomputed', the distances between other points are not known: the map "
+                "cannot be judged on them."
             )
         z = self._checked(z, "validation_data")
         tables = self._tables(z, None, batch_size, verbose=0)
