@@ -91,7 +91,7 @@ class Jitter:
     def of_scale(cls, scale: float, features: int, random: np.random.Generator) -> Jitter:
         """Draws displacements with that root mean square length."""
         drawn = random.standard_normal((JITTERED, features), dtype=np.float32)
-        return cls(ops.convert_to_tensor(drawn * np.float32(scale / np.sqrt(features))))
+        return cls(on_device(drawn * np.float32(scale / np.sqrt(features))))
 
     def of(self, size: int, row: Tensor) -> Tensor:
         """Displacements of a batch of `size` points in a step, shape `(size, features)`."""

@@ -143,7 +143,7 @@ class TestWithinScikitLearn:
                 **TINY,
                 "n_components": 2,
                 "objective": "tsne",
-                "batch_size": 500,
+                "batch_size": None,
                 "random_state": 0,
                 "verbose": 0,
             }
