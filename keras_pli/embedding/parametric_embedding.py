@@ -409,6 +409,7 @@ class ParametricEmbedding(StagedModel):
         if not initial_epoch:
             self._schedule(steps * (epochs + (self._pretraining_epochs(settings) if first else 0)))
         self._run_together(steps)
+        self._choose_xla(steps * epochs)
         if first:
             self._start(z, tables, settings, steps, verbose)
         self.started.assign(1)
