@@ -54,10 +54,10 @@ class MapDecoder(keras.Model):
         >>> from keras_pli.embedding import ParametricTSNE
         >>> z = load_digits().data[:500] / 16
         >>> tsne = ParametricTSNE(perplexity=30, seed=0)
-        >>> history = tsne.fit(z, epochs=1, pretrain_epochs=1, verbose=0)
+        >>> history = tsne.fit(z, epochs=1, steps_per_epoch=20, verbose=0)
         >>> pixels = keras.Sequential([keras.Input((64,)), keras.layers.Reshape((8, 8, 1))])
         >>> decoder = MapDecoder(tsne, generator=pixels, seed=0)
-        >>> history = decoder.fit(z, epochs=10, verbose=0)
+        >>> history = decoder.fit(z, epochs=5, verbose=0)
         >>> 0 < decoder.error < 1
         True
         >>> decoder.images([[0.0, 0.0]]).shape

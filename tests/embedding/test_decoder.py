@@ -124,6 +124,7 @@ class TestFit:
         assert found.activations.shape == (1, 2, 2, 1)
         assert found.reached.all()
 
+    @pytest.mark.slow
     def test_same_seed_same_decoder(self, points, curved):
         said = []
         for seed, elsewhere in [(0, 1), (0, 2), (1, 1)]:
@@ -276,6 +277,7 @@ class TestStorage:
         more = [d.fit(points, **QUICK).history["val_error"][-1] for d in (decoder, loaded)]
         assert more[0] == pytest.approx(more[1], rel=1e-4)
 
+    @pytest.mark.slow
     def test_keeps_the_caller_s_optimizer(self, curved, points, tmp_path):
         decoder = MapDecoder(curved.embedder, **SMALL)
         decoder.compile(keras.optimizers.SGD(0.125))

@@ -25,9 +25,19 @@ from small_maps import (
 from keras_pli.embedding import ParametricEmbedding, nearest_neighbors
 from keras_pli.embedding.objectives import ContrastiveObjective, Objective
 
-ALL = pytest.mark.parametrize("kind", KINDS)
+# Of two ways to form batches and two kinds of objective, one each; the others take as long again.
+QUICK_KINDS = ("uniform", "umap")
+
+
+def kinds(names):
+    slow = pytest.mark.slow
+    each = [name if name in QUICK_KINDS else pytest.param(name, marks=slow) for name in names]
+    return pytest.mark.parametrize("kind", each)
+
+
+ALL = kinds(KINDS)
 # One a class: t-SNE's uniform batches have nothing of their own but their draws.
-EACH = pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "uniform"])
+EACH = kinds([kind for kind in KINDS if kind != "uniform"])
 
 
 @pytest.fixture(scope="module")

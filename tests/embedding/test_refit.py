@@ -86,6 +86,7 @@ class TestAnchors:
         there = divergence(changed, mapped(unfit, changed), 20)
         assert divergence(changed, mapped(refitted[0], changed), 20) < there
 
+    @pytest.mark.slow
     def test_the_weight_pulls(self, few):
         places = procrustes(few[:, 20:22], few[:, 40:42])[1] * 10
         drifts = []

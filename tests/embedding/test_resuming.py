@@ -50,7 +50,7 @@ def few():
     [
         ("tsne", "a new model"),
         ("tsne", "the same model"),
-        ("contrastive", "a new model"),
+        pytest.param("contrastive", "a new model", marks=pytest.mark.slow),
         pytest.param("umap", "a new model", marks=pytest.mark.slow),
     ],
 )
