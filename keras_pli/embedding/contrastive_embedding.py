@@ -6,8 +6,6 @@ from typing import Any
 
 import keras
 
-from ..checks import check_options
-from .arguments import unlike_scikit_learn
 from .objectives import ContrastiveObjective
 from .parametric_embedding import ParametricEmbedding
 
@@ -55,8 +53,6 @@ class ContrastiveEmbedding(ParametricEmbedding):
         negative_samples: float = 5.0,
         **kwargs: Any,
     ) -> None:
-        unlike_scikit_learn(type(self), kwargs)
-        check_options(type(self), kwargs)
         objective = ContrastiveObjective(
             n_neighbors, spectrum=spectrum, negative_samples=negative_samples
         )

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..brief import brief
 from ..checks import check_keras_file, check_options, checked_number, finite_array
+from .decaying_adam import decaying_adam
 from .decoder_network import PairBatches, ShareOfVariance, decoder_network
 from .inversion import FoundActivations, smallest_change
 
@@ -425,14 +426,7 @@ class MapDecoder(keras.Model):
     def _schedule(self, steps: int) -> None:
         """Makes the default optimizer anew, with a decay over the length of the training."""
         if self._own_optimizer:
-            warmup = min(50, steps // 10)
-            rate = keras.optimizers.schedules.CosineDecay(
-                0.1 * self.learning_rate,
-                max(1, steps - warmup),
-                warmup_target=self.learning_rate,
-                warmup_steps=warmup,
-            )
-            self.optimizer = keras.optimizers.Adam(rate)
+            self.optimizer = decaying_adam(self.learning_rate, steps)
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         self.train_function = None  # it was traced with the optimizer before

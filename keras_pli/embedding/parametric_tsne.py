@@ -7,8 +7,6 @@ from typing import Any
 
 import keras
 
-from ..checks import check_options
-from .arguments import unlike_scikit_learn
 from .objectives import DivergenceObjective
 from .parametric_embedding import ParametricEmbedding
 
@@ -61,8 +59,6 @@ class ParametricTSNE(ParametricEmbedding):
         early_exaggeration: float = 1.5,
         **kwargs: Any,
     ) -> None:
-        unlike_scikit_learn(type(self), kwargs)
-        check_options(type(self), kwargs)
         objective = DivergenceObjective(
             perplexity, batches=batches, early_exaggeration=early_exaggeration
         )

@@ -6,8 +6,6 @@ from typing import Any
 
 import keras
 
-from ..checks import check_options
-from .arguments import unlike_scikit_learn
 from .objectives import FuzzyObjective
 from .parametric_embedding import ParametricEmbedding
 
@@ -57,8 +55,6 @@ class ParametricUMAP(ParametricEmbedding):
         negative_samples: float = 5.0,
         **kwargs: Any,
     ) -> None:
-        unlike_scikit_learn(type(self), kwargs)
-        check_options(type(self), kwargs)
         objective = FuzzyObjective(
             n_neighbors, min_dist=min_dist, spread=spread, negative_samples=negative_samples
         )

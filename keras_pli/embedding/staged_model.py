@@ -12,6 +12,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ..checks import check_keras_file
+from .decaying_adam import decaying_adam
 from .stages import RegressionStage, Stage
 
 MOST_STEPS_PER_EXECUTION = 64
@@ -168,14 +169,7 @@ class StagedModel(keras.Model):
         """Makes the default optimizer anew, with a decay over the length of the training."""
         if not self._own_optimizer:
             return
-        warmup = min(50, steps // 10)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.1 * self.learning_rate,
-            max(1, steps - warmup),
-            warmup_target=self.learning_rate,
-            warmup_steps=warmup,
-        )
-        self.optimizer = keras.optimizers.Adam(rate)
+        self.optimizer = decaying_adam(self.learning_rate, steps)
         self.optimizer.build(self.trainable_variables)
 
     def _random(self, purpose: str) -> np.random.Generator:
