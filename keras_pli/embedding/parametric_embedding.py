@@ -14,20 +14,19 @@ from ..backups import check_backups, will_restore
 from ..checks import check_options, checked_number, one_of
 from .arguments import AUTO, FitDefaults, checked_points, unlike_scikit_learn
 from .batches import Batches, Draws, nearest_distance
-from .neighbors import NeighborGraph, given_neighbors, nearest_neighbors
-from .network import PrincipalProjection, default_network
+from .neighbors import METRICS, NeighborGraph, given_neighbors, nearest_neighbors
+from .network import PrincipalProjection, default_network, leading_components
 from .objectives import Objective
 from .refit import Refit, checked_anchors
 from .staged_model import StagedModel, rows_of
 from .stages import Jitter, ObjectiveStage, Places, RegressionStage
-from .start import principal_scores, start_by_least_squares, starts_by_least_squares
+from .start import start_by_least_squares, starting_places, starts_by_least_squares
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .transformer import EmbeddingTransformer
 
-METRICS = ["euclidean", "cosine", "precomputed"]
 CHUNK = 1024
 AUTO_EPOCHS = 25
 # A small network trained for a while: its map has no steep slopes.
@@ -315,7 +314,7 @@ class ParametricEmbedding(StagedModel):
         """
         if isinstance(x, dict):  # Keras in the middle of fit, with rows that fit has prepared
             return super().evaluate(x, *args, batch_size=1, **kwargs)
-        stage = self._validation_stage(x, batch_size)
+        stage = self._validation_stage(self._checked_validation(x), batch_size)
         with self._at_work(test=stage):
             return super().evaluate(rows_of(stage), *args, batch_size=1, **kwargs)
 
@@ -402,6 +401,8 @@ class ParametricEmbedding(StagedModel):
         checked_number(initial_epoch, "initial_epoch", least=0, whole=True)
         if steps_per_epoch is not None:
             checked_number(steps_per_epoch, "steps_per_epoch", least=1, whole=True)
+        if validation_data is not None:
+            validation_data = self._checked_validation(validation_data)
         first = self._begin(z, restored=will_restore(callbacks))
         tables = self._tables(z, graph, settings.batch_size, verbose)
         steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), settings.batch_size)
@@ -499,10 +500,15 @@ class ParametricEmbedding(StagedModel):
         """Leads the map to the principal components: by least squares at once, or in epochs of regression."""
         if settings.pretrain_epochs == 0:
             return
-        scores = principal_scores(z, self.components, seed=self.seed)
+        inputs = ops.convert_to_numpy(tables.z)
+        if self.projection is None or self.projection.count is None:
+            found = leading_components(z, self.components, seed=self.seed).transform(z)
+        else:  # the projection has found them
+            found = inputs
+        scores = starting_places(found, self.components, seed=self.seed)
         epochs = self._pretraining_epochs(settings)
         if not epochs:
-            start_by_least_squares(self.network, ops.convert_to_numpy(tables.z), scores)
+            start_by_least_squares(self.network, inputs, scores)
             return
         draws = Draws.of(tables, settings.batch_size, steps * epochs, self._random("pretraining"))
         self._run(
@@ -520,13 +526,15 @@ class ParametricEmbedding(StagedModel):
         y = self._mapped(z[:: -(-len(z) // SPREAD_SAMPLE)])
         self.spread.assign(np.sum(np.var(y, axis=0)))
 
-    def _validation_stage(self, z: ArrayLike, batch_size: int) -> ObjectiveStage:
+    def _checked_validation(self, z: ArrayLike) -> NDArray[Any]:
         if self.metric == "precomputed":
             raise ValueError(
                 "With metric='precomputed', the distances between other points are not known: the map "
                 "cannot be judged on them."
             )
-        z = self._checked(z, "validation_data")
+        return self._checked(z, "validation_data")
+
+    def _validation_stage(self, z: NDArray[Any], batch_size: int) -> ObjectiveStage:
         tables = self._tables(z, None, batch_size, verbose=0)
         # The same rows each time, so that epochs can be compared.
         size = max(2, min(batch_size, len(z)) // tables.points_per_anchor)

@@ -9,31 +9,36 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from .network import leading_components
-
 SAMPLE = 10_000  # points to which the last layer is fitted
 FARTHEST = 10.0  # in standard deviations, which only far rows exceed
 MISSING = 0.1  # standard deviation of components that the data do not have
+FLAT = 1e-6  # of the first component's standard deviation, which only rounding leaves
 RIDGE = 1e-3  # of the mean square of its inputs, which keeps the weights small
 CHUNK = 1024
 
 
-def principal_scores(
-    z: NDArray[Any], components: int, *, seed: int | None = None
+def starting_places(
+    scores: NDArray[np.float32], components: int, *, seed: int | None = None
 ) -> NDArray[np.float32]:
-    """Scores on the first principal components, shape `(samples, components)`.
+    """Places on the first of some principal components, shape `(samples, components)`.
 
-    The first has a standard deviation of 1. Where the data have fewer components, as a single output has, the
-    rest are small and random.
+    The first has a standard deviation of 1. Where there are fewer components, as of a single output, or
+    nothing varies along one, the rest are small and random.
+
+    Args:
+        scores: Scores on principal components, largest variance first, shape `(samples, any number)`.
+        components: How many there shall be.
+        seed: Seed of what is random.
     """
-    found = leading_components(z, components, seed=seed)
-    deviation = float(np.sqrt(found.variance[0] * (1 - 1 / len(z))))
-    scores = found.transform(z) / np.float32(deviation if deviation > 0 else 1.0)
-    scores = np.clip(scores, -FARTHEST, FARTHEST)
+    scores = scores[:, :components]
+    deviations = scores.std(axis=0, dtype=np.float64)
+    if not deviations[0] > 0:
+        return np.zeros((len(scores), components), dtype=np.float32)
     # From 0 a component would never move, as its gradient is 0 there, too.
-    random = np.random.default_rng(seed)
-    missing = random.normal(scale=MISSING, size=(len(z), components - scores.shape[1]))
-    return np.concatenate([scores, missing.astype(np.float32)], axis=1)
+    places = np.random.default_rng(seed).normal(scale=MISSING, size=(len(scores), components))
+    varies = np.flatnonzero(deviations > FLAT * deviations[0])
+    places[:, varies] = np.clip(scores[:, varies] / deviations[0], -FARTHEST, FARTHEST)
+    return places.astype(np.float32)
 
 
 def starts_by_least_squares(network: keras.Model) -> bool:

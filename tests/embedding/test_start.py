@@ -6,10 +6,12 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from small_maps import few_digits, make, mapped
 
+from keras_pli.embedding import PrincipalProjection
+from keras_pli.embedding.network import leading_components
 from keras_pli.embedding.start import (
     RIDGE,
-    principal_scores,
     start_by_least_squares,
+    starting_places,
     starts_by_least_squares,
 )
 
@@ -26,13 +28,31 @@ def scores(few):
     return found / found[:, 0].std()
 
 
-def test_principal_scores(few, scores):
-    np.testing.assert_allclose(principal_scores(few, 2), scores, atol=1e-4)
+def places_of(z, components):
+    found = leading_components(z, components, seed=0).transform(z)
+    return starting_places(found, components, seed=0)
+
+
+def test_starting_places(few, scores):
+    np.testing.assert_allclose(places_of(few, 2), scores, atol=1e-4)
+
+
+def test_the_projection_has_found_them(few, scores):
+    projection = PrincipalProjection(5)
+    projection.adapt(few, seed=0)
+    found = starting_places(projection.on_host(few), 2)
+    np.testing.assert_allclose(found, scores, atol=1e-3)
+
+
+def test_data_of_one_direction():
+    z = np.outer(np.linspace(-1, 1, 80), [1.0, 2.0, 3.0]).astype(np.float32)
+    found = places_of(z, 2)
+    np.testing.assert_allclose(found.std(axis=0), [1, 0.1], rtol=0.3)
 
 
 def test_fewer_components_than_asked_for():
     z = load_digits().data[:100, 2:3]
-    found = principal_scores(z, 3, seed=0)
+    found = places_of(z, 3)
     assert found[:, 0].std() == pytest.approx(1, rel=1e-5)
     np.testing.assert_allclose(found[:, 1:].std(axis=0), 0.1, rtol=0.3)  # small and random
 
@@ -45,7 +65,7 @@ def test_a_component_that_the_data_lack_is_used_all_the_same():
 
 
 def test_constant_points():
-    assert np.array_equal(principal_scores(np.ones((10, 3)), 2), np.zeros((10, 2)))
+    assert np.array_equal(places_of(np.ones((10, 3)), 2), np.zeros((10, 2)))
 
 
 def mlp(**last):
