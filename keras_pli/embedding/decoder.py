@@ -12,10 +12,10 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from ..brief import brief
-from ..checks import check_keras_file, check_options, checked_number, finite_array
-from .decaying_adam import decaying_adam
+from ..checks import check_options, checked_number, finite_array
 from .decoder_network import PairBatches, ShareOfVariance, decoder_network
 from .inversion import FoundActivations, smallest_change
+from .scheduled_model import ScheduledModel
 
 Array = NDArray[np.float32]
 HELD_OUT = 10  # one point of so many is held out where no others are given
@@ -23,7 +23,7 @@ BATCH = 1024  # of passes without training
 
 
 @keras.saving.register_keras_serializable(package="keras_pli")
-class MapDecoder(keras.Model):
+class MapDecoder(ScheduledModel):
     """A network from places of a map back to the activations of its layer, and on to images.
 
     It is trained on pairs of a point's position and its activations, and so answers with what points there
@@ -125,19 +125,6 @@ class MapDecoder(keras.Model):
         """The same as `trainable_variables`."""
         return self.trainable_variables
 
-    def compile(self, optimizer: Any = None, *, jit_compile: Any = "auto", **kwargs: Any) -> None:
-        """Chooses the optimizer and how steps are compiled.
-
-        Args:
-            optimizer: Any Keras optimizer; None for Adam with the decay described above, made anew by each
-                `fit` to suit its length.
-            jit_compile: Whether to use XLA; `"auto"` as in Keras.
-            **kwargs: As for `keras.Model.compile`, apart from losses.
-        """
-        self._own_optimizer = optimizer is None
-        optimizer = keras.optimizers.Adam(self.learning_rate) if optimizer is None else optimizer
-        super().compile(optimizer=optimizer, loss=None, jit_compile=jit_compile, **kwargs)
-
     def fit(
         self,
         z: ArrayLike,
@@ -185,6 +172,7 @@ class MapDecoder(keras.Model):
         if not bool(ops.convert_to_numpy(self.started)):
             self._adapt(positions, z)
         self.held_out_error.assign(np.nan)
+        self.map_spread.assign(self._check_embedder())
         batches = PairBatches(positions, self._standard(z), batch_size, self.seed)
         self._schedule(epochs * len(batches))
         history = super().fit(
@@ -215,10 +203,10 @@ class MapDecoder(keras.Model):
             float32 `(samples, ...)`, shaped like the activations in `fit`.
 
         Raises:
-            ValueError: If the decoder is not trained, or places are not finite or have another number of
-                components than the map.
+            ValueError: If the decoder is not trained, or the map was trained on since; or places are not
+                finite or have another number of components than the map.
         """
-        self._check_trained()
+        self._check_current()
         y = self._places(y)
         return super().predict(y, batch_size=batch_size, verbose=verbose, **kwargs)
 
@@ -316,17 +304,9 @@ class MapDecoder(keras.Model):
         training: bool = True,
     ) -> Any:
         """The mean squared error, as a share of the training points' variance."""
+        y = ops.cast(y, y_pred.dtype)  # Keras hands numbers over in its global precision
         self._error.update_state(y, y_pred)
         return ops.mean(ops.square(y - y_pred))
-
-    def save(self, filepath: Any, **kwargs: Any) -> None:
-        """Saves the decoder with embedder and generator as `keras.Model.save` does, to a `.keras` file.
-
-        Raises:
-            ValueError: If the file is of the older format, from which Keras could not load it.
-        """
-        check_keras_file(filepath, type(self).__name__)
-        super().save(filepath, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Refuses: the shape of the activations is known in `fit` alone."""
@@ -348,6 +328,7 @@ class MapDecoder(keras.Model):
             "held_out_error": (),
             "map_center": (components,),
             "map_scale": (),
+            "map_spread": (),
             "center": (features,),
             "scale": (),
         }.items():
@@ -419,33 +400,16 @@ class MapDecoder(keras.Model):
             )
         return known
 
+    def _check_current(self) -> None:
+        self._check_trained()
+        if spread_of(self.embedder) != float(ops.convert_to_numpy(self.map_spread)):
+            raise ValueError(
+                "The map has been trained on since the decoder was: call the decoder's `fit` again."
+            )
+
     def _check_trained(self) -> None:
         if self._shape is None or not bool(ops.convert_to_numpy(self.started)):
             raise _untrained()
-
-    def _schedule(self, steps: int) -> None:
-        """Makes the default optimizer anew, with a decay over the length of the training."""
-        if self._own_optimizer:
-            self.optimizer = decaying_adam(self.learning_rate, steps)
-        if not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
-        self.train_function = None  # it was traced with the optimizer before
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """What `compile` was called with, or the optimizer that `fit` made."""
-        config = super().get_compile_config() or {}
-        if self._own_optimizer:
-            config["optimizer"] = keras.saving.serialize_keras_object(self.optimizer)
-        return {**config, "own_optimizer": self._own_optimizer}
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles a loaded decoder as it was when saved, with the state of its optimizer."""
-        kept = ["jit_compile", "run_eagerly", "steps_per_execution"]
-        optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
-        self.compile(optimizer, **{name: config[name] for name in kept if name in config})
-        self._own_optimizer = config["own_optimizer"]
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shape of the activations."""

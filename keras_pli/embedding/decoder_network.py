@@ -23,6 +23,8 @@ class ShareOfVariance(keras.metrics.Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch."""
+        # The metric's own precision is Keras's global one.
+        y_true, y_pred = (ops.cast(values, self.errors.dtype) for values in (y_true, y_pred))
         self.errors.assign_add(ops.sum(ops.square(y_true - y_pred)))
         self.squares.assign_add(ops.sum(ops.square(y_true)))
 

@@ -398,7 +398,8 @@ class ParametricEmbedding(StagedModel):
         anchor_weight: float = 0.0,
     ) -> Any:
         check_backups(self, callbacks)
-        checked_number(initial_epoch, "initial_epoch", least=0, whole=True)
+        epochs = AUTO_EPOCHS if settings.epochs == AUTO else int(settings.epochs)
+        checked_number(initial_epoch, "initial_epoch", least=0, below=epochs, whole=True)
         if steps_per_epoch is not None:
             checked_number(steps_per_epoch, "steps_per_epoch", least=1, whole=True)
         if validation_data is not None:
@@ -406,7 +407,6 @@ class ParametricEmbedding(StagedModel):
         first = self._begin(z, restored=will_restore(callbacks))
         tables = self._tables(z, graph, settings.batch_size, verbose)
         steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), settings.batch_size)
-        epochs = AUTO_EPOCHS if settings.epochs == AUTO else int(settings.epochs)
         if not initial_epoch:
             self._schedule(steps * (epochs + (self._pretraining_epochs(settings) if first else 0)))
         self._run_together(steps)

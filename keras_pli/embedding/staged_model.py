@@ -11,15 +11,14 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from ..checks import check_keras_file
-from .decaying_adam import decaying_adam
+from .scheduled_model import ScheduledModel
 from .stages import RegressionStage, Stage
 
 MOST_STEPS_PER_EXECUTION = 64
 LEAST_STEPS_FOR_XLA = 500
 
 
-class StagedModel(keras.Model):
+class StagedModel(ScheduledModel):
     """A network whose steps are told by a stage, and counted among its weights.
 
     Keras runs the loop, with its callbacks; a stage says which points a step looks at and what they cost.
@@ -48,33 +47,10 @@ class StagedModel(keras.Model):
         self._test_stage: Stage | None = None
 
     def compile(self, optimizer: Any = None, *, jit_compile: Any = "auto", **kwargs: Any) -> None:
-        """Chooses the optimizer and how steps are compiled.
-
-        Args:
-            optimizer: Any Keras optimizer; None for Adam with the decay described above, made anew by each
-                `fit` to suit its length.
-            jit_compile: Whether to use XLA; `"auto"` as in Keras, and on TensorFlow also for long trainings
-                of the default network.
-            **kwargs: As for `keras.Model.compile`, apart from losses.
-
-        Example:
-            >>> from keras_pli.embedding import ParametricTSNE
-            >>> ParametricTSNE().compile("adam", jit_compile=False)
-        """
-        self._own_optimizer = optimizer is None
-        optimizer = keras.optimizers.Adam(self.learning_rate) if optimizer is None else optimizer
+        """As for `ScheduledModel`; what is not chosen here, each `fit` chooses by its length."""
         self._own_steps = "steps_per_execution" not in kwargs
         self._own_xla = jit_compile == "auto"
-        super().compile(optimizer=optimizer, loss=None, jit_compile=jit_compile, **kwargs)
-
-    def save(self, filepath: Any, **kwargs: Any) -> None:
-        """Saves the model as `keras.Model.save` does, to a `.keras` file.
-
-        Raises:
-            ValueError: If the file is of the older format, from which Keras could not load it.
-        """
-        check_keras_file(filepath, type(self).__name__)
-        super().save(filepath, **kwargs)
+        super().compile(optimizer, jit_compile=jit_compile, **kwargs)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Maps a batch of points; inside `fit`, of points that a stage chooses by the number of the step."""
@@ -165,13 +141,6 @@ class StagedModel(keras.Model):
             # Keras would feed a prediction compiled for other steps in portions it does not expect.
             self.predict_function = None
 
-    def _schedule(self, steps: int) -> None:
-        """Makes the default optimizer anew, with a decay over the length of the training."""
-        if not self._own_optimizer:
-            return
-        self.optimizer = decaying_adam(self.learning_rate, steps)
-        self.optimizer.build(self.trainable_variables)
-
     def _random(self, purpose: str) -> np.random.Generator:
         # A stream for each purpose, so that training resumed without pre-training meets the same batches.
         stream = ["pretraining", "training", "jitter"].index(purpose)
@@ -190,28 +159,14 @@ class StagedModel(keras.Model):
         return result
 
     def get_compile_config(self) -> dict[str, Any]:
-        """What `compile` was called with, or the optimizer that `fit` made."""
-        config = super().get_compile_config() or {}
-        if self._own_optimizer:
-            config["optimizer"] = keras.saving.serialize_keras_object(self.optimizer)
-        return {
-            **config,
-            "own_optimizer": self._own_optimizer,
-            "own_steps": self._own_steps,
-            "own_xla": self._own_xla,
-        }
+        """What `compile` was called with, or what `fit` chose."""
+        own = {"own_steps": self._own_steps, "own_xla": self._own_xla}
+        return {**super().get_compile_config(), **own}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model as it was when saved, with the state of its optimizer."""
-        kept = ["jit_compile", "run_eagerly"]
-        if not config["own_steps"]:
-            kept.append("steps_per_execution")
-        optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
-        self.compile(optimizer, **{name: config[name] for name in kept if name in config})
-        self._own_optimizer = config["own_optimizer"]
+        super().compile_from_config(config)
         self._own_xla = config.get("own_xla", False)  # which earlier versions did not choose
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
 
     def load_own_variables(self, store: Any) -> None:
         """Takes the stored state; files of earlier versions hold a state of their draws, and no step."""

@@ -314,6 +314,18 @@ class TestErrors:
             with pytest.raises(ValueError, match="decoder is not trained: call `fit`"):
                 use([[0.0, 0.0]])
 
+    def test_map_was_trained_on_since(self, points):
+        tsne = trained(bent(5), points)
+        decoder = MapDecoder(tsne, **SMALL)
+        decoder.fit(points, **QUICK)
+        decoder.predict([[0.0, 0.0]], verbose=0)
+        tsne.spread.assign(tsne.spread * 1.01)  # as a training does at its end
+        for use in (decoder.predict, decoder.activations_at):
+            with pytest.raises(ValueError, match=r"trained on since .* `fit` again"):
+                use([[0.0, 0.0]])
+        decoder.fit(points, **QUICK)
+        assert np.isfinite(decoder.predict([[0.0, 0.0]], verbose=0)).all()
+
     @pytest.mark.parametrize(
         ("y", "message"),
         [

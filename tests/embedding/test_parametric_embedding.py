@@ -400,6 +400,40 @@ class TestErrors:
         with pytest.raises(ValueError, match=rf"`{name}` must be a whole number from 1"):
             untrained.fit(few, **given)
 
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"steps_per_epoch": 0}, "`steps_per_epoch` must be a whole number from 1"),
+            ({"steps_per_epoch": 2.5}, "`steps_per_epoch` must be a whole number from 1"),
+            ({"initial_epoch": -1}, "`initial_epoch` must be a whole number from 0"),
+            ({"initial_epoch": 2}, "`initial_epoch` must be .* less than 2. Received: 2"),
+        ],
+    )
+    def test_steps_and_first_epoch(self, untrained, few, given, message):
+        with pytest.raises(ValueError, match=message):
+            untrained.fit(few, epochs=2, **given)
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"seed": -1}, "`seed` must be a whole number from 0"),
+            ({"hidden_units": (20, 0)}, "`hidden_units` must be a whole number from 1"),
+            ({"principal_components": 2.5}, "`principal_components` must be a whole number"),
+            ({"learning_rate": 0}, "`learning_rate` must be above 0"),
+        ],
+    )
+    def test_settings(self, given, message):
+        with pytest.raises(ValueError, match=message):
+            make("uniform", **given)
+
+    def test_seed_of_numpy(self):
+        assert make("uniform", seed=np.int64(3)).get_config()["seed"] == 3
+
+    def test_validation_data_are_looked_at_before_the_search(self, untrained, few, monkeypatch):
+        monkeypatch.setattr(type(untrained), "_graph", lambda *args: pytest.fail("searched"))
+        with pytest.raises(ValueError, match=r"64 features. Received shape \(150, 63\)"):
+            untrained.fit(few, validation_data=few[:, :63], **QUICK)
+
     def test_labels(self, untrained, few):
         with pytest.raises(TypeError, match=r"without labels, write `fit\(z\)`.*\(150,\)"):
             untrained.fit(few, np.zeros(150))
