@@ -16,6 +16,7 @@ if _TYPE_CHECKING:
         callbacks,
         embedding,
         evaluation,
+        inspection,
         intervention,
         plotting,
         rationale,
@@ -92,6 +93,7 @@ __all__ = [
     "embedding_response",
     "evaluation",
     "export",
+    "inspection",
     "intervention",
     "layer_paths",
     "nearest_neighbors",
@@ -180,6 +182,7 @@ def _whereabouts(name: str) -> str:
     homes = (
         "attribution",
         "evaluation",
+        "inspection",
         "rationale",
         "plotting",
         "callbacks",

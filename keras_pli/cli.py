@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import Any
 
 # None of these imports Keras or NumPy before a command runs, so that help is there at once.
-from .commands import attribution, projective, rationale, serving
+from .commands import attribution, inspection, projective, rationale, serving
 from .commands.backend import import_backend
 from .commands.files import check_folder
 from .version import __version__
@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     # What a command checks of its options together, since argparse knows each by itself.
     parser.set_defaults(backends=("tensorflow",), locks_out=True, check=lambda _: None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for family in (projective, attribution, rationale, serving):
+    for family in (projective, attribution, inspection, rationale, serving):
         family.add_commands(commands)
     return parser
 

@@ -21,6 +21,7 @@ USES = {
     "retraining": {"network", "embedding", "intervention", "plotting"},
     "attribution": {"network", "plotting"},
     "evaluation": {"network", "attribution", "plotting", "synthetic"},
+    "inspection": {"network", "attribution", "plotting", "synthetic"},
     "rationale": {"network", "attribution", "plotting", "synthetic"},
 }
 # These use everything.

@@ -12,6 +12,7 @@ ROOMS = {
     "callbacks",
     "embedding",
     "evaluation",
+    "inspection",
     "intervention",
     "plotting",
     "rationale",
