@@ -1,3 +1,6 @@
 """What a network has learned: its filters, what activates them, influential examples, its loss surface."""
 
-__all__: list[str] = []
+from ..network.targets import AtPosition
+from .maximization import ActivationMaximization, MaximizedImages
+
+__all__ = ["ActivationMaximization", "AtPosition", "MaximizedImages"]

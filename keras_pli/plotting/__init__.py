@@ -18,6 +18,7 @@ from .grids import attribution_grid
 from .images import image_strip
 from .maps import embedding_comparison, embedding_map
 from .rationales import animate_morphs, morph_strip, rationale_grid
+from .samples import sample_grid
 from .scores import class_scores, paired_differences
 from .style import ClassStyle, class_styles
 from .volumes import volume_slices
@@ -45,6 +46,7 @@ __all__ = [
     "paired_differences",
     "randomization_curves",
     "rationale_grid",
+    "sample_grid",
     "save_figure",
     "to_data_uri",
     "training_curves",
