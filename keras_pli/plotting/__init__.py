@@ -21,6 +21,7 @@ from .rationales import animate_morphs, morph_strip, rationale_grid
 from .samples import sample_grid
 from .scores import class_scores, paired_differences
 from .style import ClassStyle, class_styles
+from .thumbnails import thumbnail_map
 from .volumes import volume_slices
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "rationale_grid",
     "sample_grid",
     "save_figure",
+    "thumbnail_map",
     "to_data_uri",
     "training_curves",
     "volume_slices",

@@ -45,7 +45,7 @@ def image_strip(
         >>> len(figure.axes)
         3
     """
-    pixels = _scaled(images, value_range)
+    pixels = scaled_pixels(images, value_range)
     texts = [""] * len(pixels) if captions is None else [str(text) for text in captions]
     if len(texts) != len(pixels):
         raise ValueError(f"`captions` must have {len(pixels)} entries. Received: {len(texts)}.")
@@ -76,8 +76,10 @@ def image_strip(
     return figure
 
 
-def _scaled(images: ArrayLike, value_range: tuple[float, float] | None) -> NDArray[np.float64]:
-    """Returns images in [0, 1], grey ones without a channel axis."""
+def scaled_pixels(
+    images: ArrayLike, value_range: tuple[float, float] | None
+) -> NDArray[np.float64]:
+    """Returns images in [0, 1], grey ones without a channel axis (see `image_strip`)."""
     given = np.asarray(images)
     if given.dtype.kind not in "fiub":
         raise ValueError(f"`images` must hold real numbers. Received dtype {given.dtype}.")
