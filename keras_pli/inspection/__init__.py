@@ -1,3 +1,5 @@
 """What a network has learned: its filters, what activates them, influential examples, its loss surface."""
 
-__all__: list[str] = []
+from .filters import filters, layers_with_filters, plot_filters
+
+__all__ = ["filters", "layers_with_filters", "plot_filters"]

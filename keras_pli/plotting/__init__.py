@@ -14,6 +14,7 @@ from .density import ClassDensity, class_density
 from .displacement import displacement_arrows
 from .evaluation_curves import faithfulness_curves, randomization_curves
 from .export import figure_to_png_bytes, save_figure, to_data_uri
+from .filters import filter_evolution, filter_grid, filter_images
 from .grids import attribution_grid
 from .images import image_strip
 from .maps import embedding_comparison, embedding_map
@@ -39,6 +40,9 @@ __all__ = [
     "embedding_map",
     "faithfulness_curves",
     "figure_to_png_bytes",
+    "filter_evolution",
+    "filter_grid",
+    "filter_images",
     "image_strip",
     "map_grid",
     "morph_strip",
