@@ -6,6 +6,7 @@ and in threads, and are freed when nobody holds them; in a notebook they show th
 opens a window.
 """
 
+from .activation_grid import activation_grid
 from .animation import animate_maps
 from .attributions import attribution_overlay
 from .curves import training_curves
@@ -27,6 +28,7 @@ __all__ = [
     "ClassDensity",
     "ClassStyle",
     "MapGrid",
+    "activation_grid",
     "animate_maps",
     "animate_morphs",
     "attribution_grid",

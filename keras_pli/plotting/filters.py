@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -11,14 +12,13 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import checked_number, one_of
-from .attributions import axes_at
 from .heatmaps import finite_values, number, over_white, overlay_colors
-from .style import FRAME, INK, MUTED, SMALL_SIZE, TITLE_SIZE, new_figure, plain
+from .picture_table import Picture, picture_table
+from .style import FRAME
 
 Array = NDArray[np.float64]
 Slices = Literal["middle", "all"]
 _CURVES = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
-_GAP, _LINE, _SIDE = 0.08, 0.17, 0.25  # inches
 
 
 def filter_images(
@@ -73,7 +73,9 @@ def filter_images(
         for start in range(0, drawn, columns)
     ]
     draw = _draw_curves if values.ndim == 3 else _draw_image
-    note = _zero_note(limit, curves=values.ndim == 3) + _left_out(drawn, count, "filters")
+    note = _zero_note(limit, window=values.ndim - 2, image=True) + _left_out(
+        drawn, count, "filters"
+    )
     return _draw_table(cells, draw, limit, note=note, title=title)
 
 
@@ -125,7 +127,7 @@ def filter_grid(
     limit = _limit(values, limit)
     planes = _planes(values, slices)
     cells = [[(planes[..., c, f], "") for c in range(shown[0])] for f in range(shown[1])]
-    note = f"±{number(limit)}" + _left_out(shown[1], count, "filters")
+    note = _zero_note(limit, window=len(window)) + _left_out(shown[1], count, "filters")
     note += _left_out(shown[0], channels, "channels")
     if len(window) == 3:
         middle = f"slice {window[0] // 2} of {window[0]}"
@@ -195,7 +197,7 @@ def filter_evolution(
     ]
     sides = [f"{f}" if whole else f"{f}, channel {strongest[f]}" for f in range(drawn)]
     draw = _draw_curves if len(window) == 1 else _draw_image if as_image else _draw_signed
-    note = _zero_note(limit) if as_image else f"±{number(limit)}"
+    note = _zero_note(limit, window=len(window), image=as_image)
     note += _left_out(drawn, count, "filters")
     heads = ["start" if epoch == 0 else str(epoch) for epoch in epochs]
     return _draw_table(
@@ -212,74 +214,18 @@ def filter_evolution(
 
 def _draw_table(
     cells: list[list[tuple[Array, str]]],
-    draw: Callable[[Axes, Array, float], None],
+    draw: Callable[..., None],
     limit: float,
-    *,
-    note: str,
-    title: str | None,
-    heads: Sequence[str] = (),
-    sides: Sequence[str] = (),
-    axes: tuple[str, str] = ("", ""),
+    **options: Any,
 ) -> Figure:
-    """Draws pictures in rows, placed by the inch, with texts above columns and beside rows."""
-    columns = max(map(len, cells))
+    """Draws values in rows, on one scale (see `picture_table`)."""
     shape = cells[0][0][0].shape
-    wide = shape[1] / shape[0] if draw is not _draw_curves else 1.5
-    below = any(text for row in cells for _, text in row)
-    height = float(np.clip(9.0 / max(columns * wide, 1), 0.42, 0.95))
-    width = height * wide
-    left = 0.1 + (0.07 * max(map(len, sides)) + _LINE + 0.08 if sides else 0.0)
-    top = (0.34 if title else 0.08) + (2 * _LINE if heads else 0.0)
-    down = height + (_LINE if below else 0.0) + _GAP
-    across = max(
-        left + columns * (width + _GAP) + 0.05,
-        0.068 * max(len(note), len(title or "") * 1.25) + 0.2,
-    )
-    figure = new_figure(across, top + len(cells) * down + _SIDE)
-    figure.set_layout_engine("none")
-    for i, row in enumerate(cells):
-        for j, (values, text) in enumerate(row):
-            ax = axes_at(figure, left + j * (width + _GAP), top + i * down, width, height)
-            draw(ax, values, limit)
-            _frame(ax)
-            ax.set_xlabel(plain(text), fontsize=SMALL_SIZE, color=MUTED, labelpad=1)
-            if heads and i == 0:
-                ax.set_title(plain(heads[j]), fontsize=SMALL_SIZE, color=INK, pad=3)
-            if sides and j == 0:
-                ax.set_ylabel(
-                    plain(sides[i]),
-                    fontsize=SMALL_SIZE,
-                    color=INK,
-                    rotation=0,
-                    ha="right",
-                    va="center",
-                )
-    _name_axes(figure, axes, left, top, bool(heads))
-    _write(figure, 0.1, figure.get_size_inches()[1] - 0.05, note, SMALL_SIZE, MUTED)
-    if title:
-        _write(figure, 0.1, 0.25, title, TITLE_SIZE, INK)
-    return figure
-
-
-def _name_axes(
-    figure: Figure, axes: tuple[str, str], left: float, top: float, headed: bool
-) -> None:
-    if headed:
-        _write(figure, left, top - _LINE - 0.04, axes[0], SMALL_SIZE, MUTED)
-        _write(figure, 0.1, top - 0.04, axes[1], SMALL_SIZE, MUTED)
-
-
-def _write(figure: Figure, left: float, top: float, text: str, size: float, color: str) -> None:
-    across, down = figure.get_size_inches()
-    figure.text(
-        left / across,
-        1 - top / down,
-        plain(text),
-        fontsize=size,
-        color=color,
-        ha="left",
-        va="bottom",
-    )
+    aspect = 1.5 if draw is _draw_curves else shape[1] / shape[0]
+    rows = [
+        [Picture(partial(draw, values=values, limit=limit), text) for values, text in row]
+        for row in cells
+    ]
+    return picture_table(rows, aspect=aspect, **options)
 
 
 def _draw_image(ax: Axes, values: Array, limit: float) -> None:
@@ -303,12 +249,6 @@ def _draw_curves(ax: Axes, values: Array, limit: float) -> None:
     ax.set(ylim=(-1.1 * limit, 1.1 * limit), xlim=(-0.5, len(lines) - 0.5))
 
 
-def _frame(ax: Axes) -> None:
-    ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set(color=FRAME, linewidth=0.6)
-
-
 def _planes(values: Array, slices: str) -> Array:
     """The window's pictures: of three axes the middle slice, or all slices side by side, gaps NaN between."""
     if values.ndim != 5:
@@ -328,8 +268,12 @@ def _limit(values: Array, limit: float | None) -> float:
     return float(limit)
 
 
-def _zero_note(limit: float, *, curves: bool = False) -> str:
-    return f"±{number(limit)}" if curves else f"black to white: ±{number(limit)}, zero mid-grey"
+def _zero_note(limit: float, *, window: int, image: bool = False) -> str:
+    """Says what the scale is: that of curves, of grey, or of colours."""
+    ends = f"\N{MINUS SIGN}{number(limit)} to {number(limit)}"
+    if window == 1:
+        return f"up and down: {ends}"
+    return f"black to white: {ends}" if image else f"blue to vermilion: {ends}"
 
 
 def _left_out(drawn: int, count: int, what: str) -> str:
