@@ -2,11 +2,17 @@
 
 from .activation_maps import ActivationMaps, activation_maps
 from .filters import filters, layers_with_filters, plot_filters
+from .receptive_fields import ReceptiveFields, receptive_fields
+from .top_activations import TopActivations, top_activations
 
 __all__ = [
     "ActivationMaps",
+    "ReceptiveFields",
+    "TopActivations",
     "activation_maps",
     "filters",
     "layers_with_filters",
     "plot_filters",
+    "receptive_fields",
+    "top_activations",
 ]

@@ -9,6 +9,7 @@ opens a window.
 from .activation_grid import activation_grid
 from .animation import animate_maps
 from .attributions import attribution_overlay
+from .crop_grid import crop_grid
 from .curves import training_curves
 from .decodings import MapGrid, decoding_map, map_grid
 from .density import ClassDensity, class_density
@@ -36,6 +37,7 @@ __all__ = [
     "class_density",
     "class_scores",
     "class_styles",
+    "crop_grid",
     "decoding_map",
     "displacement_arrows",
     "embedding_comparison",
