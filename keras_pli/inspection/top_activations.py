@@ -183,7 +183,8 @@ def _channels(outputs: LayerOutputs, inputs: NDArray[Any], channels: ArrayLike |
 
 def _result(outputs: LayerOutputs, best: StrongestPlaces, *, project: bool) -> TopActivations:
     """What was found, with the crops and the projections."""
-    images = np.stack([best.held[sample][0] for sample in best.samples.ravel()])
+    held = [best.held[sample] for sample in best.samples.ravel().tolist()]
+    images, labels = np.stack([image for image, _ in held]), [label for _, label in held]
     positions = best.positions
     unique, which = np.unique(positions.reshape(len(images), -1), axis=0, return_inverse=True)
     starts, stops = receptive_boxes(outputs, unique, images.shape[1:])
@@ -194,7 +195,6 @@ def _result(outputs: LayerOutputs, best: StrongestPlaces, *, project: bool) -> T
     if project:
         made = _projections(outputs, images, best)
         projections = _cropped(made, boxes, window).reshape(*shape, *window)
-    labels = [best.held[sample][1] for sample in best.samples.ravel()]
     return TopActivations(
         channels=best.channels,
         samples=best.samples,
@@ -247,6 +247,6 @@ def _check_visible(operations: Any, path: str) -> None:
         hidden = inner_types(operation) & RECTIFIERS
         if hidden:
             raise ValueError(
-                f"The projection of {path!r} cannot reach {quoted(sorted(hidden))} inside the function or loop "
-                f"{operation.name!r}. Pass project=False."
+                f"The projection of {path!r} cannot reach {quoted(sorted(hidden))} inside the function or "
+                f"loop {operation.name!r}. Pass project=False."
             )

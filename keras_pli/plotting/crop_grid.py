@@ -61,8 +61,8 @@ def crop_grid(
     if shown.ndim < 3 or not shown.size or (behind is not None and behind.shape != shown.shape):
         given = None if behind is None else behind.shape
         raise ValueError(
-            "`crops` must have the shape (rows, columns, *window), and `projections` the same. Received shapes "
-            f"{shown.shape} and {given}."
+            "`crops` must have the shape (rows, columns, *window), and `projections` the same. Received "
+            f"shapes {shown.shape} and {given}."
         )
     rank = spatial_dimensions(shown.shape[2:], (), dimensions)
     known = shown[np.isfinite(shown)]
