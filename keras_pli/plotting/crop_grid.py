@@ -73,18 +73,26 @@ def crop_grid(
     labels = [str(i) for i in range(len(shown))] if row_labels is None else list(row_labels)
     rows, sides = [], []
     for i, names in enumerate(texts):
-        cells = zip(shown[i], names, strict=True)
+        # The text stands below the pair of a crop and its projection.
+        first = names if behind is None else [""] * len(names)
+        cells = zip(shown[i], first, strict=True)
         rows.append([Picture(_drawing(crop, rank, low, high), text) for crop, text in cells])
         sides.append(labels[i])
         if behind is not None:
             limits = [float(np.nanmax(np.abs(values), initial=0.0)) or 1.0 for values in behind[i]]
-            pairs = zip(behind[i], limits, strict=True)
-            rows.append([Picture(_drawing(one, rank, -limit, limit)) for one, limit in pairs])
+            pairs = zip(behind[i], limits, names, strict=True)
+            rows.append(
+                [Picture(_drawing(one, rank, -limit, limit), text) for one, limit, text in pairs]
+            )
             sides.append("")
     height, width = shown.shape[2:4] if rank == 2 else (1, 1.6)
     if rank == 3:
         height, width = shown.shape[3:5]
-    said = "projections below: zero mid-grey, each on its own scale" if behind is not None else ""
+    said = (
+        "below each crop its projection, zero mid-grey, on its own scale"
+        if behind is not None
+        else ""
+    )
     return picture_table(
         rows,
         aspect=width / height,
