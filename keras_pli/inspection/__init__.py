@@ -3,16 +3,21 @@
 from .activation_maps import ActivationMaps, activation_maps
 from .filters import filters, layers_with_filters, plot_filters
 from .receptive_fields import ReceptiveFields, receptive_fields
+from .settling import EpochFolder, Settling, plot_filter_evolution, settling
 from .top_activations import TopActivations, top_activations
 
 __all__ = [
     "ActivationMaps",
+    "EpochFolder",
     "ReceptiveFields",
+    "Settling",
     "TopActivations",
     "activation_maps",
     "filters",
     "layers_with_filters",
+    "plot_filter_evolution",
     "plot_filters",
     "receptive_fields",
+    "settling",
     "top_activations",
 ]

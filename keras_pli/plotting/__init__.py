@@ -22,6 +22,7 @@ from .images import image_strip
 from .maps import embedding_comparison, embedding_map
 from .rationales import animate_morphs, morph_strip, rationale_grid
 from .scores import class_scores, paired_differences
+from .settling import settling_map
 from .style import ClassStyle, class_styles
 from .volumes import volume_slices
 
@@ -54,6 +55,7 @@ __all__ = [
     "randomization_curves",
     "rationale_grid",
     "save_figure",
+    "settling_map",
     "to_data_uri",
     "training_curves",
     "volume_slices",
