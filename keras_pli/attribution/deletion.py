@@ -44,8 +44,9 @@ class Deletion:
         share = over_channels(self.enlarged(masks), self.inputs)
         kept, replaced = self.inputs, self.replaced
         if jittered and any(self.jitter):
-            kept = self._shifted(kept, step)
-            replaced = None if replaced is None else self._shifted(replaced, step)
+            kept = shifted(kept, self.jitter, self.seed, step)
+            if replaced is not None:
+                replaced = shifted(replaced, self.jitter, self.seed, step)
         if replaced is None:
             replaced = self._noise(step)
         return share * kept + (1 - share) * replaced
@@ -56,22 +57,30 @@ class Deletion:
         replaced = self._noise(0) if self.replaced is None else self.replaced
         return share * self.inputs + (1 - share) * replaced
 
-    def _shifted(self, samples: Tensor, step: Tensor) -> Tensor:
-        """Shifts samples by the draw of a step; what enters continues the border."""
-        draws = uniform((len(self.jitter),), (self.seed, 2 * step))
-        for axis, most in enumerate(self.jitter):
-            size = samples.shape[axis + 1]
-            shift = tf.cast(draws[axis] * (2 * most + 1), tf.int32) - most
-            places = tf.clip_by_value(tf.range(size) + shift, 0, size - 1)
-            samples = tf.gather(samples, places, axis=axis + 1)
-        return samples
-
     def _noise(self, step: Tensor) -> Tensor:
         """Normal noise with the mean and deviation of each sample and channel."""
         axes = list(range(1, self.inputs.shape.rank - 1))
         mean, variance = tf.nn.moments(self.inputs, axes, keepdims=True)
         shape, seed = self.inputs.shape[1:], (self.seed, 2 * step + 1)
         return mean + tf.sqrt(variance) * normal(shape, seed)
+
+
+def shifted(samples: Tensor, jitter: Sequence[int], seed: int, step: Tensor) -> Tensor:
+    """Shifts samples by the draw of a step, the same for all; what enters continues the border.
+
+    Args:
+        samples: `(batch, *sizes, channels)`.
+        jitter: By how many positions, at most, in either direction along each axis.
+        seed: Seed of the draws.
+        step: Number of the step.
+    """
+    draws = uniform((len(jitter),), (seed, 2 * step))
+    for axis, most in enumerate(jitter):
+        size = samples.shape[axis + 1]
+        shift = tf.cast(draws[axis] * (2 * most + 1), tf.int32) - most
+        places = tf.clip_by_value(tf.range(size) + shift, 0, size - 1)
+        samples = tf.gather(samples, places, axis=axis + 1)
+    return samples
 
 
 def enlarging(grid: Sequence[int], sizes: Sequence[int]) -> tuple[Tensor, ...]:

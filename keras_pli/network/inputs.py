@@ -46,7 +46,7 @@ def checked_inputs(x: Any, model: keras.Model) -> Any:
         TypeError: If the values are not real numbers, or a stream of batches or an explanation came.
     """
     _check_kind(x)
-    shapes = _input_shapes(model)
+    shapes = input_shapes(model)
     if not _is_structure(x, shapes):
         x = as_array(x, "x")
     _check_names(x, model)
@@ -91,7 +91,7 @@ def fixed_batch(model: keras.Model) -> int | None:
     for layer in model._flatten_layers():
         if getattr(layer, "stateful", False) and getattr(layer, "states", None) is not None:
             return int(keras.tree.flatten(layer.states)[0].shape[0])
-    shapes = _input_shapes(model) or [(None,)]
+    shapes = input_shapes(model) or [(None,)]
     if isinstance(model, keras.Sequential) or shapes[0] == () or shapes[0][0] is None:
         return None
     return int(shapes[0][0])
@@ -204,7 +204,7 @@ def _is_structure(x: Any, shapes: list[tuple[int | None, ...]] | None) -> bool:
     return len(x) == 1 and not _is_ragged(x[0]) and np.ndim(x[0]) == len(shapes[0])
 
 
-def _input_shapes(model: keras.Model) -> list[tuple[int | None, ...]] | None:
+def input_shapes(model: keras.Model) -> list[tuple[int | None, ...]] | None:
     """The shapes a model takes, or None for a subclassed model, which does not say."""
     try:
         return [tuple(tensor.shape) for tensor in model.inputs]
@@ -214,7 +214,7 @@ def _input_shapes(model: keras.Model) -> list[tuple[int | None, ...]] | None:
 
 def _wanted(x: Any, model: keras.Model) -> list[Any] | None:
     """The symbolic inputs of a model in the order in which `x` is flattened; None where it has none."""
-    if _input_shapes(model) is None:
+    if input_shapes(model) is None:
         return None
     inputs = list(model.inputs)
     if not isinstance(x, dict):
@@ -241,7 +241,7 @@ def _check_kind(x: Any) -> None:
 
 def _check_names(x: Any, model: keras.Model) -> None:
     """Raises a `ValueError` if an input is missing from a dict."""
-    shapes = _input_shapes(model)
+    shapes = input_shapes(model)
     if not isinstance(x, dict) or shapes is None:
         return
     own = getattr(model, "_inputs_struct", None)

@@ -21,6 +21,7 @@ from .grids import attribution_grid
 from .images import image_strip
 from .maps import embedding_comparison, embedding_map
 from .rationales import animate_morphs, morph_strip, rationale_grid
+from .samples import sample_grid
 from .scores import class_scores, paired_differences
 from .settling import settling_map
 from .style import ClassStyle, class_styles
@@ -54,6 +55,7 @@ __all__ = [
     "paired_differences",
     "randomization_curves",
     "rationale_grid",
+    "sample_grid",
     "save_figure",
     "settling_map",
     "to_data_uri",
