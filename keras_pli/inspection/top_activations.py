@@ -24,6 +24,7 @@ from .receptive_fields import receptive_boxes
 from .strongest_places import StrongestPlaces, streamed
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float32]
@@ -66,6 +67,22 @@ class TopActivations(StoredResult):
     about: dict[str, Any]
 
     __repr__ = brief_repr
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns a row a place: channel, rank, sample, position, activation, and label where there are any."""
+        import pandas as pd
+
+        channels, k = self.samples.shape
+        columns: dict[str, Any] = {
+            "channel": np.repeat(self.channels, k),
+            "rank": np.tile(np.arange(k), channels),
+            "sample": self.samples.ravel(),
+            "position": [" ".join(map(str, place)) for line in self.positions for place in line],
+            "activation": self.values.ravel(),
+        }
+        if self.labels.shape == self.samples.shape:
+            columns["label"] = self.labels.ravel()
+        return pd.DataFrame(columns)
 
     def plot(
         self,

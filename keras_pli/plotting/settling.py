@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..checks import quoted
 from .heatmaps import finite_values, number, over_white, overlay_colors
-from .style import INK, MUTED, SMALL_SIZE, TEXT_SIZE, TITLE_SIZE, new_figure, plain
+from .style import FRAME, INK, MUTED, SMALL_SIZE, TEXT_SIZE, TITLE_SIZE, new_figure, plain
 
 
 def settling_map(
@@ -66,7 +66,7 @@ def settling_map(
     ax.xaxis.set_major_formatter(lambda place, _: _epoch_at(place, epochs))
     ax.set_xlabel(f"epoch; {note}" if note else "epoch", fontsize=TEXT_SIZE, color=INK)
     ax.tick_params(length=0, labelsize=TEXT_SIZE, labelcolor=INK)
-    ax.spines[:].set_visible(False)
+    ax.spines[:].set_color(FRAME)
     ax.set(ylim=(len(names) - 0.5, -0.5))
     if settled is not None:
         places = [list(epochs).index(epoch) for epoch in settled]
