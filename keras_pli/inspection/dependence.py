@@ -36,7 +36,7 @@ from ..network.kinds import (
 )
 from ..network.operations import COMPARISONS, ELEMENTWISE, FINITENESS, LOGIC
 from ..network.static_values import run_on, static_value
-from .dependence_windows import any_over, convolved, pooled, resized
+from .dependence_windows import any_over, convolved, joined, pooled, resized
 
 Tensor = Any
 Operation = Any
@@ -87,7 +87,7 @@ def depended_on(
             found = _everything(operation, masks, places)
         for place, mask in found.items():
             name = operation.inputs[place].name
-            seen[name] = seen[name] | mask if name in seen else mask
+            seen[name] = joined(seen[name], mask) if name in seen else mask
     nothing = np.zeros((len(wanted), *_shape(source)), bool)
     return seen.get(source.name, nothing), guessed
 
@@ -144,7 +144,7 @@ def _unbroadcast(mask: Mask, shape: tuple[int, ...]) -> Mask | None:
     extra = mask.ndim - 1 - len(shape)
     if extra < 0:
         return None
-    kept = any_over(mask, tuple(range(1, 1 + extra)))
+    kept = any_over(mask, tuple(range(1, 1 + extra))) if extra else mask
     for axis, size in enumerate(shape, start=1):
         if size != kept.shape[axis]:
             if size != 1:

@@ -46,7 +46,9 @@ def convolved(
     else:
         small, large = mask.shape[2:-1], given[1:-1]
         groups = channels if kind == "DepthwiseConv2dNative" else channels // kernel[-2]
-    seen = any_over(mask.reshape(*mask.shape[:-1], groups, -1), -1)
+    seen = thin(mask)
+    if seen.shape[-1] > 1 or mask.shape[-1] == 1:
+        seen = any_over(seen.reshape(*mask.shape[:-1], groups, -1), -1)
     for axis in range(axes):
         matrix = window_matrix(
             large[axis],
@@ -58,7 +60,9 @@ def convolved(
             same=attributes["padding"] == b"SAME",
         )
         seen = _along(seen, matrix.T if kind in _TRANSPOSED else matrix, axis + 2)
-    return {place: np.repeat(seen, channels // groups, axis=-1)}
+    if seen.shape[-1] > 1:
+        seen = np.repeat(seen, channels // groups, axis=-1)
+    return {place: np.broadcast_to(seen, (*seen.shape[:-1], channels))}
 
 
 def pooled(
@@ -73,7 +77,7 @@ def pooled(
     sizes, strides = attributes["ksize"], attributes["strides"]
     if mask is None or explicit or attributes["data_format"].startswith(b"NC") or sizes[-1] != 1:
         return None
-    given, seen = tuple(operation.inputs[0].shape), mask
+    given, seen = tuple(operation.inputs[0].shape), thin(mask)
     for axis in range(1, len(given) - 1):
         matrix = window_matrix(
             given[axis],
@@ -83,7 +87,7 @@ def pooled(
             same=attributes["padding"] == b"SAME",
         )
         seen = _along(seen, matrix, axis + 1)
-    return {0: seen}
+    return {0: np.broadcast_to(seen, (*seen.shape[:-1], mask.shape[-1]))}
 
 
 def resized(
@@ -146,6 +150,26 @@ def any_over(mask: Mask, axes: int | tuple[int, ...], *, keepdims: bool = False)
         [True, False]
     """
     return np.asarray(np.any(mask, axis=axes, keepdims=keepdims))
+
+
+def thin(mask: Mask) -> Mask:
+    """Returns one channel of a mask that was broadcast over channels, so that all are the same; else all.
+
+    Example:
+        >>> thin(np.broadcast_to(np.ones((2, 1), bool), (2, 64))).shape
+        (2, 1)
+    """
+    return mask[..., :1] if mask.strides[-1] == 0 else mask
+
+
+def joined(mask: Mask, other: Mask) -> Mask:
+    """Returns where either of two masks is true.
+
+    Example:
+        >>> joined(np.array([True, False]), np.array([False, False])).tolist()
+        [True, False]
+    """
+    return np.broadcast_to(thin(mask) | thin(other), mask.shape)
 
 
 def _along(mask: Mask, matrix: Mask, axis: int) -> Mask:

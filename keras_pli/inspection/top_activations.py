@@ -69,7 +69,7 @@ class TopActivations(StoredResult):
     __repr__ = brief_repr
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a row a place: channel, rank, sample, position, activation, and label where there are any."""
+        """Returns a row a place: channel, rank, sample, position, activation, and label if there are any."""
         import pandas as pd
 
         channels, k = self.samples.shape
