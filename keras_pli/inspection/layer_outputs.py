@@ -40,7 +40,8 @@ class LayerOutputs:
     ) -> None:
         self.network = Network(model, record=layer)
         self.path = str(self.network.record)
-        self.runner = Runner([model], batch_size=batch_size)
+        # Batches of a stream come in any size, for each of which XLA would compile once more.
+        self.runner = Runner([model], batch_size=batch_size, jit_compile=False)
         found, _ = self.network.find(self.path)
         if getattr(found, "data_format", None) == "channels_first":
             raise ValueError(

@@ -234,3 +234,12 @@ def test_activations_that_are_nan_are_named(x):
     model = keras.Sequential([keras.Input((9, 8, 2)), layer])
     with pytest.raises(ValueError, match=r"'log' puts out NaN for 2 samples: 1, 2"):
         top_activations(model, np.stack([np.abs(x[0]) + 1, x[1], x[2]]), "log")
+
+
+def test_a_rectifier_within_a_function_is_named(x):
+    hidden = tf.function(tf.nn.relu)
+    layer = layers.Lambda(lambda x: hidden(x), name="hidden")
+    model = keras.Sequential([keras.Input((9, 8, 2)), layer, layers.Conv2D(2, 3, name="a")])
+    with pytest.raises(ValueError, match=r"'a' cannot reach 'Relu' .* project=False"):
+        top_activations(model, x, "a")
+    assert top_activations(model, x, "a", project=False).samples.shape == (2, 9)
