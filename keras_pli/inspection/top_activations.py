@@ -172,7 +172,9 @@ def top_activations(
     most, places = checked_count(k, "k"), checked_count(places_per_sample, "places_per_sample")
     outputs = LayerOutputs(model, layer, batch_size=batch_size)
     best: StrongestPlaces | None = None
-    progress = keras.utils.Progbar(None, verbose=verbose, unit_name="sample")
+    known_length = hasattr(data, "__len__") and not isinstance(data, tf.data.Dataset)
+    total = len(data) if known_length else None
+    progress = keras.utils.Progbar(total, verbose=verbose, unit_name="sample")
     for samples, known in streamed(data, labels, outputs.runner.batch_size):
         inputs = _one_input(checked_inputs(samples, model), model)
         if best is None:
