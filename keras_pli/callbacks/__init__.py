@@ -4,6 +4,7 @@ from .attribution_snapshots import AttributionSnapshots
 from .embedding_response import EmbeddingResponse
 from .embedding_snapshots import EmbeddingSnapshots
 from .export_best import ExportBest
+from .feature_evolution import FeatureEvolution
 from .generated_samples import GeneratedSamples
 from .performance_response import PerformanceResponse
 
@@ -12,6 +13,7 @@ __all__ = [
     "EmbeddingResponse",
     "EmbeddingSnapshots",
     "ExportBest",
+    "FeatureEvolution",
     "GeneratedSamples",
     "PerformanceResponse",
 ]

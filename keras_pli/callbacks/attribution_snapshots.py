@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from .. import plotting
 from ..checks import checked_number
 from ..files import write_arrays
-from ..retraining import PLIModel
+from .sample import classifier_of
 from .tensorboard import log_figure
 
 if TYPE_CHECKING:  # other backends have the other callbacks, without TensorFlow
@@ -76,7 +76,7 @@ class AttributionSnapshots(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Stores the attributions before training, if the model has its weights by then."""
         self._methods: dict[str, Method] = {}
-        if _classifier_of(self.model).built:
+        if classifier_of(self.model).built:
             self._store(0)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -88,7 +88,7 @@ class AttributionSnapshots(keras.callbacks.Callback):
         if (
             not self._methods
         ):  # traced once; later epochs run the same functions on the weights of the time
-            model = _classifier_of(self.model)
+            model = classifier_of(self.model)
             self._methods = {name: make(model) for name, make in self.factories.items()}
         found = {name: method(self.x, self.target) for name, method in self._methods.items()}
         maps = {name: result.attributions for name, result in found.items()}
@@ -102,8 +102,3 @@ class AttributionSnapshots(keras.callbacks.Callback):
             plotting.save_figure(figure, path.with_suffix(".png"), dpi=100)
             if self.log_dir is not None:
                 log_figure(figure, Path(self.log_dir), "attributions", epoch)
-
-
-def _classifier_of(model: Any) -> keras.Model:
-    """The classifier within a `PLIModel`, or the model itself."""
-    return model.classifier if isinstance(model, PLIModel) else model

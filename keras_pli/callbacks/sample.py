@@ -48,6 +48,11 @@ def watched_sample(
     return x, arrays
 
 
+def classifier_of(model: Any) -> keras.Model:
+    """Returns the classifier within a `PLIModel`, or the model itself."""
+    return model.classifier if isinstance(model, PLIModel) else model
+
+
 def class_labels(labels: Array) -> Array | None:
     """Returns what labels say of classes, or None where they are numbers that name none.
 

@@ -119,6 +119,14 @@ class Network:
         self.classes, self.squashing = int(logits.shape[-1]), squashing
         return Forward(logits, outputs, kept, squashing)
 
+    def layer_output(self, inputs: Any) -> Any:
+        """Runs the model in inference mode; returns what the recorded layer gave, with logits or without."""
+        if self.record is None:
+            raise ValueError("Say by `record` which layer's output is wanted. Received: None.")
+        with recorded([self.find(self.record)[0]]) as recording:
+            run_unchanged(self.model, inputs)
+        return self._run(self.record, recording)
+
     def gradients(
         self,
         inputs: Any,

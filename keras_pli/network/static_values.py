@@ -13,7 +13,8 @@ Tensor = Any
 _ARITHMETIC = frozenset(
     {
         *("AddV2", "Sub", "Mul", "RealDiv", "FloorDiv", "FloorMod", "Minimum", "Maximum", "Neg"),
-        *("Cast", "Pack", "ConcatV2", "StridedSlice"),
+        *("Cast", "Pack", "ConcatV2", "StridedSlice", "GatherV2", "Prod"),
+        *("Reshape", "ExpandDims", "Squeeze"),
     }
 )
 
@@ -34,10 +35,16 @@ def static_value(tensor: Tensor) -> Any:
     values = [static_value(given) for given in operation.inputs]
     if any(value is None for value in values):
         return None
-    return _worked_out(operation, values)
+    return np.asarray(run_on(operation, values))
 
 
-def _worked_out(operation: Any, values: list[Any]) -> np.ndarray:
+def run_on(operation: Any, values: list[Any]) -> Any:
+    """Runs an operation of a graph, at once, on other values for its inputs; returns what it makes.
+
+    Args:
+        operation: One without functions or variables.
+        values: One for each of its inputs; their types may be others than in the graph.
+    """
     given, inferred = dict[str, Any](), set[str]()
     for argument in operation.op_def.input_arg:
         inferred |= {argument.type_attr, argument.number_attr}
@@ -50,4 +57,4 @@ def _worked_out(operation: Any, values: list[Any]) -> np.ndarray:
         if attribute.name not in inferred:
             given[attribute.name] = operation.get_attr(attribute.name)
     with tf.init_scope():
-        return np.asarray(getattr(tf.raw_ops, operation.type)(**given))
+        return getattr(tf.raw_ops, operation.type)(**given)

@@ -6,20 +6,24 @@ and in threads, and are freed when nobody holds them; in a notebook they show th
 opens a window.
 """
 
+from .activation_grid import activation_grid
 from .animation import animate_maps
 from .attributions import attribution_overlay
+from .crop_grid import crop_grid
 from .curves import training_curves
 from .decodings import MapGrid, decoding_map, map_grid
 from .density import ClassDensity, class_density
 from .displacement import displacement_arrows
 from .evaluation_curves import faithfulness_curves, randomization_curves
 from .export import figure_to_png_bytes, save_figure, to_data_uri
+from .filters import filter_evolution, filter_grid, filter_images
 from .grids import attribution_grid
 from .images import image_strip
 from .maps import embedding_comparison, embedding_map
 from .rationales import animate_morphs, morph_strip, rationale_grid
 from .samples import sample_grid
 from .scores import class_scores, paired_differences
+from .settling import settling_map
 from .style import ClassStyle, class_styles
 from .thumbnails import thumbnail_map
 from .volumes import volume_slices
@@ -28,6 +32,7 @@ __all__ = [
     "ClassDensity",
     "ClassStyle",
     "MapGrid",
+    "activation_grid",
     "animate_maps",
     "animate_morphs",
     "attribution_grid",
@@ -35,12 +40,16 @@ __all__ = [
     "class_density",
     "class_scores",
     "class_styles",
+    "crop_grid",
     "decoding_map",
     "displacement_arrows",
     "embedding_comparison",
     "embedding_map",
     "faithfulness_curves",
     "figure_to_png_bytes",
+    "filter_evolution",
+    "filter_grid",
+    "filter_images",
     "image_strip",
     "map_grid",
     "morph_strip",
@@ -49,6 +58,7 @@ __all__ = [
     "rationale_grid",
     "sample_grid",
     "save_figure",
+    "settling_map",
     "thumbnail_map",
     "to_data_uri",
     "training_curves",

@@ -1,0 +1,119 @@
+"""Filters over epochs, and a training that is resumed."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_pli.callbacks import FeatureEvolution
+from keras_pli.inspection import EpochFolder, Settling, filters, plot_filter_evolution, settling
+
+RANDOM = np.random.default_rng(0)
+X, LABELS = RANDOM.random((24, 6, 6, 1), dtype=np.float32), np.arange(24) % 3
+
+
+def network():
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.layers.Conv2D(4, 3, activation="relu", name="conv"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(3, name="head"),
+    ]
+    model = keras.Sequential([keras.Input((6, 6, 1)), *layers])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.5), loss, run_eagerly=True)  # no trace for so few steps
+    return model
+
+
+def fit(model, *callbacks, epochs=3, **options):
+    model.fit(X, LABELS, epochs=epochs, verbose=0, shuffle=False, callbacks=callbacks, **options)
+
+
+def test_filters_and_features_are_stored_epoch_by_epoch(tmp_path):
+    model = network()
+    start = filters(model, "conv")
+    callback = FeatureEvolution(tmp_path, features={"bias": lambda model: model.layers[0].bias})
+    fit(model, callback)
+    stored = EpochFolder(tmp_path)
+    assert stored.epochs == [0, 1, 2, 3]
+    assert list(stored[0]) == ["conv", "head", "bias"]
+    np.testing.assert_array_equal(stored[0]["conv"], start)
+    np.testing.assert_array_equal(stored[3]["conv"], filters(model, "conv"))
+    np.testing.assert_array_equal(stored[-1]["bias"], model.layers[0].bias)
+    found = Settling.load(tmp_path / "settling.npz")
+    assert found.names.tolist() == ["conv", "head", "bias"]
+    np.testing.assert_array_equal(found.distances, settling(tmp_path).distances)
+    assert Image.open(tmp_path / "settling.png").width > 300
+    assert len(plot_filter_evolution(tmp_path, "conv", columns=2).axes) == 8
+
+
+def test_chosen_layers_and_epochs(tmp_path):
+    fit(network(), FeatureEvolution(tmp_path, ["head"], every=2, pictures=False), epochs=5)
+    stored = EpochFolder(tmp_path)
+    assert stored.epochs == [0, 2, 4] and list(stored[0]) == ["head"]
+    assert not (tmp_path / "settling.png").exists()
+
+
+class Stop(keras.callbacks.Callback):
+    """An interrupt after the second epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+def test_a_restored_training_keeps_the_epochs_before_it(tmp_path):
+    """The model is made anew, as in another process, and gets its weights back."""
+    whole = FeatureEvolution(tmp_path / "whole")
+    fit(network(), whole, epochs=4)
+    callback = FeatureEvolution(tmp_path / "parts")
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), backup, callback, Stop(), epochs=4)
+    assert EpochFolder(tmp_path / "parts").epochs == [0, 1, 2]
+    fit(network(), backup, FeatureEvolution(tmp_path / "parts"), epochs=4)
+    expected, found = EpochFolder(tmp_path / "whole"), EpochFolder(tmp_path / "parts")
+    assert found.epochs == expected.epochs == [0, 1, 2, 3, 4]
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one["conv"], other["conv"], rtol=1e-5, atol=1e-6)
+
+
+def test_resumed_by_number_and_begun_anew(tmp_path):
+    model = network()
+    fit(model, FeatureEvolution(tmp_path), epochs=3)
+    first = EpochFolder(tmp_path)[0]["conv"]
+    fit(model, FeatureEvolution(tmp_path), initial_epoch=2, epochs=4)
+    assert EpochFolder(tmp_path).epochs == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(EpochFolder(tmp_path)[0]["conv"], first)
+    fit(model, FeatureEvolution(tmp_path), epochs=1)
+    assert EpochFolder(tmp_path).epochs == [0, 1]
+    assert np.any(EpochFolder(tmp_path)[0]["conv"] != first)
+
+
+def test_a_model_that_is_built_while_it_trains(tmp_path):
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3, name="head")])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    fit(model, FeatureEvolution(tmp_path), epochs=2)
+    assert EpochFolder(tmp_path).epochs[-2:] == [1, 2]
+
+
+def test_training_is_not_disturbed(tmp_path):
+    alone, watched = network(), network()
+    fit(alone)
+    fit(watched, FeatureEvolution(tmp_path))
+    for one, other in zip(alone.get_weights(), watched.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layers": ["flatten"]}, "no layer 'flatten'|no filters"),
+        ({"features": {"conv": lambda model: 1.0}}, r"Received: \['conv'\]"),
+    ],
+)
+def test_errors_quote_what_came(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(network(), FeatureEvolution(tmp_path, **options))
+    with pytest.raises(ValueError, match="Received: 0"):
+        FeatureEvolution(tmp_path, every=0)
