@@ -6,6 +6,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_pli as kp
 from keras_pli.cli import main
@@ -139,3 +140,16 @@ def test_help_names_the_defaults_that_the_classes_have(capsys):
     ]
     assert len({parameter.default for parameter in both}) == 1
     assert f"default: {kp.ParametricTSNE().fit_defaults.batch_size}, or all points" in said
+
+
+def test_thumbnails_are_of_images(common, tmp_path, capsys):
+    assert main(["embed", *common, "--thumbnails", "--out", str(tmp_path)]) == 1
+    assert "--thumbnails draws images" in capsys.readouterr().err
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((6, 6)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    keras.Sequential(layers).save(tmp_path / "clf.keras")
+    x = np.random.default_rng(0).random((60, 6, 6), dtype=np.float32)
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=np.arange(60) % 3, x_test=x, y_test=np.arange(60) % 3)
+    given = ["--model", str(tmp_path / "clf.keras"), "--data", str(tmp_path / "x.npz"), "--epochs", "1"]
+    embedded(given, tmp_path, "--perplexity", "8", "--thumbnails")
+    assert Image.open(tmp_path / "thumbnails.png").width > 500

@@ -58,6 +58,11 @@ def add_command(commands: Any) -> None:
     embed.add_argument(
         "--batch-size", type=whole(1), help="default: 1000, or all points; with --paper 500"
     )
+    embed.add_argument(
+        "--thumbnails",
+        action="store_true",
+        help="of images: thumbnails.png as well, the map with the images on it",
+    )
     embed.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     embed.set_defaults(
         run=_embed, check=partial(_check_options, embed), backends=("tensorflow", "jax")
@@ -130,6 +135,10 @@ def _embed(arguments: argparse.Namespace, report: Report) -> None:
     classifier = load_classifier(arguments.model)
     x, labels = load_training_set(arguments.data)
     check_fits(classifier, x, arguments.model)
+    if arguments.thumbnails and not _are_images(x):
+        raise ValueError(
+            f"--thumbnails draws images, (samples, height, width), grey or RGB. Received shape {x.shape}."
+        )
     z = activations(classifier, x, arguments.layer)
     embedder.fit(z, epochs=arguments.epochs, batch_size=arguments.batch_size)
     embedding = embedder.predict(z, batch_size=1024, verbose=0)
@@ -143,7 +152,16 @@ def _embed(arguments: argparse.Namespace, report: Report) -> None:
         f"{type(embedder).__name__} of {len(z)} points, {z.shape[1]} features of {arguments.layer!r}; "
         f"trustworthiness {trust:.3f}"
     )
-    report(written(out, "map.png", "embedding.npz", "embedder.keras"))
+    names = ["map.png", "embedding.npz", "embedder.keras"]
+    if arguments.thumbnails:
+        names.append("thumbnails.png")
+        drawn = plotting.thumbnail_map(embedding, x, labels)
+        plotting.save_figure(drawn, out / names[-1], dpi=300)
+    report(written(out, *names))
+
+
+def _are_images(x: Any) -> bool:
+    return x.ndim == 3 or (x.ndim == 4 and x.shape[-1] in (1, 3))
 
 
 def _made(arguments: argparse.Namespace) -> ParametricEmbedding:

@@ -100,3 +100,10 @@ def test_data_file_without_an_array_is_named(tmp_path):
 @pytest.mark.slow
 def test_digits_example(tmp_path):
     assert "trustworthiness" in run("pli_digits.py", "--out", str(tmp_path), "--seeds", "2")
+
+
+def test_images_that_activate_classes_most(small_digits, tmp_path):
+    options = ["--data", str(small_digits / "grey.npz"), "--epochs", "3", "--starts", "1"]
+    printed = run("maximised_fashion_mnist.py", *options, "--out", str(tmp_path))
+    assert "The second network agrees on " in printed
+    assert (tmp_path / "maximised.png").stat().st_size > 5000
