@@ -1,21 +1,33 @@
 """What a network has learned: its filters, what activates them, influential examples, its loss surface."""
 
 from .landscape import (
+    EpsilonSharpness,
+    HessianEigenvalues,
     LossLine,
     LossSurface,
+    SpectralDensity,
     direction_between,
+    epsilon_sharpness,
     filter_normalized_directions,
+    hessian_eigenvalues,
     linear_interpolation,
     loss_line,
     loss_surface,
+    spectral_density,
 )
 
 __all__ = [
+    "EpsilonSharpness",
+    "HessianEigenvalues",
     "LossLine",
     "LossSurface",
+    "SpectralDensity",
     "direction_between",
+    "epsilon_sharpness",
     "filter_normalized_directions",
+    "hessian_eigenvalues",
     "linear_interpolation",
     "loss_line",
     "loss_surface",
+    "spectral_density",
 ]

@@ -1,14 +1,28 @@
 """The loss surface around a solution: slices, the line between solutions, trajectories, sharpness."""
 
 from .directions import direction_between, filter_normalized_directions
+from .sharpness import (
+    EpsilonSharpness,
+    HessianEigenvalues,
+    SpectralDensity,
+    epsilon_sharpness,
+    hessian_eigenvalues,
+    spectral_density,
+)
 from .surface import LossLine, LossSurface, linear_interpolation, loss_line, loss_surface
 
 __all__ = [
+    "EpsilonSharpness",
+    "HessianEigenvalues",
     "LossLine",
     "LossSurface",
+    "SpectralDensity",
     "direction_between",
+    "epsilon_sharpness",
     "filter_normalized_directions",
+    "hessian_eigenvalues",
     "linear_interpolation",
     "loss_line",
     "loss_surface",
+    "spectral_density",
 ]
