@@ -6,6 +6,7 @@ from .embedding_snapshots import EmbeddingSnapshots
 from .export_best import ExportBest
 from .generated_samples import GeneratedSamples
 from .performance_response import PerformanceResponse
+from .weight_trajectory import WeightTrajectory
 
 __all__ = [
     "AttributionSnapshots",
@@ -14,4 +15,5 @@ __all__ = [
     "ExportBest",
     "GeneratedSamples",
     "PerformanceResponse",
+    "WeightTrajectory",
 ]

@@ -5,6 +5,7 @@ from .landscape import (
     HessianEigenvalues,
     LossLine,
     LossSurface,
+    PrincipalDirections,
     SpectralDensity,
     direction_between,
     epsilon_sharpness,
@@ -13,6 +14,7 @@ from .landscape import (
     linear_interpolation,
     loss_line,
     loss_surface,
+    principal_directions,
     spectral_density,
 )
 
@@ -21,6 +23,7 @@ __all__ = [
     "HessianEigenvalues",
     "LossLine",
     "LossSurface",
+    "PrincipalDirections",
     "SpectralDensity",
     "direction_between",
     "epsilon_sharpness",
@@ -29,5 +32,6 @@ __all__ = [
     "linear_interpolation",
     "loss_line",
     "loss_surface",
+    "principal_directions",
     "spectral_density",
 ]

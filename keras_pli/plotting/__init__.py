@@ -1,4 +1,4 @@
-"""Figures from arrays: maps, displacements, scores, curves, samples, attributions, rationales, animations.
+"""Figures from arrays: maps, displacements, scores, curves, samples, attributions, rationales, landscapes.
 
 Every function that draws returns a `matplotlib.figure.Figure`: a new one, or, if axes were given,
 the one that they lie in. New figures are made without pyplot, so that they work without a screen
@@ -16,6 +16,13 @@ from .evaluation_curves import faithfulness_curves, randomization_curves
 from .export import figure_to_png_bytes, save_figure, to_data_uri
 from .grids import attribution_grid
 from .images import image_strip
+from .landscapes import (
+    loss_contour_panels,
+    loss_contours,
+    loss_curve,
+    loss_reliefs,
+    spectral_density_curve,
+)
 from .maps import embedding_comparison, embedding_map
 from .rationales import animate_morphs, morph_strip, rationale_grid
 from .scores import class_scores, paired_differences
@@ -40,12 +47,17 @@ __all__ = [
     "faithfulness_curves",
     "figure_to_png_bytes",
     "image_strip",
+    "loss_contour_panels",
+    "loss_contours",
+    "loss_curve",
+    "loss_reliefs",
     "map_grid",
     "morph_strip",
     "paired_differences",
     "randomization_curves",
     "rationale_grid",
     "save_figure",
+    "spectral_density_curve",
     "to_data_uri",
     "training_curves",
     "volume_slices",

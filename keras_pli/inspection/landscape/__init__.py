@@ -10,12 +10,14 @@ from .sharpness import (
     spectral_density,
 )
 from .surface import LossLine, LossSurface, linear_interpolation, loss_line, loss_surface
+from .trajectory import PrincipalDirections, principal_directions
 
 __all__ = [
     "EpsilonSharpness",
     "HessianEigenvalues",
     "LossLine",
     "LossSurface",
+    "PrincipalDirections",
     "SpectralDensity",
     "direction_between",
     "epsilon_sharpness",
@@ -24,5 +26,6 @@ __all__ = [
     "linear_interpolation",
     "loss_line",
     "loss_surface",
+    "principal_directions",
     "spectral_density",
 ]

@@ -1,8 +1,8 @@
 """How sharp a minimum is: extreme eigenvalues and spectrum of the Hessian, and the loss nearby at its worst.
 
 All are of the mean loss over the given data, by the trainable weights, in inference mode (see `DataLoss`).
-Rectifiers, whose second derivative is zero wherever there is one, leave those of the loss and of the product of
-layers.
+Rectifiers, whose second derivative is zero wherever there is one, leave those of the loss and of the product
+of layers.
 """
 
 from __future__ import annotations
