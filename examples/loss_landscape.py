@@ -2,8 +2,9 @@
 
 Two deep convolutional networks of the same layers are trained alike, one with skip connections and one
 without. The loss around each solution is drawn in filter-normalised random directions (Li et al. 2018), on
-one scale, and beside it how sharp the minimum is: the largest eigenvalues of the Hessian, its spectrum, and the
-rise of the loss in a small box (Keskar et al. 2017). Some eight minutes on two cores; run again, it goes on.
+one scale, and beside it how sharp the minimum is: the largest eigenvalues of the Hessian, its spectrum, and
+the rise of the loss in a small box (Keskar et al. 2017). Some eight minutes on two cores; run again, it goes
+on.
 
     python examples/loss_landscape.py --out runs/landscape
     python examples/loss_landscape.py --data file.npz --depth 20 --epochs 3 --grid 11 --out runs/mine
@@ -102,12 +103,11 @@ def main():
         spectra[title] = spectrum.density(values[title])
         box = inspection.epsilon_sharpness(model, *probes, verbose=1)
         at, beyond = model.evaluate(*probes, verbose=0), model.evaluate(*test, verbose=0)
-        finite = np.where(np.isfinite(surface.losses), surface.losses, np.inf)
         print(
-            f"\n{title}: loss {at[0]:.3f}, accuracy {at[1]:.3f}, on held-out images {beyond[1]:.3f}; "
-            f"largest eigenvalues {', '.join(f'{value:.1f}' for value in top.values)}, smallest "
-            f"{spectrum.nodes.min():.1f}; sharpness in the box {box.sharpness:.1f} %; median loss on the plane "
-            f"{np.median(finite):.3g}"
+            f"\n{title}: loss {at[0]:.3f}, accuracy {at[1]:.3f}, on held-out images {beyond[1]:.3f}; largest "
+            f"eigenvalues {', '.join(f'{value:.1f}' for value in top.values)}, smallest "
+            f"{spectrum.nodes.min():.1f}; sharpness in the box {box.sharpness:.1f} %; median loss on the "
+            f"plane {np.nanmedian(surface.losses):.3g}"
         )
     figure = plotting.loss_contour_panels(surfaces, title=f"{arguments.depth} layers")
     plotting.save_figure(figure, arguments.out / "surfaces.png")

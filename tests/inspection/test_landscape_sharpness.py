@@ -8,10 +8,10 @@ import tensorflow as tf
 from keras_pli.inspection.landscape.data_loss import DataLoss
 from keras_pli.inspection.landscape.lanczos import gauss_quadrature, tridiagonalized
 from keras_pli.inspection.landscape.sharpness import (
-    epsilon_sharpness,
     hessian_eigenvalues,
     spectral_density,
 )
+from keras_pli.inspection.landscape.worst_case import epsilon_sharpness
 
 layers = keras.layers
 RNG = np.random.default_rng(0)

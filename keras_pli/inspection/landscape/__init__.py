@@ -2,15 +2,14 @@
 
 from .directions import direction_between, filter_normalized_directions
 from .sharpness import (
-    EpsilonSharpness,
     HessianEigenvalues,
     SpectralDensity,
-    epsilon_sharpness,
     hessian_eigenvalues,
     spectral_density,
 )
 from .surface import LossLine, LossSurface, linear_interpolation, loss_line, loss_surface
 from .trajectory import PrincipalDirections, principal_directions
+from .worst_case import EpsilonSharpness, epsilon_sharpness
 
 __all__ = [
     "EpsilonSharpness",

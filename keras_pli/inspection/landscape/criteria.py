@@ -89,7 +89,9 @@ def criteria_for(
             raise ValueError(
                 f"{model.name!r} is not compiled with a loss. Pass one: loss='mse', for instance."
             )
-        loss_weights = (model.get_compile_config() or {}).get("loss_weights")
+        # Keras's own face of it, `get_compile_config`, writes everything out as JSON and may not be able to.
+        compiled = getattr(model, "_compile_config", None)
+        loss_weights = None if compiled is None else compiled.config.get("loss_weights")
     outputs = tf.nest.flatten(predicted)
     losses = by_output(model, loss, predicted, "loss")
     weights = by_output(

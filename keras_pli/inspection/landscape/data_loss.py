@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ...checks import quoted
+from ...checks import check_options, quoted
 from ...identity import model_identity, value_identity
 from ...network.inputs import checked_inputs, fixed_batch, of_fixed_batch
 from ...network.runner import Runner
@@ -337,3 +337,20 @@ class DataLoss:
             run = self._traced(self._measured, [stack, one], "measured")
             self._divisors = run(stack, one, *self._flat_data)[2]
         return self._divisors
+
+
+def mean_loss(model: keras.Model, x: Any, y: Any, options: Mapping[str, Any]) -> DataLoss:
+    """Returns a `DataLoss` of options that a caller gave by name.
+
+    Raises:
+        TypeError: If one of them does not exist; those that do are named.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> mean_loss(model, np.eye(2), np.zeros(2), {"los": "mse"})
+        Traceback (most recent call last):
+        ...
+        TypeError: DataLoss takes no option 'los'. Did you mean 'loss'? It takes ...
+    """
+    check_options(DataLoss, options)
+    return DataLoss(model, x, y, **options)

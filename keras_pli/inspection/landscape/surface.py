@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...brief import brief_repr
 from ...parts import PartFolder, digest
 from ...stored_result import StoredResult
-from .data_loss import DataLoss
+from .data_loss import DataLoss, mean_loss
 from .directions import (
     Direction,
     check_same_shapes,
@@ -133,7 +133,7 @@ def loss_line(
         >>> line.losses.tolist()
         [1.0, 0.0, 9.0]
     """
-    loss = DataLoss(model, x, y, **options)
+    loss = mean_loss(model, x, y, options)
     if direction is None:
         (direction,) = filter_normalized_directions(model, 1, seed=seed)
     vectors = [loss.weights(), loss.flat(direction, "direction")]
@@ -186,7 +186,7 @@ def loss_surface(
         >>> surface.losses.tolist()
         [[0.0, 0.5], [2.0, 2.5]]
     """
-    loss = DataLoss(model, x, y, **options)
+    loss = mean_loss(model, x, y, options)
     given = filter_normalized_directions(model, seed=seed) if directions is None else directions
     if len(given) != 2:
         raise ValueError(f"`directions` must be two. Received: {len(given)}.")
@@ -255,7 +255,7 @@ def linear_interpolation(
     given = other.get_weights() if isinstance(other, keras.Model) else list(other)
     paths = [variable.path for variable in model.weights]
     check_same_shapes(model.weights, given, "other", paths)
-    loss = DataLoss(model, x, y, variables=variables, **options)
+    loss = mean_loss(model, x, y, {**options, "variables": variables})
     vectors = [loss.weights(), loss.flat([given[index] for index in moved], "other")]
     steps = _steps(np.linspace(0, 1, 51) if alphas is None else alphas, "alphas")
     losses, metrics = _evaluated(loss, vectors, np.stack([1 - steps, steps], 1), store, verbose)
