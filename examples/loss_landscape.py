@@ -3,8 +3,10 @@
 Two deep convolutional networks of the same layers are trained alike, one with skip connections and one
 without. The loss around each solution is drawn in filter-normalised random directions (Li et al. 2018), on
 one scale, and beside it how sharp the minimum is: the largest eigenvalues of the Hessian, its spectrum, and
-the rise of the loss in a small box (Keskar et al. 2017). Some eight minutes on two cores; run again, it goes
-on.
+the rise of the loss in a small box (Keskar et al. 2017), which need not agree: it depends on the scale of
+layers, as the eigenvalues do, and on the loss at the solution (Dinh et al. 2017).
+
+Some eight minutes on two cores; networks and surfaces that are in the folder are not made again.
 
     python examples/loss_landscape.py --out runs/landscape
     python examples/loss_landscape.py --data file.npz --depth 20 --epochs 3 --grid 11 --out runs/mine
@@ -89,7 +91,7 @@ def main():
     probes = tuple(part[: arguments.probes] for part in train)
 
     steps = np.linspace(-1, 1, arguments.grid)
-    surfaces, spectra, values = {}, {}, {}
+    surfaces, spectra = {}, {}
     for name, title in (("plain", "plain"), ("skips", "skip connections")):
         model = trained(name, train, test, arguments)
         store = arguments.out / f"{name}_grid"
@@ -99,8 +101,7 @@ def main():
         surfaces[title] = surface.alphas, surface.betas, surface.losses
         top = inspection.hessian_eigenvalues(model, *probes, count=3, tolerance=1e-2, verbose=1)
         spectrum = inspection.spectral_density(model, *probes, steps=40, runs=1, verbose=1)
-        values[title] = np.linspace(spectrum.nodes.min(), spectrum.nodes.max(), 1000)
-        spectra[title] = spectrum.density(values[title])
+        spectra[title] = spectrum
         box = inspection.epsilon_sharpness(model, *probes, verbose=1)
         at, beyond = model.evaluate(*probes, verbose=0), model.evaluate(*test, verbose=0)
         print(
@@ -112,7 +113,11 @@ def main():
     figure = plotting.loss_contour_panels(surfaces, title=f"{arguments.depth} layers")
     plotting.save_figure(figure, arguments.out / "surfaces.png")
     plotting.save_figure(plotting.loss_reliefs(surfaces), arguments.out / "reliefs.png")
-    figure = plotting.spectral_density_curve(values, spectra)
+    nodes = np.concatenate([spectrum.nodes.ravel() for spectrum in spectra.values()])
+    low, high = nodes.min(), nodes.max()
+    values, width = np.linspace(1.05 * low - 0.05 * high, 1.05 * high, 4000), (high - low) / 400
+    densities = {name: spectrum.density(values, width=width) for name, spectrum in spectra.items()}
+    figure = plotting.spectral_density_curve(values, densities)
     plotting.save_figure(figure, arguments.out / "spectra.png")
     print(f"Figures are in {arguments.out}; keras_pli {kp.__version__}.")
 

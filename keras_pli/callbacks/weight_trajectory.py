@@ -75,7 +75,11 @@ class WeightTrajectory(keras.callbacks.Callback):
     def _weights(self) -> dict[str, Any]:
         variables = self.model.trainable_variables
         arrays = [keras.ops.convert_to_numpy(variable.value) for variable in variables]
-        return {f"{index:05d}": array for index, array in enumerate(arrays)}
+        return {
+            # NumPy stores no bfloat16.
+            f"{index:05d}": array.astype("float32") if array.dtype.name == "bfloat16" else array
+            for index, array in enumerate(arrays)
+        }
 
     def _store(self) -> None:
         write_arrays(self._path(self._step), self._weights())

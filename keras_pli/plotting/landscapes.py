@@ -160,7 +160,8 @@ def loss_reliefs(
     panels = []
     for place, (name, (alphas, betas, losses)) in enumerate(checked.items()):
         ax: Any = figure.add_subplot(1, len(checked), place + 1, projection="3d")
-        shown = np.clip(_capped(losses, heights[-1]), heights[0], heights[-1]).T
+        # Beyond the highest level the surface is left open, as no height there means anything.
+        shown = np.where(losses <= heights[-1], np.maximum(losses, heights[0]), np.nan).T
         colors = ScalarMappable(_norm(heights), _COLORS).to_rgba(shown)
         across, up = np.meshgrid(alphas, betas)
         z = np.log10(shown) if is_log else shown
@@ -252,7 +253,7 @@ def spectral_density_curve(
     values: ArrayLike | Mapping[str, ArrayLike],
     densities: Mapping[str, ArrayLike],
     *,
-    floor: float = 1e-6,
+    floor: float = 1e-8,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -261,7 +262,8 @@ def spectral_density_curve(
     Args:
         values: Eigenvalues, ascending, `(values,)`; or for each name its own.
         densities: Name to the density at each.
-        floor: Lowest density that is drawn, as a share of the greatest.
+        floor: Lowest density that is drawn, as a share of the greatest. A lone eigenvalue of a network of n
+            weights stands at about 1 / n.
         title: What stands above.
         ax: Axes to draw in.
 

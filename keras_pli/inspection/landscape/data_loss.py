@@ -42,7 +42,8 @@ class DataLoss:
         loss_weights: Weights of several outputs' losses.
         metrics: Names such as "accuracy", functions or Keras metrics, for a model of one output.
         sample_weight: `(samples,)`, or with positions, or None.
-        regularization: Whether the regularizers' penalties on weights are added.
+        regularization: Whether the regularizers' penalties on weights are added; those on activations, and
+            what layers add by `add_loss`, never are.
         batch_size: Most samples at a time.
         jit_compile: Whether XLA compiles; `"auto"` does so where there is a GPU.
         variables: The variables that the weights are; None for the trainable ones.
