@@ -21,7 +21,18 @@ from keras import layers
 import keras_pli as kp
 from keras_pli.inspection import ActivationMaximization
 
-NAMES = "T-shirt,trouser,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot".split(",")
+NAMES = [
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+]
 
 
 def trained(seed, x, y, epochs):

@@ -149,7 +149,16 @@ def test_thumbnails_are_of_images(common, tmp_path, capsys):
     layers = [keras.Input((6, 6)), keras.layers.Flatten(), keras.layers.Dense(3)]
     keras.Sequential(layers).save(tmp_path / "clf.keras")
     x = np.random.default_rng(0).random((60, 6, 6), dtype=np.float32)
-    np.savez(tmp_path / "x.npz", x_train=x, y_train=np.arange(60) % 3, x_test=x, y_test=np.arange(60) % 3)
-    given = ["--model", str(tmp_path / "clf.keras"), "--data", str(tmp_path / "x.npz"), "--epochs", "1"]
+    np.savez(
+        tmp_path / "x.npz", x_train=x, y_train=np.arange(60) % 3, x_test=x, y_test=np.arange(60) % 3
+    )
+    given = [
+        "--model",
+        str(tmp_path / "clf.keras"),
+        "--data",
+        str(tmp_path / "x.npz"),
+        "--epochs",
+        "1",
+    ]
     embedded(given, tmp_path, "--perplexity", "8", "--thumbnails")
     assert Image.open(tmp_path / "thumbnails.png").width > 500

@@ -7,6 +7,7 @@ from .export_best import ExportBest
 from .feature_evolution import FeatureEvolution
 from .generated_samples import GeneratedSamples
 from .performance_response import PerformanceResponse
+from .weight_trajectory import WeightTrajectory
 
 __all__ = [
     "AttributionSnapshots",
@@ -16,4 +17,5 @@ __all__ = [
     "FeatureEvolution",
     "GeneratedSamples",
     "PerformanceResponse",
+    "WeightTrajectory",
 ]

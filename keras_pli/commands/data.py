@@ -54,18 +54,21 @@ def load_samples(path: str) -> tuple[Any, Any]:
 
 def chosen_samples(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """Returns inputs and labels of --data at --index, or the first --samples."""
+    x, labels = load_samples(arguments.data)
+    chosen = positions_in(arguments, len(x))
+    return x[chosen], None if labels is None else labels[chosen]
+
+
+def positions_in(arguments: argparse.Namespace, samples: int) -> Any:
+    """Returns which of so many samples --index names, or the first --samples."""
     import numpy as np
 
-    x, labels = load_samples(arguments.data)
-    if arguments.index:
-        chosen = np.array(_positions(arguments.index))
-        if np.any((chosen < 0) | (chosen >= len(x))):
-            raise ValueError(
-                f"--index must lie from 0 to {len(x) - 1}. Received: {arguments.index}."
-            )
-    else:
-        chosen = np.arange(min(arguments.samples or len(x), len(x)))
-    return x[chosen], None if labels is None else labels[chosen]
+    if not arguments.index:
+        return np.arange(min(arguments.samples or samples, samples))
+    chosen = np.array(_positions(arguments.index))
+    if np.any((chosen < 0) | (chosen >= samples)):
+        raise ValueError(f"--index must lie from 0 to {samples - 1}. Received: {arguments.index}.")
+    return chosen
 
 
 def _positions(text: str) -> list[int]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from . import inspect_features, inspect_maximization
+from . import inspect_features, inspect_landscape, inspect_maximization
 
 # Each adds its kinds to the parser by `add_kinds`.
-FAMILIES: tuple[ModuleType, ...] = (inspect_features, inspect_maximization)
+FAMILIES: tuple[ModuleType, ...] = (
+    inspect_features,
+    inspect_landscape,
+    inspect_maximization,
+)
 
 
 def add_commands(commands: Any) -> None:

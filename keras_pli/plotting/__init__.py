@@ -1,4 +1,4 @@
-"""Figures from arrays: maps, displacements, scores, curves, samples, attributions, rationales, animations.
+"""Figures from arrays: maps, displacements, scores, curves, samples, attributions, rationales, landscapes.
 
 Every function that draws returns a `matplotlib.figure.Figure`: a new one, or, if axes were given,
 the one that they lie in. New figures are made without pyplot, so that they work without a screen
@@ -19,6 +19,13 @@ from .export import figure_to_png_bytes, save_figure, to_data_uri
 from .filters import filter_evolution, filter_grid, filter_images
 from .grids import attribution_grid
 from .images import image_strip
+from .landscapes import (
+    loss_contour_panels,
+    loss_contours,
+    loss_curve,
+    loss_reliefs,
+    spectral_density_curve,
+)
 from .maps import embedding_comparison, embedding_map
 from .rationales import animate_morphs, morph_strip, rationale_grid
 from .samples import sample_grid
@@ -51,6 +58,10 @@ __all__ = [
     "filter_grid",
     "filter_images",
     "image_strip",
+    "loss_contour_panels",
+    "loss_contours",
+    "loss_curve",
+    "loss_reliefs",
     "map_grid",
     "morph_strip",
     "paired_differences",
@@ -59,6 +70,7 @@ __all__ = [
     "sample_grid",
     "save_figure",
     "settling_map",
+    "spectral_density_curve",
     "thumbnail_map",
     "to_data_uri",
     "training_curves",

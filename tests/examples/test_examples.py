@@ -107,3 +107,33 @@ def test_images_that_activate_classes_most(small_digits, tmp_path):
     printed = run("maximised_fashion_mnist.py", *options, "--out", str(tmp_path))
     assert "The second network agrees on " in printed
     assert (tmp_path / "maximised.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_loss_surfaces_of_two_networks(small_digits, tmp_path):
+    options = [
+        "--depth",
+        "8",
+        "--width",
+        "2",
+        "--epochs",
+        "1",
+        "--samples",
+        "100",
+        "--probes",
+        "40",
+    ]
+    given = [
+        "--data",
+        str(small_digits / "grey.npz"),
+        "--out",
+        str(tmp_path),
+        *options,
+        "--grid",
+        "3",
+    ]
+    printed = run("loss_landscape.py", *given)
+    assert printed.count("largest eigenvalues") == 2
+    for name in ("surfaces", "reliefs", "spectra"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+    assert "Epoch" not in run("loss_landscape.py", *given)  # what is there is read

@@ -1,0 +1,137 @@
+import keras
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from keras_pli.callbacks import WeightTrajectory
+from keras_pli.inspection.landscape.surface import loss_surface
+from keras_pli.inspection.landscape.trajectory import principal_directions
+
+layers = keras.layers
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(40, 4)), RNG.normal(size=(40, 1))
+SHAPES = [(4, 3), (3,), (3, 1), (1,)]
+
+
+def way(points=9):
+    steps = [[RNG.normal(size=shape) for shape in SHAPES] for _ in range(points)]
+    return [
+        [np.sum(part, axis=0) for part in zip(*steps[: n + 1], strict=True)] for n in range(points)
+    ]
+
+
+def flat(point):
+    return np.concatenate([np.ravel(part) for part in point])
+
+
+def test_principal_directions_are_those_of_scikit_learn():
+    points = way()
+    found = principal_directions(points, count=3)
+    matrix = np.stack([flat(point) for point in points])
+    analysis = PCA(3, svd_solver="full").fit(matrix)
+    np.testing.assert_allclose(found.explained, analysis.explained_variance_ratio_, rtol=1e-9)
+    directions = np.stack([flat(one) for one in found.directions])
+    signs = np.sign(np.sum(directions * analysis.components_, axis=1))
+    np.testing.assert_allclose(directions, analysis.components_ * signs[:, None], atol=1e-9)
+    np.testing.assert_allclose(found.coordinates, (matrix - matrix[-1]) @ directions.T, atol=1e-9)
+    assert (found.coordinates[0] > 0).all() and not found.coordinates[-1].any()
+
+
+def test_steps_cover_the_way():
+    found = principal_directions(way())
+    for steps, along in zip(found.steps(7), found.coordinates.T, strict=True):
+        assert len(steps) == 7 and steps[0] < along.min() and steps[-1] > along.max()
+    assert found.labels[0].startswith("principal direction 1 (")
+
+
+def model_in_training():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, "tanh"), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.05), "mse")
+    return model
+
+
+def test_a_way_that_lies_in_a_plane_is_on_the_surface():
+    model = model_in_training()
+    end = [v.numpy() for v in model.trainable_variables]
+    one, other = ([RNG.normal(size=shape) for shape in SHAPES] for _ in range(2))
+    places = [(1.0, 0.2), (0.5, -0.3), (0.1, 0.3), (0.0, 0.0)]
+    points = [
+        [w + a * d + b * e for w, d, e in zip(end, one, other, strict=True)] for a, b in places
+    ]
+    found = principal_directions(points)
+    assert found.explained.sum() == pytest.approx(1)
+    first = np.sort(found.coordinates[:, 0])
+    surface = loss_surface(
+        model, X, Y, found.directions, alphas=first, betas=np.sort(found.coordinates[:, 1])
+    )
+    for point, (a, b) in zip(points, found.coordinates, strict=True):
+        for variable, value in zip(model.trainable_variables, point, strict=True):
+            variable.assign(value)
+        place = np.flatnonzero(surface.alphas == a)[0], np.flatnonzero(surface.betas == b)[0]
+        np.testing.assert_allclose(
+            surface.losses[place], model.evaluate(X, Y, verbose=0), rtol=1e-4
+        )
+
+
+@pytest.mark.parametrize(
+    ("unit", "steps"), [("epoch", [0, 4, 8, 12]), ("batch", [0, 2, 4, 6, 8, 10, 12])]
+)
+def test_callback_stores_what_the_weights_are(unit, steps, tmp_path):
+    model = model_in_training()
+    start = [v.numpy() for v in model.trainable_variables]
+    callback = WeightTrajectory(tmp_path, every=1 if unit == "epoch" else 2, unit=unit)
+    model.fit(X, Y, batch_size=10, epochs=3, verbose=0, callbacks=[callback])
+    names = [f"step-{step:08d}.npz" for step in steps]
+    assert sorted(file.name for file in tmp_path.glob("*.npz")) == names
+    found = principal_directions(tmp_path)
+    end = [v.numpy() for v in model.trainable_variables]
+    total = flat(end) - flat(start)
+    for axis, direction in enumerate(found.directions):
+        assert found.coordinates[0, axis] == pytest.approx(-total @ flat(direction), abs=1e-6)
+
+
+def test_a_resumed_training_goes_on_in_the_folder(tmp_path):
+    def fitted(folder, *epochs):
+        model, first = model_in_training(), 0
+        for last in epochs:
+            model.fit(
+                X, Y, epochs=last, initial_epoch=first, shuffle=False, verbose=0,
+                callbacks=[WeightTrajectory(folder)],
+            )  # fmt: skip
+            first = last
+        return {file.name: np.load(file)["00000"] for file in folder.glob("*.npz")}
+
+    at_once, resumed = fitted(tmp_path / "one", 4), fitted(tmp_path / "other", 2, 4)
+    assert sorted(at_once) == sorted(resumed) and len(at_once) == 5
+    for name, weights in at_once.items():
+        np.testing.assert_array_equal(weights, resumed[name])
+
+
+def test_steps_made_again_take_the_place_of_later_ones(tmp_path):
+    model_in_training().fit(X, Y, epochs=4, verbose=0, callbacks=[WeightTrajectory(tmp_path)])
+    model_in_training().fit(X, Y, epochs=1, verbose=0, callbacks=[WeightTrajectory(tmp_path)])
+    assert len(list(tmp_path.glob("*.npz"))) == 2
+
+
+def test_the_way_of_another_training_is_not_written_over(tmp_path):
+    model_in_training().fit(X, Y, epochs=1, verbose=0, callbacks=[WeightTrajectory(tmp_path)])
+    other = model_in_training()
+    other.layers[0].kernel.assign(other.layers[0].kernel + 1)
+    with pytest.raises(ValueError, match="holds the weights of another training, steps 0 to 2"):
+        other.fit(X, Y, epochs=1, verbose=0, callbacks=[WeightTrajectory(tmp_path)])
+
+
+def test_bad_input_is_quoted(tmp_path):
+    with pytest.raises(ValueError, match=r"2 directions need 3 points or more. Received: 2"):
+        principal_directions(way(2))
+    with pytest.raises(ValueError, match=r"do not span 2 directions. Variances: \["):
+        principal_directions([[np.array([float(n), 0.0])] for n in range(4)])
+    with pytest.raises(ValueError, match="holds no weights"):
+        principal_directions(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"`trajectory\[1\]` must have .* Weight 0 has shape \(2,\)"
+    ):
+        principal_directions([[np.zeros(2)], [np.zeros(3)], [np.zeros(2)]])
+    with pytest.raises(ValueError, match=r"Received: 'epochs'. Did you mean 'epoch'"):
+        WeightTrajectory(tmp_path, unit="epochs")
