@@ -13,6 +13,7 @@ from .decodings import MapGrid, decoding_map, map_grid
 from .density import ClassDensity, class_density
 from .displacement import displacement_arrows
 from .evaluation_curves import faithfulness_curves, randomization_curves
+from .example_rows import example_rows
 from .export import figure_to_png_bytes, save_figure, to_data_uri
 from .grids import attribution_grid
 from .images import image_strip
@@ -37,6 +38,7 @@ __all__ = [
     "displacement_arrows",
     "embedding_comparison",
     "embedding_map",
+    "example_rows",
     "faithfulness_curves",
     "figure_to_png_bytes",
     "image_strip",
