@@ -3,6 +3,21 @@
 from .examples.influence import influence
 from .examples.influence_result import Influence, LabelErrors
 from .examples.label_errors import label_errors
+from .examples.neighbors import NearestSamples, nearest_samples
+from .examples.prototypes import Prototypes, prototypes
 from .examples.tracin import tracin
+from .surrogates import Surrogate, surrogate
 
-__all__ = ["Influence", "LabelErrors", "influence", "label_errors", "tracin"]
+__all__ = [
+    "Influence",
+    "LabelErrors",
+    "NearestSamples",
+    "Prototypes",
+    "Surrogate",
+    "influence",
+    "label_errors",
+    "nearest_samples",
+    "prototypes",
+    "surrogate",
+    "tracin",
+]

@@ -21,6 +21,7 @@ from .maps import embedding_comparison, embedding_map
 from .rationales import animate_morphs, morph_strip, rationale_grid
 from .scores import class_scores, paired_differences
 from .style import ClassStyle, class_styles
+from .surrogates import decision_tree, linear_weights
 from .volumes import volume_slices
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "class_density",
     "class_scores",
     "class_styles",
+    "decision_tree",
     "decoding_map",
     "displacement_arrows",
     "embedding_comparison",
@@ -42,6 +44,7 @@ __all__ = [
     "faithfulness_curves",
     "figure_to_png_bytes",
     "image_strip",
+    "linear_weights",
     "map_grid",
     "morph_strip",
     "paired_differences",

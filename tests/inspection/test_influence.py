@@ -461,4 +461,4 @@ def test_influence_in_a_small_cnn_against_retraining():
     change = [trained(start, np.arange(150) != out)[1][test] - before[test] for out in chosen]
     correlation = spearmanr(found[chosen], change).statistic
     print(f"rank correlation with retraining: {correlation:.3f}")
-    assert correlation >= 0.8
+    assert correlation >= 0.9

@@ -46,7 +46,7 @@ def solved(
         found[number], left = cg(checked, side, rtol=tolerance, maxiter=steps)
         if left:
             raise ValueError(
-                f"Conjugate gradients did not reach a relative error of {tolerance:g} in {left} steps. Pass a "
-                "larger `damping`, or more `steps`."
+                f"Conjugate gradients did not reach a relative error of {tolerance:g} in {left} steps. Pass "
+                "a larger `damping`, or more `steps`."
             )
     return found

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...brief import brief_repr
 from ...checks import checked_number
 from ...stored_result import StoredResult
+from .names import check_length, label_name, plain_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,8 +60,8 @@ class Influence(StoredResult):
                 "rank": rank,
                 "train": int(train),
                 "value": self.values[test, train],
-                "test_label": _plain(self.test_labels[test]),
-                "train_label": _plain(self.train_labels[train]),
+                "test_label": plain_label(self.test_labels[test]),
+                "train_label": plain_label(self.train_labels[train]),
             }
             for test in range(len(self.values))
             for kind, sign, found in (
@@ -101,8 +102,8 @@ class Influence(StoredResult):
         from ...plotting import example_rows
 
         train, test = np.asarray(x_train), np.asarray(x_test)
-        _check_length(train, len(self.train_labels), "x_train")
-        _check_length(test, len(self.test_labels), "x_test")
+        check_length(train, len(self.train_labels), "x_train")
+        check_length(test, len(self.test_labels), "x_test")
         drawn = list(range(min(6, len(test)))) if tests is None else list(tests)
         groups = {
             "helped most": self.helpful(most)[drawn],
@@ -110,12 +111,13 @@ class Influence(StoredResult):
         }
         return example_rows(
             test[drawn],
-            {name: train[found] for name, found in groups.items()},
-            captions=[_named(self.test_labels[i], class_names) for i in drawn],
+            groups,
+            of=train,
+            captions=[label_name(self.test_labels[i], class_names) for i in drawn],
             group_captions={
                 name: [
                     [
-                        f"{_named(self.train_labels[j], class_names)}\n{_short(self.values[i, j])}"
+                        f"{label_name(self.train_labels[j], class_names)}\n{_short(self.values[i, j])}"
                         for j in row
                     ]
                     for i, row in zip(drawn, found, strict=True)
@@ -188,31 +190,14 @@ class LabelErrors(StoredResult):
         from ...plotting import image_strip
 
         images = np.asarray(x)
-        _check_length(images, len(self.labels), "x")
+        check_length(images, len(self.labels), "x")
         first = self.ranked[:most]
         captions = [
-            f"labelled {_named(self.labels[i], class_names)}\n"
-            f"predicted {_named(self.predicted[i], class_names)}"
+            f"labelled {label_name(self.labels[i], class_names)}\n"
+            f"predicted {label_name(self.predicted[i], class_names)}"
             for i in first
         ]
         return image_strip(images[first], captions, value_range=value_range, title=title)
-
-
-def _check_length(samples: NDArray[Any], count: int, name: str) -> None:
-    if len(samples) != count:
-        raise ValueError(f"`{name}` must hold {count} samples. Received shape {samples.shape}.")
-
-
-def _plain(label: Any) -> Any:
-    values = np.asarray(label)
-    return values.item() if values.size == 1 else values.tolist()
-
-
-def _named(label: Any, class_names: Sequence[str] | None) -> str:
-    value = _plain(label)
-    if class_names is not None and isinstance(value, int):
-        return str(class_names[value])
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _short(value: float) -> str:
