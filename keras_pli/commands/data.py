@@ -54,18 +54,21 @@ def load_samples(path: str) -> tuple[Any, Any]:
 
 def chosen_samples(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """Returns inputs and labels of --data at --index, or the first --samples."""
+    x, labels = load_samples(arguments.data)
+    chosen = chosen_rows(arguments, len(x))
+    return x[chosen], None if labels is None else labels[chosen]
+
+
+def chosen_rows(arguments: argparse.Namespace, count: int) -> Any:
+    """Returns the positions at --index, or of the first --samples."""
     import numpy as np
 
-    x, labels = load_samples(arguments.data)
-    if arguments.index:
-        chosen = np.array(_positions(arguments.index))
-        if np.any((chosen < 0) | (chosen >= len(x))):
-            raise ValueError(
-                f"--index must lie from 0 to {len(x) - 1}. Received: {arguments.index}."
-            )
-    else:
-        chosen = np.arange(min(arguments.samples or len(x), len(x)))
-    return x[chosen], None if labels is None else labels[chosen]
+    if not arguments.index:
+        return np.arange(min(arguments.samples or count, count))
+    chosen = np.array(_positions(arguments.index))
+    if np.any((chosen < 0) | (chosen >= count)):
+        raise ValueError(f"--index must lie from 0 to {count - 1}. Received: {arguments.index}.")
+    return chosen
 
 
 def _positions(text: str) -> list[int]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from . import inspect_examples
+
 # Each adds its kinds to the parser by `add_kinds`.
-FAMILIES: tuple[ModuleType, ...] = ()
+FAMILIES: tuple[ModuleType, ...] = (inspect_examples,)
 
 
 def add_commands(commands: Any) -> None:

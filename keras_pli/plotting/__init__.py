@@ -20,6 +20,7 @@ from .images import image_strip
 from .maps import embedding_comparison, embedding_map
 from .rationales import animate_morphs, morph_strip, rationale_grid
 from .scores import class_scores, paired_differences
+from .student_curves import student_curves
 from .style import ClassStyle, class_styles
 from .surrogates import decision_tree, linear_weights
 from .volumes import volume_slices
@@ -51,6 +52,7 @@ __all__ = [
     "randomization_curves",
     "rationale_grid",
     "save_figure",
+    "student_curves",
     "to_data_uri",
     "training_curves",
     "volume_slices",

@@ -100,3 +100,20 @@ def test_data_file_without_an_array_is_named(tmp_path):
 @pytest.mark.slow
 def test_digits_example(tmp_path):
     assert "trustworthiness" in run("pli_digits.py", "--out", str(tmp_path), "--seeds", "2")
+
+
+@pytest.mark.slow
+def test_students_learn_from_explanations(small_digits, tmp_path):
+    options = ["--data", str(small_digits / "grey.npz"), "--epochs", "1", "--sizes", "16", "64"]
+    printed = run(
+        "learning_from_explanations.py",
+        *options,
+        "--seeds",
+        "1",
+        "--steps",
+        "5",
+        "--out",
+        str(tmp_path),
+    )
+    assert "Integrated gradients" in printed and "random maps" in printed
+    assert (tmp_path / "student.png").stat().st_size > 5000
