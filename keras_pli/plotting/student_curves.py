@@ -16,7 +16,7 @@ _CHANCE = {0: "--", 1: ":"}
 def student_curves(table: pd.DataFrame, *, title: str | None = None) -> Figure:
     """Draws the agreement of students with the classifier, a line for each explanation they learned from.
 
-    The first two methods, which are chance, are grey; bands are 95 % intervals over seeds.
+    The first two methods, which are chance, are grey; upright lines are 95 % intervals over seeds.
 
     Args:
         table: Columns `method`, `samples`, `agreement`, `low` and `high`, as of `StudentCurves.to_frame`.
@@ -56,8 +56,10 @@ def student_curves(table: pd.DataFrame, *, title: str | None = None) -> Figure:
             zorder=3 if known else 2,
         )
         if np.isfinite(rows[["low", "high"]].to_numpy()).all():
-            band = rows["low"].to_numpy(), rows["high"].to_numpy()
-            ax.fill_between(x, *band, color=color, alpha=0.12, lw=0, zorder=1)
+            # Beside one another, since intervals of few seeds are wide and would hide each other.
+            beside = x * 1.02 ** (place - (len(methods) - 1) / 2)
+            ends = rows["low"].to_numpy(), rows["high"].to_numpy()
+            ax.vlines(beside, *ends, color=color, alpha=0.45, lw=1.2, zorder=1)
     sizes = sorted(set(table["samples"]))
     quiet_axes(ax, grid="y")
     ax.set_xscale("log")
@@ -65,7 +67,8 @@ def student_curves(table: pd.DataFrame, *, title: str | None = None) -> Figure:
     ax.set_xticks(sizes)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_ylim(max(0.0, ax.get_ylim()[0]), min(1.0, ax.get_ylim()[1]))
+    means = table["agreement"]
+    ax.set_ylim(max(0.0, means.min() - 0.12), min(1.0, means.max() + 0.08))
     ax.set_xlabel("samples learned from", fontsize=TEXT_SIZE, color=INK)
     ax.set_ylabel("agreement on held-out inputs", fontsize=TEXT_SIZE, color=INK)
     draw_title(ax, title)
