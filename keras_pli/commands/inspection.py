@@ -5,10 +5,11 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from . import inspect_features, inspect_landscape, inspect_maximization
+from . import inspect_examples, inspect_features, inspect_landscape, inspect_maximization
 
 # Each adds its kinds to the parser by `add_kinds`.
 FAMILIES: tuple[ModuleType, ...] = (
+    inspect_examples,
     inspect_features,
     inspect_landscape,
     inspect_maximization,

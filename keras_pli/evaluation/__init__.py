@@ -17,6 +17,7 @@ from .randomization import model_randomization_test
 from .randomization_result import RandomizationResult, SensitivityVerdict
 from .scoring import Scorer
 from .sensitivity import max_sensitivity
+from .student import StudentCurves, student_test
 
 __all__ = [
     "FaithfulnessCurve",
@@ -24,6 +25,7 @@ __all__ = [
     "RandomizationResult",
     "Scorer",
     "SensitivityVerdict",
+    "StudentCurves",
     "average_precision",
     "completeness",
     "data_randomization_test",
@@ -41,5 +43,6 @@ __all__ = [
     "pointing_game",
     "relevance_mass_accuracy",
     "relevance_rank_accuracy",
+    "student_test",
     "train_known_truth",
 ]

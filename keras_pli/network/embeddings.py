@@ -212,9 +212,18 @@ def inputs_of_pass(inputs: Any) -> Iterator[Any]:
         yield inputs
 
 
-def run_unchanged(model: keras.Model, inputs: Any) -> Any:
-    """Returns what a model gives in inference mode; what it assigns, as a stateful layer does, is dropped."""
-    with inputs_of_pass(inputs) as given, keras.StatelessScope(), ExitStack() as stack:
+def run_unchanged(
+    model: keras.Model, inputs: Any, weights: Sequence[tuple[Any, Tensor]] | None = None
+) -> Any:
+    """Returns what a model gives in inference mode; what it assigns, as a stateful layer does, is dropped.
+
+    Args:
+        model: The model.
+        inputs: A batch of its own structure.
+        weights: Variables with the values to use in place of their own, which stay as they are.
+    """
+    scope = keras.StatelessScope(state_mapping=weights)
+    with inputs_of_pass(inputs) as given, scope, ExitStack() as stack:
         given = of_fixed_batch(model, given)
         numbers = _NUMBERS.get()
         if numbers:

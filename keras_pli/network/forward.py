@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -106,12 +106,17 @@ class Network:
             return find_layer(self.model, name), int(run)
         return find_layer(self.model, path), None
 
-    def forward(self, inputs: Any) -> Forward:
-        """Runs the model in inference mode on a batch, `inputs` being of the model's own structure."""
+    def forward(self, inputs: Any, weights: Sequence[tuple[Any, Tensor]] | None = None) -> Forward:
+        """Runs the model in inference mode on a batch.
+
+        Args:
+            inputs: A batch of the model's own structure.
+            weights: Variables of the model with the values to use in place of their own.
+        """
         paths = [path for path in (self.layer, self.record) if path is not None]
         layers = [self.find(path)[0] for path in paths]
         with recorded(layers) as recording:
-            outputs = run_unchanged(self.model, inputs)
+            outputs = run_unchanged(self.model, inputs, weights)
         at = {path: self._run(path, recording) for path in paths}
         explained = self.explained(outputs) if self.layer is None else at[self.layer]
         kept = at[self.record] if self.record is not None else None

@@ -15,6 +15,7 @@ from .decodings import MapGrid, decoding_map, map_grid
 from .density import ClassDensity, class_density
 from .displacement import displacement_arrows
 from .evaluation_curves import faithfulness_curves, randomization_curves
+from .example_rows import example_rows
 from .export import figure_to_png_bytes, save_figure, to_data_uri
 from .filters import filter_evolution, filter_grid, filter_images
 from .grids import attribution_grid
@@ -31,7 +32,9 @@ from .rationales import animate_morphs, morph_strip, rationale_grid
 from .samples import sample_grid
 from .scores import class_scores, paired_differences
 from .settling import settling_map
+from .student_curves import student_curves
 from .style import ClassStyle, class_styles
+from .surrogates import decision_tree, linear_weights
 from .thumbnails import thumbnail_map
 from .volumes import volume_slices
 
@@ -48,16 +51,19 @@ __all__ = [
     "class_scores",
     "class_styles",
     "crop_grid",
+    "decision_tree",
     "decoding_map",
     "displacement_arrows",
     "embedding_comparison",
     "embedding_map",
+    "example_rows",
     "faithfulness_curves",
     "figure_to_png_bytes",
     "filter_evolution",
     "filter_grid",
     "filter_images",
     "image_strip",
+    "linear_weights",
     "loss_contour_panels",
     "loss_contours",
     "loss_curve",
@@ -71,6 +77,7 @@ __all__ = [
     "save_figure",
     "settling_map",
     "spectral_density_curve",
+    "student_curves",
     "thumbnail_map",
     "to_data_uri",
     "training_curves",

@@ -137,3 +137,20 @@ def test_loss_surfaces_of_two_networks(small_digits, tmp_path):
     for name in ("surfaces", "reliefs", "spectra"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
     assert "Epoch" not in run("loss_landscape.py", *given)  # what is there is read
+
+
+@pytest.mark.slow
+def test_students_learn_from_explanations(small_digits, tmp_path):
+    options = ["--data", str(small_digits / "grey.npz"), "--epochs", "1", "--sizes", "16", "64"]
+    printed = run(
+        "learning_from_explanations.py",
+        *options,
+        "--seeds",
+        "1",
+        "--steps",
+        "5",
+        "--out",
+        str(tmp_path),
+    )
+    assert "Integrated gradients" in printed and "random maps" in printed
+    assert (tmp_path / "student.png").stat().st_size > 5000

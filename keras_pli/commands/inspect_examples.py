@@ -1,0 +1,174 @@
+"""`inspect influence` and `inspect prototypes`: explanations by training samples."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .files import (
+    Report,
+    add_model_and_data,
+    add_out,
+    check_classes,
+    check_fits,
+    check_folder,
+    load_classifier,
+    positive,
+    whole,
+    written,
+)
+
+
+def add_kinds(kinds: Any) -> None:
+    """Adds the kinds to the parser."""
+    _add_influence(kinds)
+    _add_prototypes(kinds)
+
+
+def _add_influence(kinds: Any) -> None:
+    influence = kinds.add_parser(
+        "influence",
+        help="training samples that helped and harmed predictions, and suspicious labels",
+    )
+    influence.add_argument("--model", required=True, help="the classifier, a .keras file")
+    influence.add_argument(
+        "--data", required=True, help=".npz with x_train, y_train, x_test, y_test"
+    )
+    influence.add_argument(
+        "--samples", type=whole(1), default=6, help="the first so many tests (default: %(default)s)"
+    )
+    influence.add_argument("--index", help="positions of the tests instead, such as 3,17,20")
+    influence.add_argument(
+        "--method",
+        choices=("influence", "tracin"),
+        default="influence",
+        help="influence functions at the weights that the model has, or TracIn over --checkpoints "
+        "(default: %(default)s)",
+    )
+    influence.add_argument(
+        "--checkpoints",
+        help="folder of .weights.h5 or .keras files, taken in the order of their names",
+    )
+    influence.add_argument(
+        "--layer", help="name or path of a layer (default: the last, in closed form)"
+    )
+    influence.add_argument(
+        "--damping",
+        type=positive,
+        default=0.01,
+        help="added to the Hessian of influence functions (default: %(default)s)",
+    )
+    influence.add_argument(
+        "--most", type=whole(1), default=5, help="samples of each kind (default: %(default)s)"
+    )
+    influence.add_argument("--class-names", help="names of the classes, with commas between")
+    add_out(influence)
+    influence.set_defaults(run=_influence)
+
+
+def _add_prototypes(kinds: Any) -> None:
+    prototypes = kinds.add_parser(
+        "prototypes", help="samples that stand for each class in a layer, and those left out"
+    )
+    add_model_and_data(prototypes)
+    prototypes.add_argument(
+        "--count", type=whole(1), default=4, help="prototypes of a class (default: %(default)s)"
+    )
+    prototypes.add_argument(
+        "--criticisms", type=whole(0), default=4, help="of a class (default: %(default)s)"
+    )
+    prototypes.add_argument("--class-names", help="names of the classes, with commas between")
+    prototypes.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
+    add_out(prototypes)
+    prototypes.set_defaults(run=_prototypes)
+
+
+def _influence(arguments: argparse.Namespace, report: Report) -> None:
+    import numpy as np
+
+    from ..files import write_text
+    from ..inspection import influence, label_errors, tracin
+    from .data import load_data, positions_in
+
+    if arguments.checkpoints and arguments.method != "tracin":
+        raise ValueError("--checkpoints are for --method tracin.")
+    out = Path(arguments.out)
+    check_folder(arguments.out)
+    classifier = load_classifier(arguments.model)
+    train, (x, y) = load_data(arguments.data)
+    check_fits(classifier, x, arguments.model)
+    check_classes(classifier, np.concatenate([train[1], y]), arguments.model)
+    rows = positions_in(arguments, len(x))
+    test = x[rows], y[rows]
+    common: dict[str, Any] = {"layers": arguments.layer, "verbose": 1}
+    if arguments.method == "tracin":
+        common["checkpoints"] = arguments.checkpoints
+        found = tracin(classifier, train, test, **common)
+    else:
+        common["damping"] = arguments.damping
+        found = influence(classifier, train, test, **common)
+        if (
+            arguments.layer is not None
+        ):  # of one layer, samples' influence on themselves is TracIn's
+            common.pop("damping")
+    method: Any = "tracin" if arguments.layer is not None else arguments.method
+    suspects = label_errors(classifier, train, method=method, **common)
+    names = arguments.class_names.split(",") if arguments.class_names else None
+    frame = found.to_frame(arguments.most)
+    frame["test"] = rows[frame["test"]]
+    write_text(out / "influence.csv", frame.to_csv(index=False))
+    write_text(out / "label_errors.csv", suspects.to_frame(200).to_csv(index=False))
+    first = suspects.to_frame(3)
+    report(
+        "Most suspicious training labels: "
+        + ", ".join(
+            f"{sample} (labelled {label}, predicted {predicted})"
+            for sample, label, predicted in zip(
+                first["sample"], first["label"], first["predicted"], strict=True
+            )
+        )
+        + "."
+    )
+    files = ["influence.csv", "label_errors.csv"]
+    if x.ndim > 2:
+        figure = found.plot(train[0], test[0], most=arguments.most, class_names=names)
+        files.append(_drawn(figure, out / "influence.png"))
+        if x.ndim == 3 or (x.ndim == 4 and x.shape[3] in (1, 3)):
+            figure = suspects.plot(train[0], class_names=names)
+            files.append(_drawn(figure, out / "label_errors.png"))
+    report(written(out, *files))
+
+
+def _prototypes(arguments: argparse.Namespace, report: Report) -> None:
+    from ..files import write_text
+    from ..inspection import prototypes
+    from ..network.activations import activations
+    from .data import load_training_set
+
+    out = Path(arguments.out)
+    check_folder(arguments.out)
+    classifier = load_classifier(arguments.model)
+    x, y = load_training_set(arguments.data)
+    check_fits(classifier, x, arguments.model)
+    found = prototypes(
+        activations(classifier, x, arguments.layer, verbose=1),
+        y,
+        count=arguments.count,
+        criticisms=arguments.criticisms,
+        seed=arguments.seed,
+    )
+    write_text(out / "prototypes.csv", found.to_frame().to_csv(index=False))
+    files = ["prototypes.csv"]
+    if x.ndim > 2:
+        names = arguments.class_names.split(",") if arguments.class_names else None
+        figure = found.plot(x, class_names=names, title=f"Layer {arguments.layer}")
+        files.append(_drawn(figure, out / "prototypes.png"))
+    report(written(out, *files))
+
+
+def _drawn(figure: Any, path: Path) -> str:
+    from .. import plotting
+
+    plotting.save_figure(figure, path)
+    return path.name

@@ -1,0 +1,1 @@
+"""Explaining by examples: training samples that decided a prediction, prototypes, nearest neighbours."""
