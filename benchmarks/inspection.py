@@ -5,6 +5,8 @@ Each figure is measured in a process of its own. A part is a function that print
 - `top`: the strongest places of 16 channels. Time and peak memory for 1,000, 10,000 and 60,000 images that
   are generated as they are needed; and the time of 1,000 against a loop that runs the model on image after
   image and keeps a heap for each channel.
+- `maximise`, `landscape` and `influence`: images that activate classes most beside tf-keras-vis, the loss on
+  a grid beside assigning weights point by point, TracIn beside captum; scripts of their own, with options.
 
     python benchmarks/inspection.py
     python benchmarks/inspection.py --parts top
@@ -15,7 +17,10 @@ from __future__ import annotations
 import argparse
 import heapq
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -99,7 +104,22 @@ def top() -> None:
     print(f"A loop over {SIZES[0]:,} images: {loop['seconds']:.1f} s, {times:.1f} times as long.")
 
 
-PARTS: dict[str, Callable[[], None]] = {"top": top}
+def script(name: str) -> Callable[[], None]:
+    """Returns what runs another benchmark of this folder with its defaults."""
+    command = [sys.executable, str(Path(__file__).with_name(name))]
+
+    def run() -> None:
+        subprocess.run(command, check=True)
+
+    return run
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "top": top,
+    "maximise": script("inspection_maximization.py"),
+    "landscape": script("inspection_landscape.py"),
+    "influence": script("inspection_influence.py"),
+}
 MEASURED: dict[str, Callable[[int], dict[str, float]]] = {
     "find_top": find_top,
     "find_by_loop": find_by_loop,

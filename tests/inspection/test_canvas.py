@@ -1,6 +1,5 @@
 """What numbers an image is made of: against SciPy's transforms and plain loops."""
 
-import doctest
 import itertools
 
 import keras
@@ -10,7 +9,6 @@ import scipy.fft
 import tensorflow as tf
 from scipy.ndimage import gaussian_filter
 
-from keras_pli.inspection import canvas
 from keras_pli.inspection.canvas import (
     FrequencyCanvas,
     GeneratorCanvas,
@@ -23,10 +21,6 @@ SHAPES = [(9, 2), (6, 5, 3), (4, 5, 6, 2)]
 
 def values_of(shape, samples=3):
     return np.random.default_rng(0).normal(size=(samples, *shape)).astype(np.float32)
-
-
-def test_the_examples():
-    assert doctest.testmod(canvas).failed == 0
 
 
 @pytest.mark.parametrize("shape", SHAPES)

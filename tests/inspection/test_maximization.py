@@ -1,14 +1,12 @@
 """Maximising images: closed forms, independence of samples, other networks, errors."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
 from keras import layers
 from sklearn.datasets import load_digits
 
-from keras_pli.inspection import ActivationMaximization, AtPosition, MaximizedImages, maximization
+from keras_pli.inspection import ActivationMaximization, AtPosition, MaximizedImages
 
 PLAIN = {"l2": 0.0, "total_variation": 0.0, "jitter": 0, "parameterization": "pixels"}
 
@@ -29,10 +27,6 @@ def convolutional(**options):
             layers.Dense(3, activation="softmax"),
         ]
     )
-
-
-def test_the_example():
-    assert doctest.testmod(maximization).failed == 0
 
 
 class TestClosedForms:

@@ -5,7 +5,7 @@ in a process of its own; the first call, with whatever it compiles, is timed apa
 the images the classifier takes for their class with a probability of .99, and how many another one, trained
 from another seed, takes for it.
 
-    python benchmarks/maximization.py
+    python benchmarks/inspection_maximization.py
 """
 
 from __future__ import annotations
