@@ -69,6 +69,7 @@ def test_among_the_images_of_a_generator(tmp_path):
         (["--units", "2,x"], "--units must be whole numbers with commas between. Received: '2,x'."),
         (["--units", "7"], "`target` holds classes that do not exist: 7."),
         (["--layer", "last"], "'last'"),
+        (["--class-names", "cat,dog"], "must name every unit, up to 2. Received 2: 'cat', 'dog'."),
         (["--range", "1", "0"], "increasing. Received: (1.0, 0.0)"),
     ],
 )

@@ -73,10 +73,11 @@ def _maximise(arguments: argparse.Namespace, report: Report) -> None:
     )
     found = search(units, starts=arguments.starts, seed=arguments.seed, verbose=1)
     names = arguments.class_names.split(",") if arguments.class_names else None
+    figure = found.plot(names)
     for row, unit in enumerate(found.units):
         report(f"{_name(unit, names)}: {_told(found, row)}")
     found.save(out / "maximised.npz")
-    plotting.save_figure(found.plot(names), out / "maximised.png")
+    plotting.save_figure(figure, out / "maximised.png")
     report(written(out, "maximised.npz", "maximised.png"))
 
 

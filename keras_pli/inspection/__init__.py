@@ -26,7 +26,8 @@ from .landscape import (
     principal_directions,
     spectral_density,
 )
-from .maximization import ActivationMaximization, MaximizedImages
+from .maximization import ActivationMaximization
+from .maximized_images import MaximizedImages
 from .receptive_fields import ReceptiveFields, receptive_fields
 from .settling import EpochFolder, Settling, plot_filter_evolution, settling
 from .surrogates import Surrogate, surrogate

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import keras
 import numpy as np
@@ -22,12 +21,9 @@ from ..network.inputs import PlacedTarget, check_classes, checked_target
 from ..network.runner import Runner, batch_spec
 from ..network.targets import AtPosition, target_scores, target_spec
 from ..network.whole_numbers import check_steps
-from ..stored_result import StoredResult
 from .canvas import Canvas, FrequencyCanvas, GeneratorCanvas, PixelCanvas, total_variation
 from .input_layout import input_layout
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .maximized_images import MaximizedImages
 
 Tensor = Any
 Units: TypeAlias = "int | ArrayLike | AtPosition | None"
@@ -35,68 +31,6 @@ Parameterization: TypeAlias = Literal["auto", "pixels", "frequency"]
 
 _RECTIFIERS = ("Relu", "Relu6")
 MOST_UNITS = 64  # of a layer that are maximised where none is named
-
-
-@dataclass(frozen=True, eq=False)
-class MaximizedImages(StoredResult):
-    """Images that activate units, and how much.
-
-    Attributes:
-        units: The classes or channels, int32 of shape `(units,)`.
-        images: float32 of shape `(units, starts, ...)`.
-        activations: What the unit makes of each image, `(units, starts)`; of a unit with positions their sum,
-            or its value at the position that was named.
-        probabilities: What the model makes of each image, `(units, starts, classes)`; of units within the
-            model, of no classes.
-        history: The activation before each step, `(units, starts, steps)`, of the image as it was shown then,
-            which jitter shifts.
-        about: The settings.
-    """
-
-    units: NDArray[np.int32]
-    images: NDArray[np.float32]
-    activations: NDArray[np.float32]
-    probabilities: NDArray[np.float32]
-    history: NDArray[np.float32]
-    about: dict[str, Any]
-
-    @property
-    def best(self) -> NDArray[np.float32]:
-        """Of each unit the image that activates it most, `(units, ...)`."""
-        found: NDArray[np.float32] = self.images[np.arange(len(self.units)), self._best_starts]
-        return found
-
-    @property
-    def _best_starts(self) -> NDArray[np.intp]:
-        found: NDArray[np.intp] = self.activations.argmax(axis=1)
-        return found
-
-    def plot(self, class_names: Sequence[str] | None = None, *, columns: int = 5) -> Figure:
-        """Draws the best image of each unit with its activation, and of a class its probability.
-
-        Args:
-            class_names: Names of all units, in the order of their numbers.
-            columns: Images in a row.
-        """
-        from .. import plotting
-
-        rows = np.arange(len(self.units))
-        captions = [
-            str(unit) if class_names is None else str(class_names[unit]) for unit in self.units
-        ]
-        for row, start in zip(rows, self._best_starts, strict=True):
-            if self.probabilities.shape[-1]:
-                share = self.probabilities[row, start, self.units[row]]
-                captions[row] += f"\np = {np.floor(share * 1000) / 1000:.3f}"
-            else:
-                captions[row] += f"\n{self.activations[row, start]:.3g}"
-        return plotting.sample_grid(
-            self.best,
-            captions,
-            columns=columns,
-            has_channels=self.about["has_channels"],
-            value_range=self.about["value_range"],
-        )
 
 
 class ActivationMaximization:
