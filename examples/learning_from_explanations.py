@@ -6,10 +6,11 @@ they need, with each method, beside no explanation, random maps and the true pla
 measure that Seah et al. (2018) propose.
 
     python examples/learning_from_explanations.py --out runs/student          # offline, some minutes
+    python examples/learning_from_explanations.py --digits --out runs/digits   # with rationales beside
     python examples/learning_from_explanations.py --data file.npz --out runs/mine
 
-A file may hold masks_test beside, True where the class is decided; without, there is no known truth to
-compare with.
+The digits are explained by rationales as well, by the small networks that come with the package. A file may
+hold masks_test beside, True where the class is decided; without, there is no known truth to compare with.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from pathlib import Path
 import keras
 import numpy as np
 from data import add_data_argument
+from sklearn.datasets import load_digits
 
 from keras_pli import attribution as a
-from keras_pli import evaluation, plotting
+from keras_pli import evaluation, plotting, rationale
 from keras_pli.synthetic import known_truth, known_truth_classifier, train_known_truth
 
 
@@ -32,6 +34,18 @@ def phantom():
     classifier = train_known_truth(data, held_out, accuracy=0.97)
     asked = known_truth(2, samples=512, seed=2)
     return classifier, asked.x, held_out.x, asked.masks
+
+
+def digits():
+    """The same of scikit-learn's digits, without a known truth; and rationales of the predictions."""
+    generator, encoder, of_codes = rationale.digit_networks()
+    classifier = keras.Sequential([keras.Input(encoder.input_shape[1:]), encoder, of_codes])
+    images = rationale.letterbox(load_digits().images[..., None] / 16, encoder.input_shape[1])
+    images = rationale.to_range(images, source=(0, 1))
+    order = np.random.default_rng(0).permutation(len(images))
+    x, held_out = images[order[:512]], images[order[512:]]
+    search = rationale.RationaleGenerator(generator, encoder, of_codes, confidence=0.99)
+    return classifier, x, held_out, None, {"Rationales": search(x, verbose=1).rationales}
 
 
 def from_file(path, epochs):
@@ -60,20 +74,25 @@ def main():
     """Trains the classifier, explains its predictions, and lets students learn from them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_data_argument(parser)
+    parser.add_argument("--digits", action="store_true", help="digits, with rationales beside")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 64, 128, 256, 512])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--out", type=Path, default=Path("runs/student"))
     arguments = parser.parse_args()
-    made = from_file(arguments.data, arguments.epochs) if arguments.data else phantom()
-    classifier, x, held_out, masks = made
+    if arguments.digits:
+        classifier, x, held_out, masks, maps = digits()
+    else:
+        made = from_file(arguments.data, arguments.epochs) if arguments.data else phantom()
+        classifier, x, held_out, masks, maps = *made, {}
 
     said, truth = (classifier.predict(part, verbose=0).argmax(axis=1) for part in (x, held_out))
-    maps = {} if masks is None else {"known truth": masks.astype("float32")}
+    if masks is not None:
+        maps["known truth"] = masks.astype("float32")
     maps |= {
         "Saliency": a.Saliency(classifier)(x),
-        "Grad-CAM": a.GradCAM(classifier, layer="conv_3")(x),
+        "Grad-CAM": a.GradCAM(classifier)(x),
         "Integrated gradients": a.IntegratedGradients(classifier, steps=32)(x),
     }
     found = evaluation.student_test(
