@@ -47,9 +47,7 @@ def confusion_figure(
         )
     names = [str(name) for name in (range(len(matrix)) if class_names is None else class_names)]
     if len(names) != len(matrix):
-        raise ValueError(
-            f"`class_names` must have {len(matrix)} entries. Received: {len(names)}."
-        )
+        raise ValueError(f"`class_names` must have {len(matrix)} entries. Received: {len(names)}.")
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     same = np.eye(len(matrix), dtype=bool)
     worst = shares[~same].max(initial=0.0) or 1.0

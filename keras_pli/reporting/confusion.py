@@ -11,7 +11,7 @@ from ..brief import counted
 from ..plotting import confusion_figure
 from ..retraining.response import performance_response
 from .context import Context
-from .section import Section, Shown, share
+from .section import Section, Shown, in_corner, share
 
 _FEW = 30  # samples of a class below which its recall is little more than a guess
 
@@ -35,16 +35,15 @@ def confusion(context: Context) -> Section:
             f"{_listed(few)}."
         )
     if not context.held_out:
-        belief += (
-            " One set was given: if the model was trained on it, it does better here than elsewhere."
-        )
+        belief += " One set was given: if the model was trained on it, it does better here than elsewhere."
     shown = [
         Shown(
             "confusion",
             confusion_figure(counts, context.class_names),
-            note="Rows are the labels, columns what the model says. Shades are shares of a row.",
+            note="Rows are the labels, columns what the model says. Shades are shares of a row; errors "
+            "(vermilion) have a scale of their own.",
         ),
-        Shown("classes", table.set_index("class").rename_axis(None), "Each class"),
+        Shown("classes", in_corner(table.set_index("class")), "Each class"),
     ]
     return Section("Confusion", belief, tuple(shown))
 
@@ -88,7 +87,7 @@ def _taken(context: Context, label: int) -> str:
     if not len(others):
         return ""
     counts = np.bincount(others)
-    return f"{context.name_of(counts.argmax())} ({counts.max()})"
+    return f"{context.name_of(counts.argmax())} ({counts.max()}\N{MULTIPLICATION SIGN})"
 
 
 def _listed(names: list[str], most: int = 12) -> str:

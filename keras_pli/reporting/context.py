@@ -150,7 +150,9 @@ def make_context(
     seed = checked_number(seed, "seed", least=0, whole=True)
     model = with_two_classes(one_output(model, output))
     train, test = read_data(data)
-    reported = _reported(model, draw_samples(model, test, "test" if train else "data", most=most, seed=seed))
+    reported = _reported(
+        model, draw_samples(model, test, "test" if train else "data", most=most, seed=seed)
+    )
     classes = reported.probabilities.shape[1]
     trained = None
     if train is not None:

@@ -15,7 +15,7 @@ from ..attribution import GradCAM, IntegratedGradients, Method, Saliency
 from ..brief import counted
 from ..evaluation import RandomizationResult, Scorer, deletion_curve, model_randomization_test
 from .context import Context, ReportedSet, some_of
-from .section import Section, Shown
+from .section import Section, Shown, in_corner
 
 _MOST, _DRAWN = 12, 6
 _CHECKED = 16  # samples that the checks run on
@@ -44,7 +44,7 @@ def errors(context: Context) -> Section:
         title = "Least certain samples"
         belief = f"The model gets none of {counted(len(test), 'sample')} wrong; these are closest to it. "
     chosen = some_of(test, rows)
-    table = Shown("errors", error_table(context, chosen), "All of them")
+    table = Shown("errors", in_corner(error_table(context, chosen)), "The first of them")
     try:
         model, x = _with_channels(context)
         kinds, lacking = _methods(model, x, context)
@@ -69,9 +69,9 @@ def errors(context: Context) -> Section:
         Shown("randomisation", found.plot()),
     ]
     warnings = tuple(
-        f"Do not read maps of {name} as explanations: they hardly change when the weights are random."
+        f"Maps of {name} {_MEANING[verdict.conclusion]}."
         for name, verdict in found.verdicts.items()
-        if verdict.conclusion == "insensitive"
+        if verdict.conclusion in ("insensitive", "sensitive in sign only")
     )
     return Section(title, belief, tuple(shown), warnings)
 
@@ -90,9 +90,9 @@ def error_table(context: Context, part: ReportedSet) -> pd.DataFrame:
             "label": [context.name_of(label) for label in part.labels],
             "predicted": [context.name_of(label) for label in part.predicted],
             "probability": part.probabilities.max(axis=1).round(3),
-            "probability of the label": part.probabilities[
-                np.arange(len(part)), part.labels
-            ].round(3),
+            "probability of the label": part.probabilities[np.arange(len(part)), part.labels].round(
+                3
+            ),
         },
         index=pd.Index(part.positions, name="sample"),
     )
@@ -148,7 +148,9 @@ def _areas(
     scorer = Scorer(model)
     return {
         name: float(
-            deletion_curve(scorer, x, found, target, baseline=fill, steps=_STEPS, seed=seed).area.mean()
+            deletion_curve(
+                scorer, x, found, target, baseline=fill, steps=_STEPS, seed=seed
+            ).area.mean()
         )
         for name, found in maps.items()
     }
@@ -199,7 +201,7 @@ def _check_table(found: RandomizationResult, areas: Mapping[str, float]) -> pd.D
         }
         for name, verdict in found.verdicts.items()
     ]
-    return pd.DataFrame(rows).set_index("method").rename_axis(None)
+    return in_corner(pd.DataFrame(rows).set_index("method"))
 
 
 def _pictures(
@@ -210,7 +212,7 @@ def _pictures(
     if layout is None or not layout.sizes:
         return [_features(part, maps)] if x.ndim == 2 else []
     labels = [
-        f"{position}: label {context.name_of(label)}, says {context.name_of(said)}"
+        f"sample {position}\n{context.name_of(label)}, says {context.name_of(said)}"
         for position, label, said in zip(part.positions, part.labels, part.predicted, strict=True)
     ]
     figure = plotting.attribution_grid(
@@ -240,4 +242,4 @@ def _features(part: ReportedSet, maps: Mapping[str, Any]) -> Shown:
         ]
     table = pd.DataFrame(columns, index=pd.Index(part.positions, name="sample"))
     note = "Features by their number, with what they count for the class that the model says."
-    return Shown("features", table, "What decided", note)
+    return Shown("features", in_corner(table), "What decided", note)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from ..brief import counted
-from ..inspection import TopActivations, filters, layers_with_filters, plot_filters, top_activations
+from ..inspection import (
+    TopActivations,
+    activation_maps,
+    filters,
+    layers_with_filters,
+    plot_filters,
+    top_activations,
+)
 from ..network.layers import find_layer
 from .context import Context
 from .section import DoesNotApplyError, Section, Shown
 
 _MOST_FILTERS = 32
 _CHANNELS, _PLACES = 6, 8
+_LOOKED_AT = 16  # channels among which some that react are sought
+_SEEN = 64  # samples by which these are told
 _FAINT = 0.05  # of the strongest filter's norm, below which one is called faint
 
 
@@ -27,12 +35,13 @@ def first_filters(context: Context) -> Section:
     norms = np.sqrt((kernel.reshape(-1, kernel.shape[-1]) ** 2).sum(axis=0))
     faint = int((norms < _FAINT * norms.max()).sum())
     belief = (
-        f"{_first(counted(kernel.shape[-1], 'filter'))} of {' x '.join(map(str, kernel.shape[:-1]))} weights. "
+        f"{counted(kernel.shape[-1], 'filter').capitalize()} of {' x '.join(map(str, kernel.shape[:-1]))} "
+        "weights. "
         "They read the input itself, and can be taken for what they look like; the sign of a filter and "
         "its scale mean little, as the next layer may turn both. "
     )
     belief += (
-        f"{_first(counted(faint, 'filter'))} {'is' if faint == 1 else 'are'} below {_FAINT:.0%} of the "
+        f"{counted(faint, 'filter').capitalize()} {'is' if faint == 1 else 'are'} below {_FAINT:.0%} of the "
         "strongest one, and do next to nothing."
         if faint
         else "None is so faint that it would do nothing."
@@ -48,48 +57,63 @@ def strongest(context: Context) -> Section:
     """The places in the samples that activate some channels of a layer most."""
     context.pictures()
     path = _layer(context)
+    looked, alive = _reacting(context, path)
+    if not len(alive):
+        raise DoesNotApplyError(
+            f"The first {looked} channels of {path} have one value throughout: they are dead."
+        )
     found = top_activations(
         context.model,
         context.test.x,
         path,
         labels=context.test.labels,
-        channels=np.arange(min(_CHANNELS, _width(context, path))),
+        channels=alive[:_CHANNELS],
         k=min(_PLACES, len(context.test)),
         verbose=context.verbose,
     )
-    alive = found.values.max(axis=1) > found.values.min(axis=1)
-    figure = found.plot(channels=_CHANNELS, value_range=context.value_range)
+    figure = found.plot(channels=_CHANNELS, value_range=context.value_range, title="")
     note = (
         "A row is a channel; each picture is what of a sample it saw, the strongest first, and below it the "
         "deconvnet's projection of that one activation."
     )
+    belief = _purity(context, found)
+    if len(alive) < looked:
+        belief += (
+            f" {looked - len(alive)} of the first {counted(looked, 'channel')} have one value throughout: "
+            "they are dead."
+        )
     shown = Shown("strongest places", figure, note=note)
-    return Section(f"What activates {path}", _purity(context, found, alive), (shown,))
+    return Section(f"What activates {path}", belief, (shown,))
 
 
-def _purity(context: Context, found: TopActivations, alive: Any) -> str:
+def _reacting(context: Context, path: str) -> tuple[int, NDArray[np.intp]]:
+    """How many channels were looked at, and which of them have more than one value."""
+    looked = min(_LOOKED_AT, int(filters(context.model, path).shape[-1]))
+    some = np.linspace(0, len(context.test) - 1, min(_SEEN, len(context.test))).astype(int)
+    found = activation_maps(context.model, context.test.x[some], path, channels=np.arange(looked))
+    values = found.maps.reshape(-1, looked)
+    return looked, np.flatnonzero(values.max(axis=0) > values.min(axis=0))
+
+
+def _purity(context: Context, found: TopActivations) -> str:
     """How far the strongest places of a channel are of one class."""
     places = found.labels.shape[1]
-    most = np.array([np.bincount(line).max() for line in found.labels.astype(int)])
-    pure = [
-        f"{channel} ({context.name_of(np.bincount(line.astype(int)).argmax())})"
-        for channel, line, count, lives in zip(
-            found.channels, found.labels, most, alive, strict=True
-        )
-        if lives and count >= 0.75 * places and places > 2
-    ]
+    pure = []
+    for channel, line in zip(found.channels, found.labels.astype(int), strict=True):
+        counts = np.bincount(line)
+        if places > 2 and counts.max() >= 0.75 * places:
+            pure.append(f"{channel} ({context.name_of(counts.argmax())})")
     said = (
         f"The {places} strongest of {counted(found.about['seen'], 'sample')} show the extreme of a channel, "
         "and not what it does most of the time. "
     )
-    if pure:
-        said += f"Mostly of one class are the places of {_plural('channel', pure)} {', '.join(pure)}."
-    else:
-        said += "No channel has its strongest places in one class: none stands for a class by itself."
-    dead = int((~alive).sum())
-    if dead:
-        said += f" {_first(counted(dead, 'channel'))} with one value at all of these places."
-    return said
+    if not pure:
+        return f"{said}No channel has its strongest places in one class: none stands for a class by itself."
+    several = len(pure) > 1
+    return (
+        f"{said}Mostly of one class {'are' if several else 'is'} the places of "
+        f"channel{'s' * several} {', '.join(pure)}."
+    )
 
 
 def _layer(context: Context) -> str:
@@ -109,15 +133,3 @@ def _convolutions(model: keras.Model) -> list[str]:
         if not isinstance(find_layer(model, path), keras.layers.Dense)
         and filters(model, path).ndim > 2
     ]
-
-
-def _width(context: Context, path: str) -> int:
-    return int(filters(context.model, path).shape[-1])
-
-
-def _first(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
-def _plural(noun: str, of: list[Any]) -> str:
-    return noun if len(of) == 1 else f"{noun}s"

@@ -39,7 +39,10 @@ def maximized(context: Context) -> Section:
     )
     figure = plotting.sample_grid(
         found.best,
-        [f"{context.name_of(label)}\np = {share(p)}" for label, p in zip(classes, own, strict=True)],
+        [
+            f"{context.name_of(label)}\np = {share(p)}"
+            for label, p in zip(classes, own, strict=True)
+        ],
         has_channels=context.has_channels,
         columns=5,
         value_range=context.value_range,
@@ -47,9 +50,9 @@ def maximized(context: Context) -> Section:
     sure = int((own >= _SURE).sum())
     beyond = int((found.activations.max(axis=1) > highest[classes]).sum())
     belief = (
-        f"The model takes {sure} of {len(classes)} images for their class with p \N{GREATER-THAN OR EQUAL TO} "
-        f"{_SURE}. That says what excites it, and not what it has seen: {beyond} of them score higher than any "
-        "sample does."
+        f"The model takes {sure} of {len(classes)} images for their class with a probability of {_SURE} or "
+        f"more. That says what excites it, and not what it has seen: {beyond} of them score higher than "
+        "any sample does."
     )
     shown = [Shown("maximising images", figure), Shown("maximising scores", table)]
     if len(context.class_names) > _MOST:

@@ -59,7 +59,7 @@ def report(
 ) -> ModelReport:
     """Writes one page of what the package can say about a classifier, with how far to believe each part.
 
-    The parts are `"confusion"` (and precision, recall and F1 of each class), `"errors"` (the surest ones, with
+    The parts are `"confusion"` (and precision, recall, F1 of each class), `"errors"` (the surest ones, with
     attributions by two methods and the checks of these), `"map"` (parametric t-SNE of a layer), `"labels"`
     (training samples that look wrong), `"filters"` (of the first layer), `"top_images"` (the strongest places
     of some channels), `"maximizing"` (images that excite classes most), `"sharpness"` and `"provenance"`.
@@ -70,8 +70,8 @@ def report(
     Args:
         model: A built classifier, whether it ends in probabilities or logits, or in a single unit for two
             classes. It is left as it is.
-        data: `(x, y)`, or `((x_train, y_train), (x_test, y_test))`, of which the second is reported on. Labels
-            are numbers of classes or one-hot.
+        data: `(x, y)`, or `((x_train, y_train), (x_test, y_test))`, of which the second is reported on.
+            Labels are numbers of classes or one-hot.
         out: A folder, in which the page is `model_report.html`, or a file that ends in `.html`; None writes
             nothing.
         parts: Names of the parts; None for all.
@@ -93,6 +93,7 @@ def report(
         ValueError: If data, labels, names, the output or the parts do not fit.
 
     Example:
+        >>> import numpy as np
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
         >>> x, y = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3
         >>> found = report(model, (x, y), parts=["confusion", "provenance"])
@@ -120,7 +121,7 @@ def report(
     try:
         for number, name in enumerate(chosen, start=1):
             if verbose:
-                keras.utils.io_utils.print_msg(f"Part {number} of {len(chosen)}: {name}")
+                print(f"Part {number} of {len(chosen)}: {name}", flush=True)
             made[name] = _made(name, context)
     except KeyboardInterrupt as error:
         for name in chosen[len(made) :]:
@@ -200,7 +201,7 @@ def _summary(context: Context, made: dict[str, PartResult]) -> tuple[str, ...]:
     failed = [name for name, part in made.items() if part.error is not None]
     if failed:
         warnings.append(f"{counted(len(failed), 'part')} failed: {', '.join(failed)}.")
-    return (*lines, *(warnings or ["None of the parts below warns of itself."]))
+    return (*lines, *(warnings or ["No check below warns against what it looked at."]))
 
 
 def _shares(context: Context) -> list[float]:

@@ -42,7 +42,7 @@ def one_output(model: keras.Model, output: int | str | None) -> keras.Model:
 
 
 def with_two_classes(model: keras.Model) -> keras.Model:
-    """Returns a model of whose single logit a sigmoid is made, so that it has two classes; others as they are."""
+    """Returns a model of a single logit with a sigmoid behind it, for two classes; others as they are."""
     outputs = list(getattr(model, "outputs", None) or [])
     if len(outputs) != 1 or outputs[0].shape[1:] != (1,):
         return model

@@ -37,7 +37,7 @@ def representation(context: Context) -> Section:
     labels = context.test.labels[rows]
     belief = (
         f"Trustworthiness {share(kept)} on {counted(len(held), 'point')} that the map was not fitted to "
-        f"({counted(neighbors, 'neighbour')}): {told} Distances between clusters, and their sizes, say little."
+        f"({counted(neighbors, 'neighbour')}): {told} Distances between clusters and their sizes say little."
     )
     votes = min(10, len(fitted))
     drawn = knn_error(tsne.predict(fitted, verbose=0), voters, y, labels, n_neighbors=votes)
@@ -93,7 +93,7 @@ def _thumbnails(context: Context, y: Any, rows: NDArray[np.intp]) -> Shown | Non
 def _note(context: Context, perplexity: float) -> str:
     return (
         f"Parametric t-SNE of {_layer_name(context)}, perplexity {perplexity:.3g}. Colours are the labels; "
-        "a line runs around where a class is dense, at one point within a bandwidth."
+        "a line encloses where most of a class lies."
     )
 
 
@@ -106,4 +106,6 @@ def _told(kept: float) -> str:
         return "neighbours in the picture are mostly neighbours in the layer."
     if kept >= 0.85:
         return "neighbours in the picture are often, not always, neighbours in the layer."
-    return "neighbours in the picture need not be neighbours in the layer; do not read single points."
+    return (
+        "neighbours in the picture need not be neighbours in the layer; do not read single points."
+    )

@@ -69,9 +69,7 @@ class Section:
     def figures(self) -> dict[str, Figure]:
         """The figures by name."""
         return {
-            one.name: one.what
-            for one in self.shown
-            if not isinstance(one.what, str | pd.DataFrame)
+            one.name: one.what for one in self.shown if not isinstance(one.what, str | pd.DataFrame)
         }
 
     @property
@@ -81,7 +79,9 @@ class Section:
 
     def html(self) -> list[str]:
         """Returns its pieces of a page, below the heading."""
-        pieces = [f'<p class="belief">{escape(self.belief, quote=False)}</p>'] if self.belief else []
+        pieces = (
+            [f'<p class="belief">{escape(self.belief, quote=False)}</p>'] if self.belief else []
+        )
         return pieces + [piece for one in self.shown for piece in one.html()]
 
 
@@ -96,3 +96,14 @@ def share(value: float, digits: int = 3) -> str:
     if value < 1 and float(text) == 1:
         return f"{1 - 10.0**-digits:.{digits}f}"
     return text
+
+
+def in_corner(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table whose index is named in the corner, and not on a line of its own.
+
+    Example:
+        >>> table = in_corner(pd.DataFrame({"F1": [0.9]}, index=pd.Index(["cat"], name="class")))
+        >>> table.columns.name, table.index.name
+        ('class', None)
+    """
+    return table.rename_axis(None).rename_axis(table.index.name, axis="columns")

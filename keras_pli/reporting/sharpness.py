@@ -51,8 +51,8 @@ def sharpness(context: Context) -> Section:
     belief = (
         f"Largest eigenvalue {value:.3g} of the Hessian of the mean cross-entropy over "
         f"{counted(len(part), 'sample')}, right to {max(residual / max(abs(value), 1e-12), 1e-4):.2%}. "
-        f"{_foretold(foreseen, seen)} Sharpness compares trainings of one architecture alone: layers that are "
-        "scaled against each other change it, and not what the network computes."
+        f"{_foretold(foreseen, seen)} Sharpness compares trainings of one architecture alone: layers "
+        "that are scaled against each other change it, and not what the network computes."
     )
     figure = plotting.loss_curve(
         steps,
@@ -89,4 +89,7 @@ def _foretold(foreseen: float, seen: float) -> str:
     )
     if abs(seen - foreseen) <= 0.25 * abs(foreseen):
         return told + "the bowl that it describes is there."
-    return told + "the loss is no bowl at that distance, and the eigenvalue holds for shorter steps only."
+    return (
+        told
+        + "the loss is no bowl at that distance, and the eigenvalue holds for shorter steps only."
+    )

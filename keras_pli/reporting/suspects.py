@@ -8,9 +8,9 @@ from .. import plotting
 from ..brief import counted
 from ..inspection import label_errors
 from .context import Context
-from .section import Section, Shown
+from .section import Section, Shown, in_corner
 
-_MOST, _DRAWN = 20, 12
+_MOST = 12
 
 
 def suspects(context: Context) -> Section:
@@ -36,24 +36,25 @@ def suspects(context: Context) -> Section:
     )
     if context.train is None:
         belief += (
-            " It is of samples that the model was trained on that influence speaks; whether it was trained on "
-            "these is not known."
+            " Suspects are sought among samples that a model was trained on; whether it was trained on these "
+            "is not known."
         )
-    shown = [Shown("suspects", table.set_index("sample"), "The first suspects")]
+    shown = [Shown("suspects", in_corner(table.set_index("sample")), "The first suspects")]
     if context.layout is not None and context.layout.sizes:
-        drawn = first[:_DRAWN]
         captions = [
             f"{position}: {names[label]}\nsays {names[said]}"
             for position, label, said in zip(
-                part.positions[drawn], part.labels[drawn], part.predicted[drawn], strict=True
+                part.positions[first], part.labels[first], part.predicted[first], strict=True
             )
         ]
         figure = plotting.sample_grid(
-            part.x[drawn],
+            part.x[first],
             captions,
             columns=6,
             has_channels=context.has_channels,
             value_range=context.value_range,
         )
-        shown.insert(0, Shown("suspected labels", figure, note="Sample: label, and what the model says."))
+        shown.insert(
+            0, Shown("suspected labels", figure, note="Sample: label, and what the model says.")
+        )
     return Section("Labels that look wrong", belief, tuple(shown))
