@@ -16,8 +16,8 @@ def add_commands(commands: Any) -> None:
         "report-model",
         help="one page of what can be said about a classifier",
         description="Writes model_report.html: confusion, worst errors with attributions and their checks, "
-        "the map, suspected labels, filters, top images, maximising images, sharpness, provenance. A part that "
-        "fails loses no other: the page says so, and the command ends with 1.",
+        "the map, suspected labels, filters, top images, maximising images, sharpness, provenance. A part "
+        "that fails loses no other: the page says so, and the command ends with 1.",
     )
     parser.add_argument("--model", required=True, help="the classifier, a .keras file")
     parser.add_argument("--data", required=True, help=".npz with x_train, y_train, x_test, y_test")

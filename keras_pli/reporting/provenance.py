@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import keras
@@ -24,7 +24,7 @@ def given_by(model: keras.Model, data: Any, **told: Any) -> dict[str, Any]:
         "model": model.name,
         "model digest": {name: text[:_LETTERS] for name, text in identity.items()},
         "data digest": identity_digest(data)[:_LETTERS],
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **{name: value for name, value in told.items() if value is not None},
     }
 

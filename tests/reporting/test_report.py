@@ -249,7 +249,20 @@ def test_vectors_signals_images_without_channels_and_volumes(shape):
     assert pictures <= set(found.figures["errors"])
     if len(shape) == 1:
         assert found.parts["maximizing"].reason.startswith("The inputs are vectors")
-        assert len(found.tables["errors"]["features"]) == len(found.tables["errors"]["errors"])
+
+
+def test_of_vectors_the_features_that_decided_are_told():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(60, 12)), np.arange(60) % 3
+    model = small(3, (12,))
+    table = kp.report(model, (x, y), parts=["errors"]).tables["errors"]["features"]
+    weights = model.get_weights()[0]
+    for sample, text in table["integrated gradients"].items():
+        predicted = model.predict(x[sample : sample + 1], verbose=0).argmax()
+        counts = x[sample] * weights[:, predicted]  # of a linear model, from a baseline of 0
+        first = np.argsort(-np.abs(counts))[:3]
+        assert re.findall(r"(\d+) \(", text) == [str(feature) for feature in first]
+        assert f"({counts[first[0]]:+.2g})".replace("-", "\N{MINUS SIGN}") in text
 
 
 def test_several_inputs_have_the_parts_that_need_no_picture():
