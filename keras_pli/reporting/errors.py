@@ -44,7 +44,8 @@ def errors(context: Context) -> Section:
         title = "Least certain samples"
         belief = f"The model gets none of {counted(len(test), 'sample')} wrong; these are closest to it. "
     chosen = some_of(test, rows)
-    table = Shown("errors", in_corner(error_table(context, chosen)), "The first of them")
+    heading = f"The first {len(rows)} of {len(wrong) or len(test)}"
+    table = Shown("errors", in_corner(error_table(context, chosen)), heading)
     try:
         model, x = _with_channels(context)
         kinds, lacking = _methods(model, x, context)
@@ -160,12 +161,12 @@ def _beliefs(found: RandomizationResult) -> list[str]:
     """What the randomisation test says of each method, in a sentence."""
     said = []
     for name, verdict in found.verdicts.items():
-        rows = found.table
-        rows = rows[(rows["method"] == name) & (rows["measure"] == "spearman") & ~rows["absolute"]]
-        half = (rows["step"].max() + 1) // 2
-        kept = float(rows.loc[rows["step"] == half, "mean"].iloc[0])
-        figure = f"(rank correlation {kept:.2f} with the upper layers random)".replace("-", MINUS)
-        said.append(f"Maps of {name} {_MEANING[verdict.conclusion]} {figure}.")
+        rows = found.table[(found.table["method"] == name) & (found.table["measure"] == "spearman")]
+        half = rows[rows["step"] == (rows["step"].max() + 1) // 2].set_index("absolute")["mean"]
+        figures = f"rank correlation {half[False]:.2f}, without signs {half[True]:.2f}"
+        said.append(
+            f"Maps of {name} {_MEANING[verdict.conclusion]} ({figures.replace('-', MINUS)})."
+        )
     return said
 
 
@@ -212,7 +213,7 @@ def _pictures(
     if layout is None or not layout.sizes:
         return [_features(part, maps)] if x.ndim == 2 else []
     labels = [
-        f"sample {position}\n{context.name_of(label)}, says {context.name_of(said)}"
+        f"{position}\nlabel {context.name_of(label)}\nsays {context.name_of(said)}"
         for position, label, said in zip(part.positions, part.labels, part.predicted, strict=True)
     ]
     figure = plotting.attribution_grid(
@@ -222,7 +223,7 @@ def _pictures(
         dimensions=len(layout.sizes),
         value_range=context.value_range if len(layout.sizes) == 2 else None,
     )
-    note = "What speaks for the class that the model says, by two methods."
+    note = "Each sample has its number, its label, and what the model says; maps show what speaks for that."
     return [Shown("attributions", figure, note=note)]
 
 

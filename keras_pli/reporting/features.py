@@ -23,6 +23,7 @@ _MOST_FILTERS = 32
 _CHANNELS, _PLACES = 6, 8
 _LOOKED_AT = 16  # channels among which some that react are sought
 _SEEN = 64  # samples by which these are told
+TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 _FAINT = 0.05  # of the strongest filter's norm, below which one is called faint
 
 
@@ -35,7 +36,7 @@ def first_filters(context: Context) -> Section:
     norms = np.sqrt((kernel.reshape(-1, kernel.shape[-1]) ** 2).sum(axis=0))
     faint = int((norms < _FAINT * norms.max()).sum())
     belief = (
-        f"{counted(kernel.shape[-1], 'filter').capitalize()} of {' x '.join(map(str, kernel.shape[:-1]))} "
+        f"{counted(kernel.shape[-1], 'filter').capitalize()} of {TIMES.join(map(str, kernel.shape[:-1]))} "
         "weights. "
         "They read the input itself, and can be taken for what they look like; the sign of a filter and "
         "its scale mean little, as the next layer may turn both. "

@@ -51,13 +51,19 @@ def maximized(context: Context) -> Section:
     beyond = int((found.activations.max(axis=1) > highest[classes]).sum())
     belief = (
         f"The model takes {sure} of {len(classes)} images for their class with a probability of {_SURE} or "
-        f"more. That says what excites it, and not what it has seen: {beyond} of them score higher than "
+        f"more. That says what excites it, and not what it has seen: {_how_many(beyond, len(classes))} higher than "
         "any sample does."
     )
     shown = [Shown("maximising images", figure), Shown("maximising scores", table)]
     if len(context.class_names) > _MOST:
         shown[0] = Shown("maximising images", figure, note=f"The first {_MOST} classes.")
     return Section("Images that classes are most excited by", belief, tuple(shown))
+
+
+def _how_many(beyond: int, images: int) -> str:
+    if beyond == images:
+        return "all of them score"
+    return f"{beyond or 'none'} of them score{'s' if beyond < 2 else ''}"
 
 
 def _highest_scores(context: Context) -> NDArray[np.float32]:

@@ -28,7 +28,8 @@ def suspects(context: Context) -> Section:
     table["sample"] = part.positions[first]
     for column in ("label", "predicted"):
         table[column] = [names[label] for label in table[column]]
-    table["score"] = table["score"].map("{:.3g}".format)
+    typical = max(float(np.median(found.scores)), np.finfo(np.float32).tiny)
+    table["times the median"] = (table.pop("score") / typical).map("{:,.1f}".format)
     belief = (
         f"The model says otherwise than the label for {other} of the first {counted(len(first), 'suspect')}, "
         f"and for {overall:.1%} of all {counted(len(part), 'sample')}. Suspects are rare or hard samples as "
@@ -55,6 +56,11 @@ def suspects(context: Context) -> Section:
             value_range=context.value_range,
         )
         shown.insert(
-            0, Shown("suspected labels", figure, note="Sample: label, and what the model says.")
+            0,
+            Shown(
+                "suspected labels",
+                figure,
+                note="Number of the sample and its label, and what the model says.",
+            ),
         )
     return Section("Labels that look wrong", belief, tuple(shown))
