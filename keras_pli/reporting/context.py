@@ -148,11 +148,11 @@ def make_context(
     check_model(model)
     most = checked_number(samples, "samples", least=1, whole=True)
     seed = checked_number(seed, "seed", least=0, whole=True)
-    model = with_two_classes(one_output(model, output))
+    model = one_output(model, output)
     train, test = read_data(data)
-    reported = _reported(
-        model, draw_samples(model, test, "test" if train else "data", most=most, seed=seed)
-    )
+    drawn = draw_samples(model, test, "test" if train else "data", most=most, seed=seed)
+    model = with_two_classes(model, drawn.x)
+    reported = _reported(model, drawn)
     classes = reported.probabilities.shape[1]
     trained = None
     if train is not None:
@@ -168,7 +168,7 @@ def make_context(
         no_layout=why,
         seed=seed,
         verbose=verbose,
-        provenance={**provenance, "samples": most, "output": output},
+        provenance={**provenance, "most samples of a set": most, "output": output},
     )
 
 

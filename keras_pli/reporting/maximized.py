@@ -51,8 +51,8 @@ def maximized(context: Context) -> Section:
     beyond = int((found.activations.max(axis=1) > highest[classes]).sum())
     belief = (
         f"The model takes {sure} of {len(classes)} images for their class with a probability of {_SURE} or "
-        f"more. That says what excites it, and not what it has seen: {_how_many(beyond, len(classes))} higher than "
-        "any sample does."
+        f"more. That says what excites it, and not what it has seen: "
+        f"{_how_many(beyond, len(classes))} higher than any sample does."
     )
     shown = [Shown("maximising images", figure), Shown("maximising scores", table)]
     if len(context.class_names) > _MOST:

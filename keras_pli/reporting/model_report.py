@@ -104,7 +104,7 @@ def report(
     """
     check_model(model)
     chosen = _chosen(parts)
-    told = given_by(model, data, layer=layer, **(about or {}))
+    told = given_by(model, data, **(about or {}))
     context = make_context(
         model,
         data,

@@ -41,18 +41,34 @@ def one_output(model: keras.Model, output: int | str | None) -> keras.Model:
     return keras.Model(model.inputs, outputs[positions[output]], name=model.name)
 
 
-def with_two_classes(model: keras.Model) -> keras.Model:
-    """Returns a model of a single logit with a sigmoid behind it, for two classes; others as they are."""
-    outputs = list(getattr(model, "outputs", None) or [])
-    if len(outputs) != 1 or outputs[0].shape[1:] != (1,):
+def with_two_classes(model: keras.Model, x: Any) -> keras.Model:
+    """Returns a model of a single logit with a sigmoid behind it, for two classes; others as they are.
+
+    Args:
+        model: A model of one output.
+        x: Inputs, by which a subclassed model is put behind an input of their shape.
+    """
+    if not isinstance(x, np.ndarray) or output_units(model, x) != 1:
         return model
     try:
-        squashed = final_squashing(model) is not None
-    except ValueError:
-        squashed = True
-    if squashed:
+        if final_squashing(model) is not None:
+            return model
+    except ValueError:  # such as an average of probabilities
         return model
-    return keras.Model(model.inputs, keras.ops.sigmoid(outputs[0]), name=model.name)
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    if not outputs:
+        inputs = keras.Input(x.shape[1:], dtype=x.dtype.name)
+        outputs = [model(inputs)]
+    return keras.Model(inputs, keras.ops.sigmoid(outputs[0]), name=model.name)
+
+
+def output_units(model: keras.Model, x: Any) -> int:
+    """Returns the length of the last axis of a model's output."""
+    shape = getattr(model, "output_shape", None)
+    if shape is None:
+        one = rows_of(x, slice(0, fixed_batch(model) or 1))
+        shape = getattr(model(one, training=False), "shape", (0,))
+    return int(shape[-1])
 
 
 def read_layer(model: keras.Model, x: Any, layer: Any = LOGITS) -> NDArray[np.float32]:
@@ -102,7 +118,9 @@ def _of_outputs(model: keras.Model, x: Any) -> Array:
     return np.asarray(found, np.float64)
 
 
-def loss_and_labels(model: keras.Model, labels: NDArray[np.int64], classes: int) -> tuple[Any, Any]:
+def loss_and_labels(
+    model: keras.Model, x: Any, labels: NDArray[np.int64], classes: int
+) -> tuple[Any, Any]:
     """Returns the cross-entropy that suits a classifier's output, and the labels in the form it takes."""
     try:
         step = final_squashing(model)
@@ -111,7 +129,7 @@ def loss_and_labels(model: keras.Model, labels: NDArray[np.int64], classes: int)
         kind = "Softmax"
     logits = kind in (None, "LogSoftmax")  # whose softmax is what it was made from
     one_hot = np.eye(classes, dtype=np.float32)[labels]
-    if model.output_shape[-1] == 1:
+    if output_units(model, x) == 1:
         return keras.losses.BinaryCrossentropy(from_logits=logits), one_hot[:, 1:]
     if kind == "Sigmoid":
         return keras.losses.BinaryCrossentropy(), one_hot

@@ -30,7 +30,7 @@ def sharpness(context: Context) -> Section:
             f"{_MOST_WEIGHTS:,}. `inspection.hessian_eigenvalues` has no such limit."
         )
     part = _some(context)
-    loss, labels = loss_and_labels(model, part.labels, len(context.class_names))
+    loss, labels = loss_and_labels(model, part.x, part.labels, len(context.class_names))
     found = hessian_eigenvalues(
         model, part.x, labels, loss=loss, seed=context.seed, verbose=context.verbose
     )

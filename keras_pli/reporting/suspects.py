@@ -8,7 +8,9 @@ from .. import plotting
 from ..brief import counted
 from ..inspection import label_errors
 from .context import Context
-from .section import Section, Shown, in_corner
+from .given_data import rows_of
+from .predictions import read_layer
+from .section import DoesNotApplyError, Section, Shown, in_corner
 
 _MOST = 12
 
@@ -16,6 +18,10 @@ _MOST = 12
 def suspects(context: Context) -> Section:
     """The samples whose own gradient is greatest: the model fits them against the others."""
     part = context.test if context.train is None else context.train
+    try:
+        read_layer(context.model, rows_of(part.x, slice(0, 1)))
+    except ValueError as error:
+        raise DoesNotApplyError(str(error)) from error
     # At one set of weights, the learning rate scales all scores alike.
     found = label_errors(
         context.model, (part.x, part.labels), learning_rates=1.0, verbose=context.verbose

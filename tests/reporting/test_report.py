@@ -265,6 +265,48 @@ def test_of_vectors_the_features_that_decided_are_told():
         assert f"({counts[first[0]]:+.2g})".replace("-", "\N{MINUS SIGN}") in text
 
 
+class Subclassed(keras.Model):
+    """A network that is no graph of layers."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.conv = keras.layers.Conv2D(3, 3, activation="relu")
+        self.pool = keras.layers.GlobalAveragePooling2D()
+        self.head = keras.layers.Dense(units)
+
+    def call(self, inputs):
+        return self.head(self.pool(self.conv(inputs)))
+
+
+@pytest.mark.parametrize("units", [1, 2])
+def test_subclassed_models(digits, units):
+    x, y = (part[digits[1][1] < 2] for part in digits[1])
+    keras.utils.set_random_seed(1)
+    model = Subclassed(units)
+    scores = np.asarray(model(x))
+    predicted = scores[:, 0] > 0 if units == 1 else scores.argmax(axis=1)
+    found = kp.report(model, (x, y), parts=["errors", "labels", "sharpness"])
+    assert not found.errors
+    assert f"Accuracy {np.mean(predicted == y):.3f}" in found.summary[0]
+    checks = found.tables["errors"]["checks"]
+    assert "Grad-CAM" in checks.index
+
+
+def test_of_an_average_of_probabilities_what_needs_logits_is_left_out(digits):
+    inputs = keras.Input((8, 8, 1))
+    flat = keras.layers.Flatten()(inputs)
+    heads = [keras.layers.Dense(DIGITS, activation="softmax")(flat) for _ in range(2)]
+    model = keras.Model(inputs, keras.layers.Average()(heads))
+    found = kp.report(model, digits[1], parts=["confusion", "errors", "labels", "maximizing"])
+    assert not found.errors
+    for name in ("labels", "maximizing"):
+        assert "No logits can be found" in found.parts[name].reason
+    assert "There are no attributions" in found.parts["errors"].section.belief
+    x, y = digits[1]
+    right = np.mean(model.predict(x, verbose=0).argmax(axis=1) == y)
+    assert f"Accuracy {right:.3f}" in found.summary[0]
+
+
 def test_several_inputs_have_the_parts_that_need_no_picture():
     one, other = keras.Input((3,), name="one"), keras.Input((2,), name="other")
     joined = keras.layers.Concatenate()([one, other])
@@ -300,7 +342,7 @@ def test_one_of_several_outputs_is_named(digits):
 
 def test_tiny_data(classifier, digits):
     x, y = digits[1]
-    found = kp.report(classifier, (x[:3], y[:3]))
+    found = kp.report(classifier, (x[:3], y[:3]), parts=["errors", "map", "labels", "top_images"])
     assert not found.errors
     assert "at least 40 samples" in found.parts["map"].reason
     assert "Left out" in found.html()
