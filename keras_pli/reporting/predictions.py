@@ -64,7 +64,7 @@ def with_two_classes(model: keras.Model, x: Any) -> keras.Model:
 
 def output_units(model: keras.Model, x: Any) -> int:
     """Returns the length of the last axis of a model's output."""
-    shape = getattr(model, "output_shape", None)
+    shape: Any = getattr(model, "output_shape", None)
     if shape is None:
         one = rows_of(x, slice(0, fixed_batch(model) or 1))
         shape = getattr(model(one, training=False), "shape", (0,))
