@@ -20,6 +20,7 @@ if _TYPE_CHECKING:
         intervention,
         plotting,
         rationale,
+        reporting,
         retraining,
         serving,
         synthetic,
@@ -52,6 +53,7 @@ if _TYPE_CHECKING:
     from .network.activations import activations
     from .network.layers import layer_paths
     from .rationale import RationaleGenerator
+    from .reporting import report
     from .retraining import (
         ExperimentResult,
         PLILoss,
@@ -102,6 +104,8 @@ __all__ = [
     "plotting",
     "quality",
     "rationale",
+    "report",
+    "reporting",
     "retraining",
     "serving",
     "suggest",
@@ -114,6 +118,7 @@ _HOMES = {
     "activations": "network.activations",
     "export": "serving",
     "layer_paths": "network.layers",
+    "report": "reporting",
     **dict.fromkeys(
         (
             "ContrastiveEmbedding",
@@ -184,6 +189,7 @@ def _whereabouts(name: str) -> str:
         "evaluation",
         "inspection",
         "rationale",
+        "reporting",
         "plotting",
         "callbacks",
         "serving",

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import Any
 
 # None of these imports Keras or NumPy before a command runs, so that help is there at once.
-from .commands import attribution, inspection, projective, rationale, serving
+from .commands import attribution, inspection, projective, rationale, reporting, serving
 from .commands.backend import import_backend
 from .commands.files import check_folder
 from .version import __version__
@@ -33,6 +33,10 @@ Show what decided, and whether the maps can be believed:
 
   keras-pli explain --model clf.keras --data data.npz --method grad_cam,saliency --out run
   keras-pli check   --model clf.keras --data data.npz --method grad_cam,saliency --out run
+
+All of it about a classifier on one page:
+
+  keras-pli report-model --model clf.keras --data data.npz --out run
 
 Change images until the prediction is another:
 
@@ -132,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     # What a command checks of its options together, since argparse knows each by itself.
     parser.set_defaults(backends=("tensorflow",), locks_out=True, check=lambda _: None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for family in (projective, attribution, inspection, rationale, serving):
+    for family in (projective, attribution, inspection, rationale, reporting, serving):
         family.add_commands(commands)
     return parser
 

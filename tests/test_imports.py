@@ -25,7 +25,7 @@ USES = {
     "rationale": {"network", "attribution", "plotting", "synthetic"},
 }
 # These use everything.
-TOP = {"serving", "callbacks", "commands", "cli", "demo", "__init__", "__main__"}
+TOP = {"serving", "reporting", "callbacks", "commands", "cli", "demo", "__init__", "__main__"}
 # Of the engine, what runs on every Keras backend; embedding and retraining use no more of it.
 WITHOUT_TENSORFLOW = {"layers", "recording", "kinds", "logits", "keras_graph", "activations"}
 ON_ANY_BACKEND = {"embedding", "intervention", "retraining", "plotting"}

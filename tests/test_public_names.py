@@ -16,6 +16,7 @@ ROOMS = {
     "intervention",
     "plotting",
     "rationale",
+    "reporting",
     "retraining",
     "serving",
     "synthetic",

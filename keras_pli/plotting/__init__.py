@@ -9,6 +9,7 @@ opens a window.
 from .activation_grid import activation_grid
 from .animation import animate_maps
 from .attributions import attribution_overlay
+from .confusion import confusion_figure
 from .crop_grid import crop_grid
 from .curves import training_curves
 from .decodings import MapGrid, decoding_map, map_grid
@@ -50,6 +51,7 @@ __all__ = [
     "class_density",
     "class_scores",
     "class_styles",
+    "confusion_figure",
     "crop_grid",
     "decision_tree",
     "decoding_map",
