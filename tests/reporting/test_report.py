@@ -128,6 +128,12 @@ def test_the_page_is_one_file_that_needs_nothing_from_elsewhere(told):
         assert f'href="#{name}"' in text
 
 
+def test_a_report_shows_itself(told):
+    assert repr(told).startswith("ModelReport of 8 parts: Accuracy")
+    assert told._repr_html_().count("<p>") == len(told.summary)
+    assert all(isinstance(part.section, Section) for part in told.parts.values())
+
+
 def test_the_model_is_left_as_it_was(classifier, digits):
     before = classifier.get_weights()
     optimizer, rate = classifier.optimizer, float(classifier.optimizer.learning_rate)
@@ -191,6 +197,7 @@ def test_an_interrupt_keeps_what_was_finished(classifier, digits, tmp_path, monk
     assert text.count("It was interrupted.") == 2
 
 
+@pytest.mark.slow
 def test_large_data_are_sampled_and_the_page_says_so(classifier, digits):
     found = kp.report(classifier, digits, parts=["provenance", "errors"], samples=100, seed=3)
     held = len(digits[1][0])
@@ -205,6 +212,7 @@ def test_large_data_are_sampled_and_the_page_says_so(classifier, digits):
         np.testing.assert_allclose(row["probability"], shares.max(), atol=6e-4)
 
 
+@pytest.mark.slow
 def test_logits_and_one_hot_labels_give_the_same_table(digits):
     x, y = digits[1]
     soft, logits = small(), small(activation=None)
@@ -222,7 +230,7 @@ def test_logits_and_one_hot_labels_give_the_same_table(digits):
     assert "saliency" in one.tables["errors"]["checks"].index  # without maps for Grad-CAM
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", None])
+@pytest.mark.parametrize("activation", ["sigmoid", pytest.param(None, marks=pytest.mark.slow)])
 def test_a_single_unit_tells_two_classes_apart(digits, activation):
     x, y = (part[digits[1][1] < 2] for part in digits[1])
     model = small(1, activation=activation)
@@ -236,7 +244,9 @@ def test_a_single_unit_tells_two_classes_apart(digits, activation):
     assert found.tables["maximizing"]["maximising scores"]["the model says"].tolist() == ["0", "1"]
 
 
-@pytest.mark.parametrize("shape", [(12,), (24, 2), (8, 8), (6, 6, 6, 1)])
+@pytest.mark.parametrize(
+    "shape", [(12,), (24, 2), pytest.param((8, 8), marks=pytest.mark.slow), (6, 6, 6, 1)]
+)
 def test_vectors_signals_images_without_channels_and_volumes(shape):
     random = np.random.default_rng(0)
     x, y = random.normal(size=(60, *shape)), np.arange(60) % 3
@@ -278,7 +288,7 @@ class Subclassed(keras.Model):
         return self.head(self.pool(self.conv(inputs)))
 
 
-@pytest.mark.parametrize("units", [1, 2])
+@pytest.mark.parametrize("units", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_subclassed_models(digits, units):
     x, y = (part[digits[1][1] < 2] for part in digits[1])
     keras.utils.set_random_seed(1)
@@ -348,6 +358,7 @@ def test_tiny_data(classifier, digits):
     assert "Left out" in found.html()
 
 
+@pytest.mark.slow
 def test_what_makes_no_error(digits):
     x, y = digits[1]
     keras.utils.set_random_seed(0)
@@ -383,12 +394,6 @@ def test_bad_input_is_quoted(classifier, digits, change, message):
 def test_no_model():
     with pytest.raises(TypeError, match="model"):
         kp.report("model.keras", (np.zeros(3), np.zeros(3)))
-
-
-def test_a_report_shows_itself(told):
-    assert repr(told).startswith("ModelReport of 8 parts: Accuracy")
-    assert told._repr_html_().count("<p>") == len(told.summary)
-    assert all(isinstance(part.section, Section) for part in told.parts.values())
 
 
 @pytest.mark.slow
