@@ -160,5 +160,8 @@ def test_thumbnails_are_of_images(common, tmp_path, capsys):
         "--epochs",
         "1",
     ]
-    embedded(given, tmp_path, "--perplexity", "8", "--thumbnails")
+    few = [*given, "--class-names", "cat,dog", "--out", str(tmp_path)]
+    assert main(["embed", *few]) == 1
+    assert "No name for the labels 2" in capsys.readouterr().err
+    embedded(given, tmp_path, "--perplexity", "8", "--thumbnails", "--class-names", "cat,dog,owl")
     assert Image.open(tmp_path / "thumbnails.png").width > 500

@@ -29,10 +29,20 @@ def classifier(tmp_path_factory):
 def test_classes_with_their_names(classifier, tmp_path, capsys):
     model, path = classifier
     given = ["inspect", "maximise", "--model", path, "--steps", "20", "--units", "2,0"]
-    options = ["--class-names", "cat,dog,owl", "--seed", "3", "--out", str(tmp_path)]
+    options = [
+        "--class-names",
+        "cat,dog,owl",
+        "--other",
+        path,
+        "--seed",
+        "3",
+        "--out",
+        str(tmp_path),
+    ]
     assert main([*given, *options]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("owl: activation ") and "probability" in lines[0]
+    assert lines[-2].endswith(" of 2.") and f"{path} agrees on " in lines[-2]
     assert lines[-1] == f"Wrote {tmp_path / 'maximised.npz'}, {tmp_path / 'maximised.png'}."
     found = MaximizedImages.load(tmp_path / "maximised.npz")
     expected = ActivationMaximization(model, steps=20)([2, 0], seed=3)
@@ -70,6 +80,10 @@ def test_among_the_images_of_a_generator(tmp_path):
         (["--units", "7"], "`target` holds classes that do not exist: 7."),
         (["--layer", "last"], "'last'"),
         (["--class-names", "cat,dog"], "must name every unit, up to 2. Received 2: 'cat', 'dog'."),
+        (
+            ["--layer", "first", "--class-names", "a"],
+            "--class-names are of classes, and --layer asks",
+        ),
         (["--range", "1", "0"], "increasing. Received: (1.0, 0.0)"),
     ],
 )

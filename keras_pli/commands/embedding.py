@@ -63,6 +63,7 @@ def add_command(commands: Any) -> None:
         action="store_true",
         help="of images: thumbnails.png as well, the map with the images on it",
     )
+    embed.add_argument("--class-names", help="names of the classes, with commas between")
     embed.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     embed.set_defaults(
         run=_embed, check=partial(_check_options, embed), backends=("tensorflow", "jax")
@@ -139,25 +140,28 @@ def _embed(arguments: argparse.Namespace, report: Report) -> None:
         raise ValueError(
             f"--thumbnails draws images, (samples, height, width), grey or RGB. Received shape {x.shape}."
         )
+    names = arguments.class_names.split(",") if arguments.class_names else None
+    plotting.class_styles(labels, names)  # a class without a name is met here
     z = activations(classifier, x, arguments.layer)
     embedder.fit(z, epochs=arguments.epochs, batch_size=arguments.batch_size)
     embedding = embedder.predict(z, batch_size=1024, verbose=0)
     with atomic_path(out / "embedder.keras") as temporary:
         embedder.save(temporary)
     write_arrays(out / "embedding.npz", {"embedding": embedding, "labels": labels})
-    plotting.save_figure(plotting.embedding_map(embedding, labels), out / "map.png")
+    drawn = plotting.embedding_map(embedding, labels, class_names=names)
+    plotting.save_figure(drawn, out / "map.png")
     some = slice(0, 5000)
     trust = quality.trustworthiness(_as_compared(z[some], arguments.metric), embedding[some])
     report(
         f"{type(embedder).__name__} of {len(z)} points, {z.shape[1]} features of {arguments.layer!r}; "
         f"trustworthiness {trust:.3f}"
     )
-    names = ["map.png", "embedding.npz", "embedder.keras"]
+    files = ["map.png", "embedding.npz", "embedder.keras"]
     if arguments.thumbnails:
-        names.append("thumbnails.png")
-        drawn = plotting.thumbnail_map(embedding, x, labels)
-        plotting.save_figure(drawn, out / names[-1], dpi=300)
-    report(written(out, *names))
+        files.append("thumbnails.png")
+        drawn = plotting.thumbnail_map(embedding, x, labels, class_names=names)
+        plotting.save_figure(drawn, out / files[-1], dpi=300)
+    report(written(out, *files))
 
 
 def _are_images(x: Any) -> bool:

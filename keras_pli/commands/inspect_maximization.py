@@ -40,6 +40,9 @@ def add_kinds(kinds: Any) -> None:
     maximise.add_argument(
         "--learning-rate", type=positive, default=0.1, help="of Adam (default: %(default)s)"
     )
+    maximise.add_argument(
+        "--other", help="another classifier, trained from another seed, that is asked what it sees"
+    )
     maximise.add_argument("--class-names", help="names of the classes, with commas between")
     maximise.add_argument("--seed", type=whole(0), default=0, help="default: %(default)s")
     add_out(maximise)
@@ -60,6 +63,9 @@ def _maximise(arguments: argparse.Namespace, report: Report) -> None:
     from ..inspection import ActivationMaximization
 
     out = Path(arguments.out)
+    names = arguments.class_names.split(",") if arguments.class_names else None
+    if names is not None and arguments.layer is not None:
+        raise ValueError("--class-names are of classes, and --layer asks for channels.")
     units = _whole_numbers(arguments.units, "--units")
     shape = _whole_numbers(arguments.shape, "--shape")
     search = ActivationMaximization(
@@ -71,12 +77,15 @@ def _maximise(arguments: argparse.Namespace, report: Report) -> None:
         generator=None if arguments.generator is None else load_model(arguments.generator),
         shape=shape,
     )
+    other = None if arguments.other is None else load_classifier(arguments.other)
     found = search(units, starts=arguments.starts, seed=arguments.seed, verbose=1)
-    names = arguments.class_names.split(",") if arguments.class_names else None
+    found.save(out / "maximised.npz")
     figure = found.plot(names)
     for row, unit in enumerate(found.units):
         report(f"{_name(unit, names)}: {_told(found, row)}")
-    found.save(out / "maximised.npz")
+    if other is not None:
+        agreed = found.judged_by(other)["agrees"]
+        report(f"{arguments.other} agrees on {agreed.sum()} of {len(agreed)}.")
     plotting.save_figure(figure, out / "maximised.png")
     report(written(out, "maximised.npz", "maximised.png"))
 

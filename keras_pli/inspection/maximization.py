@@ -51,8 +51,8 @@ class ActivationMaximization:
         steps: Steps of Adam.
         learning_rate: Its step size. Pixels are a sigmoid of what it moves.
         l2: λ, the weight of ‖X‖², the mean over the pixels; with a generator, over its code. Weights are in
-            units of what S could rise by from the start, to first order, within the range: so they suit
-            scores of any size.
+            units of what S could rise by from the start, to first order, within the range, and pixels count
+            as shares of it: so they suit scores and ranges of any size.
         total_variation: Weight of the mean absolute difference of neighbouring pixels.
         jitter: By how many positions each step shifts the image, at most, in either direction along each
             axis. None takes one for each 14 positions of the shortest axis.
@@ -89,8 +89,8 @@ class ActivationMaximization:
         output: int | str | None = None,
         steps: int = 256,
         learning_rate: float = 0.1,
-        l2: float = 0.1,
-        total_variation: float = 0.2,
+        l2: float = 0.2,
+        total_variation: float = 0.4,
         jitter: int | None = None,
         blur: float = 0.0,
         parameterization: Parameterization = "auto",
@@ -198,7 +198,9 @@ class ActivationMaximization:
         if units is None:
             most = None if self.network.layer is None else MOST_UNITS
             return np.arange(logits[-1], dtype=np.int32)[:most]
-        classes: NDArray[np.int32] = checked_target(units, max(1, np.size(units)))
+        if not np.size(units):
+            raise ValueError(f"`units` must name at least one. Received: {units!r}.")
+        classes: NDArray[np.int32] = checked_target(units, np.size(units))
         check_classes(classes, int(logits[-1]), model)
         return classes
 
@@ -273,10 +275,14 @@ class ActivationMaximization:
 
     def _possible_rise(self, score: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
         """By how much scores could rise from their start, to first order, within the range of pixels."""
-        low, high = self.value_range or (0.0, 1.0)
         _, slopes = self._rising(score, self.canvas.images(values))
         axes = list(range(1, slopes.shape.rank))
-        return tf.stop_gradient((high - low) * tf.reduce_sum(tf.abs(slopes), axis=axes))
+        return tf.stop_gradient(self._span * tf.reduce_sum(tf.abs(slopes), axis=axes))
+
+    @property
+    def _span(self) -> float:
+        low, high = self.value_range or (0.0, 1.0)
+        return high - low
 
     def _shaped(self, images: Tensor) -> Tensor:
         return tf.reshape(images, (-1, *self.layout.shape))
@@ -286,6 +292,7 @@ class ActivationMaximization:
         return bool(self.l2 or self.total_variation)
 
     def _penalty(self, values: Tensor, images: Tensor) -> Tensor:
+        images = images / self._span
         kept = self.canvas.kept_small(values, images)
         axes = list(range(1, kept.shape.rank))
         penalty = self.l2 * tf.reduce_mean(tf.square(kept), axis=axes)
@@ -296,6 +303,10 @@ class ActivationMaximization:
 def _checked_range(value_range: Any) -> tuple[float, float] | None:
     if value_range is None:
         return None
+    if np.shape(value_range) != (2,):
+        raise ValueError(
+            f"`value_range` must be the least and the largest value, or None. Received: {value_range!r}."
+        )
     low, high = (checked_number(value, "value_range") for value in value_range)
     if not low < high:
         raise ValueError(f"`value_range` must be increasing. Received: {value_range}.")

@@ -14,6 +14,8 @@ from ..checks import quoted
 from ..stored_result import StoredResult
 
 if TYPE_CHECKING:
+    import keras
+    import pandas as pd
     from matplotlib.figure import Figure
 
 
@@ -60,18 +62,45 @@ class MaximizedImages(StoredResult):
         found: NDArray[np.intp] = self.activations.argmax(axis=1)
         return found
 
+    def judged_by(self, other: keras.Model) -> pd.DataFrame:
+        """Asks another classifier, best one trained from another seed, what it takes the best images for.
+
+        Args:
+            other: A classifier of the same inputs and classes, whose output are probabilities or logits.
+
+        Returns:
+            A row for each unit: `unit`, `says`, the class of the largest output, and `agrees`.
+
+        Raises:
+            ValueError: If the units are no classes.
+        """
+        import pandas as pd
+
+        if not self.probabilities.shape[-1]:
+            raise ValueError(
+                f"Another classifier can judge images of classes. These are of channels of "
+                f"{self.about['layer']!r}."
+            )
+        says = np.asarray(other.predict(self.best, verbose=0)).reshape(len(self.units), -1)
+        taken = says.argmax(axis=1) if says.shape[1] > 1 else (says[:, 0] > 0.5).astype(int)
+        return pd.DataFrame({"unit": self.units, "says": taken, "agrees": taken == self.units})
+
     def plot(self, class_names: Sequence[str] | None = None, *, columns: int = 5) -> Figure:
         """Draws the best image of each unit with its activation, and of a class its probability.
 
         Args:
-            class_names: Names of all units, in the order of their numbers.
+            class_names: Names of all classes.
             columns: Images in a row.
 
         Raises:
-            ValueError: If a unit has no name.
+            ValueError: If a class has no name, or names are given for channels.
         """
         from .. import plotting
 
+        if class_names is not None and not self.probabilities.shape[-1]:
+            raise ValueError(
+                f"`class_names` are of classes. These images are of channels of {self.about['layer']!r}."
+            )
         if class_names is not None and len(class_names) <= self.units.max():
             raise ValueError(
                 f"`class_names` must name every unit, up to {self.units.max()}. Received {len(class_names)}: "

@@ -174,7 +174,23 @@ def test_images_are_of_their_class_for_another_network_too():
     assert (np.diag(one.predict(found.best, verbose=0)) >= 0.99).all()
     again = one.predict(found.images[:, 0], verbose=0)
     np.testing.assert_allclose(found.probabilities[:, 0], again, atol=1e-4)
-    assert (other.predict(found.best, verbose=0).argmax(axis=1) == np.arange(10)).sum() >= 5
+    judged = found.judged_by(other)
+    assert list(judged["says"]) == list(other.predict(found.best, verbose=0).argmax(axis=1))
+    assert judged["agrees"].sum() >= 5
+
+
+def test_a_range_of_pixels_is_a_unit_of_measure():
+    model = convolutional()
+    scaled = keras.Sequential(
+        [keras.Input((8, 8, 1)), layers.Rescaling(1 / 255, offset=0.5), *model.layers]
+    )
+    shifted = keras.Sequential(
+        [keras.Input((8, 8, 1)), layers.Rescaling(1, offset=0.5), *model.layers]
+    )
+    wide = ActivationMaximization(scaled, value_range=(-127.5, 127.5), steps=60)()
+    narrow = ActivationMaximization(shifted, value_range=(-0.5, 0.5), steps=60)()
+    np.testing.assert_allclose(wide.images / 255, narrow.images, atol=1e-3)
+    assert np.ptp(wide.images) > 100
 
 
 def test_stored_and_drawn(tmp_path):
@@ -186,6 +202,10 @@ def test_stored_and_drawn(tmp_path):
     assert texts[0].startswith("cat\np = 0.") and texts[1].startswith("owl")
     within = ActivationMaximization(convolutional(), layer="second", steps=3)(4)
     assert within.plot().axes[0].get_xlabel().startswith("4\n")
+    with pytest.raises(ValueError, match="channels of 'second'"):
+        within.plot(["a"] * 5)
+    with pytest.raises(ValueError, match="channels of 'second'"):
+        within.judged_by(convolutional())
 
 
 class TestErrors:
@@ -195,6 +215,8 @@ class TestErrors:
             search([0, 3])
         with pytest.raises(ValueError, match="no positions"):
             search(AtPosition(1, (2, 2)))
+        with pytest.raises(ValueError, match=r"at least one. Received: \[\]"):
+            search([])
         inner = ActivationMaximization(convolutional(), layer="first", steps=2)
         with pytest.raises(ValueError, match=r"within the positions.*\(6, 0\)"):
             inner(AtPosition(1, (6, 0)))
@@ -204,6 +226,8 @@ class TestErrors:
         [
             ({"steps": 0}, "`steps`.*0"),
             ({"value_range": (1.0, 0.0)}, r"increasing.*\(1.0, 0.0\)"),
+            ({"value_range": (0, 1, 2)}, r"Received: \(0, 1, 2\)"),
+            ({"value_range": 1}, "Received: 1"),
             ({"parameterization": "fourier"}, "'fourier'"),
             ({"layer": "third"}, "'third'"),
             ({"shape": (9, 8, 1)}, r"\(8, 8, 1\).*\(9, 8, 1\)"),
