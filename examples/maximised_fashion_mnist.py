@@ -13,7 +13,6 @@ import argparse
 from pathlib import Path
 
 import keras
-import numpy as np
 import pandas as pd
 from data import add_data_argument, load
 from keras import layers
@@ -68,18 +67,16 @@ def main():
 
     found = ActivationMaximization(model)(starts=arguments.starts, verbose=1)
     names = NAMES if arguments.data is None else [str(unit) for unit in found.units]
-    second = other.predict(found.best, verbose=0)
+    judged = found.judged_by(other)
     table = pd.DataFrame(
         {
             "class": names,
             "probability": model.predict(found.best, verbose=0)[found.units, found.units],
-            "the other's": second[found.units, found.units],
-            "the other says": [names[label] for label in second.argmax(axis=1)],
+            "the other says": [names[label] for label in judged["says"]],
         }
     )
     print(table.round(3).to_string(index=False))
-    agreed = int(np.sum(second.argmax(axis=1) == found.units))
-    print(f"The second network agrees on {agreed} of {len(found.units)} classes.")
+    print(f"The second network agrees on {judged['agrees'].sum()} of {len(judged)} classes.")
     kp.plotting.save_figure(found.plot(names), arguments.out / "maximised.png")
     print(f"Wrote {arguments.out / 'maximised.png'}.")
 
