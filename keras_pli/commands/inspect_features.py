@@ -136,7 +136,7 @@ def _top(arguments: argparse.Namespace, report: Report) -> None:
         channels=_channels(arguments.channels),
         k=arguments.k,
         places_per_sample=arguments.places_per_sample,
-        project=not arguments.no_projections,
+        project=False if arguments.no_projections else None,
         batch_size=arguments.batch_size,
         verbose=1,
     )
