@@ -25,6 +25,12 @@ def add_kinds(kinds: Any) -> None:
     filters.add_argument(
         "--slices", choices=("middle", "all"), default="middle", help="of filters of volumes"
     )
+    filters.add_argument(
+        "--scale",
+        choices=("each", "all"),
+        default="each",
+        help="of the pictures: each filter's own, or one for all (default: %(default)s)",
+    )
     add_out(filters)
     filters.set_defaults(run=_filters)
 
@@ -90,7 +96,13 @@ def _filters(arguments: argparse.Namespace, report: Report) -> None:
     for path, kernel in kernels.items():
         report(f"{path}: {' x '.join(map(str, kernel.shape))}")
         if kernel.ndim > 2:  # others are no pictures
-            figure = plot_filters(model, path, most=arguments.most, slices=arguments.slices)
+            figure = plot_filters(
+                model,
+                path,
+                most=arguments.most,
+                slices=arguments.slices,
+                scale=arguments.scale,
+            )
             names.append(f"filters-{path.replace('/', '-')}.png")
             plotting.save_figure(figure, out / names[-1])
     report(written(out, *names))

@@ -214,6 +214,7 @@ def plot_filter_evolution(
     *,
     most: int = 8,
     columns: int = 10,
+    scale: Literal["each", "all"] = "each",
     title: str | None = None,
 ) -> Figure:
     """Draws the filters of a layer over the epochs that `callbacks.FeatureEvolution` stored.
@@ -223,6 +224,7 @@ def plot_filter_evolution(
         layer: The layer's path.
         most: Filters drawn.
         columns: Epochs drawn at the most, the first and the last among them.
+        scale: `"each"` draws each filter to its own largest absolute value, `"all"` has one scale.
         title: What stands above.
 
     Raises:
@@ -249,6 +251,7 @@ def plot_filter_evolution(
         np.stack([state[layer] for state in states]),
         [stored.epochs[place] for place in chosen],
         most=most,
+        scale=scale,
         title=f"Filters of {layer} over epochs" if title is None else title,
     )
 
