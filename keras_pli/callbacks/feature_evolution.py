@@ -166,7 +166,7 @@ class FeatureEvolution(keras.callbacks.Callback):
     def _check_same(self, arrays: Mapping[str, Any], stored: Mapping[int, Path]) -> None:
         if not stored:
             return
-        epoch, path = next(reversed(stored.items()))
+        epoch, path = max(stored.items())
         before, now = (
             {name: np.shape(values) for name, values in one.items()}
             for one in (read_arrays(path), arrays)

@@ -19,7 +19,7 @@ from ..network.inputs import checked_inputs
 from ..network.kinds import RECTIFIERS
 from ..network.operations import inner_types
 from ..stored_result import StoredResult
-from .layer_outputs import LayerOutputs, checked_channels, checked_count
+from .layer_outputs import LayerOutputs, axes_of_positions, checked_channels, checked_count
 from .receptive_fields import receptive_boxes
 from .strongest_places import StrongestPlaces, streamed
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 Integers = NDArray[np.intp]
 _FIRST_CHANNELS = 16
+_LETTERS = 13  # of a label below a picture
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,7 +119,7 @@ class TopActivations(StoredResult):
         return plotting.crop_grid(
             self.crops[some],
             self.projections[some] if len(self.projections) else None,
-            dimensions=self.positions.shape[-1] or None,
+            dimensions=axes_of_positions(self.positions, self.crops.ndim - 2),
             captions=captions,
             row_labels=[str(channel) for channel in self.channels[some]],
             value_range=value_range,
@@ -237,13 +238,16 @@ def _no_projections(inputs: NDArray[Any], model: keras.Model, project: bool | No
 
 
 def _label_names(labels: NDArray[Any], class_names: ClassNames | None) -> list[str]:
-    if class_names is None:
-        return [f"{one:.3g}" if isinstance(one, float) else str(one) for one in labels.tolist()]
+    """What stands below a place for its label, cut to the width of a picture."""
     from ..plotting.style import class_labels, class_styles
 
-    classes = class_labels(labels, len(labels))
-    styles = class_styles(classes, class_names)
-    return [styles[label].name for label in classes.tolist()]
+    if class_names is None:
+        found = [f"{one:.3g}" if isinstance(one, float) else str(one) for one in labels.tolist()]
+    else:
+        classes = class_labels(labels, len(labels))
+        styles = class_styles(classes, class_names)
+        found = [styles[label].name for label in classes.tolist()]
+    return [f"{one[: _LETTERS - 1]}…" if len(one) > _LETTERS else one for one in found]
 
 
 def _channels(outputs: LayerOutputs, inputs: NDArray[Any], channels: ArrayLike | None) -> Integers:

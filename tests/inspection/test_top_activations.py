@@ -217,6 +217,8 @@ def test_captions_show_the_label_and_its_name(model, x):
         assert captions(found.plot(class_names=names)) == [
             f"{text}\n{names[s % 3]}" for text, s in zip(expected, samples, strict=True)
         ]
+    long = found.plot(class_names=["golden retriever"] * 3)
+    assert {text.split("\n")[1] for text in captions(long)} == {"golden retri…"}
     with pytest.raises(ValueError, match="No name for the labels"):
         found.plot(class_names={7: "cat"})
     bare = top_activations(model, x, "first", k=2, channels=[1])
@@ -315,3 +317,12 @@ def test_a_rectifier_within_a_function_is_named(x):
     with pytest.raises(ValueError, match=r"'a' cannot reach 'Relu' .* project=False"):
         top_activations(model, x, "a")
     assert top_activations(model, x, "a", project=False).samples.shape == (2, 9)
+
+
+def test_tokens_of_images_are_drawn():
+    """Their positions have one axis where a sample has two."""
+    inputs = keras.Input((6, 6, 1))
+    tokens = layers.Reshape((9, -1), name="tokens")(layers.Conv2D(2, 2, strides=2)(inputs))
+    data = np.random.default_rng(0).normal(size=(9, 6, 6, 1))
+    found = top_activations(keras.Model(inputs, tokens), data, "tokens", k=2)
+    assert len(found.plot().axes) == 8
