@@ -60,7 +60,7 @@ def _parted(batch: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
     labels = _readable(_single(parts[1], "labels"))
     if labels.shape[:1] != samples.shape[:1]:
         raise ValueError(
-            f"A tf.data.Dataset must have a label for each sample of a batch. Received inputs of shape "
+            "A tf.data.Dataset must have batches with a label for each sample. Received inputs of shape "
             f"{samples.shape} and labels of shape {labels.shape}."
         )
     return samples, labels
