@@ -97,7 +97,8 @@ class ReceptiveFields(StoredResult):
         notes = ["position: size of the box"]
         notes += [f"{count} of {len(self.masks)} fields"] if count < len(self.masks) else []
         guessed = self.about["overestimated"]
-        notes += [f"too large where {quoted(guessed)} are passed"] if guessed else []
+        if guessed:  # their names, which `about` holds, are too long for a figure
+            notes.append(f"perhaps too large, for {len(guessed)} operations of unknown reach")
         captions = []
         for field in chosen:
             size = " × ".join(map(str, self.sizes[field][:axes].tolist()))

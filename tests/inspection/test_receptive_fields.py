@@ -205,6 +205,9 @@ def test_what_is_not_known_counts_whole_and_is_named():
     found = receptive_fields(model, "last")
     assert found.masks.all()
     assert "While" in " ".join(found.about["overestimated"])
+    figure = found.plot()
+    assert any("perhaps too large" in text.get_text() for text in figure.texts)
+    assert figure.get_size_inches()[0] < 12
 
 
 def test_tokens_see_one_id_each():
