@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # other backends have the other callbacks, without TensorFlow
     from ..inspection import Settling
 
 Feature: TypeAlias = "Callable[[keras.Model], ArrayLike]"
+_FAILURES = (ValueError, ArithmeticError, OSError)
 _RESULT, _PICTURE = "settling.npz", "settling.png"
 
 
@@ -29,7 +30,8 @@ class FeatureEvolution(keras.callbacks.Callback):
     and at the end of training `settling.npz` and `settling.png`, which show the layers that settle first
     (`inspection.settling`). `inspection.plot_filter_evolution` draws the filters of a layer over the epochs.
     The last epoch is recorded whatever `every` is, also where the training stops early. A training that
-    diverges ends with a warning and without `settling.npz`.
+    diverges ends with a warning and without `settling.npz`; an epoch whose features cannot be made or stored
+    is left out, with a warning.
 
     A training that is resumed, by `initial_epoch` or by `BackupAndRestore`, keeps the epochs before it. A
     second `fit` of the same model with the same callback, such as the second phase of fine-tuning, goes on
@@ -74,7 +76,7 @@ class FeatureEvolution(keras.callbacks.Callback):
         self.features = dict(features or {})
         self.measure, self.within, self.pictures = measure, within, pictures
         self.every = checked_number(every, "every", least=1, whole=True)
-        self._begun = False
+        self._begun = self._tried = False
         self._watched: keras.Model | None = None
         # Epochs before this `fit`, in those before it with this callback; and all that are over.
         self._before = self._over = 0
@@ -97,6 +99,7 @@ class FeatureEvolution(keras.callbacks.Callback):
         self._before = self._over if goes_on else 0
         self._watched, self._over = model, self._before + epoch
         stored = self._kept(self._over)
+        self._tried = model.built
         if not model.built:
             return
         arrays = self._features()
@@ -110,8 +113,18 @@ class FeatureEvolution(keras.callbacks.Callback):
         self._over = self._before + epoch + 1
         # A callback that stops the training may put other weights back before `on_train_end` comes here.
         last = epoch + 1 == self.params.get("epochs") or self.model.stop_training
-        if last or self._over % self.every == 0:
+        if not last and self._over % self.every:
+            return
+        try:
             self._store(self._features())
+        except _FAILURES as error:
+            if not self._tried:
+                raise
+            # What worked before fails by how the training went; that must not end it.
+            warnings.warn(
+                f"FeatureEvolution does not record epoch {self._over}: {error}", stacklevel=2
+            )
+        self._tried = True
 
     def on_train_end(self, logs: Any = None) -> None:
         """Shows which layers settle first, from all epochs that are stored."""
@@ -126,7 +139,7 @@ class FeatureEvolution(keras.callbacks.Callback):
             found.save(self.folder / _RESULT)
             if self.pictures:
                 plotting.save_figure(found.plot(), self.folder / _PICTURE, dpi=100)
-        except (ValueError, OSError) as error:
+        except _FAILURES as error:
             warnings.warn(
                 f"FeatureEvolution does not show in {self.folder} which layers settle first: {error}",
                 stacklevel=2,

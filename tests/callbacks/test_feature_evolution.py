@@ -120,6 +120,24 @@ def test_a_training_that_diverges_keeps_its_history(tmp_path, others):
     assert not (tmp_path / "settling.npz").exists()
 
 
+def test_a_feature_that_fails_later_does_not_end_the_training(tmp_path):
+    calls = []
+
+    def feature(model):
+        calls.append(1)
+        if len(calls) == 2:
+            raise ValueError("no image of this")
+        return 0.0
+
+    model, callback = network(), FeatureEvolution(tmp_path, features={"f": feature}, pictures=False)
+    with pytest.warns(UserWarning, match="epoch 1: no image of this"):
+        fit(model, callback)
+    assert EpochFolder(tmp_path).epochs == [0, 2, 3]
+    calls[:] = [1]
+    with pytest.raises(ValueError, match="no image of this"):  # before training
+        fit(network(), FeatureEvolution(tmp_path, features={"f": feature}))
+
+
 def test_another_model_is_refused_before_it_trains(tmp_path):
     fit(network(), FeatureEvolution(tmp_path, pictures=False))
     layers = [keras.layers.Flatten(), keras.layers.Dense(3, name="other")]
