@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _only_writer(arguments: argparse.Namespace) -> AbstractContextManager[None]:
     """Keeps another command from mixing its results with this one's in a folder."""
-    if not arguments.locks_out:
+    if not arguments.locks_out or "out" not in arguments:
         return nullcontext()
     from .locks import one_writer
 

@@ -11,7 +11,13 @@ from sklearn.datasets import load_digits
 
 from keras_pli.cli import main
 from keras_pli.files import read_arrays
-from keras_pli.inspection import ActivationMaps, TopActivations, filters, top_activations
+from keras_pli.inspection import (
+    ActivationMaps,
+    ReceptiveFields,
+    TopActivations,
+    filters,
+    top_activations,
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +80,35 @@ def test_top_places_of_a_data_set(files, tmp_path, capsys):
     assert "200 samples, 16 channels of second" in capsys.readouterr().out
 
 
+def test_the_set_that_is_looked_at(files, tmp_path, capsys):
+    classifier, x, y, model, _ = files
+    np.savez(
+        tmp_path / "data.npz", x_train=x[:30], y_train=y[:30], x_test=x[30:35], y_test=y[30:35]
+    )
+    data = ["--data", str(tmp_path / "data.npz"), "--layer", "first"]
+    for part, count in (("train", 30), ("test", 5)):
+        options = ["--set", part, "--out", str(tmp_path / part)]
+        assert main(["inspect", "top", *model, *data, "--k", "2", *options]) == 0
+        assert f"{count} samples" in capsys.readouterr().out
+    found = TopActivations.load(tmp_path / "train/top.npz")
+    expected = top_activations(classifier, x[:30], "first", k=2, labels=y[:30])
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    options = ["--set", "train", "--index", "7", "--out", str(tmp_path)]
+    assert main(["inspect", "activations", *model, *data, *options]) == 0
+    np.testing.assert_array_equal(ActivationMaps.load(tmp_path / "activations.npz").inputs, x[[7]])
+
+
+def test_receptive_fields_are_told_and_drawn(files, tmp_path, capsys):
+    model = files[3]
+    command = ["inspect", "receptive-field", *model, "--layer", "second"]
+    assert main(command) == 0
+    assert "second at 2,2: 5 x 5 x 1, entries 2:7 2:7 0:1" in capsys.readouterr().out
+    assert main([*command, "--positions", "0,0", "3,1", "--out", str(tmp_path)]) == 0
+    assert "second at 3,1: 5 x 5 x 1, entries 3:8 1:6 0:1" in capsys.readouterr().out
+    assert ReceptiveFields.load(tmp_path / "fields.npz").positions.tolist() == [[0, 0], [3, 1]]
+    assert Image.open(tmp_path / "fields.png").width > 200
+
+
 def test_layers_and_tables_without_pictures(files, tmp_path):
     _, _, _, model, data = files
     command = ["inspect", "activations", *model, *data, "--layer", "gap", "--out", str(tmp_path)]
@@ -96,13 +131,21 @@ def test_layers_and_tables_without_pictures(files, tmp_path):
         ("top", ["--layer", "frist"], "'frist'.*'first'"),
         ("top", ["--layer", "first", "--channels", "6"], "6.*0 to 5"),
         ("top", ["--layer", "first", "--channels", "one"], "--channels.*'one'"),
+        ("top", ["--layer", "first", "--set", "train"], "lacks x_train"),
+        ("receptive-field", ["--layer", "first", "--positions", "9,9"], r"within \(6, 6\).*9, 9"),
         ("activations", ["--layer", "first", "--measure", "median"], "'median'"),
         ("activations", ["--layer", "first", "--index", "900"], "0 to 199.*900"),
     ],
 )
 def test_errors_name_what_is_wrong(files, tmp_path, capsys, kind, options, message):
     _, _, _, model, data = files
-    given = [*model, *([] if kind == "filters" else data), *options, "--out", str(tmp_path)]
+    given = [
+        *model,
+        *(data if kind in ("top", "activations") else []),
+        *options,
+        "--out",
+        str(tmp_path),
+    ]
     assert main(["inspect", kind, *given]) == 1
     error = capsys.readouterr().err
     assert "Traceback" not in error

@@ -38,10 +38,10 @@ def load_test_inputs(path: str) -> Any:
     return _parted(path, headers)[1][0]
 
 
-def load_samples(path: str) -> tuple[Any, Any]:
-    """Returns the inputs of a test set, or of a file with `x` alone, and their labels or None."""
+def load_samples(path: str, part: str = "test") -> tuple[Any, Any]:
+    """Returns the inputs of a set, "test" or "train", or of a file with `x`, and their labels or None."""
     headers = _headers(path)
-    for x, y in (("x_test", "y_test"), ("x", "y")):
+    for x, y in ((f"x_{part}", f"y_{part}"), ("x", "y")):
         if x in headers:
             _check_inputs(path, headers, x)
             if y not in headers:
@@ -49,12 +49,12 @@ def load_samples(path: str) -> tuple[Any, Any]:
             _check_labels(path, headers, x, y)
             inputs, labels = _read(path, headers, [x, y])
             return inputs, labels.reshape(len(inputs))
-    raise _lacking(path, {"x_test"}, headers)
+    raise _lacking(path, {f"x_{part}"}, headers)
 
 
-def chosen_samples(arguments: argparse.Namespace) -> tuple[Any, Any]:
-    """Returns inputs and labels of --data at --index, or the first --samples."""
-    x, labels = load_samples(arguments.data)
+def chosen_samples(arguments: argparse.Namespace, part: str = "test") -> tuple[Any, Any]:
+    """Returns inputs and labels of a set of --data at --index, or the first --samples."""
+    x, labels = load_samples(arguments.data, part)
     chosen = positions_in(arguments, len(x))
     return x[chosen], None if labels is None else labels[chosen]
 

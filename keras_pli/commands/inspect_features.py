@@ -25,8 +25,35 @@ def add_kinds(kinds: Any) -> None:
     filters.add_argument(
         "--slices", choices=("middle", "all"), default="middle", help="of filters of volumes"
     )
+    filters.add_argument(
+        "--scale",
+        choices=("each", "all"),
+        default="each",
+        help="of the pictures: each filter's own, or one for all (default: %(default)s)",
+    )
     add_out(filters)
     filters.set_defaults(run=_filters)
+
+    fields = kinds.add_parser(
+        "receptive-field", help="what of the input units of a layer can depend on"
+    )
+    _add_model(fields)
+    fields.add_argument("--layer", required=True, help="name or path, such as backbone/conv3")
+    fields.add_argument(
+        "--positions",
+        nargs="+",
+        metavar="POSITION",
+        help="in the layer's output, such as 0,0 3,5 (default: the central one)",
+    )
+    fields.add_argument(
+        "--input-shape", help="of one sample where the model leaves it open, such as 64,64,3"
+    )
+    fields.add_argument(
+        "--out",
+        default=argparse.SUPPRESS,  # without it there is no folder to check
+        help="folder for the fields and their picture (default: none)",
+    )
+    fields.set_defaults(run=_receptive_field)
 
     maps = kinds.add_parser(
         "activations", help="the maps of a layer for some samples, the strongest first"
@@ -69,6 +96,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _add_model_and_data(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
     parser.add_argument("--data", required=True, help=".npz with x_test or x, and perhaps labels")
+    parser.add_argument(
+        "--set",
+        choices=("train", "test"),
+        default="test",
+        help="x_train or x_test of --data; a file with x alone has one (default: %(default)s)",
+    )
     parser.add_argument("--layer", required=True, help="name or path, such as backbone/conv3")
     parser.add_argument("--channels", help="such as 0,3,7 (default: all; of `top` the first 16)")
     parser.add_argument("--batch-size", type=whole(1), default=64, help="default: %(default)s")
@@ -90,10 +123,42 @@ def _filters(arguments: argparse.Namespace, report: Report) -> None:
     for path, kernel in kernels.items():
         report(f"{path}: {' x '.join(map(str, kernel.shape))}")
         if kernel.ndim > 2:  # others are no pictures
-            figure = plot_filters(model, path, most=arguments.most, slices=arguments.slices)
+            figure = plot_filters(
+                model,
+                path,
+                most=arguments.most,
+                slices=arguments.slices,
+                scale=arguments.scale,
+            )
             names.append(f"filters-{path.replace('/', '-')}.png")
             plotting.save_figure(figure, out / names[-1])
     report(written(out, *names))
+
+
+def _receptive_field(arguments: argparse.Namespace, report: Report) -> None:
+    from .. import plotting
+    from ..inspection import receptive_fields
+
+    model = load_model(arguments.model)
+    shape = _numbers(arguments.input_shape, "--input-shape") if arguments.input_shape else None
+    given = arguments.positions
+    found = receptive_fields(
+        model,
+        arguments.layer,
+        [_numbers(one, "--positions") for one in given] if given else "central",
+        input_shape=shape,
+    )
+    for place, start, stop in zip(found.positions, found.starts, found.stops, strict=True):
+        size = " x ".join(map(str, stop - start))
+        spans = " ".join(f"{a}:{b}" for a, b in zip(start, stop, strict=True))
+        report(f"{found.about['layer']} at {','.join(map(str, place))}: {size}, entries {spans}")
+    if found.about["overestimated"]:
+        report(f"Too large where these are passed: {', '.join(found.about['overestimated'])}.")
+    if "out" in arguments:
+        out = Path(arguments.out)
+        found.save(out / "fields.npz")
+        plotting.save_figure(found.plot(), out / "fields.png")
+        report(written(out, "fields.npz", "fields.png"))
 
 
 def _activations(arguments: argparse.Namespace, report: Report) -> None:
@@ -101,7 +166,7 @@ def _activations(arguments: argparse.Namespace, report: Report) -> None:
     from ..inspection import activation_maps
 
     out, model = Path(arguments.out), load_model(arguments.model)
-    x, _ = chosen_samples(arguments)
+    x, _ = chosen_samples(arguments, arguments.set)
     found = activation_maps(
         model,
         x,
@@ -127,7 +192,7 @@ def _top(arguments: argparse.Namespace, report: Report) -> None:
     from ..inspection import top_activations
 
     out, model = Path(arguments.out), load_model(arguments.model)
-    x, labels = load_samples(arguments.data)
+    x, labels = load_samples(arguments.data, arguments.set)
     found = top_activations(
         model,
         x,
@@ -136,7 +201,7 @@ def _top(arguments: argparse.Namespace, report: Report) -> None:
         channels=_channels(arguments.channels),
         k=arguments.k,
         places_per_sample=arguments.places_per_sample,
-        project=not arguments.no_projections,
+        project=False if arguments.no_projections else None,
         batch_size=arguments.batch_size,
         verbose=1,
     )
@@ -155,11 +220,13 @@ def _top(arguments: argparse.Namespace, report: Report) -> None:
 def _channels(text: str | None) -> NDArray[np.intp] | None:
     import numpy as np
 
-    if text is None:
-        return None
+    return None if text is None else np.array(_numbers(text, "--channels"))
+
+
+def _numbers(text: str, name: str) -> tuple[int, ...]:
     try:
-        return np.array([int(part) for part in text.split(",")])
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(
-            f"--channels must be numbers with commas between, such as 0,3,7. Received: {text!r}."
+            f"{name} must be numbers with commas between, such as 0,3,7. Received: {text!r}."
         ) from None

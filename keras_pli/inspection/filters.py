@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ _SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 _KINDS = (*_CONVOLUTIONS, *_TRANSPOSED, *_DEPTHWISE, *_SEPARABLE, keras.layers.Dense)
 
 
-def filters(model: keras.Model, layer: str | keras.Layer) -> Array:
+def filters(model: keras.Model, layer: str | keras.Layer | None = None) -> Array:
     """Returns the kernel of a layer as a plain array, `(*window, channels, filters)`.
 
     The last axis counts what the layer puts out, the one before what each filter reads:
@@ -52,8 +52,8 @@ def filters(model: keras.Model, layer: str | keras.Layer) -> Array:
 
     Args:
         model: A built Keras model.
-        layer: The layer, or its path, such as `"backbone/conv1"`. A `TimeDistributed` stands for what it
-            wraps.
+        layer: The layer, or its path, such as `"backbone/conv1"`; None for the first that has filters. A
+            `TimeDistributed` stands for what it wraps.
 
     Returns:
         A copy, float32.
@@ -69,7 +69,7 @@ def filters(model: keras.Model, layer: str | keras.Layer) -> Array:
         (5, 5, 3, 4)
     """
     check_model(model)
-    path = layer_path(model, layer)
+    path = _first_path(model) if layer is None else layer_path(model, layer)
     found = _unwrapped(find_layer(model, path))
     if not isinstance(found, _KINDS):
         raise ValueError(
@@ -109,12 +109,13 @@ def layers_with_filters(model: keras.Model) -> list[str]:
 
 def plot_filters(
     model: keras.Model,
-    layer: str | keras.Layer,
+    layer: str | keras.Layer | None = None,
     *,
     most: int = 64,
     inputs: int = 8,
     outputs: int = 8,
     slices: str = "middle",
+    scale: Literal["each", "all"] = "each",
     title: str | None = None,
 ) -> Figure:
     """Draws the filters of a layer.
@@ -124,11 +125,13 @@ def plot_filters(
 
     Args:
         model: A built Keras model.
-        layer: The layer or its path.
+        layer: The layer or its path; None for the first with filters that are pictures.
         most: Of filters drawn as images or curves, how many.
         inputs: Of a grid, how many channels.
         outputs: Of a grid, how many filters.
         slices: Of 3-D filters, the `"middle"` slice or `"all"`.
+        scale: `"each"` draws each filter to its own largest absolute value, which is written beside it, so
+            that one strong filter does not hide the others; `"all"` draws all on one scale.
         title: What stands above; by default the layer's path and what it is.
 
     Raises:
@@ -136,14 +139,15 @@ def plot_filters(
 
     Example:
         >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 5, name="first")])
-        >>> figure = plot_filters(model, "first")
+        >>> figure = plot_filters(model, "first", scale="all")
         >>> [ax.get_xlabel() for ax in figure.axes]
         ['0', '1', '2', '3']
     """
     from .. import plotting
 
-    kernel = filters(model, layer)
-    path = layer_path(model, layer)
+    check_model(model)
+    path = _first_path(model, pictures=True) if layer is None else layer_path(model, layer)
+    kernel = filters(model, path)
     if kernel.ndim == 2:
         raise ValueError(
             f"Layer {path!r} of {model.name!r} reads {kernel.shape[0]} features without positions; its "
@@ -152,8 +156,21 @@ def plot_filters(
     if title is None:
         title = f"Filters of {path} ({type(find_layer(model, path)).__name__})"
     if kernel.ndim == 3 or (kernel.ndim == 4 and kernel.shape[2] in (1, 3)):
-        return plotting.filter_images(kernel, most=most, title=title)
-    return plotting.filter_grid(kernel, inputs=inputs, outputs=outputs, slices=slices, title=title)
+        return plotting.filter_images(kernel, most=most, scale=scale, title=title)
+    return plotting.filter_grid(
+        kernel, inputs=inputs, outputs=outputs, slices=slices, scale=scale, title=title
+    )
+
+
+def _first_path(model: keras.Model, *, pictures: bool = False) -> str:
+    """The first layer that has filters, or filters with positions."""
+    paths = layers_with_filters(model)
+    found = next((path for path in paths if not pictures or filters(model, path).ndim > 2), None)
+    if found is None:
+        what = "filters with positions" if pictures else "filters"
+        listed = f" Layers with filters: {quoted(paths, most=40)}." if paths else ""
+        raise ValueError(f"{model.name!r} has no layer with {what}.{listed}")
+    return found
 
 
 def _unwrapped(layer: Any) -> Any:

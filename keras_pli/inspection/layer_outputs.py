@@ -113,6 +113,19 @@ def checked_count(value: Any, name: str) -> int:
     return int(checked_number(value, name, least=1, whole=True))
 
 
+def axes_of_positions(positions: NDArray[np.intp], sample_axes: int) -> int | None:
+    """Returns how many axes of a sample are positions, as those of a layer suggest; None where they do not.
+
+    Tokens of an image have one axis of positions, and units of a dense layer none, whatever a sample has.
+
+    Example:
+        >>> axes_of_positions(np.zeros((4, 2), int), 3), axes_of_positions(np.zeros((4, 1), int), 3)
+        (2, None)
+    """
+    axes = positions.shape[-1]
+    return axes if axes and sample_axes - axes in (0, 1) else None
+
+
 def brief_kind(output: Any) -> str:
     """Says what a layer's output is, for an error.
 

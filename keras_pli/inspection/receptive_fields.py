@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -13,11 +13,14 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from ..brief import brief_repr
-from ..checks import quoted
+from ..checks import one_of, quoted
 from ..network.inputs import fixed_batch
 from ..stored_result import StoredResult
 from .dependence import depended_on
-from .layer_outputs import LayerOutputs, checked_channels
+from .layer_outputs import LayerOutputs, axes_of_positions, checked_channels, checked_count
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Integers = NDArray[np.intp]
 # Truth values held at a time, in the largest tensor.
@@ -34,8 +37,9 @@ class ReceptiveFields(StoredResult):
         starts: The first entry along each axis of the sample, `(fields, axes of the sample)`.
         stops: One past the last; with `starts` the box around the field, within the sample. Both are 0 where
             a unit depends on nothing.
-        about: The layer, the channel, and `"overestimated"`: the operations of which is not known what they
-            read, so that all of what they are given was counted. None means that the fields are exact.
+        about: The layer, the channel, and `"overestimated"`: a tuple of the operations of which is not known
+            what they read, so that all of what they are given was counted. An empty one, `()`, means that the
+            fields are exact.
 
     Example:
         >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, name="a")])
@@ -60,11 +64,64 @@ class ReceptiveFields(StoredResult):
         """Returns what cuts a field's box out of a sample."""
         return tuple(map(slice, self.starts[field].tolist(), self.stops[field].tolist()))
 
+    def plot(
+        self,
+        sample: ArrayLike | None = None,
+        *,
+        most: int = 12,
+        value_range: tuple[float, float] | None = None,
+        title: str | None = None,
+    ) -> Figure:
+        """Draws the fields in orange, each with its box, over a sample or alone.
+
+        Args:
+            sample: One sample, `(...)`, as the model takes it; None draws the fields alone.
+            most: Fields drawn, evenly chosen of more.
+            value_range: The sample's values drawn black and white; see `plotting.image_strip`.
+            title: What stands above; by default the layer.
+
+        Raises:
+            ValueError: If the sample has another shape, or more than three axes of positions.
+
+        Example:
+            >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, name="a")])
+            >>> figure = receptive_fields(model, "a", [[0, 5]]).plot(np.ones((8, 8, 1)))
+            >>> figure.axes[0].get_xlabel()
+            '(0, 5): 3 × 3'
+        """
+        from .. import plotting
+
+        count = min(checked_count(most, "most"), len(self.masks))
+        chosen = np.linspace(0, len(self.masks) - 1, count).round().astype(int)
+        axes = axes_of_positions(self.positions, self.masks.ndim - 1)
+        notes = ["position: size of the box"]
+        notes += [f"{count} of {len(self.masks)} fields"] if count < len(self.masks) else []
+        guessed = self.about["overestimated"]
+        if guessed:  # their names, which `about` holds, are too long for a figure
+            notes.append(f"perhaps too large, for {len(guessed)} operations of unknown reach")
+        captions = []
+        for field in chosen:
+            size = " × ".join(map(str, self.sizes[field][:axes].tolist()))
+            captions.append(f"{_written(self.positions[field])}: {size}")
+        return plotting.field_grid(
+            self.masks[chosen],
+            sample,
+            dimensions=axes,
+            captions=captions,
+            value_range=value_range,
+            note="; ".join(notes),
+            title=f"Receptive fields of {self.about['layer']}" if title is None else title,
+        )
+
+
+def _written(place: Integers) -> str:
+    return f"({', '.join(map(str, place.tolist()))})"
+
 
 def receptive_fields(
     model: keras.Model,
     layer: str | keras.Layer,
-    positions: ArrayLike | None = None,
+    positions: ArrayLike | Literal["central"] | None = None,
     *,
     channel: int | None = None,
     input_shape: tuple[int, ...] | None = None,
@@ -79,8 +136,9 @@ def receptive_fields(
     Args:
         model: A built Keras model with one input.
         layer: The layer or its path; where it runs several times, `"conv@1"` is the second time.
-        positions: Positions in the layer's output, `(fields, axes)`, or one of them; None for all. A layer
-            without axes of positions, `(batch, channels)`, has one position, `()`.
+        positions: Positions in the layer's output, `(fields, axes)`, or one of them; `"central"` for the one
+            in the middle, None for all. A layer without axes of positions, `(batch, channels)`, has one
+            position, `()`.
         channel: The channel meant; None for any of them. They differ where channels are kept apart.
         input_shape: Shape of one sample, where the model leaves it open.
 
@@ -191,7 +249,12 @@ def _sample_spec(model: keras.Model, input_shape: tuple[int, ...] | None) -> tf.
     return tf.TensorSpec((fixed_batch(model) or 1, *shape), dtype)
 
 
-def _checked_positions(positions: ArrayLike | None, shape: tuple[int, ...], path: str) -> Integers:
+def _checked_positions(
+    positions: ArrayLike | Literal["central"] | None, shape: tuple[int, ...], path: str
+) -> Integers:
+    if isinstance(positions, str):
+        one_of(positions, ("central",), "positions")
+        return np.array([[size // 2 for size in shape]], np.intp)
     if positions is None:
         return np.indices(shape).reshape(len(shape), math.prod(shape)).T.astype(np.intp)
     given = np.asarray(positions)

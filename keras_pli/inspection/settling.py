@@ -99,39 +99,41 @@ class Settling(StoredResult):
         names: Of the features, such as the paths of layers, in the network's order.
         epochs: The epochs looked at; 0 is before training.
         distances: Of each feature at each epoch, `(features, epochs)`, by `about["measure"]`.
-        settled: For each feature the first epoch from which it stays within `about["within"]`.
+        settled: For each feature the first epoch from which it stays within `about["within"]`; NaN where that
+            is the last epoch alone, which is no distance from itself: it was still moving.
         about: The measure, and the distance within which a feature counts as settled.
 
     Example:
         >>> found = settling([{"conv": [1.0, 0.0]}, {"conv": [0.0, 1.0]}, {"conv": [0.0, 1.1]}])
         >>> found.settled.tolist()
-        [1]
+        [1.0]
     """
 
     names: NDArray[Any]
     epochs: NDArray[np.intp]
     distances: Array
-    settled: NDArray[np.intp]
+    settled: Array
     about: dict[str, Any]
 
     __repr__ = brief_repr
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns a row a feature: when it settled, and its distance at each epoch."""
+        """Returns a row a feature: when it settled, `<NA>` if it did not, and its distance at each epoch."""
         import pandas as pd
 
         columns = {f"epoch {epoch}": self.distances[:, i] for i, epoch in enumerate(self.epochs)}
-        return pd.DataFrame({"feature": self.names, "settled": self.settled, **columns})
+        settled = pd.Series(self.settled).astype("Int64")
+        return pd.DataFrame({"feature": self.names, "settled": settled, **columns})
 
     def plot(self, *, title: str | None = None) -> Figure:
-        """Draws the distances, a row a feature, with a mark where each settled."""
+        """Draws the distances, a row a feature, with a dot where each settled, or a ring if it did not."""
         from .. import plotting
 
         return plotting.settling_map(
             self.distances,
             [int(epoch) for epoch in self.epochs],
             [str(name) for name in self.names],
-            settled=[int(epoch) for epoch in self.settled],
+            settled=[None if np.isnan(epoch) else int(epoch) for epoch in self.settled],
             label=_DISTANCE[self.about["measure"]],
             note=f"dot: from here on within {self.about['within']:g}",
             title="Which layers settle first" if title is None else title,
@@ -153,6 +155,9 @@ def settling(
     - `"relative"`: |w − w_end| / |w_end|;
     - `"cosine"`: 1 − cos(w, w_end).
 
+    A feature has settled if it stays within the distance for an epoch at least before the end, which is no
+    distance from itself; otherwise it was still moving when the training ended, and `settled` is NaN.
+
     Args:
         states: A folder that `callbacks.FeatureEvolution` wrote, or for each epoch arrays by name. The last
             is the end.
@@ -167,7 +172,7 @@ def settling(
     Example:
         >>> found = settling([{"a": [0.0], "b": [0.0]}, {"a": [0.95], "b": [0.5]}, {"a": [1.0], "b": [1.0]}])
         >>> found.distances.round(2).tolist(), found.settled.tolist()
-        ([[1.0, 0.05, 0.0], [1.0, 0.5, 0.0]], [1, 2])
+        ([[1.0, 0.05, 0.0], [1.0, 0.5, 0.0]], [1.0, nan])
     """
     one_of(measure, MEASURES, "measure")
     within = checked_number(within, "within", least=0)
@@ -192,12 +197,13 @@ def settling(
         _check_same(now, end, number)
         for row, name in enumerate(end):
             distances[row, column] = _distance(now[name], start[name], end[name], measure)
-    settled = [numbers[_first_to_stay(line, within)] for line in distances]
+    firsts = [_first_to_stay(line, within) for line in distances]
+    settled = [numbers[first] if first < len(numbers) - 1 else np.nan for first in firsts]
     return Settling(
         names=np.array(list(end)),
         epochs=numbers.astype(np.intp),
         distances=distances,
-        settled=np.array(settled, np.intp),
+        settled=np.array(settled, np.float64),
         about={"measure": measure, "within": within},
     )
 
@@ -208,6 +214,7 @@ def plot_filter_evolution(
     *,
     most: int = 8,
     columns: int = 10,
+    scale: Literal["each", "all"] = "each",
     title: str | None = None,
 ) -> Figure:
     """Draws the filters of a layer over the epochs that `callbacks.FeatureEvolution` stored.
@@ -217,6 +224,7 @@ def plot_filter_evolution(
         layer: The layer's path.
         most: Filters drawn.
         columns: Epochs drawn at the most, the first and the last among them.
+        scale: `"each"` draws each filter to its own largest absolute value, `"all"` has one scale.
         title: What stands above.
 
     Raises:
@@ -243,6 +251,7 @@ def plot_filter_evolution(
         np.stack([state[layer] for state in states]),
         [stored.epochs[place] for place in chosen],
         most=most,
+        scale=scale,
         title=f"Filters of {layer} over epochs" if title is None else title,
     )
 

@@ -22,11 +22,11 @@ def streamed(
 
     Args:
         data: An array, which may be memory-mapped, or a `tf.data.Dataset` of batches.
-        labels: Of an array, one a sample.
+        labels: Of an array, one a sample. Bytes, as TensorFlow has them for strings, become strings.
         batch_size: Of an array, how many samples a batch has.
 
     Raises:
-        TypeError: If the data are of another kind.
+        TypeError: If the data are of another kind, or a data set has several inputs or several labels.
         ValueError: If there are labels beside a data set, or not one a sample.
 
     Example:
@@ -39,28 +39,52 @@ def streamed(
                 "`labels` are for arrays; a tf.data.Dataset has them in its batches, (inputs, labels)."
             )
         for batch in data:
-            parts = batch if isinstance(batch, tuple) else (batch,)
-            known = None if len(parts) < 2 else np.asarray(parts[1])
-            yield np.asarray(_single(parts[0])), known
+            yield _parted(batch)
         return
     if not hasattr(data, "shape") and not isinstance(data, list | tuple):
         raise TypeError(
             f"`data` must be an array or a tf.data.Dataset of batches. Received: {type(data).__name__}."
         )
     samples = data if hasattr(data, "shape") else np.asarray(data)
-    known = None if labels is None else label_array(labels, len(samples))
+    known = None if labels is None else _readable(label_array(labels, len(samples)))
     for start in range(0, len(samples), batch_size):
         rows = slice(start, start + batch_size)
         yield np.asarray(samples[rows]), None if known is None else known[rows]
 
 
-def _single(inputs: Any) -> Any:
-    if not tf.is_tensor(inputs):
-        raise TypeError(
-            "A tf.data.Dataset must have batches of one input, or of (inputs, labels). Received batches with "
-            f"a {type(inputs).__name__} of inputs."
+def _parted(batch: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    parts = batch if isinstance(batch, tuple) else (batch,)
+    samples = _single(parts[0], "inputs")
+    if len(parts) < 2:
+        return samples, None
+    labels = _readable(_single(parts[1], "labels"))
+    if labels.shape[:1] != samples.shape[:1]:
+        raise ValueError(
+            "A tf.data.Dataset must have batches with a label for each sample. Received inputs of shape "
+            f"{samples.shape} and labels of shape {labels.shape}."
         )
-    return inputs
+    return samples, labels
+
+
+def _single(part: Any, name: str) -> NDArray[Any]:
+    """The one tensor of inputs or labels, which may be named, as for a model whose output has a name."""
+    tensors = tf.nest.flatten(part)
+    if len(tensors) != 1 or not isinstance(tensors[0], tf.Tensor):
+        names = f" named {quoted(part)}" if isinstance(part, dict) else ""
+        kinds = quoted(type(tensor).__name__ for tensor in tensors)
+        raise TypeError(
+            "A tf.data.Dataset must have batches of one tensor of inputs, or of (inputs, labels) with one of "
+            f"each; its method `map` makes such. Received {name}{names}: {kinds}."
+        )
+    return np.asarray(tensors[0])
+
+
+def _readable(labels: NDArray[Any]) -> NDArray[Any]:
+    """Strings for labels that are bytes."""
+    if labels.dtype.kind not in "SO" or not all(isinstance(one, bytes) for one in labels.flat):
+        return labels
+    texts = [one.decode("utf-8", "replace") for one in labels.flat]
+    return np.array(texts, dtype=str).reshape(labels.shape)
 
 
 class StrongestPlaces:

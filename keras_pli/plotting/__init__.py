@@ -30,6 +30,7 @@ from .landscapes import (
 )
 from .maps import embedding_comparison, embedding_map
 from .rationales import animate_morphs, morph_strip, rationale_grid
+from .receptive_fields import field_grid
 from .samples import sample_grid
 from .scores import class_scores, paired_differences
 from .settling import settling_map
@@ -60,6 +61,7 @@ __all__ = [
     "embedding_map",
     "example_rows",
     "faithfulness_curves",
+    "field_grid",
     "figure_to_png_bytes",
     "filter_evolution",
     "filter_grid",

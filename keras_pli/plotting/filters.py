@@ -18,6 +18,8 @@ from .style import FRAME
 
 Array = NDArray[np.float64]
 Slices = Literal["middle", "all"]
+Scale = Literal["each", "all"]
+_SCALES: tuple[Scale, ...] = ("each", "all")
 _CURVES = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
 
 
@@ -27,13 +29,14 @@ def filter_images(
     names: Sequence[str] | None = None,
     columns: int = 8,
     most: int = 64,
+    scale: Scale = "each",
     limit: float | None = None,
     title: str | None = None,
 ) -> Figure:
     """Draws each filter as the image, or the signal, that it is.
 
-    All filters share one scale symmetric about zero, which is mid-grey; of three channels each is a colour.
-    Filters of signals are curves, one a channel.
+    Scales are symmetric about zero, which is mid-grey; of three channels each is a colour. Filters of signals
+    are curves, one a channel.
 
     Args:
         kernel: Shape `(height, width, channels, filters)` with 1 or 3 channels, or
@@ -41,14 +44,17 @@ def filter_images(
         names: One text a filter; by default their numbers.
         columns: Filters in a row.
         most: Filters drawn; the figure says how many there are.
-        limit: The value drawn white, its negative black; by default the largest absolute value.
+        scale: `"each"` draws each filter to its own largest absolute value, which stands below it, so that
+            one strong filter does not make the others grey; `"all"` has one scale, so that they compare.
+        limit: The value drawn white in all filters, its negative black.
         title: What stands above.
 
     Returns:
         A new figure with one axes a filter.
 
     Raises:
-        ValueError: If the shape is another, a value is not finite, or a number is less than 1.
+        ValueError: If the shape is another, a value is not finite, a number is less than 1, or there is no
+            such scale.
 
     Example:
         >>> figure = filter_images(np.ones((3, 3, 1, 5)), columns=4)
@@ -67,16 +73,17 @@ def filter_images(
         raise ValueError(f"`names` must have {count} entries. Received: {len(texts)}.")
     drawn = min(count, checked_number(most, "most", least=1, whole=True))
     columns = min(checked_number(columns, "columns", least=1, whole=True), drawn)
-    limit = _limit(values, limit)
+    scales = _Scales(values, scale, limit)
     cells = [
-        [(values[..., i], texts[i]) for i in range(start, min(start + columns, drawn))]
+        [
+            (values[..., i], scales.limits[i], scales.label(i, texts[i], ": "))
+            for i in range(start, min(start + columns, drawn))
+        ]
         for start in range(0, drawn, columns)
     ]
     draw = _draw_curves if values.ndim == 3 else _draw_image
-    note = _zero_note(limit, window=values.ndim - 2, image=True) + _left_out(
-        drawn, count, "filters"
-    )
-    return _draw_table(cells, draw, limit, note=note, title=title)
+    note = scales.note(window=values.ndim - 2, image=True) + _left_out(drawn, count, "filters")
+    return _draw_table(cells, draw, note=note, title=title)
 
 
 def filter_grid(
@@ -85,12 +92,13 @@ def filter_grid(
     inputs: int = 8,
     outputs: int = 8,
     slices: str = "middle",
+    scale: Scale = "each",
     limit: float | None = None,
     title: str | None = None,
 ) -> Figure:
     """Draws filters in rows, with a column for each channel that they read.
 
-    Values above zero are vermilion and those below blue, on one scale for all.
+    Values above zero are vermilion and those below blue.
 
     Args:
         kernel: Shape `(*window, channels, filters)` with a window of one, two or three axes.
@@ -98,14 +106,17 @@ def filter_grid(
         outputs: Filters drawn, the first.
         slices: Of a window of three axes: `"middle"` draws the middle slice along the first, `"all"` draws
             all, side by side.
-        limit: The value with the full colour; by default the largest absolute value.
+        scale: `"each"` draws each filter to its own largest absolute value, which stands beside its row;
+            `"all"` has one scale.
+        limit: The value with the full colour in all filters.
         title: What stands above.
 
     Returns:
         A new figure with one axes for each filter and channel, row by row.
 
     Raises:
-        ValueError: If the shape is another, a value is not finite, or a number is less than 1.
+        ValueError: If the shape is another, a value is not finite, a number is less than 1, or there is no
+            such scale.
 
     Example:
         >>> figure = filter_grid(np.ones((3, 3, 16, 4)), inputs=6)
@@ -124,10 +135,13 @@ def filter_grid(
         min(channels, checked_number(inputs, "inputs", least=1, whole=True)),
         min(count, checked_number(outputs, "outputs", least=1, whole=True)),
     )
-    limit = _limit(values, limit)
+    scales = _Scales(values, scale, limit)
     planes = _planes(values, slices)
-    cells = [[(planes[..., c, f], "") for c in range(shown[0])] for f in range(shown[1])]
-    note = _zero_note(limit, window=len(window)) + _left_out(shown[1], count, "filters")
+    cells = [
+        [(planes[..., c, f], scales.limits[f], "") for c in range(shown[0])]
+        for f in range(shown[1])
+    ]
+    note = scales.note(window=len(window)) + _left_out(shown[1], count, "filters")
     note += _left_out(shown[0], channels, "channels")
     if len(window) == 3:
         middle = f"slice {window[0] // 2} of {window[0]}"
@@ -138,11 +152,10 @@ def filter_grid(
     return _draw_table(
         cells,
         draw,
-        limit,
         note=note,
         title=title,
         heads=[str(c) for c in range(shown[0])],
-        sides=[str(f) for f in range(shown[1])],
+        sides=[scales.label(f, str(f), "\n") for f in range(shown[1])],
         axes=("channel", "filter"),
     )
 
@@ -152,6 +165,7 @@ def filter_evolution(
     epochs: Sequence[int],
     *,
     most: int = 8,
+    scale: Scale = "each",
     limit: float | None = None,
     title: str | None = None,
 ) -> Figure:
@@ -164,14 +178,17 @@ def filter_evolution(
         kernels: Shape `(epochs, *window, channels, filters)`.
         epochs: The epoch of each; 0 is before training.
         most: Filters drawn, the first; the figure says how many there are.
-        limit: The end of the scale; by default the largest absolute value.
+        scale: `"each"` draws each filter to its own largest absolute value over all epochs, which stands
+            beside its row; `"all"` has one scale.
+        limit: The end of the scale of all filters.
         title: What stands above.
 
     Returns:
         A new figure with one axes for each filter and epoch, row by row.
 
     Raises:
-        ValueError: If the shape is another, a value is not finite, or there is not one epoch for each kernel.
+        ValueError: If the shape is another, a value is not finite, there is not one epoch for each kernel, or
+            there is no such scale.
 
     Example:
         >>> figure = filter_evolution(np.ones((3, 5, 5, 1, 2)), [0, 1, 2])
@@ -186,24 +203,24 @@ def filter_evolution(
         )
     window, (channels, count) = values.shape[1:-2], values.shape[-2:]
     drawn = min(count, checked_number(most, "most", least=1, whole=True))
-    limit = _limit(values, limit)
+    scales = _Scales(values, scale, limit)
     as_image = len(window) == 2 and channels in (1, 3)
     whole = as_image or len(window) == 1
     strongest = np.linalg.norm(values[-1].reshape(-1, channels, count), axis=0).argmax(axis=0)
     planes = [_planes(kernel, "middle") for kernel in values]
     cells = [
-        [(p[..., f] if whole else p[..., strongest[f], f], "") for p in planes]
+        [(p[..., f] if whole else p[..., strongest[f], f], scales.limits[f], "") for p in planes]
         for f in range(drawn)
     ]
-    sides = [f"{f}" if whole else f"{f}, channel {strongest[f]}" for f in range(drawn)]
+    names = [f"{f}" if whole else f"{f}, channel {strongest[f]}" for f in range(drawn)]
+    sides = [scales.label(f, name, "\n") for f, name in enumerate(names)]
     draw = _draw_curves if len(window) == 1 else _draw_image if as_image else _draw_signed
-    note = _zero_note(limit, window=len(window), image=as_image)
+    note = scales.note(window=len(window), image=as_image)
     note += _left_out(drawn, count, "filters")
     heads = ["start" if epoch == 0 else str(epoch) for epoch in epochs]
     return _draw_table(
         cells,
         draw,
-        limit,
         note=note,
         title=title,
         heads=heads,
@@ -213,16 +230,15 @@ def filter_evolution(
 
 
 def _draw_table(
-    cells: list[list[tuple[Array, str]]],
+    cells: list[list[tuple[Array, float, str]]],
     draw: Callable[..., None],
-    limit: float,
     **options: Any,
 ) -> Figure:
-    """Draws values in rows, on one scale (see `picture_table`)."""
+    """Draws values in rows, each with the end of its scale (see `picture_table`)."""
     shape = cells[0][0][0].shape
     aspect = 1.5 if draw is _draw_curves else shape[1] / shape[0]
     rows = [
-        [Picture(partial(draw, values=values, limit=limit), text) for values, text in row]
+        [Picture(partial(draw, values=values, limit=limit), text) for values, limit, text in row]
         for row in cells
     ]
     return picture_table(rows, aspect=aspect, **options)
@@ -260,20 +276,34 @@ def _planes(values: Array, slices: str) -> Array:
     return np.concatenate(pieces, axis=1)
 
 
-def _limit(values: Array, limit: float | None) -> float:
-    if limit is None:
-        return float(np.abs(values).max()) or 1.0
-    if not 0 < limit < np.inf:
-        raise ValueError(f"`limit` must be a number above 0. Received: {limit}.")
-    return float(limit)
+class _Scales:
+    """Where the scales of filters end: each at its own largest value, or all at one."""
 
+    def __init__(self, values: Array, scale: str, limit: float | None) -> None:
+        one_of(scale, _SCALES, "scale")
+        if limit is not None and not 0 < limit < np.inf:
+            raise ValueError(f"`limit` must be a number above 0. Received: {limit}.")
+        self.largest = np.abs(values).reshape(-1, values.shape[-1]).max(axis=0)
+        self.shared = limit is not None or scale == "all"
+        if self.shared:
+            self.largest = np.full_like(self.largest, limit or self.largest.max())
+        # What is zero throughout needs some scale.
+        self.limits = np.where(self.largest > 0, self.largest, 1.0).tolist()
 
-def _zero_note(limit: float, *, window: int, image: bool = False) -> str:
-    """Says what the scale is: that of curves, of grey, or of colours."""
-    ends = f"\N{MINUS SIGN}{number(limit)} to {number(limit)}"
-    if window == 1:
-        return f"up and down: {ends}"
-    return f"black to white: {ends}" if image else f"blue to vermilion: {ends}"
+    def label(self, place: int, name: str, joint: str) -> str:
+        """A filter's name, with where its scale ends if that is its own."""
+        return name if self.shared else f"{name}{joint}\N{PLUS-MINUS SIGN}{self._end(place)}"
+
+    def note(self, *, window: int, image: bool = False) -> str:
+        """Says what the scale is: that of curves, of grey, or of colours."""
+        what = "up and down" if window == 1 else "black to white" if image else "blue to vermilion"
+        if not self.shared:
+            return f"{what}: to the \N{PLUS-MINUS SIGN} of each filter"
+        end = number(self.limits[0])
+        return f"{what}: \N{MINUS SIGN}{end} to {end}"
+
+    def _end(self, place: int) -> str:
+        return number(float(self.largest[place]))
 
 
 def _left_out(drawn: int, count: int, what: str) -> str:

@@ -72,11 +72,16 @@ def strongest(context: Context) -> Section:
         k=min(_PLACES, len(context.test)),
         verbose=context.verbose,
     )
-    figure = found.plot(channels=_CHANNELS, value_range=context.value_range, title="")
-    note = (
-        "A row is a channel; each picture is what of a sample it saw, the strongest first, and below it the "
-        "deconvnet's projection of that one activation."
+    figure = found.plot(
+        channels=_CHANNELS,
+        class_names=context.class_names,
+        value_range=context.value_range,
+        title="",
     )
+    note = "A row is a channel; each picture is what of a sample it saw, the strongest first"
+    if len(found.projections):
+        note += ", and below it the deconvnet's projection of that one activation"
+    note += "."
     belief = _purity(context, found)
     if len(alive) < looked:
         belief += (

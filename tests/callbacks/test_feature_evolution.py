@@ -50,7 +50,7 @@ def test_filters_and_features_are_stored_epoch_by_epoch(tmp_path):
 def test_chosen_layers_and_epochs(tmp_path):
     fit(network(), FeatureEvolution(tmp_path, ["head"], every=2, pictures=False), epochs=5)
     stored = EpochFolder(tmp_path)
-    assert stored.epochs == [0, 2, 4] and list(stored[0]) == ["head"]
+    assert stored.epochs == [0, 2, 4, 5] and list(stored[0]) == ["head"]
     assert not (tmp_path / "settling.png").exists()
 
 
@@ -88,6 +88,81 @@ def test_resumed_by_number_and_begun_anew(tmp_path):
     fit(model, FeatureEvolution(tmp_path), epochs=1)
     assert EpochFolder(tmp_path).epochs == [0, 1]
     assert np.any(EpochFolder(tmp_path)[0]["conv"] != first)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_last_epoch_is_recorded_when_training_stops_early(tmp_path, first):
+    """It is the last that was trained, although the weights of the best are put back."""
+    model, ends = network(), []
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: ends.append(filters(model, "conv"))
+    )
+    stop = keras.callbacks.EarlyStopping("loss", mode="max", patience=1, restore_best_weights=True)
+    callback = FeatureEvolution(tmp_path, every=5, pictures=False)
+    fit(model, note, *([stop, callback] if first else [callback, stop]), epochs=9)
+    stored = EpochFolder(tmp_path)
+    assert stored.epochs == [0, len(ends)] and len(ends) < 5
+    np.testing.assert_array_equal(stored[-1]["conv"], ends[-1])
+    assert np.any(ends[-1] != filters(model, "conv"))
+
+
+@pytest.mark.parametrize("others", [(), (keras.callbacks.TerminateOnNaN(),)])
+def test_a_training_that_diverges_keeps_its_history(tmp_path, others):
+    (tmp_path / "settling.npz").write_bytes(b"of an earlier training")
+    model = network()
+    model.optimizer.learning_rate = 1e30
+    with pytest.warns(UserWarning, match="must be finite"):
+        history = model.fit(
+            X, LABELS, epochs=3, verbose=0, callbacks=[*others, FeatureEvolution(tmp_path)]
+        )
+    assert len(history.history["loss"]) == (2 if others else 3)
+    assert EpochFolder(tmp_path).epochs[0] == 0
+    assert not (tmp_path / "settling.npz").exists()
+
+
+def test_a_feature_that_fails_later_does_not_end_the_training(tmp_path):
+    calls = []
+
+    def feature(model):
+        calls.append(1)
+        if len(calls) == 2:
+            raise ValueError("no image of this")
+        return 0.0
+
+    model, callback = network(), FeatureEvolution(tmp_path, features={"f": feature}, pictures=False)
+    with pytest.warns(UserWarning, match="epoch 1: no image of this"):
+        fit(model, callback)
+    assert EpochFolder(tmp_path).epochs == [0, 2, 3]
+    calls[:] = [1]
+    with pytest.raises(ValueError, match="no image of this"):  # before training
+        fit(network(), FeatureEvolution(tmp_path, features={"f": feature}))
+
+
+def test_another_model_is_refused_before_it_trains(tmp_path):
+    fit(network(), FeatureEvolution(tmp_path, pictures=False))
+    layers = [keras.layers.Flatten(), keras.layers.Dense(3, name="other")]
+    other = keras.Sequential([keras.Input((6, 6, 1)), *layers])
+    other.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = other.get_weights()
+    with pytest.raises(ValueError, match=r"epoch 3 holds.*'conv': \(3, 3, 1, 4\).*has \{'other'"):
+        fit(other, FeatureEvolution(tmp_path), initial_epoch=3, epochs=4)
+    np.testing.assert_array_equal(other.get_weights()[0], before[0])
+    assert EpochFolder(tmp_path).epochs == [0, 1, 2, 3]
+
+
+def test_a_second_phase_with_the_same_callback_goes_on_counting(tmp_path):
+    model, callback = network(), FeatureEvolution(tmp_path, every=2, pictures=False)
+    fit(model, callback, epochs=3)
+    start = EpochFolder(tmp_path)[0]["conv"]
+    fit(model, callback, epochs=2)
+    stored = EpochFolder(tmp_path)
+    assert stored.epochs == [0, 2, 3, 4, 5]
+    np.testing.assert_array_equal(stored[0]["conv"], start)
+    np.testing.assert_array_equal(stored[-1]["conv"], filters(model, "conv"))
+    fit(model, callback, initial_epoch=5, epochs=6)  # the number of the epoch as Keras counts
+    assert EpochFolder(tmp_path).epochs == [0, 2, 3, 4, 5, 6]
+    fit(network(), callback, epochs=1)  # another model starts anew
+    assert EpochFolder(tmp_path).epochs == [0, 1]
 
 
 def test_a_model_that_is_built_while_it_trains(tmp_path):

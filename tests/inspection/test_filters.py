@@ -101,6 +101,23 @@ def test_errors_list_the_layers_with_filters():
         plot_filters(model, "head")
 
 
+def test_without_a_layer_it_is_the_first():
+    layers = [
+        keras.layers.Dense(4, name="dense"),
+        keras.layers.Conv1D(2, 3, name="a"),
+        keras.layers.Conv1D(2, 3, name="b"),
+    ]
+    model = keras.Sequential([keras.Input((9, 3)), *layers])
+    np.testing.assert_array_equal(filters(model), filters(model, "dense"))
+    assert any("Filters of a " in text.get_text() for text in plot_filters(model).texts)
+    with pytest.raises(
+        ValueError, match=r"with filters with positions\. Layers with filters: 'dense'"
+    ):
+        plot_filters(keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="dense")]))
+    with pytest.raises(ValueError, match="has no layer with filters"):
+        filters(keras.Sequential([keras.Input((3,)), keras.layers.ReLU()]))
+
+
 def test_figures_suit_the_filters():
     model = keras.Sequential(
         [

@@ -195,6 +195,7 @@ def test_boxes_are_around_the_fields_and_clipped():
         [a, b] for a in (1, 3, 5) for b in (1, 3, 5)
     ]
     assert np.zeros((7, 6, 2))[found.slices(0)].shape == (3, 3, 2)
+    assert receptive_fields(model, "last", "central").positions.tolist() == [[3, 3]]
 
 
 def test_what_is_not_known_counts_whole_and_is_named():
@@ -204,6 +205,9 @@ def test_what_is_not_known_counts_whole_and_is_named():
     found = receptive_fields(model, "last")
     assert found.masks.all()
     assert "While" in " ".join(found.about["overestimated"])
+    figure = found.plot()
+    assert any("perhaps too large" in text.get_text() for text in figure.texts)
+    assert figure.get_size_inches()[0] < 12
 
 
 def test_tokens_see_one_id_each():
@@ -238,8 +242,10 @@ def test_subclassed_models_and_each_run_of_a_layer(tmp_path):
     once = receptive_fields(model, "conv@0", [4, 4], input_shape=(9, 9, 1))
     twice = receptive_fields(model, "conv@1", [4, 4], input_shape=(9, 9, 1))
     assert once.sizes.tolist() == [[3, 3, 1]] and twice.sizes.tolist() == [[5, 5, 1]]
+    assert twice.about["overestimated"] == ()  # which says that they are exact
     loaded = ReceptiveFields.load(twice.save(tmp_path / "fields.npz"))
     np.testing.assert_array_equal(loaded.masks, twice.masks)
+    assert loaded.about == twice.about
     with pytest.raises(ValueError, match="runs 2 times"):
         receptive_fields(model, "conv", [4, 4], input_shape=(9, 9, 1))
     with pytest.raises(ValueError, match="`input_shape`"):
@@ -258,6 +264,7 @@ def test_a_fixed_batch():
         ({"positions": [[7, 0]]}, r"within \(7, 6\).*\(7, 0\)"),
         ({"positions": [[1, 2, 3]]}, r"shape \(fields, 2\).*\(1, 3\)"),
         ({"positions": [[0.5, 1.0]]}, "float64"),
+        ({"positions": "middle"}, "'middle'"),
         ({"channel": 2}, "holds 2.*2 channels, 0 to 1"),
         ({"layer": "first"}, "no layer 'first'"),
         ({"input_shape": (8, 6, 2)}, r"\(7, 6, 2\)\. Received: \(8, 6, 2\)"),
@@ -274,3 +281,28 @@ def test_several_inputs_are_refused():
     model = keras.Model([one, two], layers.Add(name="sum")([one, two]))
     with pytest.raises(ValueError, match="has 2: 'left', 'right'"):
         receptive_fields(model, "sum")
+
+
+def test_the_figure_tints_the_field_and_draws_its_box():
+    found = receptive_fields(built("dilated"), "last", [[0, 0], [3, 3]])
+    for sample in (None, np.random.default_rng(0).random((7, 6, 2))):
+        figure = found.plot(sample)
+        assert [ax.get_xlabel() for ax in figure.axes] == ["(0, 0): 3 × 3", "(3, 3): 5 × 5"]
+        for field, ax in enumerate(figure.axes):
+            tint, box = ax.images[-1].get_array(), ax.patches[0]
+            np.testing.assert_array_equal(tint[..., 3] > 0, found.masks[field].any(axis=-1))
+            start = found.starts[field, :2]
+            assert box.get_xy() == (start[1] - 0.5, start[0] - 0.5)
+            assert [box.get_height(), box.get_width()] == found.sizes[field, :2].tolist()
+    with pytest.raises(ValueError, match=r"`sample`.*\(7, 6, 2\)\. Received shape \(7, 6\)"):
+        found.plot(np.zeros((7, 6)))
+
+
+@pytest.mark.parametrize("name", ["signal", "volume", "self-attention", "dense", "permuted"])
+def test_fields_of_all_ranks_are_drawn(name):
+    found = receptive_fields(built(name), "last")
+    figure = found.plot(np.random.default_rng(0).random(found.masks.shape[1:]), most=3)
+    shown = min(3, len(found.masks))
+    assert len(figure.axes) == shown
+    said = any(f"{shown} of {len(found.masks)} fields" in text.get_text() for text in figure.texts)
+    assert said == (shown < len(found.masks))

@@ -50,6 +50,23 @@ def test_a_layer_has_settled_when_it_stays():
 def test_what_does_not_move_has_settled_from_the_start():
     found = settling([{"a": np.zeros(3)}] * 3)
     assert found.settled.tolist() == [0] and not found.distances.any()
+    assert np.isnan(settling([{"a": np.zeros(3)}]).settled).all()  # one epoch tells nothing
+
+
+def test_what_still_moves_at_the_end_has_not_settled(tmp_path):
+    """The last epoch is no distance from itself, which says nothing."""
+    lines = {"done": [4.0, 0.2, 0.1, 0.0], "moving": [3.0, 2.0, 1.0, 0.0]}
+    found = settling([{name: [line[t]] for name, line in lines.items()} for t in range(4)])
+    np.testing.assert_array_equal(found.settled, [1, np.nan])
+    assert found.to_frame()["settled"].isna().tolist() == [False, True]
+    loaded = Settling.load(found.save(tmp_path / "settling.npz"))
+    np.testing.assert_array_equal(loaded.settled, found.settled)
+    ax = loaded.plot().axes[0]
+    dot, ring = ax.collections
+    assert dot.get_offsets().tolist() == [[1, 0]] and ring.get_offsets().tolist() == [[3, 1]]
+    assert len(dot.get_facecolor()) == 1 and len(ring.get_facecolor()) == 0
+    assert "not settled" in ax.get_xlabel()
+    assert [text.get_text() for text in ax.texts] == ["settled", "1", "not yet"]
 
 
 def test_a_stored_result_and_its_figure(states, tmp_path):

@@ -183,8 +183,82 @@ def test_a_fixed_batch_and_ids():
     text = keras.Model(tokens, layers.Conv1D(2, 3, name="a")(layers.Embedding(9, 4)(tokens)))
     ids = np.random.default_rng(0).integers(0, 9, (20, 6))
     assert top_activations(text, ids, "a", k=3, project=False).crops.shape == (2, 3, 3)
-    with pytest.raises(ValueError, match="no gradient"):
-        top_activations(text, ids, "a", k=3)
+    with pytest.raises(ValueError, match=r"whole numbers, int32.*project=False"):
+        top_activations(text, ids, "a", k=3, project=True)
+    found = top_activations(text, ids, "a", k=3)
+    assert found.crops.shape == (2, 3, 3) and not len(found.projections)
+
+
+def test_bytes_that_the_model_takes_have_no_projections_and_the_figure_says_so():
+    inputs = keras.Input((6, 6, 1), dtype="uint8")
+    x = layers.Conv2D(2, 3, activation="relu", name="a")(layers.Rescaling(1 / 255)(inputs))
+    data = np.random.default_rng(0).integers(0, 255, (20, 6, 6, 1)).astype("uint8")
+    found = top_activations(keras.Model(inputs, x), data, "a", k=3)
+    assert found.crops.max() > 1 and not len(found.projections)
+    assert found.about["unprojected"] == "the model takes whole numbers (uint8)"
+    figure = found.plot()
+    assert len(figure.axes) == 6
+    assert any("no projections: the model takes" in text.get_text() for text in figure.texts)
+
+
+def captions(figure):
+    return [ax.get_xlabel() for ax in figure.axes if ax.get_xlabel()]
+
+
+def test_captions_show_the_label_and_its_name(model, x):
+    y = np.arange(len(x)) % 3
+    found = top_activations(model, x, "first", labels=y, k=2, channels=[1])
+    samples, values = found.samples[0], found.values[0]
+    expected = [f"{s}: {v:.2g}" for s, v in zip(samples, values, strict=True)]
+    assert captions(found.plot()) == [
+        f"{text}\n{s % 3}" for text, s in zip(expected, samples, strict=True)
+    ]
+    for names in (["cat", "dog", "owl"], {0: "cat", 1: "dog", 2: "owl"}):
+        assert captions(found.plot(class_names=names)) == [
+            f"{text}\n{names[s % 3]}" for text, s in zip(expected, samples, strict=True)
+        ]
+    long = found.plot(class_names=["golden retriever"] * 3)
+    assert {text.split("\n")[1] for text in captions(long)} == {"golden retri…"}
+    with pytest.raises(ValueError, match="No name for the labels"):
+        found.plot(class_names={7: "cat"})
+    bare = top_activations(model, x, "first", k=2, channels=[1])
+    assert captions(bare.plot()) == expected
+    with pytest.raises(ValueError, match="labels have shape"):
+        bare.plot(class_names=["cat"])
+
+
+def test_labels_of_a_data_set_may_be_named_and_strings(model, x, tmp_path):
+    names = np.array(["é", "dog", "mouse"])[np.arange(len(x)) % 3]
+    data = tf.data.Dataset.from_tensor_slices((x, {"out": names})).batch(40)
+    found = top_activations(model, data, "first", k=2, project=False)
+    np.testing.assert_array_equal(found.labels, names[found.samples])
+    loaded = TopActivations.load(found.save(tmp_path / "top.npz"))
+    np.testing.assert_array_equal(loaded.labels, names[found.samples])
+    assert found.to_frame()["label"][0] == names[found.samples[0, 0]]
+    array = top_activations(
+        model, x, "first", k=2, project=False, labels=np.char.encode(names, "utf8")
+    )
+    np.testing.assert_array_equal(array.labels, found.labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (
+            {"a": np.zeros(150), "b": np.zeros(150)},
+            TypeError,
+            "labels named 'a', 'b': 'EagerTensor'",
+        ),
+        (tf.ragged.constant([[1], [1, 2]] * 75), TypeError, "'RaggedTensor'"),
+    ],
+)
+def test_labels_that_are_several_are_refused(model, x, labels, error, message):
+    data = tf.data.Dataset.from_tensor_slices((x, labels)).batch(40)
+    with pytest.raises(error, match=message):
+        top_activations(model, data, "first")
+    one = tf.data.Dataset.from_tensor_slices(x).batch(40).map(lambda x: (x, tf.constant(1)))
+    with pytest.raises(ValueError, match=r"labels of shape \(\)"):
+        top_activations(model, one, "first")
 
 
 def test_more_places_than_there_are(model, x):
@@ -243,3 +317,12 @@ def test_a_rectifier_within_a_function_is_named(x):
     with pytest.raises(ValueError, match=r"'a' cannot reach 'Relu' .* project=False"):
         top_activations(model, x, "a")
     assert top_activations(model, x, "a", project=False).samples.shape == (2, 9)
+
+
+def test_tokens_of_images_are_drawn():
+    """Their positions have one axis where a sample has two."""
+    inputs = keras.Input((6, 6, 1))
+    tokens = layers.Reshape((9, -1), name="tokens")(layers.Conv2D(2, 2, strides=2)(inputs))
+    data = np.random.default_rng(0).normal(size=(9, 6, 6, 1))
+    found = top_activations(keras.Model(inputs, tokens), data, "tokens", k=2)
+    assert len(found.plot().axes) == 8
