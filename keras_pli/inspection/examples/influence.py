@@ -45,9 +45,11 @@ def influence(
         train: `(x, y)` that the model was trained on.
         test: `(x, y)` whose loss is explained; y may be the classes predicted.
         layers: None for the dense layer that makes the logits, in closed form and float64, solved exactly up
-            to 4,000 weights. Or layers by path, or `"all"`, by gradients and conjugate gradients.
+            to 4,000 weights (10,000 for many test samples), above by conjugate gradients. Or layers by path,
+            or `"all"`, by gradients and conjugate gradients.
         damping: λ ≥ 0, in units of the Hessian; conjugate gradients need it where weights are at no minimum.
-        curvature: For `layers`, `"gauss_newton"`, which has no negative curvature, or `"hessian"`.
+        curvature: For `layers`, `"gauss_newton"`, which has no negative curvature: it takes the loss for a
+            function of the logits, or where it is not convex in these, of the outputs. Or `"hessian"`.
         loss: `"cross_entropy"` with integer labels, `"squared_error"`, or for `layers` a function
             `(y, outputs)` that gives one number a sample.
         output: Which output, where the model has several.
@@ -60,8 +62,10 @@ def influence(
         `Influence`, whose values are above 0 where the training sample helps.
 
     Raises:
-        ValueError: If shapes, labels or names do not fit, no dense layer makes the logits, or the Hessian is
-            singular or has a negative curvature beyond the damping.
+        ValueError: If shapes, labels or names do not fit, weights are not finite, no dense layer makes the
+            logits, the model ends in several sigmoid units and the loss is no function, the Hessian is
+            singular or has a negative curvature beyond the damping, or a function's loss is convex in
+            neither logits nor outputs and has no Gauss-Newton matrix.
         TypeError: If `train` or `test` is no pair.
 
     Example:
@@ -94,12 +98,14 @@ def _of_last_layer(
 ) -> tuple[Array, str]:
     reader, weights = LastLayerReader(losses), losses.weights()
     seen, asked = (reader.read(part, weights, verbose=verbose) for part in (train, test))
-    return seen.along(seen.solver(damping)(asked.gradients())), seen.path
+    solve = seen.solver(damping, len(asked.errors), verbose=verbose)
+    return seen.along(solve(asked.gradients())), seen.path
 
 
-def own_influence(layer: LastLayer, damping: float) -> Array:
+def own_influence(layer: LastLayer, damping: float, *, verbose: int = 0) -> Array:
     """Returns g(sample)ᵀ (H + λ)⁻¹ g(sample) / n of each training sample, `(samples,)`."""
-    solve, count = layer.solver(damping), len(layer.errors)
+    count = len(layer.errors)
+    solve = layer.solver(damping, count, verbose=verbose)
     size = max(1, _MOST_HELD // int(np.prod(layer.shape)))
     found = []
     for start in range(0, count, size):

@@ -105,7 +105,7 @@ def _own_influence(
             f"method='tracin'. Received: layers={layers!r}."
         )
     read = LastLayerReader(losses).read(samples, losses.weights(), verbose=verbose)
-    return own_influence(read, damping)
+    return own_influence(read, damping, verbose=verbose)
 
 
 def _predicted(model: keras.Model, x: Any, batch_size: int) -> NDArray[np.int64]:

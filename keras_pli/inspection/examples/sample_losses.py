@@ -15,6 +15,7 @@ from ...network.forward import Forward, Network
 from ...network.inputs import checked_inputs, fixed_batch
 from ...network.layers import find_layer
 from ...network.runner import Runner, batch_spec, batches
+from ...network.unsquashed import final_squashing
 
 Tensor = Any
 Array = NDArray[np.float64]
@@ -52,6 +53,8 @@ class SampleLosses:
         self.network = Network(model, output=output, score=score)
         self.model = model
         self.runner = Runner([model], batch_size=batch_size)
+        # Of the output, without samples, as soon as a pass was traced.
+        self.output_shape: tuple[int | None, ...] | None = None
 
     def samples(self, given: Samples, name: str) -> tuple[Any, NDArray[Any]]:
         """Returns inputs and labels, checked.
@@ -91,7 +94,7 @@ class SampleLosses:
         """Returns tensors of all weights: those given, or those that the model has now."""
         held = self.model.weights
         if given is None:
-            return [tf.convert_to_tensor(variable.value) for variable in held]
+            return self._finite([tf.convert_to_tensor(variable.value) for variable in held])
         shapes = [tuple(np.shape(value)) for value in given]
         if shapes != [tuple(variable.shape) for variable in held]:
             raise ValueError(
@@ -99,10 +102,21 @@ class SampleLosses:
                 f"{len(held)} arrays. Received: {len(shapes)} of shapes {quoted(shapes)}."
             )
         pairs = zip(given, held, strict=True)
-        return [tf.convert_to_tensor(value, variable.dtype) for value, variable in pairs]
+        return self._finite([tf.convert_to_tensor(value, variable.dtype) for value, variable in pairs])
 
-    def check_classes(self, y: NDArray[Any]) -> None:
-        """Raises a `ValueError` for classes that no unit stands for, once a pass was traced."""
+    def _finite(self, weights: list[Tensor]) -> list[Tensor]:
+        for tensor, variable in zip(weights, self.model.weights, strict=True):
+            if tensor.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(tensor)):
+                raise ValueError(
+                    f"The weights of {self.model.name!r} must be finite. {variable.path!r} holds NaN or "
+                    "infinity; did the training diverge?"
+                )
+        return weights
+
+    def check_labels(self, y: NDArray[Any]) -> None:
+        """Raises a `ValueError` for labels that do not fit the output, once a pass was traced."""
+        if self.loss == "squared_error":
+            self._check_width(y.shape[1])
         classes = self.network.classes
         if self.loss == "cross_entropy" and classes is not None and y.max() >= max(classes, 2):
             raise ValueError(
@@ -110,27 +124,73 @@ class SampleLosses:
                 f"Received labels up to {y.max()}."
             )
 
-    def forward(self, inputs: Any, weights: Sequence[Tensor]) -> Forward:
-        """Runs a batch with the weights given, in a graph."""
-        return self.network.forward(inputs, list(zip(self.model.weights, weights, strict=True)))
+    def _check_width(self, received: int) -> None:
+        shape = self.output_shape
+        if shape is None or None in shape or np.prod(shape, dtype=np.int64) == received:
+            return
+        raise ValueError(
+            f"Labels must have the shape of the outputs of {self.model.name!r} for the squared error, {shape} "
+            f"for each sample. Received labels of {received} for each sample, {(received,)}."
+        )
 
-    def losses(self, inputs: Any, labels: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, Any]:
-        """Returns each sample's loss, `(batch,)`, and what it is a function of, in a graph."""
+    def forward(self, inputs: Any, weights: Sequence[Tensor]) -> Forward:
+        """Runs a batch with the weights given, in a graph.
+
+        Raises:
+            ValueError: If the loss is the cross-entropy, and a class does not say what the outputs should be.
+        """
+        found = self.network.forward(inputs, list(zip(self.model.weights, weights, strict=True)))
+        outputs = self.network.explained(found.outputs)
+        self.output_shape = tuple(outputs.shape[1:])
+        if self.loss == "cross_entropy":
+            self._check_one_class(found, outputs)
+        return found
+
+    def _check_one_class(self, forward: Forward, outputs: Tensor) -> None:
+        logits = forward.logits
+        if logits.shape.rank != 2:
+            raise ValueError(
+                f"{self.model.name!r} gives logits of shape {tuple(logits.shape)}, and not one set a sample. "
+                "Pass a function as `loss`."
+            )
+        if forward.squashing == "Sigmoid" and not _is_single(outputs):
+            raise ValueError(
+                f"{self.model.name!r} ends in {outputs.shape[-1]} sigmoid units, and classes do not say what "
+                "each of them should be. Pass a function as `loss`."
+            )
+
+    def losses(
+        self, inputs: Any, labels: Tensor, weights: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Returns each sample's loss, `(batch,)`, and tensors that it is a function of, in a graph.
+
+        Of a function's loss these are what a final softmax or sigmoid receives, where there is one, and the
+        outputs.
+        """
         forward = self.forward(inputs, weights)
         outputs = self.network.explained(forward.outputs)
         if self.loss == "cross_entropy":
-            return _cross_entropy(forward, outputs, labels, self.model), forward.logits
+            return self._cross_entropy(forward, outputs, labels), [forward.logits]
+        received = [] if self.loss == "squared_error" else _received(outputs, inputs)
         outputs = tf.cast(outputs, tf.float32)
         if self.loss == "squared_error":
             flat = tf.reshape(outputs, (tf.shape(outputs)[0], -1))
-            return tf.reduce_mean((flat - labels) ** 2, axis=1), outputs
+            self._check_width(labels.shape[-1])
+            flat = tf.ensure_shape(flat, (None, labels.shape[-1]))  # else broadcast
+            return tf.reduce_mean((flat - labels) ** 2, axis=1), [outputs]
         found = self.loss(labels, outputs)
         if found.shape.rank != 1:
             raise ValueError(
                 "`loss` must return one number for each sample, as with reduction=None. "
                 f"Received shape {found.shape}."
             )
-        return tf.cast(found, tf.float32), outputs
+        return tf.cast(found, tf.float32), [*received, outputs]
+
+    def _cross_entropy(self, forward: Forward, outputs: Tensor, labels: Tensor) -> Tensor:
+        if _is_single(outputs):
+            z = forward.logits[:, -1]
+            return tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(labels, z.dtype), z)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, forward.logits)
 
     def chosen(self, layers: Layers) -> list[int]:
         """Returns the places among the model's weights of those of some layers that can be trained.
@@ -160,6 +220,7 @@ class SampleLosses:
             inputs = tf.nest.map_structure(lambda leaf: tf.repeat(leaf[None], size, axis=0), sample)
             loss = self.losses(inputs, tf.repeat(label[None], size, axis=0), weights)[0][0]
         found = tape.gradient(loss, chosen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        found = [tf.convert_to_tensor(part) for part in found]  # of embeddings they are sparse
         return tf.concat([tf.cast(tf.reshape(part, [-1]), tf.float32) for part in found], axis=0)
 
     def per_sample(
@@ -196,7 +257,7 @@ class SampleLosses:
 
         signature = [batch_spec(x), batch_spec(y), tensor_specs(weights), tensor_specs(given)]
         traced = self.runner.traced(run, signature, ("gradient", tuple(of), key))
-        self.check_classes(y)
+        self.check_labels(y)
         held, extra = list(weights), list(given)
         runner = self.runner if self.runner.fixed_batch is None else Runner([], batch_size=256)
         return np.asarray(
@@ -214,22 +275,17 @@ class SampleLosses:
             yield tf.nest.map_structure(lambda a, rows=rows: a[rows], x), y[rows], counts
 
 
-def _cross_entropy(forward: Forward, outputs: Tensor, labels: Tensor, model: keras.Model) -> Tensor:
-    logits = forward.logits
-    if logits.shape.rank != 2:
-        raise ValueError(
-            f"{model.name!r} gives logits of shape {tuple(logits.shape)}, and not one set a sample. Pass a "
-            "function as `loss`."
-        )
-    if outputs.shape.rank == 1 or outputs.shape[-1] == 1:
-        z = logits[:, -1]
-        return tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(labels, z.dtype), z)
-    if forward.squashing == "Sigmoid":
-        raise ValueError(
-            f"{model.name!r} ends in {outputs.shape[-1]} sigmoid units, and classes do not say what each of "
-            "them should be. Pass a function as `loss`."
-        )
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+def _received(outputs: Tensor, inputs: Any) -> list[Tensor]:
+    """What a final softmax or sigmoid receives; nothing where the model ends in none that can be found."""
+    try:
+        squashing = final_squashing(outputs, inputs)
+    except ValueError:
+        return []
+    return [] if squashing is None else [squashing.inputs[0]]
+
+
+def _is_single(outputs: Tensor) -> bool:
+    return bool(outputs.shape.rank == 1 or outputs.shape[-1] == 1)
 
 
 def tensor_specs(tensors: Sequence[Tensor]) -> list[Any]:
