@@ -17,9 +17,7 @@ Y = (X[:, :3] + RANDOM.normal(size=(60, 3))).argmax(axis=1)
 
 def dense(units, activation=None, seed=0):
     keras.utils.set_random_seed(seed)
-    return keras.Sequential(
-        [keras.Input((5,)), keras.layers.Dense(units, activation, name="last")]
-    )
+    return keras.Sequential([keras.Input((5,)), keras.layers.Dense(units, activation, name="last")])
 
 
 @pytest.mark.parametrize("layers", [None, "last"])
@@ -141,7 +139,9 @@ def test_the_hessian_of_the_last_layer_in_blocks(units, loss, monkeypatch):
     y = {3: np.tile(Y, 5), 1: np.tile(Y > 0, 5)}[units]
     y = np.eye(3)[y] if loss == "squared_error" else y
     layer = LastLayerReader(losses).read(losses.samples((x, y), "train"), losses.weights())
-    z = (layer.features @ np.concatenate([np.asarray(w).reshape(-1, units) for w in losses.weights()]))
+    z = layer.features @ np.concatenate(
+        [np.asarray(w).reshape(-1, units) for w in losses.weights()]
+    )
     p = 1 / (1 + np.exp(-z)) if units == 1 else softmax(z, axis=1)
     true = 0.3 * np.eye(6 * units)
     for feature, row in zip(layer.features, p, strict=True):
@@ -166,7 +166,7 @@ def test_progress_is_shown(capsys):
 def test_weights_that_are_not_finite(layers):
     model = dense(3, "softmax")
     good, bad = model.get_weights(), [w * np.nan for w in model.get_weights()]
-    with pytest.raises(ValueError, match="weights of .* must be finite.* holds NaN"):
+    with pytest.raises(ValueError, match=r"weights of .* must be finite.* holds NaN"):
         tracin(model, (X, Y), (X, Y), checkpoints=[good, bad], layers=layers)
     model.set_weights(bad)
     for call in (
@@ -175,3 +175,48 @@ def test_weights_that_are_not_finite(layers):
     ):
         with pytest.raises(ValueError, match="must be finite"):
             call()
+
+
+def test_large_last_layers_are_left_to_tracin(monkeypatch):
+    model = dense(3, "softmax")
+    assert label_errors(model, (X, Y)).about["method"] == "influence"
+    assert label_errors(model, (X, Y), learning_rates=1.0).about["method"] == "tracin"
+    monkeypatch.setattr("keras_pli.inspection.examples.label_errors.MOST_FACTORISED", 17)
+    assert label_errors(model, (X, Y)).about["method"] == "tracin"
+
+
+@pytest.mark.parametrize("method", [influence, tracin])
+def test_the_class_predicted_is_explained(method, tmp_path):
+    model = dense(3, "softmax", seed=1)
+    said = model.predict(X, verbose=0).argmax(axis=1)
+    assert (said != Y).any() and (said == Y).any()
+    found = method(model, (X, Y), (X, Y), explain="predicted")
+    other = method(model, (X, Y), (X, said))
+    np.testing.assert_allclose(found.values, other.values, rtol=1e-6)
+    frame = found.to_frame(1)
+    assert (frame["test_label"] == Y[frame["test"]]).all()
+    assert (frame["test_predicted"] == said[frame["test"]]).all()
+    assert (frame["explained"] == frame["test_predicted"]).all()
+    wrong = int(np.flatnonzero(said != Y)[0])
+    figure = found.plot(X, X, tests=[wrong], most=1, class_names=["a", "b", "c"])
+    true, own = "abc"[Y[wrong]], "abc"[said[wrong]]
+    assert figure.axes[0].get_xlabel() == f"true {true}\npredicted {own}\nloss of {own}"
+    loaded = found.load(found.save(tmp_path / "found.npz"))
+    assert loaded.to_frame(1).equals(frame)
+    with pytest.raises(ValueError, match="is for the loss 'cross_entropy'"):
+        method(model, (X, X[:, :3]), (X, X[:, :3]), loss="squared_error", explain="predicted")
+
+
+def test_names_that_are_too_few():
+    found = influence(dense(3, "softmax"), (X, Y), (X[:2], Y[:2]))
+    with pytest.raises(ValueError, match=r"Received 1, for labels 0 to 0, and none for 1, 2\."):
+        found.plot(X, X[:2], class_names=["a"])
+    with pytest.raises(ValueError, match="and none for 1, 2"):
+        label_errors(dense(3, "softmax"), (X, Y)).plot(X, class_names=["a"])
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+def test_one_sample_without_a_batch(loss):
+    message = r"one sample, \(5,\), and a batch is needed: x\[i : i \+ 1\]"
+    with pytest.raises(ValueError, match=message):
+        influence(dense(3), (X, Y), (X[0], Y[0]), loss=loss)

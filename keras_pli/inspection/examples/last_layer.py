@@ -21,7 +21,7 @@ from .sample_losses import Array, SampleLosses, tensor_specs
 _ROWS = 4096  # whose features are held in float64 at a time
 _NUMBERS = 2**23  # held at a time where the Hessian is formed
 _MOST_EXACT = 4000  # weights up to which the Hessian is always held and factorised
-_MOST_FACTORISED = 10_000  # weights up to which it is where many systems are to be solved
+MOST_FACTORISED = 10_000  # weights up to which it is where many systems are to be solved
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ class LastLayer:
 
     def _is_exact(self, systems: int) -> bool:
         size, count = int(np.prod(self.shape)), len(self.errors)
-        if size <= _MOST_EXACT or size > _MOST_FACTORISED:
+        if size <= _MOST_EXACT or size > MOST_FACTORISED:
             return size <= _MOST_EXACT
         # Multiplications: of the Hessian and its factor, against those of some 200 steps of each system.
         return count * size**2 + size**3 / 3 <= systems * 200 * 4 * count * size

@@ -118,14 +118,16 @@ class LayerCurvature:
         traced = self.losses.runner.traced(self._bends, signature, "bends")
         if self._units == 0 or self._units > _MOST_UNITS:
             return 0
-        columns = [traced(inputs, labels, self.weights, row) for row in np.eye(self._units, dtype="f4")]
+        columns = [
+            traced(inputs, labels, self.weights, row) for row in np.eye(self._units, dtype="f4")
+        ]
         for point, rows in enumerate(zip(*columns, strict=True)):
             values = np.linalg.eigvalsh(np.stack(rows, axis=1).astype(np.float64))
             if values.min() >= -_ROUNDING * np.abs(values).max():
                 return point
         raise ValueError(
-            "`loss` is not convex in what the model gives, nor in the logits, so that its Gauss-Newton matrix "
-            "has negative curvature. Pass curvature='hessian' and enough `damping`."
+            "`loss` is not convex in what the model gives, nor in the logits, so that its Gauss-Newton "
+            "matrix has negative curvature. Pass curvature='hessian' and enough `damping`."
         )
 
     def _bends(self, inputs: Any, labels: Any, weights: Sequence[Any], along: Any) -> list[Any]:

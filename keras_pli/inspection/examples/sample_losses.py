@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +22,8 @@ Tensor = Any
 Array = NDArray[np.float64]
 # What a model was trained on: cross-entropy, the mean squared error, or a function of labels and outputs.
 Loss: TypeAlias = 'Literal["cross_entropy", "squared_error"] | Callable[[Any, Any], Any]'
+# Whether the loss of the labels or of the classes predicted is explained.
+Explain: TypeAlias = Literal["label", "predicted"]
 LOSSES = ("cross_entropy", "squared_error")
 # Inputs and labels, samples first.
 Samples: TypeAlias = "tuple[Any, ArrayLike]"
@@ -67,14 +70,51 @@ class SampleLosses:
             raise TypeError(
                 f"`{name}` must be a pair of inputs and labels, (x, y). Received: {type(given).__name__}."
             )
-        x = checked_inputs(given[0], self.model)
-        count = len(tf.nest.flatten(x)[0])
-        return x, self._labels(given[1], count, f"{name}[1]")
+        try:
+            x = checked_inputs(given[0], self.model)
+            return x, self._labels(given[1], len(tf.nest.flatten(x)[0]), f"{name}[1]")
+        except ValueError as error:
+            single = tuple(getattr(self.model, "input_shape", None) or ())[1:]
+            if not isinstance(given[0], dict | list | tuple) and np.shape(given[0]) == single:
+                raise ValueError(
+                    f"`{name}[0]` has the shape of one sample, {single}, and a batch is needed: "
+                    f"x[i : i + 1] with y[i : i + 1]. {error}"
+                ) from error
+            raise
+
+    def explained(
+        self, test: tuple[Any, NDArray[Any]], explain: Explain, *, verbose: int = 0
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Returns the labels whose loss is explained, and the classes predicted; none for other losses.
+
+        Raises:
+            ValueError: If classes predicted are to be explained, and the loss is not the cross-entropy.
+        """
+        one_of(explain, ("label", "predicted"), "explain")
+        if self.loss != "cross_entropy":
+            if explain == "predicted":
+                raise ValueError("explain='predicted' is for the loss 'cross_entropy'.")
+            return test[1], np.zeros(0, np.int64)
+        predicted = self.predicted(test[0], verbose=verbose)
+        return (predicted.astype(np.int32) if explain == "predicted" else test[1]), predicted
+
+    def predicted(self, x: Any, *, verbose: int = 0) -> NDArray[np.int64]:
+        """Returns the class that the model predicts for each sample, `(samples,)`."""
+
+        def run(inputs: Any, weights: Any) -> Tensor:
+            logits = self.forward(inputs, weights).logits
+            single = logits.shape[-1] == 1
+            return tf.cast(logits[:, 0] > 0, tf.int64) if single else tf.argmax(logits, axis=-1)
+
+        weights = self.weights()
+        traced = self.runner.traced(run, [batch_spec(x), tensor_specs(weights)], "predicted")
+        found = self.runner.over(lambda rows: traced(rows, weights), [x], verbose=verbose)
+        return np.asarray(found, np.int64)
 
     def _labels(self, labels: ArrayLike, samples: int, name: str) -> NDArray[Any]:
         array = np.asarray(labels)
         if self.loss != "cross_entropy":
-            if len(array) != samples:
+            if array.shape[:1] != (samples,):
                 raise ValueError(
                     f"`{name}` must have one entry for each of the {samples} samples. "
                     f"Received shape {array.shape}."
@@ -102,7 +142,9 @@ class SampleLosses:
                 f"{len(held)} arrays. Received: {len(shapes)} of shapes {quoted(shapes)}."
             )
         pairs = zip(given, held, strict=True)
-        return self._finite([tf.convert_to_tensor(value, variable.dtype) for value, variable in pairs])
+        return self._finite(
+            [tf.convert_to_tensor(value, variable.dtype) for value, variable in pairs]
+        )
 
     def _finite(self, weights: list[Tensor]) -> list[Tensor]:
         for tensor, variable in zip(weights, self.model.weights, strict=True):
@@ -126,11 +168,11 @@ class SampleLosses:
 
     def _check_width(self, received: int) -> None:
         shape = self.output_shape
-        if shape is None or None in shape or np.prod(shape, dtype=np.int64) == received:
+        if shape is None or None in shape or math.prod(size or 0 for size in shape) == received:
             return
         raise ValueError(
-            f"Labels must have the shape of the outputs of {self.model.name!r} for the squared error, {shape} "
-            f"for each sample. Received labels of {received} for each sample, {(received,)}."
+            f"Labels must have the shape of the outputs of {self.model.name!r} for the squared error, "
+            f"{shape} for each sample. Received labels of {received} for each sample, {(received,)}."
         )
 
     def forward(self, inputs: Any, weights: Sequence[Tensor]) -> Forward:
