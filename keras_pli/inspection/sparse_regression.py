@@ -16,7 +16,7 @@ def sparse_regression(
     targets: Array,
     penalty: float,
     *,
-    tolerance: float = 0.01,
+    tolerance: float = 0.03,
     steps: int = 5000,
     verbose: int = 0,
 ) -> tuple[Array, Array]:
