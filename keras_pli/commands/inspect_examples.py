@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,13 @@ def _add_influence(kinds: Any) -> None:
         help="folder of .weights.h5 or .keras files, taken in the order of their names",
     )
     influence.add_argument(
+        "--explain",
+        choices=("predicted", "label"),
+        default="predicted",
+        help="what made the model say the class it predicts, or what helped and harmed it to know the label "
+        "(default: %(default)s)",
+    )
+    influence.add_argument(
         "--layer", help="name or path of a layer (default: the last, in closed form)"
     )
     influence.add_argument(
@@ -72,6 +80,9 @@ def _add_prototypes(kinds: Any) -> None:
         "prototypes", help="samples that stand for each class in a layer, and those left out"
     )
     add_model_and_data(prototypes)
+    prototypes.add_argument(
+        "--class", dest="classes", help="these labels alone, such as 3,5 (default: all)"
+    )
     prototypes.add_argument(
         "--count", type=whole(1), default=4, help="prototypes of a class (default: %(default)s)"
     )
@@ -98,23 +109,31 @@ def _influence(arguments: argparse.Namespace, report: Report) -> None:
     classifier = load_classifier(arguments.model)
     train, (x, y) = load_data(arguments.data)
     check_fits(classifier, x, arguments.model)
-    check_classes(classifier, np.concatenate([train[1], y]), arguments.model)
+    labels = np.concatenate([train[1], y])
+    check_classes(classifier, labels, arguments.model)
+    names = _names(arguments, labels, _classes_of(classifier))
     rows = positions_in(arguments, len(x))
     test = x[rows], y[rows]
     common: dict[str, Any] = {"layers": arguments.layer, "verbose": 1}
+    explain = arguments.explain
     if arguments.method == "tracin":
         common["checkpoints"] = arguments.checkpoints
-        found = tracin(classifier, train, test, **common)
+        found = tracin(classifier, train, test, explain=explain, **common)
     else:
         common["damping"] = arguments.damping
-        found = influence(classifier, train, test, **common)
+        found = influence(classifier, train, test, explain=explain, **common)
         if (
             arguments.layer is not None
         ):  # of one layer, samples' influence on themselves is TracIn's
             common.pop("damping")
     method: Any = "tracin" if arguments.layer is not None else arguments.method
     suspects = label_errors(classifier, train, method=method, **common)
-    names = arguments.class_names.split(",") if arguments.class_names else None
+    wrong = int(np.sum(found.test_predicted != found.test_labels))
+    report(
+        f"Explained: the loss of the {'class predicted' if explain == 'predicted' else 'label'} of "
+        f"{len(rows)} test samples, {wrong} of them decided wrongly (--explain "
+        f"{'label' if explain == 'predicted' else 'predicted'} for the other)."
+    )
     frame = found.to_frame(arguments.most)
     frame["test"] = rows[frame["test"]]
     write_text(out / "influence.csv", frame.to_csv(index=False))
@@ -141,6 +160,8 @@ def _influence(arguments: argparse.Namespace, report: Report) -> None:
 
 
 def _prototypes(arguments: argparse.Namespace, report: Report) -> None:
+    import numpy as np
+
     from ..files import write_text
     from ..inspection import prototypes
     from ..network.activations import activations
@@ -151,20 +172,73 @@ def _prototypes(arguments: argparse.Namespace, report: Report) -> None:
     classifier = load_classifier(arguments.model)
     x, y = load_training_set(arguments.data)
     check_fits(classifier, x, arguments.model)
+    classes = _chosen_classes(arguments.classes, y)
+    names = _names(arguments, y if classes is None else np.array(classes))
     found = prototypes(
         activations(classifier, x, arguments.layer, verbose=1),
         y,
+        classes=classes,
         count=arguments.count,
         criticisms=arguments.criticisms,
         seed=arguments.seed,
     )
     write_text(out / "prototypes.csv", found.to_frame().to_csv(index=False))
-    files = ["prototypes.csv"]
+    found.save(out / "prototypes.npz")
+    for line in _lines(found, names):
+        report(line)
+    files = ["prototypes.csv", "prototypes.npz"]
     if x.ndim > 2:
-        names = arguments.class_names.split(",") if arguments.class_names else None
         figure = found.plot(x, class_names=names, title=f"Layer {arguments.layer}")
         files.append(_drawn(figure, out / "prototypes.png"))
     report(written(out, *files))
+
+
+def _lines(found: Any, names: list[str] | None) -> Iterator[str]:
+    """What was found of each class, a line each."""
+    from ..inspection.examples.names import label_name
+
+    for row, label in enumerate(found.classes):
+        chosen = found.prototypes[row][found.prototypes[row] >= 0].tolist()
+        critics = found.criticisms[row][found.criticisms[row] >= 0].tolist()
+        yield (
+            f"{label_name(label, names)}: prototypes {', '.join(map(str, chosen))}; criticisms "
+            f"{', '.join(map(str, critics)) or 'none'}; squared discrepancy "
+            f"{found.mmd[row][len(chosen) - 1]:.3g}."
+        )
+
+
+def _chosen_classes(text: str | None, labels: Any) -> list[Any] | None:
+    """The labels that --class names, by what the data call them."""
+    import numpy as np
+
+    if text is None:
+        return None
+    present = {str(label): label for label in np.unique(labels).tolist()}
+    wanted = text.split(",")
+    if lacking := [name for name in wanted if name not in present]:
+        raise ValueError(
+            f"--class must be among the labels: {', '.join(present)}. Received: {', '.join(lacking)}."
+        )
+    return [present[name] for name in wanted]
+
+
+def _names(arguments: argparse.Namespace, *labels: Any) -> list[str] | None:
+    """The class names given, which must be enough before anything is computed."""
+    from ..inspection.examples.names import check_names
+
+    names = arguments.class_names.split(",") if arguments.class_names else None
+    check_names(names, *labels, name="--class-names")
+    return names
+
+
+def _classes_of(classifier: Any) -> Any:
+    """The classes that a classifier of one output may predict."""
+    import numpy as np
+
+    shape = getattr(classifier, "output_shape", None)
+    if not isinstance(shape, tuple) or not shape or not isinstance(shape[-1], int):
+        return np.arange(0)
+    return np.arange(max(shape[-1], 2))
 
 
 def _drawn(figure: Any, path: Path) -> str:

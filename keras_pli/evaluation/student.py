@@ -139,6 +139,7 @@ def student_test(
 
     Raises:
         ValueError: If shapes or numbers do not fit, a name is taken, or the student has other outputs.
+        TypeError: If `held_out` is no pair.
 
     Example:
         >>> random = np.random.default_rng(0)
@@ -149,6 +150,11 @@ def student_test(
         ['no explanation', 'random maps', 'magnitude']
     """
     images, classes = _samples(x, predictions, "predictions")
+    if not isinstance(held_out, tuple | list) or len(held_out) != 2:
+        raise TypeError(
+            "`held_out` must be a pair of inputs and the classifier's classes, (x, predictions). "
+            f"Received: {type(held_out).__name__}."
+        )
     others, truth = _samples(*held_out, "held_out[1]")
     if others.shape[1:] != images.shape[1:]:
         raise ValueError(

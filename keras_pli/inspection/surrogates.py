@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import keras
 import numpy as np
 import pandas as pd
-import sklearn
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +18,7 @@ from sklearn.tree import DecisionTreeClassifier, export_text
 
 from ..checks import checked_number, one_of, real_array
 from ..network.activations import LOGITS, activations
+from .sparse_regression import sparse_regression
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -163,6 +163,7 @@ def surrogate(
     held_out: float = 0.3,
     seed: int = 0,
     batch_size: int = 256,
+    verbose: int = 0,
 ) -> Surrogate:
     """Fits a decision tree or a sparse linear model to a classifier's probabilities.
 
@@ -175,7 +176,8 @@ def surrogate(
         x: Its inputs, `(samples, ...)`.
         features: What the surrogate sees, `(samples, features)`: named features in a data frame, or
             activations of a layer or latents. By default x itself, flattened.
-        names: Names of the features; those of the data frame by default, or else `"x0"`, `"x1"`, ….
+        names: Names of the features; those of the data frame by default, places such as `"row 4, column 10"`
+            where x holds images or volumes, counted from 0, or else `"x0"`, `"x1"`, ….
         class_names: Names of the classes; their numbers by default.
         kind: `"tree"`, or `"linear"` for a logistic regression with an L1 penalty on standardised features.
         depth: Most questions on the way to a leaf.
@@ -184,6 +186,7 @@ def surrogate(
         held_out: Share of the samples that only the fidelity is measured on, in (0, 1).
         seed: Seed of which are held out.
         batch_size: Samples at a time.
+        verbose: 1 draws a progress bar of the linear model's steps.
 
     Returns:
         `Surrogate`.
@@ -224,8 +227,10 @@ def surrogate(
         raise ValueError(
             "The classifier puts all samples that the surrogate would learn from into one class."
         )
-    estimator = _estimator(kind, depth, least_samples, penalty, len(train))
-    _fit(estimator, kind, seen[train], probabilities[train])
+    if kind == "tree":
+        estimator = _fitted_tree(seen[train], probabilities[train], depth, least_samples)
+    else:
+        estimator = _fitted_linear(seen[train], probabilities[train], penalty, verbose)
     found = _every_class(
         estimator.predict_proba(seen[test]), estimator.classes_, probabilities.shape[1]
     )
@@ -263,13 +268,34 @@ def _features(
             f"`features` must have one row for each of the {samples} samples. Received shape {array.shape}."
         )
     if names is None:
-        names = [f"x{i}" for i in range(array.shape[1])] if columns is None else list(columns)
+        placed = _places(np.shape(x)[1:]) if features is None else None
+        numbered = [f"x{i}" for i in range(array.shape[1])]
+        names = (placed or numbered) if columns is None else list(columns)
     if len(names) != array.shape[1]:
         raise ValueError(
             f"`names` must have one entry for each of the {array.shape[1]} features. "
             f"Received: {len(names)}."
         )
     return array, tuple(map(str, names))
+
+
+def _places(shape: tuple[int, ...]) -> list[str] | None:
+    """Names of the numbers of a signal, image or volume, in the order of its memory; None for others."""
+    axes = {
+        2: ["step", "channel"]
+        if len(shape) == 2 and shape[0] > 4 * shape[1]
+        else ["row", "column"],
+        3: ["row", "column", "channel"],
+        4: ["plane", "row", "column", "channel"],
+    }.get(len(shape))
+    if axes is None:
+        return None
+    # A single channel needs no name.
+    shown = [place for place, name in enumerate(axes) if name != "channel" or shape[place] > 1]
+    return [
+        ", ".join(f"{axes[place]} {index[place]}" for place in shown)
+        for index in np.ndindex(*shape)
+    ]
 
 
 def _class_names(given: Sequence[str] | None, classes: int) -> tuple[str, ...]:
@@ -281,33 +307,31 @@ def _class_names(given: Sequence[str] | None, classes: int) -> tuple[str, ...]:
     return named
 
 
-def _estimator(kind: Kind, depth: int, least: int, penalty: float, samples: int) -> Any:
-    if kind == "tree":
-        return DecisionTreeClassifier(
-            criterion="log_loss",
-            max_depth=depth,
-            min_weight_fraction_leaf=min(least / samples, 0.5),
-            random_state=0,
-        )
-    options: dict[str, Any] = {"C": 1.0 / (penalty * samples), "solver": "saga", "l1_ratio": 1.0}
-    version = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
-    if version < (1, 8):  # where the ratio counts for this penalty alone
-        options["penalty"] = "elasticnet"
-    linear = LogisticRegression(max_iter=1000, tol=1e-3, random_state=0, **options)
-    return make_pipeline(StandardScaler(), linear)
-
-
-def _fit(estimator: Any, kind: Kind, features: Array, probabilities: Array) -> None:
-    """Fits to probabilities: each sample once for every class that has a part of it, weighted by that."""
+def _fitted_tree(features: Array, probabilities: Array, depth: int, least: int) -> Any:
+    """Fits each sample once for every class that has a part of it, weighted by that."""
+    tree = DecisionTreeClassifier(
+        criterion="log_loss",
+        max_depth=depth,
+        min_weight_fraction_leaf=min(least / len(features), 0.5),
+        random_state=0,
+    )
     rows, labels = np.nonzero(probabilities >= _LEAST)
-    weights = probabilities[rows, labels]
-    if kind == "tree":
-        estimator.fit(features[rows], labels, sample_weight=weights)
-        return
-    # The scaler sees each sample once, the regression by its parts.
-    scaler, linear = estimator
-    scaled = scaler.fit(features).transform(features)
-    linear.fit(scaled[rows], labels, sample_weight=weights)
+    return tree.fit(features[rows], labels, sample_weight=probabilities[rows, labels])
+
+
+def _fitted_linear(features: Array, probabilities: Array, penalty: float, verbose: int) -> Any:
+    """A pipeline as scikit-learn would fit it; its solvers want each sample once for every class."""
+    scaler = StandardScaler().fit(features)
+    targets = np.where(probabilities >= _LEAST, probabilities, 0.0)
+    classes = np.flatnonzero(targets.any(axis=0))
+    targets = targets[:, classes] if len(classes) > 2 else targets[:, classes[1:]]
+    weights, constants = sparse_regression(
+        scaler.transform(features), targets, penalty, verbose=verbose
+    )
+    linear = LogisticRegression(C=1.0 / (penalty * len(features)))
+    linear.classes_, linear.n_features_in_ = classes, features.shape[1]
+    linear.coef_, linear.intercept_ = weights, constants
+    return make_pipeline(scaler, linear)
 
 
 def _every_class(found: Array, present: NDArray[Any], classes: int) -> Array:

@@ -153,3 +153,9 @@ def test_where_methods_stand_between_random_maps_and_the_known_truth():
     table = found.to_frame().pivot(index="method", columns="samples", values="agreement")
     print(table.round(3).to_string())
     assert (table.loc["known truth"] > table.loc["random maps"] + 0.05).all()
+
+
+def test_held_out_that_is_no_pair():
+    x = RANDOM.normal(size=(12, 8, 8, 1))
+    with pytest.raises(TypeError, match=r"`held_out` must be a pair .* Received: ndarray"):
+        student_test(x, np.arange(12) % 2, {"a": np.ones((12, 8, 8))}, x, sizes=[4])

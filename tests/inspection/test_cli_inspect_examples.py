@@ -8,6 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from keras_pli.cli import main
+from keras_pli.inspection import Prototypes
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +49,30 @@ def test_influence(trained, tmp_path, capsys, method):
     assert call(trained, "influence", *options) == 0
     said = capsys.readouterr().out
     assert "Most suspicious training labels: " in said and "label_errors.png" in said
+    assert "Explained: the loss of the class predicted of 2 test samples" in said
     frame = pd.read_csv(tmp_path / "influence.csv")
+    assert (frame["explained"] == frame["test_predicted"]).all()
     assert set(frame["test"]) == {3, 17} and (frame["rank"] <= 2).all()
     assert len(pd.read_csv(tmp_path / "label_errors.csv")) == 200
     for name in ("influence", "label_errors"):
         assert Image.open(tmp_path / f"{name}.png").width > 300
 
 
-def test_prototypes(trained, tmp_path):
+def test_prototypes(trained, tmp_path, capsys):
     options = ["--layer", "hidden", "--count", "2", "--criticisms", "1", "--out", str(tmp_path)]
     assert call(trained, "prototypes", *options) == 0
     frame = pd.read_csv(tmp_path / "prototypes.csv")
     assert (frame.groupby("class").size() == 3).all()
     assert Image.open(tmp_path / "prototypes.png").width > 300
+    said = capsys.readouterr().out
+    stored = Prototypes.load(tmp_path / "prototypes.npz")
+    assert stored.to_frame()["sample"].tolist() == frame["sample"].tolist()
+    assert all(
+        f"{label}: prototypes {row[0]}, {row[1]};" in said
+        for label, row in enumerate(stored.prototypes)
+    )
+    assert call(trained, "prototypes", *options, "--class", "3,5") == 0
+    assert sorted(set(pd.read_csv(tmp_path / "prototypes.csv")["class"])) == [3, 5]
 
 
 def test_options_that_do_not_fit(trained, tmp_path, capsys):
@@ -69,4 +81,10 @@ def test_options_that_do_not_fit(trained, tmp_path, capsys):
     assert "--checkpoints are for --method tracin." in capsys.readouterr().err
     assert call(trained, "influence", *out, "--index", "100") != 0
     assert "--index must lie from 0 to 99. Received: 100." in capsys.readouterr().err
+    assert call(trained, "influence", *out, "--class-names", "a,b") != 0
+    assert "--class-names must name every label. Received 2" in capsys.readouterr().err
+    assert call(trained, "prototypes", *out, "--class-names", "a,b") != 0
+    assert "and none for 2, 3, 4" in capsys.readouterr().err
+    assert call(trained, "prototypes", *out, "--class", "3,12") != 0
+    assert "--class must be among the labels" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.*sv"))

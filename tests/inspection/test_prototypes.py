@@ -88,6 +88,11 @@ def test_prototypes_figure(tmp_path):
     found = prototypes(z, [0, 0, 0, 0, 1, 1, 1], count=2, criticisms=2)
     figure = found.plot(images, class_names=["cat", "dog"])
     assert len(figure.axes) == 7  # one criticism of the second class is left
+    said = [ax.get_xlabel() for ax in figure.axes if ax.get_xlabel()]
+    assert len(said) == 3
+    for value, text in zip(found.witness[~np.isnan(found.witness)], said, strict=True):
+        assert text.startswith("+" if value > 0 else "\N{MINUS SIGN}")
+        assert text.endswith(f"too {'few' if value > 0 else 'many'}\nprototypes")
     assert {"cat", "dog", "prototypes", "criticisms"} == {text.get_text() for text in figure.texts}
     loaded = found.load(found.save(tmp_path / "found.npz"))
     assert loaded.to_frame().equals(found.to_frame())
@@ -122,6 +127,22 @@ def test_rows_of_samples_of_any_kind(shape):
     [
         (lambda: prototypes(np.ones(3)), "`z` must have 2 axes"),
         (lambda: prototypes(np.ones((3, 1)), [0]), "one entry for each of the 3 samples"),
+        (
+            lambda: prototypes(np.ones((3, 1)), [None] * 3),
+            "numbers or texts.*Received dtype object",
+        ),
+        (lambda: prototypes(np.ones((2, 1)), [0.0, np.nan]), "numbers or texts.*nan"),
+        (
+            lambda: prototypes(np.ones((3, 1)), [0, 1, 1], classes=[1, 4]),
+            "labels: 0, 1. Received: 1, 4",
+        ),
+        (lambda: prototypes(np.ones((3, 1)), classes=[]), "`classes` must be among"),
+        (
+            lambda: nearest_samples([[1.0]], [[1.0]], train_labels=[-1], count=1).plot(
+                np.ones((1, 4)), np.ones((1, 4)), class_names=["a"]
+            ),
+            "and none for -1",
+        ),
         (lambda: prototypes(np.ones((3, 1)), gamma=0.0), "`gamma` must be above 0"),
         (lambda: prototypes(np.ones((3, 1)), count=0), "`count` must be a whole number from 1"),
         (lambda: nearest_samples([[1.0]], [[1.0, 2.0]]), "equally many features"),
@@ -135,3 +156,11 @@ def test_rows_of_samples_of_any_kind(shape):
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_one_class_alone():
+    z, labels = RANDOM.normal(size=(30, 2)), np.arange(30) % 3
+    every, one = prototypes(z, labels), prototypes(z, labels, classes=2)
+    assert one.classes.tolist() == [2]
+    assert one.prototypes.tolist() == every.prototypes[2:].tolist()
+    assert one.criticisms.tolist() == every.criticisms[2:].tolist()

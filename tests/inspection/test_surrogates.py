@@ -4,12 +4,19 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
+from sklearn.linear_model import LogisticRegression
 
 from keras_pli.inspection import surrogate
+from keras_pli.inspection.sparse_regression import sparse_regression
 from keras_pli.network.activations import activations
 
 NAMES = ["age", "mass", "size", "hue"]
 X = np.random.default_rng(0).normal(size=(1500, 4)).astype("float32")
+
+# Where the ratio counts for this penalty alone.
+OLD = tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 8)
+PENALTY = {"penalty": "elasticnet"} if OLD else {}
 
 
 @keras.saving.register_keras_serializable()
@@ -129,3 +136,52 @@ def test_a_classifier_of_one_class():
     dense.set_weights([np.zeros((4, 2)), np.array([9.0, 0.0])])
     with pytest.raises(ValueError, match="into one class"):
         surrogate(model, X)
+
+
+@pytest.mark.parametrize(
+    ("shape", "place", "name"),
+    [
+        ((6, 5), (4, 2), "row 4, column 2"),
+        ((6, 5, 1), (4, 2, 0), "row 4, column 2"),
+        ((6, 5, 3), (4, 2, 1), "row 4, column 2, channel 1"),
+        ((20, 2), (13, 1), "step 13, channel 1"),
+        ((3, 4, 5, 1), (2, 1, 4, 0), "plane 2, row 1, column 4"),
+        ((7,), (3,), "x3"),
+    ],
+)
+def test_places_are_the_names_of_images(shape, place, name):
+    """A model that looks at one place alone: the tree's one question names it."""
+    x = np.random.default_rng(0).normal(size=(80, *shape))
+    kernel = np.zeros((*shape, 2))
+    kernel[place] = [-9.0, 9.0]
+    model = keras.Sequential(
+        [
+            keras.Input(shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, "softmax", use_bias=False),
+        ]
+    )
+    model.set_weights([kernel.reshape(-1, 2)])
+    assert surrogate(model, x, depth=1).to_frame()["feature"].tolist() == [name]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_sparse_regression_is_that_of_scikit_learn(classes):
+    """Saga to the end, on each sample once for every class, weighted by its probability."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(120, 6))
+    scores = x @ (random.normal(size=(6, classes)) * np.array([1, 1, 1, 0, 0, 0])[:, None])
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    penalty = 0.05
+    weights, constants = sparse_regression(
+        x, p if classes > 2 else p[:, 1:], penalty, tolerance=1e-6
+    )
+    true = LogisticRegression(
+        C=1 / (penalty * len(x)), solver="saga", l1_ratio=1.0, tol=1e-9, max_iter=20_000, **PENALTY
+    )
+    labels = np.tile(np.arange(classes), len(x))
+    true.fit(np.repeat(x, classes, axis=0), labels, sample_weight=p.ravel())
+    np.testing.assert_allclose(weights, true.coef_, atol=1e-4)
+    assert ((weights == 0) == (np.abs(true.coef_) < 1e-6)).all() and (weights == 0).any()
+    own, other = (c - c.mean() * (classes > 2) for c in (constants, true.intercept_))
+    np.testing.assert_allclose(own, other, atol=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, cg
@@ -10,7 +11,12 @@ Array = NDArray[np.float64]
 
 
 def solved(
-    operator: LinearOperator, right: Array, *, tolerance: float = 1e-8, steps: int | None = None
+    operator: LinearOperator,
+    right: Array,
+    *,
+    tolerance: float = 1e-8,
+    steps: int | None = None,
+    verbose: int = 0,
 ) -> Array:
     """Returns the solutions for several right-hand sides, by conjugate gradients in float64.
 
@@ -19,6 +25,7 @@ def solved(
         right: Right-hand sides, `(number, size)`.
         tolerance: Of the residual's norm, relative to that of the right-hand side.
         steps: Most steps for each, by default ten times the size.
+        verbose: 1 draws a progress bar.
 
     Raises:
         ValueError: If a direction of negative curvature is met, or the steps do not suffice.
@@ -42,6 +49,7 @@ def solved(
 
     checked = LinearOperator(operator.shape, matvec=product, dtype=np.float64)
     found = np.zeros_like(right)
+    progress = keras.utils.Progbar(len(right), verbose=verbose, unit_name="system")
     for number, side in enumerate(right):
         found[number], left = cg(checked, side, rtol=tolerance, maxiter=steps)
         if left:
@@ -49,4 +57,5 @@ def solved(
                 f"Conjugate gradients did not reach a relative error of {tolerance:g} in {left} steps. Pass "
                 "a larger `damping`, or more `steps`."
             )
+        progress.add(1)
     return found

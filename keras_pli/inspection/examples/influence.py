@@ -14,7 +14,7 @@ from ...checks import checked_number, one_of
 from .influence_result import Influence
 from .last_layer import LastLayer, LastLayerReader
 from .layer_curvature import CURVATURES, Curvature, LayerCurvature
-from .sample_losses import Array, Layers, Loss, SampleLosses, Samples
+from .sample_losses import Array, Explain, Layers, Loss, SampleLosses, Samples
 
 _MOST_HELD = 2**25  # numbers of test gradients held at a time
 
@@ -28,6 +28,7 @@ def influence(
     damping: float = 0.01,
     curvature: Curvature = "gauss_newton",
     loss: Loss = "cross_entropy",
+    explain: Explain = "label",
     output: int | str | None = None,
     steps: int = 200,
     batch_size: int = 256,
@@ -43,13 +44,18 @@ def influence(
     Args:
         model: A built Keras model; it is left as it is.
         train: `(x, y)` that the model was trained on.
-        test: `(x, y)` whose loss is explained; y may be the classes predicted.
+        test: `(x, y)` whose loss is explained.
         layers: None for the dense layer that makes the logits, in closed form and float64, solved exactly up
-            to 4,000 weights. Or layers by path, or `"all"`, by gradients and conjugate gradients.
+            to 4,000 weights (10,000 for many test samples), above by conjugate gradients. Or layers by path,
+            or `"all"`, by gradients and conjugate gradients.
         damping: λ ≥ 0, in units of the Hessian; conjugate gradients need it where weights are at no minimum.
-        curvature: For `layers`, `"gauss_newton"`, which has no negative curvature, or `"hessian"`.
+        curvature: For `layers`, `"gauss_newton"`, which has no negative curvature: it takes the loss for a
+            function of the logits, or where it is not convex in these, of the outputs. Or `"hessian"`.
         loss: `"cross_entropy"` with integer labels, `"squared_error"`, or for `layers` a function
             `(y, outputs)` that gives one number a sample.
+        explain: Of `"cross_entropy"`, whether the loss of y is explained (what helped the model to know the
+            label), or with `"predicted"` that of the class predicted: of a wrong decision, what made the
+            model say so. Predicted classes for y do the same, but then no table says what was true.
         output: Which output, where the model has several.
         steps: For `layers`, most steps of conjugate gradients for each test sample; a step is a pass over
             `train`.
@@ -60,8 +66,10 @@ def influence(
         `Influence`, whose values are above 0 where the training sample helps.
 
     Raises:
-        ValueError: If shapes, labels or names do not fit, no dense layer makes the logits, or the Hessian is
-            singular or has a negative curvature beyond the damping.
+        ValueError: If shapes, labels or names do not fit, weights are not finite, no dense layer makes the
+            logits, the model ends in several sigmoid units and the loss is no function, the Hessian is
+            singular or has a negative curvature beyond the damping, or a function's loss is convex in
+            neither logits nor outputs and has no Gauss-Newton matrix.
         TypeError: If `train` or `test` is no pair.
 
     Example:
@@ -76,6 +84,9 @@ def influence(
     steps = checked_number(steps, "steps", least=1, whole=True)
     losses = SampleLosses(model, loss, output=output, batch_size=batch_size)
     pair = losses.samples(train, "train"), losses.samples(test, "test")
+    truth = pair[1][1]
+    labels, predicted = losses.explained(pair[1], explain)
+    pair = pair[0], (pair[1][0], labels)
     if layers is None:
         values, named = _of_last_layer(losses, *pair, damping, verbose)
         about: dict[str, Any] = {"method": "influence", "layers": named, "damping": damping}
@@ -86,7 +97,8 @@ def influence(
         values = gradient_products(losses, *pair, places, solve=solve, verbose=verbose)
         named = ", ".join(losses.model.weights[place].path for place in places)
         about = {"method": "influence", "layers": named, "damping": damping, "curvature": curvature}
-    return Influence(values / len(pair[0][1]), pair[0][1], pair[1][1], about)
+    about["explain"] = explain
+    return Influence(values / len(pair[0][1]), pair[0][1], truth, predicted, about)
 
 
 def _of_last_layer(
@@ -94,12 +106,14 @@ def _of_last_layer(
 ) -> tuple[Array, str]:
     reader, weights = LastLayerReader(losses), losses.weights()
     seen, asked = (reader.read(part, weights, verbose=verbose) for part in (train, test))
-    return seen.along(seen.solver(damping)(asked.gradients())), seen.path
+    solve = seen.solver(damping, len(asked.errors), verbose=verbose)
+    return seen.along(solve(asked.gradients())), seen.path
 
 
-def own_influence(layer: LastLayer, damping: float) -> Array:
+def own_influence(layer: LastLayer, damping: float, *, verbose: int = 0) -> Array:
     """Returns g(sample)ᵀ (H + λ)⁻¹ g(sample) / n of each training sample, `(samples,)`."""
-    solve, count = layer.solver(damping), len(layer.errors)
+    count = len(layer.errors)
+    solve = layer.solver(damping, count, verbose=verbose)
     size = max(1, _MOST_HELD // int(np.prod(layer.shape)))
     found = []
     for start in range(0, count, size):

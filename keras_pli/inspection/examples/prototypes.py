@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ...brief import brief_repr
-from ...checks import checked_number, label_array, real_array
+from ...checks import checked_number, quoted, real_array
 from ...stored_result import StoredResult
 from .kernel import Array, gaussian, kernel_means, median_gamma
-from .names import check_length, label_name
+from .names import check_length, check_names, class_labels, label_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,6 +80,9 @@ class Prototypes(StoredResult):
     ) -> Figure:
         """Draws a row for each class: its prototypes, then its criticisms.
 
+        Below a criticism stands its witness: above 0 the class has more samples like it than the prototypes
+        say ("too few"), below 0 fewer ("too many").
+
         Args:
             x: All samples that were given, as signals, images or volumes.
             class_names: Names of the classes.
@@ -92,13 +95,17 @@ class Prototypes(StoredResult):
         from ...plotting import example_rows
 
         samples = np.asarray(x)
-        check_length(samples, int(self.about["samples"]), "x")
+        check_length(samples, int(self.about["samples"]), "x", of="prototypes")
+        check_names(class_names, self.classes)
         groups = {"prototypes": self.prototypes, "criticisms": self.criticisms}
         return example_rows(
             None,
             {name: found for name, found in groups.items() if found.shape[1]},
             of=samples,
             captions=[label_name(label, class_names) for label in self.classes],
+            group_captions={
+                "criticisms": [[_said(value) for value in row] for row in self.witness]
+            },
             value_range=value_range,
             title=title,
         )
@@ -108,6 +115,7 @@ def prototypes(
     z: ArrayLike,
     labels: ArrayLike | None = None,
     *,
+    classes: ArrayLike | None = None,
     count: int = 4,
     criticisms: int = 4,
     gamma: float | None = None,
@@ -129,6 +137,7 @@ def prototypes(
         z: Points `(samples, features)`, such as `activations(model, x, layer)`.
         labels: A class for each sample; None for one class. Classes predicted explain the model, labels the
             data.
+        classes: The classes wanted, one or several entries of `labels`; all by default.
         count: Prototypes of each class.
         criticisms: Criticisms of each class.
         gamma: γ, in 1 / squared units of z; by default 1 / median ‖x − y‖² within each class.
@@ -139,7 +148,8 @@ def prototypes(
         `Prototypes`.
 
     Raises:
-        ValueError: If a shape or number does not fit, or a value is not finite.
+        ValueError: If a shape or number does not fit, a value is not finite, a label is missing, or a class
+            has no sample.
 
     Example:
         >>> z = np.array([[0.0], [0.1], [0.2], [5.0]])
@@ -149,16 +159,16 @@ def prototypes(
     points = real_array(z, "z", ndim=2).astype(np.float64)
     given = np.zeros(len(points), np.int64)
     if labels is not None:
-        given = label_array(labels, len(points))
+        given = class_labels(labels, len(points), "labels")
+    wanted = _wanted(classes, given)
     count = checked_number(count, "count", least=1, whole=True)
     criticisms = checked_number(criticisms, "criticisms", least=0, whole=True)
     most = checked_number(most_candidates, "most_candidates", least=2, whole=True)
     if gamma is not None and checked_number(gamma, "gamma", least=0) == 0:
         raise ValueError(f"`gamma` must be above 0. Received: {gamma!r}.")
     random = np.random.default_rng(seed)
-    classes = np.unique(given)
     rows = []
-    for label in classes:
+    for label in wanted:
         members = np.flatnonzero(given == label)
         if len(members) > most:
             members = np.sort(random.choice(members, most, replace=False))
@@ -168,7 +178,27 @@ def prototypes(
     columns = [np.stack(column) for column in zip(*rows, strict=True)]
     about = {"samples": len(points), "most_candidates": most, "seed": seed}
     chosen, critics, mmd, witness, gammas = columns
-    return Prototypes(classes, chosen, critics, mmd, witness, gammas, about)
+    return Prototypes(wanted, chosen, critics, mmd, witness, gammas, about)
+
+
+def _wanted(classes: ArrayLike | None, given: NDArray[Any]) -> NDArray[Any]:
+    present = np.unique(given)
+    if classes is None:
+        return present
+    wanted = np.atleast_1d(np.asarray(classes))
+    lacking = [label for label in wanted.tolist() if label not in present.tolist()]
+    if lacking or wanted.ndim != 1 or not len(wanted):
+        raise ValueError(
+            f"`classes` must be among the labels: {quoted(present)}. Received: {quoted(wanted.ravel())}."
+        )
+    return np.asarray(list(dict.fromkeys(wanted.tolist())), dtype=given.dtype)
+
+
+def _said(witness: float) -> str:
+    if np.isnan(witness):
+        return ""
+    sign = "\N{MINUS SIGN}" if witness < 0 else "+"
+    return f"{sign}{abs(witness):.2g}\ntoo {'many' if witness < 0 else 'few'}\nprototypes"
 
 
 def _of_class(

@@ -16,7 +16,7 @@ from .checkpoints import Checkpoint, read_checkpoints, weights_of
 from .influence import gradient_products
 from .influence_result import Influence
 from .last_layer import LastLayerReader
-from .sample_losses import Array, Layers, Loss, SampleLosses, Samples
+from .sample_losses import Array, Explain, Layers, Loss, SampleLosses, Samples
 
 
 def tracin(
@@ -29,6 +29,7 @@ def tracin(
     layers: Layers | None = None,
     projection: int | None = None,
     loss: Loss = "cross_entropy",
+    explain: Explain = "label",
     output: int | str | None = None,
     seed: int = 0,
     batch_size: int = 256,
@@ -46,7 +47,7 @@ def tracin(
     Args:
         model: A built Keras model; it is left as it is.
         train: `(x, y)` that the model was trained on.
-        test: `(x, y)` whose loss is explained; y may be the classes predicted.
+        test: `(x, y)` whose loss is explained.
         checkpoints: A folder of `.weights.h5` or `.keras` files, a list of them, or of lists of weights as
             `get_weights` gives them. None for the weights that the model has now.
         learning_rates: One for all checkpoints or one for each; None takes the compiled model's, or else 1.
@@ -57,6 +58,7 @@ def tracin(
             gradients. Products are then right on average, with a standard deviation of at most
             ‖g‖ ‖g′‖ √(2 / projection).
         loss: As in `influence`.
+        explain: As in `influence`; classes are those that the model predicts now.
         output: Which output, where the model has several.
         seed: Seed of the projection.
         batch_size: Samples at a time.
@@ -85,6 +87,9 @@ def tracin(
         projection = checked_number(projection, "projection", least=1, whole=True)
     losses = SampleLosses(model, loss, output=output, batch_size=batch_size)
     pair = losses.samples(train, "train"), losses.samples(test, "test")
+    truth = pair[1][1]
+    labels, predicted = losses.explained(pair[1], explain)
+    pair = pair[0], (pair[1][0], labels)
     products = _products(losses, layers, projection, seed, verbose)
     files = read_checkpoints(model, checkpoints)
     rates = checked_rates(learning_rates, len(files), model)
@@ -98,8 +103,9 @@ def tracin(
         "checkpoints": len(files),
         "learning_rates": rates,
         "projection": projection,
+        "explain": explain,
     }
-    return Influence(values, pair[0][1], pair[1][1], about)
+    return Influence(values, pair[0][1], truth, predicted, about)
 
 
 def own_tracin(
