@@ -16,16 +16,13 @@ _MOST = 12
 
 
 def suspects(context: Context) -> Section:
-    """The samples whose own gradient is greatest: the model fits them against the others."""
+    """The samples that the model fits against the others."""
     part = context.test if context.train is None else context.train
     try:
         read_layer(context.model, rows_of(part.x, slice(0, 1)))
     except ValueError as error:
         raise DoesNotApplyError(str(error)) from error
-    # At one set of weights, the learning rate scales all scores alike.
-    found = label_errors(
-        context.model, (part.x, part.labels), learning_rates=1.0, verbose=context.verbose
-    )
+    found = label_errors(context.model, (part.x, part.labels), verbose=context.verbose)
     first = found.ranked[:_MOST]
     table = found.to_frame(_MOST)
     other = int(np.sum(part.predicted[first] != part.labels[first]))
