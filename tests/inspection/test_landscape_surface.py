@@ -99,7 +99,9 @@ def test_surface_is_what_evaluate_says_of_assigned_weights(jit_compile):
 @pytest.mark.parametrize("batch_size", [1, 7, 36, 37, 1000])
 def test_batch_sizes_do_not_matter(batch_size):
     model, weights = dense(), RNG.uniform(0, 2, 37)
-    loss = DataLoss(model, X, Y, sample_weight=weights, metrics=["accuracy"], batch_size=batch_size)
+    loss = DataLoss(
+        model, X, Y, sample_weight=weights, weighted_metrics=["accuracy"], batch_size=batch_size
+    )
     value, metrics = loss(loss.weights())
     whole = model.evaluate(X, Y, sample_weight=weights, batch_size=37, verbose=0)
     correct = model.predict(X, verbose=0).argmax(1) == Y
@@ -398,7 +400,7 @@ def test_weights_read_past_keras_are_named():
         ),
         ({"loss": lambda y, p: keras.ops.mean(p)}, "must give one value for each sample"),
         (
-            {"metrics": [keras.metrics.F1Score()], "y": np.eye(3)[Y]},
+            {"metrics": [keras.metrics.F1Score()], "y": np.eye(3)[Y], "loss": "mse"},
             "must give one number. 'f1_score' gives shape",
         ),
         ({"batch_size": 0}, "`batch_size` must be a whole number from 1"),

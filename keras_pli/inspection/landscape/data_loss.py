@@ -16,7 +16,7 @@ from ...network.inputs import checked_inputs, fixed_batch, of_fixed_batch
 from ...network.runner import Runner
 from ...parts import digest
 from .batches import checked_sample_weights, checked_targets, in_batches
-from .criteria import criteria_for, like, metrics_for
+from .criteria import criteria_for, like, losses_for, metrics_for
 from .directions import check_same_shapes, trainable_variables
 
 Tensor = Any
@@ -29,19 +29,22 @@ class DataLoss:
     within a compiled function (`keras.StatelessScope`), so that the model itself is never written to. It runs
     in inference mode: no dropout, and batch normalisation by its moving statistics, which stay as they are.
 
-    The mean is the one that Keras gives for all data in one batch, whatever `batch_size` is: the sum of the
-    weighted losses over the number of samples (of positions that no mask hides); over the sum of the weights
-    where a loss's reduction says so.
+    The mean is the one that `evaluate` gives for all data in one batch, whatever `batch_size` is: the sum of
+    the weighted losses over the number of samples (of positions that no mask hides, nor a class that the loss
+    ignores); over the sum of the weights, or over nothing, where a loss's reduction is
+    "mean_with_sample_weight" or "sum".
 
     Args:
         model: A Keras model with its weights.
         x: Inputs, `(samples, ...)`, or a structure of them.
         y: What was to be predicted, samples first; of several outputs a list or dict.
         loss: A Keras loss, its name, a function of `(y_true, y_pred)`, or, of several outputs, a list or
-            dict; None for what the model was compiled with.
+            dict, with None for those that have none; None for what the model was compiled with.
         loss_weights: Weights of several outputs' losses.
-        metrics: Names such as "accuracy", functions or Keras metrics, for a model of one output.
-        sample_weight: `(samples,)`, or with positions, or None.
+        metrics: Names such as "accuracy", functions or Keras metrics, for a model of one output. They leave
+            `sample_weight` aside, as those of `compile` do.
+        weighted_metrics: Likewise, weighted by `sample_weight`.
+        sample_weight: `(samples,)`, or with positions, or None; of several outputs also a list or dict.
         regularization: Whether the regularizers' penalties on weights are added; those on activations, and
             what layers add by `add_loss`, never are.
         batch_size: Most samples at a time.
@@ -68,7 +71,8 @@ class DataLoss:
         loss: Any = None,
         loss_weights: Any = None,
         metrics: Iterable[Any] = (),
-        sample_weight: ArrayLike | None = None,
+        weighted_metrics: Iterable[Any] = (),
+        sample_weight: Any = None,
         regularization: bool = False,
         batch_size: int = 256,
         jit_compile: bool | Literal["auto"] = "auto",
@@ -81,18 +85,25 @@ class DataLoss:
         self.samples = len(tf.nest.flatten(x)[0])
         first = np.resize(np.arange(self.samples), fixed_batch(model) or 1)
         predicted = self._predicted(tf.nest.map_structure(lambda array: array[first], x))
-        targets = checked_targets(model, y, predicted, self.samples)
-        self._criteria = criteria_for(model, loss, loss_weights, targets, predicted)
-        self._metrics = metrics_for(model, metrics, [one[first] for one in targets], predicted)
-        weights = checked_sample_weights(sample_weight, self.samples)
+        losses, scales = losses_for(model, loss, loss_weights, predicted)
+        has_loss = [one is not None for one in losses]
+        targets = checked_targets(model, y, predicted, self.samples, has_loss)
+        self._criteria = criteria_for(losses, scales, targets, predicted)
+        asked = {"metrics": metrics, "weighted_metrics": weighted_metrics}
+        labels = [one[first] for one in targets]
+        made = [metrics_for(model, given, labels, predicted, name) for name, given in asked.items()]
+        self._metrics, self._unweighted = made[0] + made[1], len(made[0])
+        weights = checked_sample_weights(model, sample_weight, predicted, self.samples)
         self._depends_on = {
-            "data": digest(*tf.nest.flatten(x), *targets, weights),
-            "measured": value_identity([[c.loss.given for c in self._criteria], self._metrics]),
+            "data": digest(*tf.nest.flatten(x), *targets, *weights),
+            "measured": value_identity(
+                [[c.loss.given for c in self._criteria], self._metrics, self._unweighted]
+            ),
             "loss_weights": [criterion.weight for criterion in self._criteria],
             "regularization": bool(regularization),
         }
         self._data = in_batches([x, targets, weights], self._runner.batch_size, fixed_batch(model))
-        self._divisors: Tensor | None = None
+        self._start: tuple[float, Tensor] | None = None
 
     @property
     def metric_names(self) -> list[str]:
@@ -105,17 +116,34 @@ class DataLoss:
         return sum(int(np.prod(variable.shape)) for variable in self.variables)
 
     def weights(self) -> NDArray[Any]:
-        """Returns the model's weights as they are now."""
+        """Returns the model's weights as they are now.
+
+        Raises:
+            ValueError: If some are not finite; they are named.
+        """
         return self.flat([keras.ops.convert_to_numpy(v.value) for v in self.variables], "weights")
+
+    def check_finite(self) -> None:
+        """Raises a `ValueError` if the loss where the model is, is not finite: it has no curvature there."""
+        loss, _ = self._at_start()
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"The loss of {self.model.name!r} is {loss} where it is, so there is no curvature. Look for "
+                "NaN in `x` and `y`, or for a training that diverged."
+            )
 
     def flat(self, arrays: Sequence[Any], name: str) -> NDArray[Any]:
         """Returns a list of arrays, one for each variable, as one vector.
 
         Raises:
-            ValueError: If their number or a shape is another; the first such weight is named.
+            ValueError: If their number or a shape is another (the first such weight is named), or some are
+                not finite.
         """
         paths = [variable.path for variable in self.variables]
         check_same_shapes(self.variables, arrays, name, paths)
+        broken = [path for path, array in zip(paths, arrays, strict=True) if not _all_finite(array)]
+        if broken:
+            raise ValueError(f"`{name}` must be finite. NaN or infinity in {quoted(broken)}.")
         return np.concatenate([np.asarray(array, self._dtype).ravel() for array in arrays])
 
     def parted(self, flat: ArrayLike) -> list[NDArray[Any]]:
@@ -160,7 +188,13 @@ class DataLoss:
 
         def product(vector: ArrayLike) -> NDArray[np.float64]:
             given = tf.constant(np.ravel(vector), self._dtype)
-            return run(at, given, divisors, *self._flat_data).numpy()
+            found = run(at, given, divisors, *self._flat_data).numpy()
+            if not np.isfinite(found).all():
+                raise ValueError(
+                    f"A product with the Hessian of {self.model.name!r} is not finite, though the loss is: an "
+                    "operation has no second derivative there, or one that overflows in its precision."
+                )
+            return found
 
         return product
 
@@ -171,15 +205,10 @@ class DataLoss:
         # A product of matrices would round to fewer bits on some accelerators.
         flat = tf.add_n([coefficients[i] * stack[i] for i in range(stack.shape[0])])
 
-        def of_batch(x: Any, y: Any, kept: Tensor, weights: Tensor, states: Any) -> Any:
+        def of_batch(x: Any, y: Any, kept: Tensor, weights: Any, states: Any) -> Any:
             predicted = self._predicted(x, flat)
             sums = self._sums(predicted, y, kept, weights)
-            label = tf.nest.flatten(predicted)[0]
-            counted = weights * like(kept, weights)
-            updated = [
-                metric.stateless_update_state(state, y[0], label, sample_weight=counted)
-                for metric, state in zip(self._metrics, states[1], strict=True)
-            ]
+            updated = self._updated(states[1], y, predicted, kept, weights)
             return [states[0] + tf.cast(sums, tf.float64), [list(state) for state in updated]]
 
         start = [
@@ -188,13 +217,34 @@ class DataLoss:
         ]
         sums, states = self._over(data, of_batch, start)
         scale = tf.constant([criterion.weight for criterion in self._criteria], tf.float64)
-        loss = tf.reduce_sum(scale * sums[:, 0] / sums[:, 1])
+        is_sum = tf.constant([criterion.is_sum for criterion in self._criteria])
+        divisors = tf.where(is_sum, tf.ones_like(sums[:, 1]), sums[:, 1])
+        loss = tf.reduce_sum(scale * tf.math.divide_no_nan(sums[:, 0], divisors))
         results = [
             tf.cast(metric.stateless_result(state), tf.float64)
             for metric, state in zip(self._metrics, states, strict=True)
         ]
         values = tf.stack(results) if results else tf.zeros(0, tf.float64)
-        return loss + tf.cast(self._penalty(flat), tf.float64), values, sums[:, 1]
+        return loss + tf.cast(self._penalty(flat), tf.float64), values, divisors
+
+    def _updated(
+        self, states: Sequence[Any], y: Any, predicted: Any, kept: Tensor, weights: Any
+    ) -> list[Any]:
+        """The metrics' states after a batch."""
+        if not self._metrics:
+            return []
+        output = tf.nest.flatten(predicted)[0]
+        mask = getattr(output, "_keras_mask", None)
+        # Keras multiplies weights by a mask without fitting their axes.
+        fitted = kept if mask is None else like(kept, mask)
+        weighted = like(weights[0], fitted) if mask is not None else weights[0]
+        counted = [fitted] * self._unweighted + [weighted * like(fitted, weighted)] * (
+            len(self._metrics) - self._unweighted
+        )
+        return [
+            metric.stateless_update_state(state, y[0], output, sample_weight=one)
+            for metric, state, one in zip(self._metrics, states, counted, strict=True)
+        ]
 
     def _gradient(self, flat: Tensor, divisors: Tensor, *data: Tensor) -> Any:
         def of(objective: Callable[[], Tensor]) -> list[Tensor]:
@@ -228,10 +278,12 @@ class DataLoss:
         """Sums what `of` gives for the objective of each batch, and once for the penalty."""
         scale = tf.constant([criterion.weight for criterion in self._criteria], tf.float64)
 
-        def of_batch(x: Any, y: Any, kept: Tensor, weights: Tensor, states: Any) -> Any:
+        def of_batch(x: Any, y: Any, kept: Tensor, weights: Any, states: Any) -> Any:
             def objective() -> Tensor:
                 sums = self._sums(self._predicted(x, flat), y, kept, weights)[:, 0]
-                return tf.reduce_sum(sums * tf.cast(scale / divisors, sums.dtype))
+                return tf.reduce_sum(
+                    sums * tf.cast(tf.math.divide_no_nan(scale, divisors), sums.dtype)
+                )
 
             return [state + part for state, part in zip(states, of(objective), strict=True)]
 
@@ -268,13 +320,14 @@ class DataLoss:
                 training=False,
             )
 
-    def _sums(self, predicted: Any, y: Any, kept: Tensor, weights: Tensor) -> Tensor:
-        """Sum and divisor of each output's loss, `(outputs, 2)`."""
+    def _sums(self, predicted: Any, y: Any, kept: Tensor, weights: Any) -> Tensor:
+        """Sum and divisor of each loss, `(losses, 2)`."""
         outputs = tf.nest.flatten(predicted)
+        places = [criterion.output for criterion in self._criteria]
         return tf.stack(
             [
-                tf.stack(criterion.sums(target, output, kept, weights))
-                for criterion, target, output in zip(self._criteria, y, outputs, strict=True)
+                tf.stack(criterion.sums(y[i], outputs[i], kept, weights[i]))
+                for criterion, i in zip(self._criteria, places, strict=True)
             ]
         )
 
@@ -332,12 +385,17 @@ class DataLoss:
 
     def _divided_by(self) -> Tensor:
         """By what each output's sum over the data is divided; found by one pass."""
-        if self._divisors is None:
+        return self._at_start()[1]
+
+    def _at_start(self) -> tuple[float, Tensor]:
+        """The loss where the model is, and the divisors."""
+        if self._start is None:
             stack = tf.constant(self.weights()[np.newaxis])
             one = tf.ones(1, stack.dtype)
             run = self._traced(self._measured, [stack, one], "measured")
-            self._divisors = run(stack, one, *self._flat_data)[2]
-        return self._divisors
+            loss, _, divisors = run(stack, one, *self._flat_data)
+            self._start = float(loss), divisors
+        return self._start
 
 
 def mean_loss(model: keras.Model, x: Any, y: Any, options: Mapping[str, Any]) -> DataLoss:
@@ -355,3 +413,7 @@ def mean_loss(model: keras.Model, x: Any, y: Any, options: Mapping[str, Any]) ->
     """
     check_options(DataLoss, options)
     return DataLoss(model, x, y, **options)
+
+
+def _all_finite(array: Any) -> bool:
+    return bool(np.isfinite(np.asarray(array, np.float64)).all())
