@@ -145,7 +145,9 @@ def test_labels_that_do_not_fit_are_quoted_at_the_door(loss, outputs, y, error):
 
 
 def test_sample_weights_of_other_outputs_are_quoted():
-    with pytest.raises(ValueError, match=r"`sample_weight` must name the outputs 'a', 'b'. Rec.*'c"):
+    with pytest.raises(
+        ValueError, match=r"`sample_weight` must name the outputs 'a', 'b'. Rec.*'c"
+    ):
         DataLoss(two_heads([sparse(), "mse"]), X, [Y, X[:, :1]], sample_weight={"c": WEIGHTS})
     with pytest.raises(ValueError, match=r"entry for each of 2 outputs. Received: 1"):
         DataLoss(two_heads([sparse(), "mse"]), X, [Y, X[:, :1]], sample_weight=[WEIGHTS])
@@ -173,7 +175,9 @@ def test_a_loss_that_is_not_finite_has_no_curvature(run):
 
 
 def test_a_direction_that_is_not_finite_is_named():
-    with pytest.raises(ValueError, match=r"`direction` must be finite. NaN or infinity in '.*bias'"):
+    with pytest.raises(
+        ValueError, match=r"`direction` must be finite. NaN or infinity in '.*bias'"
+    ):
         loss_line(network(loss=sparse()), X, Y, [np.ones((5, 3)), np.full(3, np.inf)])
 
 

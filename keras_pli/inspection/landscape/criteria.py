@@ -131,7 +131,7 @@ class Criterion:
             shape = len(y), *predicted.shape[1:]
             reason = str(error).strip().partition("\n")[0]
             raise ValueError(
-                f"The loss {self.loss.name!r} does not take `y` of shape {y.shape} with the model's output of "
+                f"The loss {self.loss.name!r} does not take `y` of shape {y.shape} with an output of "
                 f"shape {tuple(shape)}: {reason:.200}"
             ) from error
         if values.shape.rank == 0 or values.shape[0] != count:

@@ -191,7 +191,7 @@ class DataLoss:
             found = run(at, given, divisors, *self._flat_data).numpy()
             if not np.isfinite(found).all():
                 raise ValueError(
-                    f"A product with the Hessian of {self.model.name!r} is not finite, though the loss is: an "
+                    f"A product with the Hessian of {self.model.name!r} is not finite, but the loss is: an "
                     "operation has no second derivative there, or one that overflows in its precision."
                 )
             return found

@@ -85,12 +85,14 @@ class SpectralDensity(StoredResult):
         return max(float(np.ptp(self.nodes)) / 100, 1e-12)
 
     def plot(self, **options: Any) -> Any:
-        """Draws the density; see `plotting.spectral_density_curve`."""
+        """Draws the density, its axis with the `width`; see `plotting.spectral_density_curve`."""
         from ...plotting import spectral_density_curve
 
         margin = 5 * self.width
         values = np.linspace(self.nodes.min() - margin, self.nodes.max() + margin, 1000)
-        return spectral_density_curve(values, {"Hessian": self.density(values)}, **options)
+        return spectral_density_curve(
+            values, {"Hessian": self.density(values)}, **{"width": self.width, **options}
+        )
 
     def __repr__(self) -> str:
         return brief_repr(self)
