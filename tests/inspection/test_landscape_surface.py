@@ -4,9 +4,8 @@ import pytest
 
 from keras_pli.inspection.landscape.data_loss import DataLoss
 from keras_pli.inspection.landscape.directions import filter_normalized_directions
+from keras_pli.inspection.landscape.slices import LossLine, LossSurface
 from keras_pli.inspection.landscape.surface import (
-    LossLine,
-    LossSurface,
     linear_interpolation,
     loss_line,
     loss_surface,

@@ -6,7 +6,8 @@ import pytest
 from sklearn.decomposition import PCA
 
 from keras_pli.callbacks import WeightTrajectory
-from keras_pli.inspection.landscape.surface import LossSurface, loss_surface
+from keras_pli.inspection.landscape.slices import LossSurface
+from keras_pli.inspection.landscape.surface import loss_surface
 from keras_pli.inspection.landscape.trajectory import principal_directions
 
 layers = keras.layers

@@ -1,8 +1,8 @@
-"""What is measured at every point: Keras losses, a value for each sample, and metrics."""
+"""What is measured at every point: Keras losses, a value for each sample."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ class _EachSample(keras.losses.Loss):
     """A loss without its reduction; the caller's own, of which a copy would be a stored one, keeps it."""
 
     def __init__(self, given: Callable[..., Any]) -> None:
-        name = given.name if isinstance(given, keras.losses.Loss) else _name_of(given)
+        name = given.name if isinstance(given, keras.losses.Loss) else name_of(given)
         super().__init__(name=name, reduction="none", dtype=getattr(given, "dtype", None))
         self.given = given
 
@@ -65,11 +65,11 @@ class Criterion:
             ValueError: If samples of a batch are compared with each other.
         """
         if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
-            loss = _by_kind(y, predicted, "{}_crossentropy")
+            loss = by_kind(y, predicted, "{}_crossentropy")
         loss = keras.losses.get(loss)
         if loss is keras.losses.circle or isinstance(loss, keras.losses.Circle):
             raise ValueError(
-                f"{_name_of(loss)!r} compares the samples of a batch with each other, so it is no mean over "
+                f"{name_of(loss)!r} compares the samples of a batch with each other, so it is no mean over "
                 "samples. Pass a loss that has one value for each."
             )
         given = getattr(loss, "reduction", "sum_over_batch_size")
@@ -205,35 +205,6 @@ def criteria_for(
     return found
 
 
-def metrics_for(
-    model: keras.Model, metrics: Iterable[Any], y: Sequence[Any], predicted: Any, name: str
-) -> list[keras.metrics.Metric]:
-    """Returns metrics of our own, built, from names, functions or the caller's metrics.
-
-    Raises:
-        ValueError: If there are some, and the model has several outputs.
-    """
-    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
-        raise TypeError(f"`{name}` must be a list, such as ['accuracy']. Received: {metrics!r}.")
-    metrics = list(metrics)
-    if not metrics:
-        return []
-    outputs = tf.nest.flatten(predicted)
-    if len(outputs) > 1:
-        raise ValueError(
-            f"`{name}` are for models of one output. {model.name!r} has {len(outputs)}."
-        )
-    made = [_own_metric(metric, y[0], outputs[0]) for metric in metrics]
-    for metric in made:
-        metric.update_state(y[0], outputs[0])  # some make their variables here
-        if len(metric.result().shape):
-            raise ValueError(
-                f"A metric must give one number. {metric.name!r} gives shape {metric.result().shape}."
-            )
-        metric.reset_state()
-    return made
-
-
 def by_output(
     model: keras.Model, given: Any, predicted: Any, name: str, *, may_lack: bool = False
 ) -> list[Any]:
@@ -267,28 +238,16 @@ def by_output(
     return [given] * len(outputs)
 
 
-def _own_metric(metric: Any, y: Any, predicted: Any) -> keras.metrics.Metric:
-    is_accuracy = isinstance(metric, str) and metric.lower() in ("accuracy", "acc")
-    found = keras.metrics.get(_by_kind(y, predicted, "{}_accuracy") if is_accuracy else metric)
-    if isinstance(found, keras.metrics.Metric):
-        made = type(found).from_config(found.get_config())
-    else:
-        made = keras.metrics.MeanMetricWrapper(found, name=_name_of(found))
-    if isinstance(metric, str):
-        made.name = metric
-    return made
-
-
-def _by_kind(y: Any, predicted: Any, name: str) -> str:
-    """A name with the kind of labels, as Keras tells them apart."""
+def by_kind(y: Any, predicted: Any, name: str) -> str:
+    """Returns a name with the kind of labels, as Keras tells them apart."""
     if predicted.shape[-1] == 1:
         return name.format("binary")
     is_sparse = len(y.shape) < len(predicted.shape) or y.shape[-1] == 1
     return name.format("sparse_categorical" if is_sparse else "categorical")
 
 
-def _name_of(function: Any) -> str:
-    """A function's name, as TensorFlow allows names."""
+def name_of(function: Any) -> str:
+    """Returns a function's name, as TensorFlow allows names."""
     return str(getattr(function, "__name__", "loss")).strip("<>_")
 
 

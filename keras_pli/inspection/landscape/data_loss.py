@@ -10,19 +10,21 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ...checks import check_options, quoted
+from ...checks import check_options
 from ...identity import model_identity, value_identity
 from ...network.inputs import checked_inputs, fixed_batch, of_fixed_batch
 from ...network.runner import Runner
 from ...parts import digest
 from .batches import checked_sample_weights, checked_targets, in_batches
-from .criteria import criteria_for, like, losses_for, metrics_for
-from .directions import check_same_shapes, trainable_variables
+from .criteria import criteria_for, losses_for
+from .directions import trainable_variables
+from .flat_weights import FlatWeights
+from .metrics import Metrics
 
 Tensor = Any
 
 
-class DataLoss:
+class DataLoss(FlatWeights):
     """The mean loss of a model over data, as a function of its weights.
 
     Weights are one vector: those of `variables`, one after another. They are put in place of the model's own
@@ -78,8 +80,8 @@ class DataLoss:
         jit_compile: bool | Literal["auto"] = "auto",
         variables: Sequence[Any] | None = None,
     ) -> None:
-        self.variables = trainable_variables(model) if variables is None else list(variables)
-        self.model, self.regularization = model, regularization
+        super().__init__(model, trainable_variables(model) if variables is None else variables)
+        self.regularization = regularization
         self._runner = Runner([model], batch_size=batch_size, jit_compile=jit_compile)
         x = checked_inputs(x, model)
         self.samples = len(tf.nest.flatten(x)[0])
@@ -89,15 +91,13 @@ class DataLoss:
         has_loss = [one is not None for one in losses]
         targets = checked_targets(model, y, predicted, self.samples, has_loss)
         self._criteria = criteria_for(losses, scales, targets, predicted)
-        asked = {"metrics": metrics, "weighted_metrics": weighted_metrics}
         labels = [one[first] for one in targets]
-        made = [metrics_for(model, given, labels, predicted, name) for name, given in asked.items()]
-        self._metrics, self._unweighted = made[0] + made[1], len(made[0])
+        self._metrics = Metrics(model, metrics, weighted_metrics, labels, predicted)
         weights = checked_sample_weights(model, sample_weight, predicted, self.samples)
         self._depends_on = {
             "data": digest(*tf.nest.flatten(x), *targets, *weights),
             "measured": value_identity(
-                [[c.loss.given for c in self._criteria], self._metrics, self._unweighted]
+                [[c.loss.given for c in self._criteria], *self._metrics.settings]
             ),
             "loss_weights": [criterion.weight for criterion in self._criteria],
             "regularization": bool(regularization),
@@ -108,20 +108,7 @@ class DataLoss:
     @property
     def metric_names(self) -> list[str]:
         """What the metrics are called, in their order."""
-        return [metric.name for metric in self._metrics]
-
-    @property
-    def size(self) -> int:
-        """The number of weights."""
-        return sum(int(np.prod(variable.shape)) for variable in self.variables)
-
-    def weights(self) -> NDArray[Any]:
-        """Returns the model's weights as they are now.
-
-        Raises:
-            ValueError: If some are not finite; they are named.
-        """
-        return self.flat([keras.ops.convert_to_numpy(v.value) for v in self.variables], "weights")
+        return [metric.name for metric in self._metrics.all]
 
     def check_finite(self) -> None:
         """Raises a `ValueError` if the loss where the model is, is not finite: it has no curvature there."""
@@ -131,27 +118,6 @@ class DataLoss:
                 f"The loss of {self.model.name!r} is {loss} where it is, so there is no curvature. Look for "
                 "NaN in `x` and `y`, or for a training that diverged."
             )
-
-    def flat(self, arrays: Sequence[Any], name: str) -> NDArray[Any]:
-        """Returns a list of arrays, one for each variable, as one vector.
-
-        Raises:
-            ValueError: If their number or a shape is another (the first such weight is named), or some are
-                not finite.
-        """
-        paths = [variable.path for variable in self.variables]
-        check_same_shapes(self.variables, arrays, name, paths)
-        broken = [path for path, array in zip(paths, arrays, strict=True) if not _all_finite(array)]
-        if broken:
-            raise ValueError(f"`{name}` must be finite. NaN or infinity in {quoted(broken)}.")
-        return np.concatenate([np.asarray(array, self._dtype).ravel() for array in arrays])
-
-    def parted(self, flat: ArrayLike) -> list[NDArray[Any]]:
-        """Returns a vector as a list of arrays, one for each variable."""
-        shapes = [tuple(variable.shape) for variable in self.variables]
-        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-        parts = np.split(np.asarray(flat), ends)
-        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def identity(self) -> dict[str, Any]:
         """Returns what the loss depends on, in a form for JSON."""
@@ -165,7 +131,7 @@ class DataLoss:
         self, vectors: Sequence[ArrayLike]
     ) -> Callable[[ArrayLike], tuple[float, NDArray[np.float64]]]:
         """Returns a function of coefficients: loss and metrics where the weights are that sum of vectors."""
-        stack = tf.constant(np.stack([np.asarray(one, self._dtype) for one in vectors]))
+        stack = tf.constant(np.stack([np.asarray(one, self.dtype) for one in vectors]))
         run = self._traced(self._measured, [stack, tf.zeros(len(vectors), stack.dtype)], "measured")
 
         def measured(coefficients: ArrayLike) -> tuple[float, NDArray[np.float64]]:
@@ -176,18 +142,18 @@ class DataLoss:
 
     def gradient(self, weights: ArrayLike) -> tuple[float, NDArray[np.float64]]:
         """Returns the mean loss and its gradient by the weights."""
-        given = [tf.constant(weights, self._dtype), self._divided_by()]
+        given = [tf.constant(weights, self.dtype), self._divided_by()]
         run = self._traced(self._gradient, given, "gradient")
         loss, gradient = run(*given, *self._flat_data)
         return float(loss), gradient.numpy()
 
     def hessian_product(self, weights: ArrayLike) -> Callable[[ArrayLike], NDArray[np.float64]]:
         """Returns a function of a vector: the mean loss's Hessian at some weights, times the vector."""
-        at, divisors = tf.constant(weights, self._dtype), self._divided_by()
+        at, divisors = tf.constant(weights, self.dtype), self._divided_by()
         run = self._traced(self._product, [at, at, divisors], "product")
 
         def product(vector: ArrayLike) -> NDArray[np.float64]:
-            given = tf.constant(np.ravel(vector), self._dtype)
+            given = tf.constant(np.ravel(vector), self.dtype)
             found = run(at, given, divisors, *self._flat_data).numpy()
             if not np.isfinite(found).all():
                 raise ValueError(
@@ -208,43 +174,25 @@ class DataLoss:
         def of_batch(x: Any, y: Any, kept: Tensor, weights: Any, states: Any) -> Any:
             predicted = self._predicted(x, flat)
             sums = self._sums(predicted, y, kept, weights)
-            updated = self._updated(states[1], y, predicted, kept, weights)
-            return [states[0] + tf.cast(sums, tf.float64), [list(state) for state in updated]]
+            # Metrics are for models of one output.
+            output = tf.nest.flatten(predicted)[0]
+            updated = self._metrics.updated(states[1], y[0], output, kept, weights[0])
+            return [states[0] + tf.cast(sums, tf.float64), updated]
 
         start = [
             tf.zeros((len(self._criteria), 2), tf.float64),
-            [[tf.identity(v.value) for v in metric.variables] for metric in self._metrics],
+            self._metrics.start(),
         ]
         sums, states = self._over(data, of_batch, start)
         scale = tf.constant([criterion.weight for criterion in self._criteria], tf.float64)
         is_sum = tf.constant([criterion.is_sum for criterion in self._criteria])
         divisors = tf.where(is_sum, tf.ones_like(sums[:, 1]), sums[:, 1])
         loss = tf.reduce_sum(scale * tf.math.divide_no_nan(sums[:, 0], divisors))
-        results = [
-            tf.cast(metric.stateless_result(state), tf.float64)
-            for metric, state in zip(self._metrics, states, strict=True)
-        ]
-        values = tf.stack(results) if results else tf.zeros(0, tf.float64)
-        return loss + tf.cast(self._penalty(flat), tf.float64), values, divisors
-
-    def _updated(
-        self, states: Sequence[Any], y: Any, predicted: Any, kept: Tensor, weights: Any
-    ) -> list[Any]:
-        """The metrics' states after a batch."""
-        if not self._metrics:
-            return []
-        output = tf.nest.flatten(predicted)[0]
-        mask = getattr(output, "_keras_mask", None)
-        # Keras multiplies weights by a mask without fitting their axes.
-        fitted = kept if mask is None else like(kept, mask)
-        weighted = like(weights[0], fitted) if mask is not None else weights[0]
-        counted = [fitted] * self._unweighted + [weighted * like(fitted, weighted)] * (
-            len(self._metrics) - self._unweighted
+        return (
+            loss + tf.cast(self._penalty(flat), tf.float64),
+            self._metrics.results(states),
+            divisors,
         )
-        return [
-            metric.stateless_update_state(state, y[0], output, sample_weight=one)
-            for metric, state, one in zip(self._metrics, states, counted, strict=True)
-        ]
 
     def _gradient(self, flat: Tensor, divisors: Tensor, *data: Tensor) -> Any:
         def of(objective: Callable[[], Tensor]) -> list[Tensor]:
@@ -307,13 +255,7 @@ class DataLoss:
         return states
 
     def _predicted(self, x: Any, flat: Tensor | None = None) -> Any:
-        mapping = []
-        if flat is not None:
-            sizes = [int(np.prod(variable.shape)) for variable in self.variables]
-            mapping = [
-                (variable, tf.cast(tf.reshape(part, variable.shape), variable.dtype))
-                for variable, part in zip(self.variables, tf.split(flat, sizes), strict=True)
-            ]
+        mapping = [] if flat is None else self.mapping(flat)
         with keras.StatelessScope(mapping):
             return self.model(
                 of_fixed_batch(self.model, tf.nest.map_structure(tf.convert_to_tensor, x)),
@@ -355,11 +297,6 @@ class DataLoss:
     # Around them
 
     @property
-    def _dtype(self) -> Any:
-        doubles = any(variable.dtype == "float64" for variable in self.variables)
-        return np.float64 if doubles else np.float32
-
-    @property
     def _flat_data(self) -> list[Tensor]:
         return tf.nest.flatten(self._data)
 
@@ -367,21 +304,8 @@ class DataLoss:
         tensors = [*given, *self._flat_data]
         signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
         found = self._runner.traced(function, signature, key)
-        self._check_handed_in(found)
+        self.check_handed_in(found)
         return found
-
-    def _check_handed_in(self, traced: Any) -> None:
-        """Raises a `ValueError` if a model reads a weight otherwise than through Keras."""
-        captured = {id(tensor) for tensor in traced.captured_inputs}
-        passed_by = [
-            v.path for v in self.variables if id(getattr(v.value, "handle", None)) in captured
-        ]
-        if passed_by:
-            raise ValueError(
-                f"{self.model.name!r} reads the weights {quoted(passed_by)} otherwise than through Keras, so "
-                "that others cannot be put in their place. Build the layer of `keras.layers`, or of weights "
-                "made by `add_weight`."
-            )
 
     def _divided_by(self) -> Tensor:
         """By what each output's sum over the data is divided; found by one pass."""
@@ -413,7 +337,3 @@ def mean_loss(model: keras.Model, x: Any, y: Any, options: Mapping[str, Any]) ->
     """
     check_options(DataLoss, options)
     return DataLoss(model, x, y, **options)
-
-
-def _all_finite(array: Any) -> bool:
-    return bool(np.isfinite(np.asarray(array, np.float64)).all())
