@@ -53,9 +53,15 @@ def test_every_reduction_and_an_ignored_class(reduction, ignored, weights):
     check_against_evaluate(model, X, Y, weights)
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS[:, None]])
 @pytest.mark.parametrize(
-    "reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", None]
+    ("reduction", "weights"),
+    [
+        ("sum_over_batch_size", WEIGHTS[:, None]),
+        ("sum", WEIGHTS[:, None]),
+        ("mean_with_sample_weight", None),
+        ("mean_with_sample_weight", WEIGHTS[:, None]),
+        (None, None),
+    ],
 )
 def test_positions_that_a_mask_hides_and_a_class_that_is_ignored(reduction, weights):
     model = tagger(sparse(reduction=reduction, ignore_class=1))
@@ -132,7 +138,7 @@ def test_outputs_may_have_weights_of_their_own_or_no_loss():
         ("mse", 2, X[:, 0], r"does not take `y` of shape \(22,\) with .* shape \(22, 2\): "),
         ("mse", 3, X[:, :2], r"does not take `y` of shape \(22, 2\) with .* shape \(22, 3\): "),
         ("circle", 3, Y, "'circle' compares the samples of a batch with each other"),
-        (keras.losses.Circle(), 3, Y, "compares the samples of a batch with each other"),
+        (losses.Circle(), 3, Y, "'circle' compares the samples of a batch with each other"),
         (lambda y, p: keras.ops.mean(p), 3, Y, "one value for each sample. Received: one for the"),
         (lambda y, p: keras.ops.mean(p, 0), 3, Y, r"each sample. Received: shape \(3,\)"),
     ],
