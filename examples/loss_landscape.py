@@ -117,7 +117,7 @@ def main():
     low, high = nodes.min(), nodes.max()
     values, width = np.linspace(1.05 * low - 0.05 * high, 1.05 * high, 4000), (high - low) / 400
     densities = {name: spectrum.density(values, width=width) for name, spectrum in spectra.items()}
-    figure = plotting.spectral_density_curve(values, densities)
+    figure = plotting.spectral_density_curve(values, densities, width=width)
     plotting.save_figure(figure, arguments.out / "spectra.png")
     print(f"Figures are in {arguments.out}; keras_pli {kp.__version__}.")
 

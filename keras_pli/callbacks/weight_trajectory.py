@@ -19,9 +19,15 @@ class WeightTrajectory(keras.callbacks.Callback):
     `inspection.principal_directions` reads the folder. A training that is resumed goes on in it: steps that
     are made again take the place of those that were there.
 
+    The last point is what the weights are when this callback ends. One that is called after it may change
+    them, as `EarlyStopping(restore_best_weights=True)` does: the last point is then not the model, so pass
+    the model to `inspection.principal_directions`. Where it is called before, the last point is the restored
+    model, in place of the end of the training.
+
     Args:
         folder: Where to store them.
-        every: Epochs, or batches, from one to the next.
+        every: Epochs, or batches, from one to the next. Where `steps_per_execution` runs several batches at
+            a time, batches are stored at the end of the run that reaches them.
         unit: "epoch" or "batch".
 
     Raises:
@@ -37,9 +43,11 @@ class WeightTrajectory(keras.callbacks.Callback):
         self.folder = Path(folder)
         self.every = checked_number(every, "every", least=1, whole=True)
         self.unit = one_of(unit, ("epoch", "batch"), "unit")
+        self._reached = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Stores the weights before training; drops steps that come after them."""
+        self._reached = self._step
         if not self.model.built:
             return
         self._check_same_training()
@@ -55,8 +63,10 @@ class WeightTrajectory(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stores the weights after a batch."""
-        if self.unit == "batch" and self._step % self.every == 0:
+        step = self._step
+        if self.unit == "batch" and step // self.every > self._reached // self.every:
             self._store()
+        self._reached = step
 
     def on_train_end(self, logs: Any = None) -> None:
         """Stores the weights at the end."""

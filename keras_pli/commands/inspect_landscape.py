@@ -89,7 +89,9 @@ def _landscape(arguments: argparse.Namespace, report: Report) -> None:
         found = slices(model, x, y, alphas=steps, seed=arguments.seed, **stored)
     name = "line" if found.losses.ndim == 1 else "surface"
     found.save(out / f"{name}.npz")
-    plotting.save_figure(found.plot(), out / f"{name}.png")
+    ends = [Path(arguments.model).stem, Path(arguments.between or "").stem]
+    drawn = found.plot(ends=ends) if arguments.between else found.plot()
+    plotting.save_figure(drawn, out / f"{name}.png")
     PartFolder(out / "parts", "loss surface").clear()
     report(f"Loss from {np.nanmin(found.losses):.4g} to {np.nanmax(found.losses):.4g}.")
     names = [f"{name}.npz", f"{name}.png"]

@@ -21,13 +21,8 @@ from .export import figure_to_png_bytes, save_figure, to_data_uri
 from .filters import filter_evolution, filter_grid, filter_images
 from .grids import attribution_grid
 from .images import image_strip
-from .landscapes import (
-    loss_contour_panels,
-    loss_contours,
-    loss_curve,
-    loss_reliefs,
-    spectral_density_curve,
-)
+from .landscape_curves import loss_curve, spectral_density_curve
+from .landscapes import loss_contour_panels, loss_contours, loss_reliefs
 from .maps import embedding_comparison, embedding_map
 from .rationales import animate_morphs, morph_strip, rationale_grid
 from .receptive_fields import field_grid

@@ -4,9 +4,8 @@ import pytest
 
 from keras_pli.inspection.landscape.data_loss import DataLoss
 from keras_pli.inspection.landscape.directions import filter_normalized_directions
+from keras_pli.inspection.landscape.slices import LossLine, LossSurface
 from keras_pli.inspection.landscape.surface import (
-    LossLine,
-    LossSurface,
     linear_interpolation,
     loss_line,
     loss_surface,
@@ -99,7 +98,9 @@ def test_surface_is_what_evaluate_says_of_assigned_weights(jit_compile):
 @pytest.mark.parametrize("batch_size", [1, 7, 36, 37, 1000])
 def test_batch_sizes_do_not_matter(batch_size):
     model, weights = dense(), RNG.uniform(0, 2, 37)
-    loss = DataLoss(model, X, Y, sample_weight=weights, metrics=["accuracy"], batch_size=batch_size)
+    loss = DataLoss(
+        model, X, Y, sample_weight=weights, weighted_metrics=["accuracy"], batch_size=batch_size
+    )
     value, metrics = loss(loss.weights())
     whole = model.evaluate(X, Y, sample_weight=weights, batch_size=37, verbose=0)
     correct = model.predict(X, verbose=0).argmax(1) == Y
@@ -398,7 +399,7 @@ def test_weights_read_past_keras_are_named():
         ),
         ({"loss": lambda y, p: keras.ops.mean(p)}, "must give one value for each sample"),
         (
-            {"metrics": [keras.metrics.F1Score()], "y": np.eye(3)[Y]},
+            {"metrics": [keras.metrics.F1Score()], "y": np.eye(3)[Y], "loss": "mse"},
             "must give one number. 'f1_score' gives shape",
         ),
         ({"batch_size": 0}, "`batch_size` must be a whole number from 1"),
@@ -416,3 +417,44 @@ def test_a_model_without_a_loss_is_asked_for_one():
         loss_line(model, X, Y)
     with pytest.raises(ValueError, match=r"`directions` must be two. Received: 1"):
         loss_surface(model, X, Y, [[]], loss=SPARSE)
+
+
+def test_whatever_is_computed_can_be_drawn():
+    model = dense()
+    line = loss_line(model, X, Y, alphas=[0], metrics=["accuracy"])
+    assert line.barrier == 0.0
+    (drawn,) = line.plot().axes[0].lines
+    assert drawn.get_marker() == "o" and drawn.get_ydata().tolist() == line.losses.tolist()
+    backwards = loss_line(model, X, Y, alphas=[1, 0, -1], metrics=["accuracy"]).plot()
+    ahead = loss_line(model, X, Y, alphas=[-1, 0, 1], metrics=["accuracy"]).plot()
+    for one, other in zip(backwards.axes, ahead.axes, strict=True):
+        np.testing.assert_array_equal(one.lines[0].get_xydata(), other.lines[0].get_xydata())
+    grid = {"alphas": [2, 0, 1], "betas": [0, -1]}
+    surface = loss_surface(model, X, Y, **grid)
+    for a, b in ((1, -1), (2, 0)):
+        given = grid["alphas"].index(a), grid["betas"].index(b)
+        sorted_grid = {name: sorted(steps) for name, steps in grid.items()}
+        place = sorted_grid["alphas"].index(a), sorted_grid["betas"].index(b)
+        other = loss_surface(model, X, Y, **sorted_grid)
+        assert surface.losses[given] == pytest.approx(other.losses[place])
+    np.testing.assert_allclose(
+        surface.plot().axes[0].collections[0].levels, other.plot().axes[0].collections[0].levels
+    )
+    for lone in ({"alphas": [0]}, {"alphas": [0, 1], "betas": [0.5]}):
+        with pytest.raises(ValueError, match=r"must be two different steps or more.*`loss_line`"):
+            loss_surface(model, X, Y, **lone)
+
+
+def test_figures_say_what_they_are_of():
+    one, other = dense(seed=0), dense(seed=1)
+    grid = loss_surface(one, X, Y, alphas=np.linspace(-1, 1, 5)).plot()
+    loss = one.evaluate(X, Y, verbose=0)[0]
+    title = f"loss {loss:.3g} at the cross\n37 samples, 5 × 5 points"
+    assert grid.axes[0].get_title(loc="left") == title
+    found = linear_interpolation(one, other, X, Y, alphas=np.linspace(0, 1, 9))
+    ax = found.plot(ends=("one", "other")).axes[0]
+    ticks = [tick.get_text() for tick in ax.get_xticklabels()]
+    assert (ticks[0], ticks[-1]) == ("0\none", "1\nother")
+    assert ax.get_title(loc="left") == f"barrier {found.barrier:.3g}, 37 samples"
+    line = loss_line(one, X, Y, alphas=[-1, 0, 1]).plot().axes[0]
+    assert line.get_title(loc="left") == f"loss {loss:.3g} at 0, 37 samples"

@@ -1,9 +1,12 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
 from keras_pli.callbacks import WeightTrajectory
+from keras_pli.inspection.landscape.slices import LossSurface
 from keras_pli.inspection.landscape.surface import loss_surface
 from keras_pli.inspection.landscape.trajectory import principal_directions
 
@@ -122,6 +125,69 @@ def test_the_way_of_another_training_is_not_written_over(tmp_path):
         other.fit(X, Y, epochs=1, verbose=0, callbacks=[WeightTrajectory(tmp_path)])
 
 
+def test_repr_says_what_is_explained():
+    found = principal_directions(way())
+    shares = ", ".join(f"{share:.3f}" for share in found.explained)
+    assert repr(found) == f"PrincipalDirections(explained=[{shares}], points=9)"
+
+
+def test_a_surface_covers_a_trajectory_and_draws_it(tmp_path):
+    model = model_in_training()
+    callback = WeightTrajectory(tmp_path / "way")
+    model.fit(X, Y, batch_size=10, epochs=6, verbose=0, callbacks=[callback])
+    found = principal_directions(tmp_path / "way")
+    surface = loss_surface(model, X, Y, trajectory=found)
+    for steps, along in zip((surface.alphas, surface.betas), found.coordinates.T, strict=True):
+        assert len(steps) == 25 and steps[0] < along.min() and steps[-1] > along.max()
+    surface = LossSurface.load(surface.save(tmp_path / "surface.npz"))
+    ax = surface.plot().axes[0]
+    np.testing.assert_allclose(np.stack(ax.lines[0].get_data()).T, found.coordinates)
+    written = [text.get_text() for text in ax.texts]
+    assert written[0] == "start" and len(written) > 2
+    for text in ax.texts[1:]:
+        point = found.numbers.index(int(text.get_text().removeprefix("step ")))
+        np.testing.assert_allclose(text.xy, found.coordinates[point])
+    assert ax.get_xlabel() == found.labels[0]
+    # The solution need not be on the grid for the title to say its loss.
+    wanted = model.evaluate(X, Y, verbose=0)
+    assert not (surface.alphas == 0).any() and surface.about["loss"] == pytest.approx(wanted)
+    assert ax.get_title(loc="left").startswith(f"loss {wanted:.3g} at the cross\n40 samples, 25 ")
+    with pytest.raises(ValueError, match="`trajectory` has directions of its own"):
+        loss_surface(model, X, Y, found.directions, trajectory=found)
+
+
+def test_weights_that_are_restored_at_the_end_are_noticed(tmp_path):
+    model = model_in_training()
+    restoring = keras.callbacks.EarlyStopping(
+        "loss", patience=1, mode="max", restore_best_weights=True
+    )
+    model.fit(X, Y, epochs=6, verbose=0, callbacks=[WeightTrajectory(tmp_path), restoring])
+    grid = {"alphas": [0, 1], "betas": [0, 1]}
+    with pytest.warns(UserWarning, match="not at the origin of `trajectory`"):
+        loss_surface(model, X, Y, trajectory=principal_directions(tmp_path), **grid)
+    found = principal_directions(tmp_path, model=model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        loss_surface(model, X, Y, trajectory=found, **grid)
+    # What was restored is the first epoch's end, which is a point of its own.
+    (restored,) = np.flatnonzero(np.abs(found.coordinates).max(axis=1) < 1e-6)
+    assert restored == 1
+    other = principal_directions(tmp_path)
+    between = other.coordinates - other.coordinates[1]
+    signs = np.where(between[0] < 0, -1, 1)
+    np.testing.assert_allclose(found.coordinates, between * signs, atol=1e-6)
+
+
+def test_batches_that_a_run_of_several_steps_over_are_stored_at_its_end(tmp_path):
+    model = model_in_training()
+    model.compile("sgd", "mse", steps_per_execution=2)
+    callback = WeightTrajectory(tmp_path, unit="batch", every=3)
+    model.fit(X, Y, batch_size=4, epochs=1, verbose=0, callbacks=[callback])
+    # Runs end at 2, 4, 6, 8 and 10; 3, 6 and 9 are reached at 4, 6 and 10.
+    steps = sorted(int(file.stem[5:]) for file in tmp_path.glob("*.npz"))
+    assert steps == [0, 4, 6, 10]
+
+
 def test_bad_input_is_quoted(tmp_path):
     with pytest.raises(ValueError, match=r"2 directions need 3 points or more. Received: 2"):
         principal_directions(way(2))
@@ -129,6 +195,9 @@ def test_bad_input_is_quoted(tmp_path):
         principal_directions([[np.array([float(n), 0.0])] for n in range(4)])
     with pytest.raises(ValueError, match="holds no weights"):
         principal_directions(tmp_path)
+    other = keras.Sequential([keras.Input((2,)), layers.Dense(3), layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"`model` must have .*\(4, 3\). Received: \(2, 3\)"):
+        principal_directions(way(), model=other)
     with pytest.raises(
         ValueError, match=r"`trajectory\[1\]` must have .* Weight 0 has shape \(2,\)"
     ):

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.colors import LogNorm
+from matplotlib.text import Text
 
 from keras_pli.plotting import (
     loss_contour_panels,
@@ -97,6 +99,54 @@ def test_spectral_densities_each_at_their_own_values():
     assert ax.get_ylim()[0] == pytest.approx(1e-3)
 
 
+def test_the_barrier_is_the_greatest_height_above_the_straight_line():
+    steps = np.linspace(0, 1, 101)
+    values = (
+        1 + steps + 4 * steps * (1 - steps)
+    )  # its ends are 1 and 2, and the barrier 1 lies halfway
+    ax = loss_curve(steps, values, {"accuracy": steps}, ends=("a", "b")).axes[0]
+    np.testing.assert_allclose(ax.lines[1].get_ydata(), 1 + steps)
+    (barrier,) = ax.texts
+    assert barrier.get_text() == "barrier 1" and barrier.xy == pytest.approx((0.5, 2.0))
+    (rise,) = ax.collections
+    np.testing.assert_allclose(rise.get_segments()[0], [[0.5, 1.5], [0.5, 2.5]])
+    # A valley has none.
+    assert not loss_curve(steps, 1 - values, ends=("a", "b")).axes[0].texts
+
+
+def test_ticks_of_decades_need_no_fonts_of_mathematics(caplog):
+    wide = 10.0 ** (-6 * STEPS)
+    figures = [
+        spectral_density_curve(STEPS, {"a": wide}, width=0.25),
+        loss_curve(STEPS, wide),
+        loss_contours(STEPS, STEPS, wide[:, None] * wide),
+        loss_reliefs({"a": (STEPS, STEPS, wide[:, None] * wide)}),
+    ]
+    for figure in figures:
+        figure.canvas.draw()
+        for ax in figure.axes:
+            for text in ax.findobj(Text):
+                assert "$" not in text.get_text()
+    assert "findfont" not in caplog.text
+    assert "of width 0.25" in figures[0].axes[0].get_xlabel()
+
+
+def test_points_of_a_coarse_grid_and_marks_are_drawn():
+    steps = np.linspace(-1, 1, 5)
+    way = np.array([[0.8, 0.5], [0.3, -0.2], [0.0, 0.0]])
+    figure = loss_contours(
+        steps, steps, 1 + steps[:, None] ** 2 + steps**2, trajectory=way, marks={1: "epoch 3"}
+    )
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == ["start", "epoch 3"]
+    np.testing.assert_allclose([text.xy for text in ax.texts], way[:2])
+    points = [one for one in ax.collections if isinstance(one, PathCollection)]
+    wanted = {(a, b) for a in steps for b in steps}
+    assert {tuple(point) for point in points[0].get_offsets().tolist()} == wanted
+    fine = loss_contours(STEPS, STEPS, BOWL).axes[0]
+    assert not [one for one in fine.collections if isinstance(one, PathCollection)]
+
+
 @pytest.mark.parametrize(
     ("draw", "error"),
     [
@@ -116,6 +166,10 @@ def test_spectral_densities_each_at_their_own_values():
         ),
         (lambda: loss_contour_panels({}), "`surfaces` must hold at least one"),
         (lambda: loss_curve(STEPS, [1.0]), r"must have shape \(21,\)"),
+        (
+            lambda: loss_curve(STEPS, STEPS, ends=["a"]),
+            r"`ends` must be two names. Received: \['a'",
+        ),
         (lambda: spectral_density_curve(STEPS, {}), "`densities` must hold at least one"),
     ],
 )

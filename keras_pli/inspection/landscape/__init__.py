@@ -7,7 +7,8 @@ from .sharpness import (
     hessian_eigenvalues,
     spectral_density,
 )
-from .surface import LossLine, LossSurface, linear_interpolation, loss_line, loss_surface
+from .slices import LossLine, LossSurface
+from .surface import linear_interpolation, loss_line, loss_surface
 from .trajectory import PrincipalDirections, principal_directions
 from .worst_case import EpsilonSharpness, epsilon_sharpness
 

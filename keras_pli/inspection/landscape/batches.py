@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ...network.inputs import as_array
 from .criteria import by_output
@@ -42,22 +42,28 @@ def in_batches(data: Any, most: int, fixed: int | None) -> list[Any]:
     return [*tf.nest.map_structure(lambda array: cut(array[rows]), data), cut(counts)]
 
 
-def checked_targets(model: keras.Model, y: Any, predicted: Any, samples: int) -> list[NDArray[Any]]:
-    """Returns what is to be predicted, an array for each output.
+def checked_targets(
+    model: keras.Model, y: Any, predicted: Any, samples: int, wanted: Sequence[bool]
+) -> list[NDArray[Any]]:
+    """Returns what was to be predicted for each output, in the order of the outputs; zeros where no loss is.
 
     Args:
         model: The model, for its outputs' names.
         y: An array, or of several outputs a list or dict.
         predicted: What the model gives.
         samples: How many there are.
+        wanted: Whether each output has a loss.
 
     Raises:
         TypeError: If they are not numbers.
         ValueError: If there is not one entry for each sample.
     """
-    lone = len(tf.nest.flatten(predicted)) == 1 and not isinstance(y, Mapping)
-    given = [y] if lone else by_output(model, y, predicted, "y")
-    arrays = [as_array(one, "y") for one in given]
+    lone = len(wanted) == 1 and not isinstance(y, Mapping)
+    given = [y] if lone else by_output(model, y, predicted, "y", may_lack=not all(wanted))
+    arrays = [
+        as_array(one, "y") if has_loss else np.zeros(samples, np.float32)
+        for one, has_loss in zip(given, wanted, strict=True)
+    ]
     for array in arrays:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"`y` must hold numbers. Received dtype {array.dtype}.")
@@ -68,18 +74,35 @@ def checked_targets(model: keras.Model, y: Any, predicted: Any, samples: int) ->
     return arrays
 
 
-def checked_sample_weights(given: ArrayLike | None, samples: int) -> NDArray[np.float32]:
-    """Returns the weights of samples, 1 where none are given.
+def checked_sample_weights(
+    model: keras.Model, given: Any, predicted: Any, samples: int
+) -> list[NDArray[np.float32]]:
+    """Returns the weights of samples for each output, 1 where none are given.
+
+    Args:
+        model: The model, for its outputs' names.
+        given: None, an array for all outputs, or of several outputs a list or dict of arrays or None.
+        predicted: What the model gives.
+        samples: How many there are.
 
     Raises:
-        ValueError: If there is not a finite one for each sample.
+        ValueError: If there is not a finite one for each sample, or outputs are others.
     """
-    if given is None:
-        return np.ones(samples, np.float32)
-    weights = np.asarray(given, np.float32)
-    if not weights.ndim or len(weights) != samples or not np.isfinite(weights).all():
-        raise ValueError(
-            f"`sample_weight` must have a finite entry for each of the {samples} samples. Received shape "
-            f"{weights.shape}."
-        )
-    return weights
+    is_one_each = isinstance(given, list | tuple) and any(np.ndim(one) for one in given)
+    several = isinstance(given, Mapping) or (is_one_each and len(tf.nest.flatten(predicted)) > 1)
+    outputs = len(tf.nest.flatten(predicted))
+    each = (
+        by_output(model, given, predicted, "sample_weight", may_lack=True)
+        if several
+        else [given] * outputs
+    )
+    found = []
+    for one in each:
+        weights = np.ones(samples, np.float32) if one is None else np.asarray(one, np.float32)
+        if not weights.ndim or len(weights) != samples or not np.isfinite(weights).all():
+            raise ValueError(
+                f"`sample_weight` must have a finite entry for each of the {samples} samples. Received shape "
+                f"{weights.shape}."
+            )
+        found.append(weights)
+    return found

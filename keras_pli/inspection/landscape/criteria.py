@@ -1,12 +1,13 @@
-"""What is measured at every point: Keras losses, a value for each sample, and metrics."""
+"""What is measured at every point: Keras losses, a value for each sample."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ...checks import quoted
@@ -18,7 +19,7 @@ class _EachSample(keras.losses.Loss):
     """A loss without its reduction; the caller's own, of which a copy would be a stored one, keeps it."""
 
     def __init__(self, given: Callable[..., Any]) -> None:
-        name = given.name if isinstance(given, keras.losses.Loss) else _name_of(given)
+        name = given.name if isinstance(given, keras.losses.Loss) else name_of(given)
         super().__init__(name=name, reduction="none", dtype=getattr(given, "dtype", None))
         self.given = given
 
@@ -30,23 +31,55 @@ class _EachSample(keras.losses.Loss):
             y_true = keras.ops.expand_dims(y_true, -1)
         return self.given(y_true, y_pred)
 
+    def values(self, y_true: Any, y_pred: Any) -> tuple[Tensor, list[Tensor]]:
+        """Returns a value for each sample or position, float32, and masks of those that count."""
+        mask = getattr(y_pred, "_keras_mask", None)
+        y_true, y_pred = (keras.ops.convert_to_tensor(one, self.dtype) for one in (y_true, y_pred))
+        found = keras.ops.convert_to_tensor(self.call(y_true, y_pred), self.dtype)
+        # A loss that ignores a class says so by a mask of its own.
+        masks = [one for one in (mask, getattr(found, "_keras_mask", None)) if one is not None]
+        return tf.cast(found, tf.float32), masks
+
 
 @dataclass(frozen=True, eq=False)
 class Criterion:
-    """The loss of one output: its weight in the total, and by what a sum over samples is divided."""
+    """The loss of one output.
+
+    Attributes:
+        loss: A value for each sample or position.
+        weight: Its weight in the total.
+        output: The place of the output among all.
+        reduction: Keras's name of how a batch's values become one.
+    """
 
     loss: _EachSample
     weight: float
-    divide_by_weights: bool
+    output: int
+    reduction: str | None
 
     @classmethod
-    def of(cls, loss: Any, weight: float, y: Any, predicted: Any) -> Criterion:
-        """Takes a loss as `compile` takes it."""
+    def of(cls, loss: Any, weight: Any, output: int, y: Any, predicted: Any) -> Criterion:
+        """Takes a loss as `compile` takes it.
+
+        Raises:
+            ValueError: If samples of a batch are compared with each other.
+        """
         if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
-            loss = _by_kind(y, predicted, "{}_crossentropy")
+            loss = by_kind(y, predicted, "{}_crossentropy")
         loss = keras.losses.get(loss)
-        by_weights = getattr(loss, "reduction", None) == "mean_with_sample_weight"
-        return cls(_EachSample(loss), float(weight), by_weights)
+        if getattr(loss, "__name__", type(loss).__name__).lower() == "circle":
+            raise ValueError(
+                "The loss 'circle' compares the samples of a batch with each other, so it is no mean over "
+                "samples. Pass a loss that has one value for each."
+            )
+        given = getattr(loss, "reduction", "sum_over_batch_size")
+        reduction = None if given == "none" else given
+        return cls(_EachSample(loss), float(1.0 if weight is None else weight), output, reduction)
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether the values are added up and divided by nothing."""
+        return self.reduction == "sum"
 
     def sums(
         self, y: Tensor, predicted: Tensor, kept: Tensor, sample_weight: Tensor
@@ -59,26 +92,80 @@ class Criterion:
             kept: 1 for each sample that counts and 0 for others, float32 `(batch,)`.
             sample_weight: Weights of the samples, or of their positions, float32.
         """
-        values = tf.cast(self.loss(y, predicted), tf.float32)
-        if values.shape.rank == 0:
-            raise ValueError(
-                f"The loss {self.loss.name!r} must give one value for each sample. Received: one for the "
-                "whole batch. Leave the mean over samples to Keras."
-            )
-        counted = like(kept, values) * tf.ones_like(values)
-        mask = getattr(predicted, "_keras_mask", None)  # Keras has applied it to the values
-        if mask is not None:
-            counted *= tf.cast(like(mask, values), tf.float32)
-        weights = counted * like(sample_weight, values)
+        values, masks = self.loss.values(y, predicted)
+        ones = tf.ones_like(values)
+        counted = shown = like(kept, values) * ones
+        for mask in masks:
+            shown *= tf.cast(like(mask, values), tf.float32)
+        weights = like(sample_weight, values)
         # A sample that does not count may well be infinite.
-        total = tf.reduce_sum(tf.math.multiply_no_nan(values, weights))
-        return total, tf.reduce_sum(weights if self.divide_by_weights else counted)
+        total = tf.reduce_sum(tf.math.multiply_no_nan(values, shown * weights))
+        if self.reduction == "mean_with_sample_weight":
+            # Keras adds weights up as they come: one of a sample counts once, whatever its positions are,
+            # unless a mask has spread it over them.
+            spread = masks or sample_weight.shape.rank < values.shape.rank
+            divisor = shown * weights if spread else like(kept, weights) * weights
+        else:
+            # Without a reduction, Keras's mean counts also what is hidden.
+            divisor = counted if self.reduction is None else shown
+        return total, tf.reduce_sum(divisor)
+
+    def check(self, y: Any, predicted: Any) -> None:
+        """Tries the loss at the door, where an error can still quote the caller's labels.
+
+        Args:
+            y: What was to be predicted, all of it.
+            predicted: What the model gives for a first batch.
+
+        Raises:
+            ValueError: If labels do not fit the output, or there is not a value for each sample.
+        """
+        check_classes(self.loss, y, predicted)
+        # As many samples as no other axis has entries: Keras would broadcast one along it.
+        taken = {*predicted.shape, *y.shape[1:]}
+        count = next(n for n in range(2, len(taken) + 3) if n not in taken)
+        output = tf.repeat(predicted[:1], count, axis=0)
+        try:
+            values, _ = self.loss.values(np.resize(y[:1], (count, *y.shape[1:])), output)
+        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+            shape = len(y), *predicted.shape[1:]
+            reason = str(error).strip().partition("\n")[0]
+            raise ValueError(
+                f"The loss {self.loss.name!r} does not take `y` of shape {y.shape} with an output of "
+                f"shape {tuple(shape)}: {reason:.200}"
+            ) from error
+        if values.shape.rank == 0 or values.shape[0] != count:
+            what = "one for the whole batch" if values.shape.rank == 0 else f"shape {values.shape}"
+            raise ValueError(
+                f"The loss {self.loss.name!r} must give one value for each sample. Received: {what}. "
+                "Leave the mean over samples to Keras."
+            )
 
 
-def criteria_for(
-    model: keras.Model, loss: Any, loss_weights: Any, y: Sequence[Any], predicted: Any
-) -> list[Criterion]:
-    """Returns the loss of each output, those that a model was compiled with where none is given.
+def check_classes(loss: _EachSample, y: Any, predicted: Any) -> None:
+    """Raises a `ValueError` if labels of a sparse cross-entropy are no classes; the first few are quoted."""
+    given = loss.given
+    is_sparse = isinstance(given, keras.losses.SparseCategoricalCrossentropy)
+    if not is_sparse and given is not keras.losses.sparse_categorical_crossentropy:
+        return
+    settings = {**getattr(given, "_fn_kwargs", {})}
+    classes = predicted.shape[settings.get("axis", -1)]
+    labels = np.unique(np.asarray(y))
+    ignored = settings.get("ignore_class")
+    if ignored is not None:
+        labels = labels[labels != ignored]
+    wrong = labels[~((labels >= 0) & (labels < classes))]
+    if len(wrong):
+        raise ValueError(
+            f"`y` must hold classes from 0 to {classes - 1}, as the model's output has shape "
+            f"{(len(y), *predicted.shape[1:])}. Received: {quoted(wrong.tolist())}."
+        )
+
+
+def losses_for(
+    model: keras.Model, loss: Any, loss_weights: Any, predicted: Any
+) -> tuple[list[Any], list[Any]]:
+    """Returns the loss and its weight for each output, those a model was compiled with where none is given.
 
     Raises:
         ValueError: If none is given and the model was not compiled with one, or their number does not fit.
@@ -92,50 +179,35 @@ def criteria_for(
         # Keras's own face of it, `get_compile_config`, writes everything out as JSON and may not be able to.
         compiled = getattr(model, "_compile_config", None)
         loss_weights = None if compiled is None else compiled.config.get("loss_weights")
-    outputs = tf.nest.flatten(predicted)
-    losses = by_output(model, loss, predicted, "loss")
-    weights = by_output(
-        model, 1.0 if loss_weights is None else loss_weights, predicted, "loss_weights"
-    )
-    found = [
-        None if one is None else Criterion.of(one, weight, target, output)
-        for one, weight, target, output in zip(losses, weights, y, outputs, strict=True)
-    ]
-    if None in found:
-        raise ValueError("Every output must have a loss. Received None for one of them.")
-    return [criterion for criterion in found if criterion is not None]
+    losses = by_output(model, loss, predicted, "loss", may_lack=True)
+    if all(one is None for one in losses):
+        raise ValueError(f"At least one output must have a loss. Received: {loss!r}.")
+    weights = 1.0 if loss_weights is None else loss_weights
+    return losses, by_output(model, weights, predicted, "loss_weights", may_lack=True)
 
 
-def metrics_for(
-    model: keras.Model, metrics: Iterable[Any], y: Sequence[Any], predicted: Any
-) -> list[keras.metrics.Metric]:
-    """Returns metrics of our own, built, from names, functions or the caller's metrics.
+def criteria_for(
+    losses: Sequence[Any], weights: Sequence[Any], y: Sequence[Any], predicted: Any
+) -> list[Criterion]:
+    """Returns what is measured at each output that has a loss, once it is tried.
 
     Raises:
-        ValueError: If there are some, and the model has several outputs.
+        ValueError: If labels do not fit an output.
     """
-    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
-        raise TypeError(f"`metrics` must be a list, such as ['accuracy']. Received: {metrics!r}.")
-    metrics = list(metrics)
-    if not metrics:
-        return []
     outputs = tf.nest.flatten(predicted)
-    if len(outputs) > 1:
-        raise ValueError(
-            f"`metrics` are for models of one output. {model.name!r} has {len(outputs)}."
-        )
-    made = [_own_metric(metric, y[0], outputs[0]) for metric in metrics]
-    for metric in made:
-        metric.update_state(y[0], outputs[0])  # some make their variables here
-        if len(metric.result().shape):
-            raise ValueError(
-                f"A metric must give one number. {metric.name!r} gives shape {metric.result().shape}."
-            )
-        metric.reset_state()
-    return made
+    found = [
+        Criterion.of(loss, weights[place], place, y[place], outputs[place])
+        for place, loss in enumerate(losses)
+        if loss is not None
+    ]
+    for one in found:
+        one.check(y[one.output], outputs[one.output])
+    return found
 
 
-def by_output(model: keras.Model, given: Any, predicted: Any, name: str) -> list[Any]:
+def by_output(
+    model: keras.Model, given: Any, predicted: Any, name: str, *, may_lack: bool = False
+) -> list[Any]:
     """Returns what is given for each output in the order in which TensorFlow flattens them.
 
     Args:
@@ -143,6 +215,7 @@ def by_output(model: keras.Model, given: Any, predicted: Any, name: str) -> list
         given: One for all, a list, or a dict by output.
         predicted: What the model gives.
         name: What the caller calls the argument.
+        may_lack: Whether a dict may leave outputs out, for which there is then None.
 
     Raises:
         ValueError: If the number or the names are others than those of the outputs.
@@ -150,11 +223,12 @@ def by_output(model: keras.Model, given: Any, predicted: Any, name: str) -> list
     outputs = tf.nest.flatten(predicted)
     if isinstance(given, Mapping):
         names = sorted(predicted) if isinstance(predicted, Mapping) else list(model.output_names)
-        if set(names) != set(given):
+        fits = given and set(given) <= set(names) if may_lack else set(names) == set(given)
+        if not fits:
             raise ValueError(
                 f"`{name}` must name the outputs {quoted(names)}. Received: {quoted(given)}."
             )
-        return [given[key] for key in names]
+        return [given.get(key) for key in names]
     if isinstance(given, list | tuple):
         if len(given) != len(outputs):
             raise ValueError(
@@ -164,28 +238,16 @@ def by_output(model: keras.Model, given: Any, predicted: Any, name: str) -> list
     return [given] * len(outputs)
 
 
-def _own_metric(metric: Any, y: Any, predicted: Any) -> keras.metrics.Metric:
-    is_accuracy = isinstance(metric, str) and metric.lower() in ("accuracy", "acc")
-    found = keras.metrics.get(_by_kind(y, predicted, "{}_accuracy") if is_accuracy else metric)
-    if isinstance(found, keras.metrics.Metric):
-        made = type(found).from_config(found.get_config())
-    else:
-        made = keras.metrics.MeanMetricWrapper(found, name=_name_of(found))
-    if isinstance(metric, str):
-        made.name = metric
-    return made
-
-
-def _by_kind(y: Any, predicted: Any, name: str) -> str:
-    """A name with the kind of labels, as Keras tells them apart."""
+def by_kind(y: Any, predicted: Any, name: str) -> str:
+    """Returns a name with the kind of labels, as Keras tells them apart."""
     if predicted.shape[-1] == 1:
         return name.format("binary")
     is_sparse = len(y.shape) < len(predicted.shape) or y.shape[-1] == 1
     return name.format("sparse_categorical" if is_sparse else "categorical")
 
 
-def _name_of(function: Any) -> str:
-    """A function's name, as TensorFlow allows names."""
+def name_of(function: Any) -> str:
+    """Returns a function's name, as TensorFlow allows names."""
     return str(getattr(function, "__name__", "loss")).strip("<>_")
 
 

@@ -10,38 +10,43 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ...checks import check_options, quoted
+from ...checks import check_options
 from ...identity import model_identity, value_identity
 from ...network.inputs import checked_inputs, fixed_batch, of_fixed_batch
 from ...network.runner import Runner
 from ...parts import digest
 from .batches import checked_sample_weights, checked_targets, in_batches
-from .criteria import criteria_for, like, metrics_for
-from .directions import check_same_shapes, trainable_variables
+from .criteria import criteria_for, losses_for
+from .directions import trainable_variables
+from .flat_weights import FlatWeights
+from .metrics import Metrics
 
 Tensor = Any
 
 
-class DataLoss:
+class DataLoss(FlatWeights):
     """The mean loss of a model over data, as a function of its weights.
 
     Weights are one vector: those of `variables`, one after another. They are put in place of the model's own
     within a compiled function (`keras.StatelessScope`), so that the model itself is never written to. It runs
     in inference mode: no dropout, and batch normalisation by its moving statistics, which stay as they are.
 
-    The mean is the one that Keras gives for all data in one batch, whatever `batch_size` is: the sum of the
-    weighted losses over the number of samples (of positions that no mask hides); over the sum of the weights
-    where a loss's reduction says so.
+    The mean is the one that `evaluate` gives for all data in one batch, whatever `batch_size` is: the sum of
+    the weighted losses over the number of samples (of positions that no mask hides, nor a class that the loss
+    ignores); over the sum of the weights, or over nothing, where a loss's reduction is
+    "mean_with_sample_weight" or "sum".
 
     Args:
         model: A Keras model with its weights.
         x: Inputs, `(samples, ...)`, or a structure of them.
         y: What was to be predicted, samples first; of several outputs a list or dict.
         loss: A Keras loss, its name, a function of `(y_true, y_pred)`, or, of several outputs, a list or
-            dict; None for what the model was compiled with.
+            dict, with None for those that have none; None for what the model was compiled with.
         loss_weights: Weights of several outputs' losses.
-        metrics: Names such as "accuracy", functions or Keras metrics, for a model of one output.
-        sample_weight: `(samples,)`, or with positions, or None.
+        metrics: Names such as "accuracy", functions or Keras metrics, for a model of one output. They leave
+            `sample_weight` aside, as those of `compile` do.
+        weighted_metrics: Likewise, weighted by `sample_weight`.
+        sample_weight: `(samples,)`, or with positions, or None; of several outputs also a list or dict.
         regularization: Whether the regularizers' penalties on weights are added; those on activations, and
             what layers add by `add_loss`, never are.
         batch_size: Most samples at a time.
@@ -68,62 +73,51 @@ class DataLoss:
         loss: Any = None,
         loss_weights: Any = None,
         metrics: Iterable[Any] = (),
-        sample_weight: ArrayLike | None = None,
+        weighted_metrics: Iterable[Any] = (),
+        sample_weight: Any = None,
         regularization: bool = False,
         batch_size: int = 256,
         jit_compile: bool | Literal["auto"] = "auto",
         variables: Sequence[Any] | None = None,
     ) -> None:
-        self.variables = trainable_variables(model) if variables is None else list(variables)
-        self.model, self.regularization = model, regularization
+        super().__init__(model, trainable_variables(model) if variables is None else variables)
+        self.regularization = regularization
         self._runner = Runner([model], batch_size=batch_size, jit_compile=jit_compile)
         x = checked_inputs(x, model)
         self.samples = len(tf.nest.flatten(x)[0])
         first = np.resize(np.arange(self.samples), fixed_batch(model) or 1)
         predicted = self._predicted(tf.nest.map_structure(lambda array: array[first], x))
-        targets = checked_targets(model, y, predicted, self.samples)
-        self._criteria = criteria_for(model, loss, loss_weights, targets, predicted)
-        self._metrics = metrics_for(model, metrics, [one[first] for one in targets], predicted)
-        weights = checked_sample_weights(sample_weight, self.samples)
+        losses, scales = losses_for(model, loss, loss_weights, predicted)
+        has_loss = [one is not None for one in losses]
+        targets = checked_targets(model, y, predicted, self.samples, has_loss)
+        self._criteria = criteria_for(losses, scales, targets, predicted)
+        labels = [one[first] for one in targets]
+        self._metrics = Metrics(model, metrics, weighted_metrics, labels, predicted)
+        weights = checked_sample_weights(model, sample_weight, predicted, self.samples)
         self._depends_on = {
-            "data": digest(*tf.nest.flatten(x), *targets, weights),
-            "measured": value_identity([[c.loss.given for c in self._criteria], self._metrics]),
+            "data": digest(*tf.nest.flatten(x), *targets, *weights),
+            "measured": value_identity(
+                [[c.loss.given for c in self._criteria], *self._metrics.settings]
+            ),
             "loss_weights": [criterion.weight for criterion in self._criteria],
             "regularization": bool(regularization),
         }
         self._data = in_batches([x, targets, weights], self._runner.batch_size, fixed_batch(model))
-        self._divisors: Tensor | None = None
+        self._start: tuple[float, Tensor] | None = None
 
     @property
     def metric_names(self) -> list[str]:
         """What the metrics are called, in their order."""
-        return [metric.name for metric in self._metrics]
+        return [metric.name for metric in self._metrics.all]
 
-    @property
-    def size(self) -> int:
-        """The number of weights."""
-        return sum(int(np.prod(variable.shape)) for variable in self.variables)
-
-    def weights(self) -> NDArray[Any]:
-        """Returns the model's weights as they are now."""
-        return self.flat([keras.ops.convert_to_numpy(v.value) for v in self.variables], "weights")
-
-    def flat(self, arrays: Sequence[Any], name: str) -> NDArray[Any]:
-        """Returns a list of arrays, one for each variable, as one vector.
-
-        Raises:
-            ValueError: If their number or a shape is another; the first such weight is named.
-        """
-        paths = [variable.path for variable in self.variables]
-        check_same_shapes(self.variables, arrays, name, paths)
-        return np.concatenate([np.asarray(array, self._dtype).ravel() for array in arrays])
-
-    def parted(self, flat: ArrayLike) -> list[NDArray[Any]]:
-        """Returns a vector as a list of arrays, one for each variable."""
-        shapes = [tuple(variable.shape) for variable in self.variables]
-        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-        parts = np.split(np.asarray(flat), ends)
-        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    def check_finite(self) -> None:
+        """Raises a `ValueError` if the loss where the model is, is not finite: it has no curvature there."""
+        loss, _ = self._at_start()
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"The loss of {self.model.name!r} is {loss} where it is, so there is no curvature. Look for "
+                "NaN in `x` and `y`, or for a training that diverged."
+            )
 
     def identity(self) -> dict[str, Any]:
         """Returns what the loss depends on, in a form for JSON."""
@@ -137,7 +131,7 @@ class DataLoss:
         self, vectors: Sequence[ArrayLike]
     ) -> Callable[[ArrayLike], tuple[float, NDArray[np.float64]]]:
         """Returns a function of coefficients: loss and metrics where the weights are that sum of vectors."""
-        stack = tf.constant(np.stack([np.asarray(one, self._dtype) for one in vectors]))
+        stack = tf.constant(np.stack([np.asarray(one, self.dtype) for one in vectors]))
         run = self._traced(self._measured, [stack, tf.zeros(len(vectors), stack.dtype)], "measured")
 
         def measured(coefficients: ArrayLike) -> tuple[float, NDArray[np.float64]]:
@@ -148,19 +142,25 @@ class DataLoss:
 
     def gradient(self, weights: ArrayLike) -> tuple[float, NDArray[np.float64]]:
         """Returns the mean loss and its gradient by the weights."""
-        given = [tf.constant(weights, self._dtype), self._divided_by()]
+        given = [tf.constant(weights, self.dtype), self._divided_by()]
         run = self._traced(self._gradient, given, "gradient")
         loss, gradient = run(*given, *self._flat_data)
         return float(loss), gradient.numpy()
 
     def hessian_product(self, weights: ArrayLike) -> Callable[[ArrayLike], NDArray[np.float64]]:
         """Returns a function of a vector: the mean loss's Hessian at some weights, times the vector."""
-        at, divisors = tf.constant(weights, self._dtype), self._divided_by()
+        at, divisors = tf.constant(weights, self.dtype), self._divided_by()
         run = self._traced(self._product, [at, at, divisors], "product")
 
         def product(vector: ArrayLike) -> NDArray[np.float64]:
-            given = tf.constant(np.ravel(vector), self._dtype)
-            return run(at, given, divisors, *self._flat_data).numpy()
+            given = tf.constant(np.ravel(vector), self.dtype)
+            found = run(at, given, divisors, *self._flat_data).numpy()
+            if not np.isfinite(found).all():
+                raise ValueError(
+                    f"A product with the Hessian of {self.model.name!r} is not finite, but the loss is: an "
+                    "operation has no second derivative there, or one that overflows in its precision."
+                )
+            return found
 
         return product
 
@@ -171,30 +171,28 @@ class DataLoss:
         # A product of matrices would round to fewer bits on some accelerators.
         flat = tf.add_n([coefficients[i] * stack[i] for i in range(stack.shape[0])])
 
-        def of_batch(x: Any, y: Any, kept: Tensor, weights: Tensor, states: Any) -> Any:
+        def of_batch(x: Any, y: Any, kept: Tensor, weights: Any, states: Any) -> Any:
             predicted = self._predicted(x, flat)
             sums = self._sums(predicted, y, kept, weights)
-            label = tf.nest.flatten(predicted)[0]
-            counted = weights * like(kept, weights)
-            updated = [
-                metric.stateless_update_state(state, y[0], label, sample_weight=counted)
-                for metric, state in zip(self._metrics, states[1], strict=True)
-            ]
-            return [states[0] + tf.cast(sums, tf.float64), [list(state) for state in updated]]
+            # Metrics are for models of one output.
+            output = tf.nest.flatten(predicted)[0]
+            updated = self._metrics.updated(states[1], y[0], output, kept, weights[0])
+            return [states[0] + tf.cast(sums, tf.float64), updated]
 
         start = [
             tf.zeros((len(self._criteria), 2), tf.float64),
-            [[tf.identity(v.value) for v in metric.variables] for metric in self._metrics],
+            self._metrics.start(),
         ]
         sums, states = self._over(data, of_batch, start)
         scale = tf.constant([criterion.weight for criterion in self._criteria], tf.float64)
-        loss = tf.reduce_sum(scale * sums[:, 0] / sums[:, 1])
-        results = [
-            tf.cast(metric.stateless_result(state), tf.float64)
-            for metric, state in zip(self._metrics, states, strict=True)
-        ]
-        values = tf.stack(results) if results else tf.zeros(0, tf.float64)
-        return loss + tf.cast(self._penalty(flat), tf.float64), values, sums[:, 1]
+        is_sum = tf.constant([criterion.is_sum for criterion in self._criteria])
+        divisors = tf.where(is_sum, tf.ones_like(sums[:, 1]), sums[:, 1])
+        loss = tf.reduce_sum(scale * tf.math.divide_no_nan(sums[:, 0], divisors))
+        return (
+            loss + tf.cast(self._penalty(flat), tf.float64),
+            self._metrics.results(states),
+            divisors,
+        )
 
     def _gradient(self, flat: Tensor, divisors: Tensor, *data: Tensor) -> Any:
         def of(objective: Callable[[], Tensor]) -> list[Tensor]:
@@ -228,10 +226,12 @@ class DataLoss:
         """Sums what `of` gives for the objective of each batch, and once for the penalty."""
         scale = tf.constant([criterion.weight for criterion in self._criteria], tf.float64)
 
-        def of_batch(x: Any, y: Any, kept: Tensor, weights: Tensor, states: Any) -> Any:
+        def of_batch(x: Any, y: Any, kept: Tensor, weights: Any, states: Any) -> Any:
             def objective() -> Tensor:
                 sums = self._sums(self._predicted(x, flat), y, kept, weights)[:, 0]
-                return tf.reduce_sum(sums * tf.cast(scale / divisors, sums.dtype))
+                return tf.reduce_sum(
+                    sums * tf.cast(tf.math.divide_no_nan(scale, divisors), sums.dtype)
+                )
 
             return [state + part for state, part in zip(states, of(objective), strict=True)]
 
@@ -255,26 +255,21 @@ class DataLoss:
         return states
 
     def _predicted(self, x: Any, flat: Tensor | None = None) -> Any:
-        mapping = []
-        if flat is not None:
-            sizes = [int(np.prod(variable.shape)) for variable in self.variables]
-            mapping = [
-                (variable, tf.cast(tf.reshape(part, variable.shape), variable.dtype))
-                for variable, part in zip(self.variables, tf.split(flat, sizes), strict=True)
-            ]
+        mapping = [] if flat is None else self.mapping(flat)
         with keras.StatelessScope(mapping):
             return self.model(
                 of_fixed_batch(self.model, tf.nest.map_structure(tf.convert_to_tensor, x)),
                 training=False,
             )
 
-    def _sums(self, predicted: Any, y: Any, kept: Tensor, weights: Tensor) -> Tensor:
-        """Sum and divisor of each output's loss, `(outputs, 2)`."""
+    def _sums(self, predicted: Any, y: Any, kept: Tensor, weights: Any) -> Tensor:
+        """Sum and divisor of each loss, `(losses, 2)`."""
         outputs = tf.nest.flatten(predicted)
+        places = [criterion.output for criterion in self._criteria]
         return tf.stack(
             [
-                tf.stack(criterion.sums(target, output, kept, weights))
-                for criterion, target, output in zip(self._criteria, y, outputs, strict=True)
+                tf.stack(criterion.sums(y[i], outputs[i], kept, weights[i]))
+                for criterion, i in zip(self._criteria, places, strict=True)
             ]
         )
 
@@ -302,11 +297,6 @@ class DataLoss:
     # Around them
 
     @property
-    def _dtype(self) -> Any:
-        doubles = any(variable.dtype == "float64" for variable in self.variables)
-        return np.float64 if doubles else np.float32
-
-    @property
     def _flat_data(self) -> list[Tensor]:
         return tf.nest.flatten(self._data)
 
@@ -314,30 +304,22 @@ class DataLoss:
         tensors = [*given, *self._flat_data]
         signature = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
         found = self._runner.traced(function, signature, key)
-        self._check_handed_in(found)
+        self.check_handed_in(found)
         return found
-
-    def _check_handed_in(self, traced: Any) -> None:
-        """Raises a `ValueError` if a model reads a weight otherwise than through Keras."""
-        captured = {id(tensor) for tensor in traced.captured_inputs}
-        passed_by = [
-            v.path for v in self.variables if id(getattr(v.value, "handle", None)) in captured
-        ]
-        if passed_by:
-            raise ValueError(
-                f"{self.model.name!r} reads the weights {quoted(passed_by)} otherwise than through Keras, so "
-                "that others cannot be put in their place. Build the layer of `keras.layers`, or of weights "
-                "made by `add_weight`."
-            )
 
     def _divided_by(self) -> Tensor:
         """By what each output's sum over the data is divided; found by one pass."""
-        if self._divisors is None:
+        return self._at_start()[1]
+
+    def _at_start(self) -> tuple[float, Tensor]:
+        """The loss where the model is, and the divisors."""
+        if self._start is None:
             stack = tf.constant(self.weights()[np.newaxis])
             one = tf.ones(1, stack.dtype)
             run = self._traced(self._measured, [stack, one], "measured")
-            self._divisors = run(stack, one, *self._flat_data)[2]
-        return self._divisors
+            loss, _, divisors = run(stack, one, *self._flat_data)
+            self._start = float(loss), divisors
+        return self._start
 
 
 def mean_loss(model: keras.Model, x: Any, y: Any, options: Mapping[str, Any]) -> DataLoss:

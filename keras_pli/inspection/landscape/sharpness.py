@@ -85,12 +85,14 @@ class SpectralDensity(StoredResult):
         return max(float(np.ptp(self.nodes)) / 100, 1e-12)
 
     def plot(self, **options: Any) -> Any:
-        """Draws the density; see `plotting.spectral_density_curve`."""
+        """Draws the density, its axis with the `width`; see `plotting.spectral_density_curve`."""
         from ...plotting import spectral_density_curve
 
         margin = 5 * self.width
         values = np.linspace(self.nodes.min() - margin, self.nodes.max() + margin, 1000)
-        return spectral_density_curve(values, {"Hessian": self.density(values)}, **options)
+        return spectral_density_curve(
+            values, {"Hessian": self.density(values)}, **{"width": self.width, **options}
+        )
 
     def __repr__(self) -> str:
         return brief_repr(self)
@@ -143,6 +145,7 @@ def hessian_eigenvalues(
     tolerance = checked_number(tolerance, "tolerance", least=1e-12, below=1.0)
     most = checked_number(most_products, "most_products", least=1, whole=True)
     counted = Counted(loss.hessian_product(loss.weights()), verbose)
+    loss.check_finite()
     if loss.size <= max(_SMALL, count):
         values, vectors = np.linalg.eigh(_whole(counted, loss.size))
         values, vectors = _chosen(values, vectors, count, kind)
@@ -153,6 +156,7 @@ def hessian_eigenvalues(
     residuals = [
         np.linalg.norm(counted(v) - value * v) for value, v in zip(values, vectors, strict=True)
     ]
+    counted.done()
     directions = [loss.parted(vector) for vector in vectors]
     return HessianEigenvalues(values, directions, np.array(residuals), counted.count)
 
@@ -199,6 +203,7 @@ def spectral_density(
     loss = mean_loss(model, x, y, options)
     steps = min(steps, loss.size)
     product = Counted(loss.hessian_product(loss.weights()), verbose, steps * runs)
+    loss.check_finite()
     nodes, weights = np.zeros((runs, steps)), np.zeros((runs, steps))
     for run in range(runs):
         found = gauss_quadrature(
@@ -211,18 +216,33 @@ def spectral_density(
 
 
 class Counted:
-    """A function that counts how often it was called, and shows it."""
+    """A function that counts how often it was called, and shows it: on a bar, or where no end is known alone.
+
+    Args:
+        function: The function, of a vector.
+        verbose: Whether to show the count.
+        most: How many calls there will be, where that is known.
+    """
 
     def __init__(self, function: Callable[..., Any], verbose: int, most: int | None = None) -> None:
-        self.function, self.count = function, 0
-        self.progress = keras.utils.Progbar(most, verbose=verbose, unit_name="pass")
+        self.function, self.count, self._verbose = function, 0, verbose
+        # Of an unknown end, Keras's bar would write "11/Unknown".
+        self._bar = most and keras.utils.Progbar(most, verbose=verbose, unit_name="pass")
 
     def __call__(self, vector: Any) -> Any:
         """Calls the function."""
         found = self.function(vector)
         self.count += 1
-        self.progress.add(1)
+        if self._bar:
+            self._bar.add(1)
+        elif self._verbose:
+            print(f"\r{self.count} passes over the data", end="", flush=True)
         return found
+
+    def done(self) -> None:
+        """Ends the line of a count without an end."""
+        if self._verbose and not self._bar:
+            print()
 
 
 def _whole(product: Callable[..., Any], size: int) -> NDArray[np.float64]:

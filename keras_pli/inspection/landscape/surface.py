@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...brief import brief_repr
 from ...parts import PartFolder, digest
-from ...stored_result import StoredResult
 from .data_loss import DataLoss, mean_loss
 from .directions import (
     Direction,
@@ -23,76 +21,12 @@ from .directions import (
     filter_normalized_directions,
     trainable_variables,
 )
+from .slices import LossLine, LossSurface
+from .trajectory import PrincipalDirections
 
 # How much of a grid an interruption loses.
 _POINTS_A_PART = 8
 _PARTS = "loss surface"
-
-
-@dataclass(frozen=True, eq=False)
-class LossLine(StoredResult):
-    """The loss along a line in weight space.
-
-    Attributes:
-        alphas: Where, float64 `(points,)`.
-        losses: Mean loss at each, float64 `(points,)`.
-        metrics: Each metric's values, float64 `(metrics, points)`.
-        about: `metrics`, the names of the metrics, and what else belongs to it.
-    """
-
-    alphas: NDArray[np.float64]
-    losses: NDArray[np.float64]
-    metrics: NDArray[np.float64]
-    about: Mapping[str, Any]
-
-    @property
-    def barrier(self) -> float:
-        """How far the loss rises above the straight line between its ends, at least 0.
-
-        max over a of L(a) - ((1 - a) L(0) + a L(1)), where the ends are the first and the last point
-        (Entezari et al. 2022, "The Role of Permutation Invariance in Linear Mode Connectivity", eq. 1).
-        """
-        share = (self.alphas - self.alphas[0]) / (self.alphas[-1] - self.alphas[0])
-        straight = (1 - share) * self.losses[0] + share * self.losses[-1]
-        return float(np.max(self.losses - straight))
-
-    def plot(self, **options: Any) -> Any:
-        """Draws the line; see `plotting.loss_curve`."""
-        from ...plotting import loss_curve
-
-        metrics = dict(zip(self.about["metrics"], self.metrics, strict=True))
-        return loss_curve(self.alphas, self.losses, metrics, **options)
-
-    def __repr__(self) -> str:
-        return brief_repr(self)
-
-
-@dataclass(frozen=True, eq=False)
-class LossSurface(StoredResult):
-    """The loss on a plane in weight space.
-
-    Attributes:
-        alphas: Steps along the first direction, float64 `(alphas,)`.
-        betas: Steps along the second, float64 `(betas,)`.
-        losses: Mean loss at each point, float64 `(alphas, betas)`.
-        metrics: Each metric's values, float64 `(metrics, alphas, betas)`.
-        about: `metrics`, the names of the metrics, and what else belongs to it.
-    """
-
-    alphas: NDArray[np.float64]
-    betas: NDArray[np.float64]
-    losses: NDArray[np.float64]
-    metrics: NDArray[np.float64]
-    about: Mapping[str, Any]
-
-    def plot(self, **options: Any) -> Any:
-        """Draws the surface as contours; see `plotting.loss_contours`."""
-        from ...plotting import loss_contours
-
-        return loss_contours(self.alphas, self.betas, self.losses, **options)
-
-    def __repr__(self) -> str:
-        return brief_repr(self)
 
 
 def loss_line(
@@ -140,7 +74,8 @@ def loss_line(
     steps = _steps(np.linspace(-1, 1, 51) if alphas is None else alphas, "alphas")
     coefficients = np.stack([np.ones(len(steps)), steps], axis=1)
     losses, metrics = _evaluated(loss, vectors, coefficients, store, verbose)
-    return LossLine(steps, losses, metrics, {"metrics": loss.metric_names})
+    about = {"metrics": loss.metric_names, "samples": loss.samples}
+    return LossLine(steps, losses, metrics, about)
 
 
 def loss_surface(
@@ -151,6 +86,7 @@ def loss_surface(
     *,
     alphas: ArrayLike | None = None,
     betas: ArrayLike | None = None,
+    trajectory: PrincipalDirections | None = None,
     seed: int = 0,
     store: str | os.PathLike[str] | None = None,
     verbose: int = 0,
@@ -165,8 +101,10 @@ def loss_surface(
         x: Inputs, `(samples, ...)`, or a structure of them.
         y: What is to be predicted.
         directions: Two directions; None draws filter-normalised ones.
-        alphas: Steps along the first; None for 25 from -1 to 1.
-        betas: Steps along the second; None for the same.
+        alphas: Steps along the first, two or more; None for 25 from -1 to 1, or that cover `trajectory`.
+        betas: Steps along the second; None for the same, or that cover `trajectory`.
+        trajectory: What `principal_directions` found, in place of `directions`; `plot` draws the way of the
+            training then. A warning says so if the model is not where its coordinates start.
         seed: Seed of the directions that are drawn.
         store: Folder of what is done, by which an interrupted run goes on; None keeps nothing.
         verbose: 1 draws a progress bar.
@@ -187,23 +125,34 @@ def loss_surface(
         [[0.0, 0.5], [2.0, 2.5]]
     """
     loss = mean_loss(model, x, y, options)
+    if trajectory is not None:
+        if directions is not None:
+            raise ValueError("`trajectory` has directions of its own: leave `directions` out.")
+        _warn_of_another_origin(loss, trajectory)
+        directions = trajectory.directions
+        covering = trajectory.steps() if len(directions) == 2 else [None, None]
+        alphas = covering[0] if alphas is None else alphas
+        betas = covering[1] if betas is None else betas
     given = filter_normalized_directions(model, seed=seed) if directions is None else directions
     if len(given) != 2:
         raise ValueError(f"`directions` must be two. Received: {len(given)}.")
     vectors = [loss.weights(), *(loss.flat(one, "directions") for one in given)]
-    first = _steps(np.linspace(-1, 1, 25) if alphas is None else alphas, "alphas")
-    second = first if betas is None else _steps(betas, "betas")
+    first = _steps(np.linspace(-1, 1, 25) if alphas is None else alphas, "alphas", least=2)
+    second = first if betas is None else _steps(betas, "betas", least=2)
     along = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 2)
     coefficients = np.concatenate([np.ones((len(along), 1)), along], axis=1)
     losses, metrics = _evaluated(loss, vectors, coefficients, store, verbose)
     shape = len(first), len(second)
-    return LossSurface(
-        first,
-        second,
-        losses.reshape(shape),
-        metrics.reshape(-1, *shape),
-        {"metrics": loss.metric_names},
-    )
+    about: dict[str, Any] = {"metrics": loss.metric_names, "samples": loss.samples}
+    at = np.flatnonzero((along == 0).all(axis=1))
+    # Where the grid leaves the solution out, it takes one pass more.
+    about["loss"] = float(losses[at[0]] if len(at) else loss.at(vectors)([1.0, 0.0, 0.0])[0])
+    if trajectory is not None:
+        about["trajectory"] = trajectory.coordinates.tolist()
+        about["marks"] = [list(mark) for mark in trajectory.marks().items()]
+        about["labels"] = trajectory.labels
+    values = losses.reshape(shape), metrics.reshape(-1, *shape)
+    return LossSurface(first, second, *values, about)
 
 
 def linear_interpolation(
@@ -259,7 +208,8 @@ def linear_interpolation(
     vectors = [loss.weights(), loss.flat([given[index] for index in moved], "other")]
     steps = _steps(np.linspace(0, 1, 51) if alphas is None else alphas, "alphas")
     losses, metrics = _evaluated(loss, vectors, np.stack([1 - steps, steps], 1), store, verbose)
-    return LossLine(steps, losses, metrics, {"metrics": loss.metric_names})
+    about = {"metrics": loss.metric_names, "samples": loss.samples, "ends": ["model", "other"]}
+    return LossLine(steps, losses, metrics, about)
 
 
 def _evaluated(
@@ -299,10 +249,27 @@ def _evaluated(
     return values[:, 0], values[:, 1:].T
 
 
-def _steps(given: ArrayLike, name: str) -> NDArray[np.float64]:
+def _warn_of_another_origin(loss: DataLoss, trajectory: PrincipalDirections) -> None:
+    """Warns if the model is not where a trajectory's coordinates start."""
+    origin = loss.flat(trajectory.origin, "trajectory")
+    if not np.allclose(origin, loss.weights(), rtol=1e-5, atol=1e-7):
+        warnings.warn(
+            "The model is not at the origin of `trajectory`, so the way is drawn beside its place: another "
+            "callback may have restored other weights at the end of the training. Pass the model to "
+            "`principal_directions(..., model=model)`.",
+            stacklevel=3,
+        )
+
+
+def _steps(given: ArrayLike, name: str, *, least: int = 1) -> NDArray[np.float64]:
     steps = np.asarray(given, np.float64)
     if steps.ndim != 1 or not len(steps) or not np.isfinite(steps).all():
         raise ValueError(
             f"`{name}` must be finite numbers, one after another. Received: {given!r:.80}."
+        )
+    if len(np.unique(steps)) < least:
+        raise ValueError(
+            f"`{name}` must be two different steps or more, as a surface has two directions; of one, "
+            f"`loss_line` gives the loss along the other. Received: {given!r:.80}."
         )
     return steps

@@ -81,12 +81,14 @@ def epsilon_sharpness(
     loss = mean_loss(model, x, y, options)
     weights = loss.weights().astype(np.float64)
     reach = epsilon * (np.abs(weights) + 1)
+    loss.check_finite()
     at, _ = loss.gradient(weights)
     worst = at
     gradient = Counted(lambda part: loss.gradient(weights + reach * part), verbose)
     for _ in range(starts):
         start = generator.uniform(-0.5, 0.5, len(weights))
         worst = max(worst, _greatest(gradient, reach, start, steps))
+    gradient.done()
     return EpsilonSharpness(100 * (worst - at) / (1 + at), at, worst, epsilon)
 
 
