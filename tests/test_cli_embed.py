@@ -40,7 +40,7 @@ def embedded(common, out, *options):
 @pytest.mark.parametrize(
     ("options", "kind", "objective"),
     [
-        (["--perplexity", "8"], "tsne", {"perplexity": 8.0}),
+        pytest.param(["--perplexity", "8"], "tsne", {"perplexity": 8.0}, marks=pytest.mark.slow),
         (["--perplexity", "5", "8", "20"], "tsne", {"perplexity": (5.0, 8.0, 20.0)}),
         (
             ["--neighbors", "7", "--min-dist", "0.3"],

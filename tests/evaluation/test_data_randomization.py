@@ -105,6 +105,7 @@ def test_all_networks_explain_what_the_first_predicts(lessons):
     assert not np.array_equal(first, permuted)
 
 
+@pytest.mark.slow
 def test_integer_and_one_hot_labels_teach_the_same_for_the_stated_epochs(lessons):
     x, y = lessons
 

@@ -102,6 +102,7 @@ def test_digits_example(tmp_path):
     assert "trustworthiness" in run("pli_digits.py", "--out", str(tmp_path), "--seeds", "2")
 
 
+@pytest.mark.slow
 def test_images_that_activate_classes_most(small_digits, tmp_path):
     options = ["--data", str(small_digits / "grey.npz"), "--epochs", "3", "--starts", "1"]
     printed = run("maximised_fashion_mnist.py", *options, "--out", str(tmp_path))

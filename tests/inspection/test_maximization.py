@@ -130,6 +130,7 @@ def test_an_input_without_channels_is_smooth_both_ways():
     assert np.ptp(search().best) < 0.2  # nothing is worth an edge
 
 
+@pytest.mark.slow
 def test_mixed_precision():
     model = convolutional()
 

@@ -145,9 +145,9 @@ def built(name):
     inputs = keras.Input(shape)
     made = layers.Identity(name="last")(make(inputs))
     model = keras.Model(inputs, made)
-    for weight in model.weights:
+    for number, weight in enumerate(model.weights):
         if "variance" not in weight.name:
-            weight.assign(np.random.default_rng(len(weight.path)).normal(size=weight.shape))
+            weight.assign(np.random.default_rng(number).normal(size=weight.shape))
     return model
 
 

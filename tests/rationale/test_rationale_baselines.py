@@ -238,6 +238,7 @@ def planted():
     return generator, encoder, honest, codes, drawing[0].reshape(SHAPE)
 
 
+@pytest.mark.slow
 def test_contaminated_and_random_classifiers_score_worse(planted):
     generator, encoder, honest, codes, truth = planted
     random = np.random.default_rng(0)

@@ -130,6 +130,7 @@ def test_an_interrupted_run_that_is_continued_equals_one_that_was_not(tmp_path, 
     assert_same(whole_run[0], first)
 
 
+@pytest.mark.slow
 def test_keras_backups_resume_exactly(tmp_path, whole_run):
     class Stopping(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

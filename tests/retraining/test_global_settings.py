@@ -105,6 +105,7 @@ def test_float64(float64, blobs):
     watched_training(classifier, *blobs, tsne)
 
 
+@pytest.mark.slow
 def test_channels_first(channels_first, blobs):
     classifier = keras.Sequential(
         [

@@ -245,7 +245,13 @@ def test_a_single_unit_tells_two_classes_apart(digits, activation):
 
 
 @pytest.mark.parametrize(
-    "shape", [(12,), (24, 2), pytest.param((8, 8), marks=pytest.mark.slow), (6, 6, 6, 1)]
+    "shape",
+    [
+        (12,),
+        pytest.param((24, 2), marks=pytest.mark.slow),
+        pytest.param((8, 8), marks=pytest.mark.slow),
+        (6, 6, 6, 1),
+    ],
 )
 def test_vectors_signals_images_without_channels_and_volumes(shape):
     random = np.random.default_rng(0)
