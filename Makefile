@@ -39,14 +39,16 @@ PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(
 test: lint  ## lint, types and tests
 	$(PYTEST)
 
-# What rounds: passes through networks, and what is computed from them; a minute and a half of it.
-NUMERIC := $(addprefix tests/network/test_, backward_rules.py descent.py forward.py map_axes.py map_layers.py \
+# What rounds: passes through networks, and what is computed from them; three minutes of it.
+NUMERIC ?= $(addprefix tests/network/test_, backward_rules.py descent.py forward.py map_axes.py map_layers.py \
 	positions.py) \
-	$(addprefix tests/attribution/test_, cam.py contract.py method.py paths.py::TestIntegratedGradients) \
+	$(addprefix tests/attribution/test_, cam.py contract.py lime.py method.py \
+	paths.py::TestIntegratedGradients paths.py::TestGuidedIntegratedGradients) \
 	$(addprefix tests/evaluation/test_, faithfulness.py fidelity.py) \
-	$(addprefix tests/inspection/test_, landscape_sharpness.py maximization.py::TestClosedForms \
+	$(addprefix tests/inspection/test_, influence.py landscape_sharpness.py maximization.py::TestClosedForms \
 	receptive_fields.py top_activations.py) \
-	tests/rationale/test_latent_search.py
+	$(addprefix tests/rationale/test_, inversion.py latent_search.py traversal.py) \
+	tests/retraining/test_experiment.py::TestSources tests/serving/test_export.py::test_equal_to_direct_calls
 
 test-numeric: install  ## the tests that another processor could fail: ONEDNN_MAX_CPU_ISA=AVX2 make test-numeric
 	$(PYTEST) $(NUMERIC)

@@ -169,6 +169,7 @@ def test_a_heavier_area_deletes_less():
     assert areas == sorted(areas, reverse=True)
 
 
+@pytest.mark.slow
 def test_a_heavier_variation_makes_smoother_masks():
     random = np.random.default_rng(0)
     x = random.normal(size=(2, *SIZES[2], 1)).astype(np.float32)
@@ -245,6 +246,7 @@ def test_starts_from_the_smallest_disc_that_takes_the_score_away():
     assert len({mask.tobytes() for mask in found.details["mask"]}) > 1
 
 
+@pytest.mark.slow
 def test_a_baseline_takes_the_place_of_the_replacement():
     x, baseline = samples(2, 3), samples(2, 3, seed=4)
     model = flat_network(2, squash=None)

@@ -96,6 +96,7 @@ class TestBackups:
         assert history.history["loss"] == pytest.approx(history.history["kl"], rel=1e-4)
 
     @pytest.mark.slow
+    @pytest.mark.slow
     def test_a_second_training(self, few, tmp_path):
         """It has no early phase, whether interrupted or not."""
         maps = []
@@ -165,6 +166,7 @@ class TestSaved:
         assert int(again.optimizer.iterations) == 20
         assert isinstance(again.optimizer, keras.optimizers.RMSprop)
 
+    @pytest.mark.slow
     def test_optimizer_of_the_model_itself(self, few, tmp_path):
         model = quick("umap", few)
         model.save(tmp_path / "map.keras")

@@ -145,6 +145,7 @@ def test_tracin_against_naive_gradients(cnn):
         np.testing.assert_allclose(found.values, true, rtol=1e-3, atol=1e-5 * np.abs(true).max())
 
 
+@pytest.mark.slow
 def test_projected_products_are_right_on_average_and_within_their_error(cnn):
     exact = tracin(cnn, (X, Y), (X[:6], Y[:6]), layers="all").values
     off = np.array(

@@ -100,6 +100,7 @@ class TestSamplesAreAlone:
         ]
         np.testing.assert_allclose(made[0].images, made[1].images, atol=1e-4)
 
+    @pytest.mark.slow
     def test_a_fixed_batch(self):
         fixed = convolutional(batch_size=2)
         fixed.set_weights(convolutional().get_weights())
