@@ -5,7 +5,7 @@ images. Every system runs in a process of its own; seconds are medians of calls 
 checkpoints included. Agreement is the greatest difference from ours, relative to the greatest value, and the
 median over test images of Spearman's correlation.
 
-    python benchmarks/inspection_influence.py                       # about 3 minutes on two cores
+    python benchmarks/inspection_influence.py                       # about 5 minutes on two cores
     python benchmarks/inspection_influence.py --train 60000 --repeats 5
 """
 
@@ -110,9 +110,9 @@ def measured(system: str, folder: Path, repeats: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--train", type=int, default=20_000)
+    parser.add_argument("--train", type=int, default=10_000)
     parser.add_argument("--test", type=int, default=100)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--only", choices=list(SYSTEMS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

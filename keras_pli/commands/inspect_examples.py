@@ -99,7 +99,6 @@ def _influence(arguments: argparse.Namespace, report: Report) -> None:
     import numpy as np
 
     from ..files import write_text
-    from ..inspection import influence, label_errors, tracin
     from .data import load_data, positions_in
 
     if arguments.checkpoints and arguments.method != "tracin":
@@ -114,41 +113,13 @@ def _influence(arguments: argparse.Namespace, report: Report) -> None:
     names = _names(arguments, labels, _classes_of(classifier))
     rows = positions_in(arguments, len(x))
     test = x[rows], y[rows]
-    common: dict[str, Any] = {"layers": arguments.layer, "verbose": 1}
-    explain = arguments.explain
-    if arguments.method == "tracin":
-        common["checkpoints"] = arguments.checkpoints
-        found = tracin(classifier, train, test, explain=explain, **common)
-    else:
-        common["damping"] = arguments.damping
-        found = influence(classifier, train, test, explain=explain, **common)
-        if (
-            arguments.layer is not None
-        ):  # of one layer, samples' influence on themselves is TracIn's
-            common.pop("damping")
-    method: Any = "tracin" if arguments.layer is not None else arguments.method
-    suspects = label_errors(classifier, train, method=method, **common)
-    wrong = int(np.sum(found.test_predicted != found.test_labels))
-    report(
-        f"Explained: the loss of the {'class predicted' if explain == 'predicted' else 'label'} of "
-        f"{len(rows)} test samples, {wrong} of them decided wrongly (--explain "
-        f"{'label' if explain == 'predicted' else 'predicted'} for the other)."
-    )
+    found, suspects = _estimated(arguments, classifier, train, test)
+    report(_explained(found, arguments.explain))
     frame = found.to_frame(arguments.most)
     frame["test"] = rows[frame["test"]]
     write_text(out / "influence.csv", frame.to_csv(index=False))
     write_text(out / "label_errors.csv", suspects.to_frame(200).to_csv(index=False))
-    first = suspects.to_frame(3)
-    report(
-        "Most suspicious training labels: "
-        + ", ".join(
-            f"{sample} (labelled {label}, predicted {predicted})"
-            for sample, label, predicted in zip(
-                first["sample"], first["label"], first["predicted"], strict=True
-            )
-        )
-        + "."
-    )
+    report(_suspicious(suspects))
     files = ["influence.csv", "label_errors.csv"]
     if x.ndim > 2:
         figure = found.plot(train[0], test[0], most=arguments.most, class_names=names)
@@ -157,6 +128,47 @@ def _influence(arguments: argparse.Namespace, report: Report) -> None:
             figure = suspects.plot(train[0], class_names=names)
             files.append(_drawn(figure, out / "label_errors.png"))
     report(written(out, *files))
+
+
+def _estimated(
+    arguments: argparse.Namespace, classifier: Any, train: Any, test: Any
+) -> tuple[Any, Any]:
+    """The influence on the test samples, and the ranking of the training labels, by the method asked for."""
+    from ..inspection import influence, label_errors, tracin
+
+    common: dict[str, Any] = {"layers": arguments.layer, "verbose": 1}
+    if arguments.method == "tracin":
+        common["checkpoints"] = arguments.checkpoints
+        found = tracin(classifier, train, test, explain=arguments.explain, **common)
+        return found, label_errors(classifier, train, method="tracin", **common)
+    damping = {"damping": arguments.damping}
+    found = influence(classifier, train, test, explain=arguments.explain, **damping, **common)
+    if arguments.layer is not None:  # of one layer, samples' influence on themselves is TracIn's
+        return found, label_errors(classifier, train, method="tracin", **common)
+    return found, label_errors(classifier, train, method="influence", **damping, **common)
+
+
+def _explained(found: Any, explain: str) -> str:
+    """Says whose loss was explained, and how to ask for the other."""
+    wrong = int((found.test_predicted != found.test_labels).sum())
+    whose, other = (
+        ("class predicted", "label") if explain == "predicted" else ("label", "predicted")
+    )
+    return (
+        f"Explained: the loss of the {whose} of {len(found.test_labels)} test samples, {wrong} of them "
+        f"decided wrongly (--explain {other} for the other)."
+    )
+
+
+def _suspicious(suspects: Any) -> str:
+    """Names the training samples whose labels look most wrong."""
+    first = suspects.to_frame(3)
+    columns = (first[name] for name in ("sample", "label", "predicted"))
+    told = [
+        f"{sample} (labelled {label}, predicted {predicted})"
+        for sample, label, predicted in zip(*columns, strict=True)
+    ]
+    return f"Most suspicious training labels: {', '.join(told)}."
 
 
 def _prototypes(arguments: argparse.Namespace, report: Report) -> None:

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 def add_kinds(kinds: Any) -> None:
     """Adds the kinds to the parser."""
+    _add_filters(kinds)
+    _add_receptive_field(kinds)
+    _add_activations(kinds)
+    _add_top(kinds)
+
+
+def _add_filters(kinds: Any) -> None:
     filters = kinds.add_parser("filters", help="the kernels of layers, as arrays and pictures")
     _add_model(filters)
     filters.add_argument("--layer", help="one or several with commas between (default: all)")
@@ -34,6 +41,8 @@ def add_kinds(kinds: Any) -> None:
     add_out(filters)
     filters.set_defaults(run=_filters)
 
+
+def _add_receptive_field(kinds: Any) -> None:
     fields = kinds.add_parser(
         "receptive-field", help="what of the input units of a layer can depend on"
     )
@@ -55,6 +64,8 @@ def add_kinds(kinds: Any) -> None:
     )
     fields.set_defaults(run=_receptive_field)
 
+
+def _add_activations(kinds: Any) -> None:
     maps = kinds.add_parser(
         "activations", help="the maps of a layer for some samples, the strongest first"
     )
@@ -69,6 +80,8 @@ def add_kinds(kinds: Any) -> None:
     add_out(maps)
     maps.set_defaults(run=_activations)
 
+
+def _add_top(kinds: Any) -> None:
     top = kinds.add_parser(
         "top", help="the places in the data that activate each channel of a layer the most"
     )

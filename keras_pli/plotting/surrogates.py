@@ -79,36 +79,13 @@ def decision_tree(
     draw_title(ax, title)
     colors = [style.color for style in styles.values()]
     for node, (level, height) in places.items():
-        for place, child in enumerate(follow[node]):
+        for child, answer in zip(follow[node], ("yes", "no"), strict=True):
             if child >= 0:
-                end = places[int(child)]
-                width = 0.6 + 6.0 * counts[child] / counts[0]
-                xs = [level, level + 0.3, end[0] - 0.3, end[0]]
-                ys = [height, height, end[1], end[1]]
-                ax.plot(xs, ys, color=FRAME, lw=width, zorder=1, solid_joinstyle="round")
-                ax.text(
-                    end[0] - 0.3,
-                    end[1] + (0.1 if place else -0.1),
-                    "no" if place else "yes",
-                    fontsize=SMALL_SIZE,
-                    color=MUTED,
-                    va="top" if place else "bottom",
-                    ha="right",
-                )
+                share = counts[child] / counts[0]
+                _draw_branch(ax, (level, height), places[int(child)], answer, share)
         if follow[node, 0] >= 0:
-            text = plain(
-                f"{questions[node]}{number(float(np.asarray(thresholds)[node]), digits=3)}"
-            )
-            ax.text(
-                level - 0.2,
-                height,
-                text,
-                fontsize=TEXT_SIZE,
-                color=INK,
-                va="center",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 2.5},
-                zorder=3,
-            )
+            asked = f"{questions[node]}{number(float(np.asarray(thresholds)[node]), digits=3)}"
+            _draw_question(ax, level, height, asked)
         else:
             share = counts[node] / counts[0]
             _draw_leaf(ax, level, height, parts[node], colors, list(class_names), share)
@@ -193,6 +170,39 @@ def _places(children: NDArray[np.int64]) -> dict[int, tuple[int, float]]:
 
     put(0, 0)
     return places
+
+
+def _draw_branch(
+    ax: Axes, start: tuple[float, float], end: tuple[float, float], answer: str, share: float
+) -> None:
+    """Draws the way to a child, as wide as its share of the samples."""
+    xs = [start[0], start[0] + 0.3, end[0] - 0.3, end[0]]
+    ys = [start[1], start[1], end[1], end[1]]
+    ax.plot(xs, ys, color=FRAME, lw=0.6 + 6.0 * share, zorder=1, solid_joinstyle="round")
+    below = answer == "no"
+    ax.text(
+        end[0] - 0.3,
+        end[1] + (0.1 if below else -0.1),
+        answer,
+        fontsize=SMALL_SIZE,
+        color=MUTED,
+        va="top" if below else "bottom",
+        ha="right",
+    )
+
+
+def _draw_question(ax: Axes, level: float, height: float, text: str) -> None:
+    """Writes what a node asks on its branches."""
+    ax.text(
+        level - 0.2,
+        height,
+        plain(text),
+        fontsize=TEXT_SIZE,
+        color=INK,
+        va="center",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 2.5},
+        zorder=3,
+    )
 
 
 def _draw_leaf(

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from keras_pli import plotting
 from keras_pli.plotting import grid_places, thumbnails
-from keras_pli.plotting.grid_places import _on_grid
+from keras_pli.plotting.grid_places import _on_grid, _settled
 
 
 def clusters(samples, seed=0):
@@ -39,7 +39,13 @@ def test_hardly_farther_off_than_the_optimal_assignment(columns):
     costs = cdist(wanted, cells)
     least = costs[linear_sum_assignment(costs)].mean()
     found = np.linalg.norm(grid_places.grid_places(y, rows, columns) - wanted, axis=1).mean()
-    assert least <= found < 1.35 * least
+    assert least <= found < 1.1 * least
+
+
+def test_of_those_that_ask_for_a_cell_the_nearest_gets_it():
+    distances = np.array([[0.4, 0.9], [0.1, 0.8], [0.2, 0.7]])
+    cells = np.array([[0, 1], [0, 1], [0, 1]])
+    assert _settled(distances, cells, 2).tolist() == [-1, 0, 1]
 
 
 def test_points_that_coincide_lie_about_their_place():
