@@ -5,7 +5,7 @@ images. Every system runs in a process of its own; seconds are medians of calls 
 checkpoints included. Agreement is the greatest difference from ours, relative to the greatest value, and the
 median over test images of Spearman's correlation.
 
-    python benchmarks/inspection_influence.py                       # about 5 minutes on two cores
+    python benchmarks/inspection_influence.py                       # about a minute on two cores
     python benchmarks/inspection_influence.py --train 60000 --repeats 5
 """
 
