@@ -66,6 +66,8 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 	$(PIP) --no-warn-conflicts --editable '.[bench]'
 	# It asks for tensorflow, too, and from version 2 on for older ones of it, of SciPy and of scikit-learn.
 	$(PIP) --no-deps 'xplique<2'
+	@# It asks for nothing but torch and NumPy, and torch's newest CUDA build would come with it.
+	$(PIP) --no-deps 'monai>=1.4'
 	touch $@
 
 install-bench: $(VENV)/.installed-bench  ## what the benchmarks compare with

@@ -24,6 +24,7 @@ if _TYPE_CHECKING:
         retraining,
         serving,
         synthetic,
+        volume,
     )
     from .embedding import (
         ContrastiveEmbedding,
@@ -110,6 +111,7 @@ __all__ = [
     "serving",
     "suggest",
     "synthetic",
+    "volume",
 ]
 
 # Where the names that are no subpackages come from; the others are loaded as they are called.
@@ -194,6 +196,7 @@ def _whereabouts(name: str) -> str:
         "callbacks",
         "serving",
         "synthetic",
+        "volume",
     )
     found = [home for home in homes if name in getattr(__getattr__(home), "__all__", ())]
     return "".join(f"; it is in {__name__}.{home}" for home in found[:1])

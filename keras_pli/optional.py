@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 # What pip calls them.
-_DISTRIBUTIONS = {"skimage": "scikit-image"}
+_DISTRIBUTIONS = {"skimage": "scikit-image", "ot": "POT"}
 
 
 def imported(module: str, use: str, *, otherwise: str | None = None) -> Any:

@@ -23,6 +23,7 @@ USES = {
     "evaluation": {"network", "attribution", "plotting", "synthetic"},
     "inspection": {"network", "attribution", "plotting", "synthetic"},
     "rationale": {"network", "attribution", "plotting", "synthetic"},
+    "volume": {"network", "attribution", "evaluation", "inspection", "plotting", "synthetic"},
 }
 # These use everything.
 TOP = {"serving", "reporting", "callbacks", "commands", "cli", "demo", "__init__", "__main__"}
