@@ -1,3 +1,23 @@
 """Brain MRI from the file to a map that lies on the image: cohorts, networks, explanations of volumes."""
 
-__all__: list[str] = []
+from .cohort import Cohort, read_cohort
+from .cohort_table import CohortError
+from .maps import write_map, write_pair
+from .preprocessed import PreprocessedVolume, SourceImage
+from .preprocessing import Preprocessing
+from .reading import VolumeError, read_volume
+from .stripping import brain_mask
+
+__all__ = [
+    "Cohort",
+    "CohortError",
+    "PreprocessedVolume",
+    "Preprocessing",
+    "SourceImage",
+    "VolumeError",
+    "brain_mask",
+    "read_cohort",
+    "read_volume",
+    "write_map",
+    "write_pair",
+]
