@@ -3,6 +3,7 @@
 from .cohort import Cohort, read_cohort
 from .cohort_table import CohortError
 from .maps import write_map, write_pair
+from .networks import transfer_encoder, volume_autoencoder, volume_classifier
 from .preprocessed import PreprocessedVolume, SourceImage
 from .preprocessing import Preprocessing
 from .reading import VolumeError, read_volume
@@ -18,6 +19,9 @@ __all__ = [
     "brain_mask",
     "read_cohort",
     "read_volume",
+    "transfer_encoder",
+    "volume_autoencoder",
+    "volume_classifier",
     "write_map",
     "write_pair",
 ]
