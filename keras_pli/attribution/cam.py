@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
+from ..checks import one_of
 from ..network.backward import backpropagate
 from ..network.backward_rules import guided_rules
 from ..network.forward import Network, Target
 from ..network.graph import operations_between
-from ..network.kinds import CARRIERS, PRODUCTS, SUMS
 from ..network.layers import layer_path
 from ..network.maps import (
     LayerMaps,
@@ -27,15 +27,10 @@ from ..network.whole_numbers import check_steps
 from .attribution import Attribution
 from .backprop import check_rectifiers
 from .method import Method
+from .pooled_head import check_pooled_head
 from .resize import resize_linear
 
 Tensor = Any
-
-# Operations that leave every value at its position, or turn axes.
-_IN_PLACE = {"Identity", "Cast", "ExpandDims", "Transpose"}
-# Operations that are linear in all that they receive together, and those that are in each factor.
-_LINEAR = CARRIERS | SUMS | {"StridedSlice", "Neg", "Sum", "Mean"}
-_BILINEAR = PRODUCTS | {"Conv2D"}
 
 
 class ClassActivationMap(Method):
@@ -163,32 +158,10 @@ class CAM(ClassActivationMap):
 
     def weighed(self, maps: LayerMaps, gradients: Tensor, logits: Tensor) -> Tensor:
         """See `ClassActivationMap.weighed`."""
-        self._check_head(maps, logits)
+        check_pooled_head(maps, logits, self.network.model.name)
         # The pooling shares a weight out among the positions.
         weights = tf.reduce_sum(gradients, axis=_positions(gradients), keepdims=True)
         return _weighted_sum(maps.arranged(maps.tensor), weights)
-
-    def _check_head(self, maps: LayerMaps, logits: Tensor) -> None:
-        # By name, where maps still have all their positions: along which axes.
-        spread, pooled = {maps.tensor.name: maps.position_axes}, set[str]()
-        for operation in operations_between(maps.tensor, logits):
-            names = [tensor.name for tensor in operation.inputs]
-            outputs = [tensor.name for tensor in operation.outputs]
-            axes = next((spread[name] for name in names if name in spread), None)
-            if axes is not None and operation.type in _IN_PLACE:
-                spread.update(dict.fromkeys(outputs, _axes_after(operation, axes)))
-            elif (
-                _is_linear(operation, names, pooled)
-                if axes is None
-                else _averages_all(operation, axes)
-            ):
-                pooled.update(outputs)
-            else:
-                raise ValueError(
-                    "CAM needs a global average pooling and nothing but linear layers between the maps of "
-                    f"{maps.path!r} and the logits; in {self.network.model.name!r} there is "
-                    f"{operation.type}. GradCAM explains any head."
-                )
 
 
 class GradCAM(ClassActivationMap):
@@ -210,6 +183,9 @@ class GradCAM(ClassActivationMap):
             applied to gradients as well, so that it must do no more than choose and arrange.
         counterfactual: Weigh by −αₖ: what speaks for another class.
         relu: Whether to set what speaks against the score to 0.
+        weights: What each map is weighed by: `"mean"`, αₖ; `"elementwise"`, the gradient itself at each
+            position, M = ReLU(Σₖ ∂S/∂fₖ(p) fₖ(p)), HiResCAM (Draelos & Carin 2020); or `"positive"`, where
+            it is positive and 0 elsewhere, LayerCAM (Jiang et al. 2021), for early layers.
         **options: `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
@@ -255,17 +231,22 @@ class GradCAM(ClassActivationMap):
         reshape: Reshape | None = None,
         counterfactual: bool = False,
         relu: bool = True,
+        weights: Literal["mean", "elementwise", "positive"] = "mean",
         **options: Any,
     ) -> None:
         super().__init__(model, layer=layer, reshape=reshape, **options)
         self.counterfactual = counterfactual
         self.relu = relu
+        self.weights = one_of(weights, ("mean", "elementwise", "positive"), "weights")
 
     def weighed(self, maps: LayerMaps, gradients: Tensor, logits: Tensor) -> Tensor:
         """See `ClassActivationMap.weighed`."""
-        weights = tf.reduce_mean(gradients, axis=_positions(gradients), keepdims=True)
-        values = maps.arranged(maps.tensor)
-        summed = _weighted_sum(values, -weights if self.counterfactual else weights)
+        weights = -gradients if self.counterfactual else gradients
+        if self.weights == "mean":
+            weights = tf.reduce_mean(weights, axis=_positions(weights), keepdims=True)
+        elif self.weights == "positive":
+            weights = tf.nn.relu(weights)
+        summed = _weighted_sum(maps.arranged(maps.tensor), weights)
         return tf.nn.relu(summed) if self.relu else summed
 
 
@@ -279,7 +260,7 @@ class GuidedGradCAM(GradCAM):
         model: A built Keras model that convolves over 1, 2 or 3 axes, with ReLUs.
         layer: The layer whose maps are weighed, or its path, as in `GradCAM`.
         reshape: What makes maps of its tokens, as in `GradCAM`.
-        **options: `counterfactual` and `relu`, as in `GradCAM`; `output`, `score`, `batch_size` and
+        **options: `counterfactual`, `relu` and `weights`, as in `GradCAM`; `output`, `score`, `batch_size` and
             `jit_compile`, as in `Method`.
 
     Raises:
@@ -334,34 +315,3 @@ def _positions(maps: Tensor) -> list[int]:
 def _sizes_below(tensor: Tensor, class_map: Tensor) -> tuple[int, ...]:
     """The sizes of the axes of an input that the axes of a map lie over."""
     return tuple(tensor.shape[1 : class_map.shape.rank])
-
-
-def _axes_after(operation: Any, axes: Collection[int]) -> tuple[int, ...]:
-    """The axes of positions after an operation that leaves every value at its position, or turns axes."""
-    if operation.type not in ("ExpandDims", "Transpose"):
-        return tuple(axes)
-    given = tf.get_static_value(operation.inputs[1])
-    if operation.type == "Transpose":
-        return tuple(given.tolist().index(axis) for axis in axes)
-    place = int(given) % operation.outputs[0].shape.rank
-    return tuple(axis + (axis >= place) for axis in axes)
-
-
-def _averages_all(operation: Any, axes: Collection[int]) -> bool:
-    """Whether an operation averages over all positions of what it receives, and over nothing else."""
-    shape = operation.inputs[0].shape
-    if operation.type == "Mean":
-        gone = {int(axis) % shape.rank for axis in tf.get_static_value(operation.inputs[1]).ravel()}
-        return gone >= set(axes) and all(shape[axis] == 1 for axis in gone - set(axes))
-    if operation.type in ("AvgPool", "AvgPool3D"):
-        window = operation.get_attr("ksize")
-        whole = [window[axis] == shape[axis] for axis in axes]
-        return all(whole) and operation.get_attr("padding") == b"VALID"
-    return False
-
-
-def _is_linear(operation: Any, names: Sequence[str], variable: Collection[str]) -> bool:
-    """Whether an operation is linear in those of its inputs that are variable."""
-    if operation.type in _BILINEAR:
-        return sum(name in variable for name in names) == 1
-    return operation.type in _LINEAR

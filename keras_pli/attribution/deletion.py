@@ -27,6 +27,7 @@ class Deletion:
         matrices: What enlarges a mask, for each axis (see `enlarging`).
         jitter: By how many positions a step may shift the inputs, along each axis.
         seed: Seed of noise and jitter, which are the same for all samples.
+        region: Where something may be deleted, bool `(batch, *sizes)`; None for everywhere.
     """
 
     inputs: Tensor
@@ -34,10 +35,25 @@ class Deletion:
     matrices: tuple[Tensor, ...]
     jitter: tuple[int, ...]
     seed: int
+    region: Tensor | None = None
 
     def enlarged(self, masks: Tensor) -> Tensor:
-        """Returns masks `(batch, *grid)` at all positions, `(batch, *sizes)`."""
-        return along_axes(masks, self.matrices)
+        """Returns masks `(batch, *grid)` at all positions, `(batch, *sizes)`; 1 outside the region."""
+        found = along_axes(masks, self.matrices)
+        return found if self.region is None else tf.where(self.region, found, 1.0)
+
+    def cell_weights(self) -> Tensor | None:
+        """Returns what a cell counts for in the region, `(batch, *grid)`; None where there is none.
+
+        Their sum is 1, or 0 for an empty region, and Σ w (1 − m) is the mean of 1 − m, enlarged, over the
+        region's positions.
+        """
+        if self.region is None:
+            return None
+        inside = tf.cast(self.region, tf.float32)
+        shares = along_axes(inside, [tf.transpose(matrix) for matrix in self.matrices])
+        axes = list(range(1, inside.shape.rank))
+        return tf.math.divide_no_nan(shares, tf.reduce_sum(inside, axis=axes, keepdims=True))
 
     def perturbed(self, masks: Tensor, step: Tensor, *, jittered: bool = True) -> Tensor:
         """Returns Φ(x; m), with x shifted by a step's jitter."""
@@ -52,17 +68,37 @@ class Deletion:
         return share * kept + (1 - share) * replaced
 
     def versions(self, masks: Tensor) -> Tensor:
-        """Returns Φ of all inputs under each of several masks, `(masks, batch, ...)`, without jitter."""
-        share = over_channels(self.enlarged(masks), self.inputs)[:, None]
+        """Returns Φ of all inputs under each of several masks, `(masks, batch, ...)`, without jitter.
+
+        Args:
+            masks: `(masks, *grid)`, or `(masks, batch, *grid)` for others in each sample.
+        """
+        first = masks.shape.rank - len(self.matrices)
+        share = along_axes(masks, self.matrices, first=first)
+        share = share if first == 2 else share[:, None]
+        if self.region is not None:
+            share = tf.where(self.region, share, 1.0)
+        share = over_channels(share, self.inputs)
         replaced = self._noise(0) if self.replaced is None else self.replaced
         return share * self.inputs + (1 - share) * replaced
 
     def _noise(self, step: Tensor) -> Tensor:
-        """Normal noise with the mean and deviation of each sample and channel."""
-        axes = list(range(1, self.inputs.shape.rank - 1))
-        mean, variance = tf.nn.moments(self.inputs, axes, keepdims=True)
+        """Normal noise with the mean and deviation of each sample and channel, in the region."""
+        mean, variance = moments_within(self.inputs, self.region)
         shape, seed = self.inputs.shape[1:], (self.seed, 2 * step + 1)
         return mean + tf.sqrt(variance) * normal(shape, seed)
+
+
+def moments_within(samples: Tensor, region: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Returns mean and variance of each sample and channel, over a region `(batch, *sizes)` or everything."""
+    axes = list(range(1, samples.shape.rank - 1))
+    if region is None:
+        return tf.nn.moments(samples, axes, keepdims=True)
+    weights = tf.cast(over_channels(region, samples), samples.dtype)
+    count = tf.reduce_sum(weights, axis=axes, keepdims=True)
+    mean = tf.math.divide_no_nan(tf.reduce_sum(weights * samples, axis=axes, keepdims=True), count)
+    squares = tf.reduce_sum(weights * (samples - mean) ** 2, axis=axes, keepdims=True)
+    return mean, tf.math.divide_no_nan(squares, count)
 
 
 def shifted(samples: Tensor, jitter: Sequence[int], seed: int, step: Tensor) -> Tensor:
@@ -126,25 +162,45 @@ def along_axes(values: Tensor, matrices: Sequence[Tensor], *, first: int = 1) ->
     return values
 
 
-def deleted_area(masks: Tensor) -> Tensor:
-    """Returns the share of each mask that is deleted, the mean of 1 − m, `(batch,)`."""
-    return tf.reduce_mean(1 - masks, axis=list(range(1, masks.shape.rank)))
+def deleted_area(masks: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Returns the share of each mask that is deleted, the mean of 1 − m, `(batch,)`.
+
+    Args:
+        masks: `(batch, *grid)`.
+        weights: What each cell counts for (see `Deletion.cell_weights`); None for all alike.
+    """
+    axes = list(range(1, masks.shape.rank))
+    if weights is None:
+        return tf.reduce_mean(1 - masks, axis=axes)
+    return tf.reduce_sum(weights * (1 - masks), axis=axes)
 
 
-def roughness(masks: Tensor, beta: float) -> Tensor:
+def roughness(masks: Tensor, beta: float, cells: Tensor | None = None) -> Tensor:
     """Returns the total variation TV_β of each mask along its lines, `(batch,)`.
 
     The sum of |∂m|^β along a line of cells, averaged over the lines of a direction and summed over the
     directions: a straight edge across the whole mask costs the same on any grid.
+
+    Args:
+        masks: `(batch, *grid)`.
+        beta: The exponent.
+        cells: The cells that count, bool like the masks: differences between two of them, averaged over the
+            lines on which there is one. None for all.
     """
     axes = list(range(1, masks.shape.rank))
     total = tf.zeros(tf.shape(masks)[:1])
     for axis in axes:
         before = [slice(None)] * axis
         upper, lower = (*before, slice(1, None)), (*before, slice(None, -1))
-        steps = masks[upper] - masks[lower]
-        along = tf.reduce_sum(tf.abs(steps) ** beta, axis=axis)
-        total += tf.reduce_mean(along, axis=axes[:-1])
+        steps = tf.abs(masks[upper] - masks[lower]) ** beta
+        if cells is None:
+            total += tf.reduce_mean(tf.reduce_sum(steps, axis=axis), axis=axes[:-1])
+            continue
+        counted = tf.where(cells[upper] & cells[lower], steps, 0.0)
+        lines = tf.cast(tf.reduce_any(cells, axis=axis), tf.float32)
+        total += tf.math.divide_no_nan(
+            tf.reduce_sum(counted, axis=axes), tf.reduce_sum(lines, axis=axes[:-1])
+        )
     return total
 
 
@@ -154,3 +210,29 @@ def circles(grid: Sequence[int], count: int) -> tf.Tensor:
     radius = np.sqrt(sum(np.square(axis) for axis in np.meshgrid(*along, indexing="ij")))
     limits = np.linspace(0, np.sqrt(len(grid)), count + 1)[1:]
     return tf.constant(radius > limits.reshape(-1, *[1] * len(grid)), tf.float32)
+
+
+def discs_within(weights: Tensor, count: int) -> Tensor:
+    """Returns masks `(count, batch, *grid)` that delete growing discs about the middle of each region.
+
+    They are as wide along each axis as the region, and the last one deletes everything.
+
+    Args:
+        weights: What the cells count for in each sample's region, `(batch, *grid)`.
+        count: How many.
+    """
+    axes = list(range(1, weights.shape.rank))
+    # Cells that only the smoothing of the mask makes reach into the region do not tell how wide it is.
+    cells = weights > 0.1 * tf.reduce_max(weights, axis=axes, keepdims=True)
+    squares = tf.zeros_like(weights)
+    for axis in axes:
+        size = weights.shape[axis]
+        places = tf.reshape(tf.range(size, dtype=tf.float32), (-1, *[1] * (len(axes) - axis)))
+        low = tf.reduce_min(tf.where(cells, places, float(size)), axis=axes, keepdims=True)
+        high = tf.reduce_max(tf.where(cells, places, -1.0), axis=axes, keepdims=True)
+        half = tf.maximum((high - low + 1) / 2, 0.5)
+        squares += tf.square((places - (low + high) / 2) / half)
+    limits = np.linspace(0, np.sqrt(len(axes)), count + 1)[1:]
+    limits[-1] = np.inf
+    limits = limits.reshape(-1, *[1] * weights.shape.rank)
+    return tf.cast(tf.sqrt(squares) > tf.constant(limits, tf.float32), tf.float32)

@@ -132,12 +132,13 @@ class Method:
                 raise TypeError(f"{type(self).__name__} has no baseline.")
             baseline = checked_baseline(baseline, inputs)
         score, classes = (aim, None) if callable(aim) else (None, aim)
+        region = self.sample_regions(inputs)
         if classes is not None and target_kind(classes) == "given":
             if self.in_graph:  # tracing tells the number of classes, too
-                self.traced(inputs, target="given", baseline=baseline is not None)
+                self.traced(inputs, target="given", baseline=baseline is not None, region=region)
             check_classes(classes, self.classes(inputs), self.network.model)
-        explain = self._on_arrays(inputs, classes, baseline, score)
-        found = self.runner.over(explain, (inputs, classes, baseline), verbose=verbose)
+        explain = self._on_arrays(inputs, classes, baseline, region, score)
+        found = self.runner.over(explain, (inputs, classes, baseline, region), verbose=verbose)
         return PositionAttribution(*found) if self.same_over_channels else found
 
     @property
@@ -183,6 +184,7 @@ class Method:
         | Spot
         | Callable[[Tensor], Tensor] = "predicted",
         baseline: bool = False,
+        region: Any = None,
     ) -> Any:
         """Returns `compute` as a concrete function for inputs like `x`, of any number of samples.
 
@@ -191,9 +193,11 @@ class Method:
             target: `"predicted"`, `"given"` for an argument of int32 classes, a `Region` or `Spot` for an
                 argument like it, or a callable on logits.
             baseline: Whether the function takes a baseline, shaped like the inputs.
+            region: Array like what the function takes for a region of each sample, for methods that have one.
 
         Returns:
-            A concrete function of `(x)`, `(x, target)`, `(x, baseline)` or `(x, target, baseline)`.
+            A concrete function of `(x)`, `(x, target)`, `(x, baseline)` or `(x, target, baseline)`, and of a
+            region behind these.
         """
 
         given = target == "given" or isinstance(target, Region | Spot)
@@ -201,7 +205,8 @@ class Method:
         def function(inputs: Any, *others: Any) -> Attribution:
             waiting = list(others)
             aim = waiting.pop(0) if given else target if callable(target) else None
-            found = self._explained(inputs, aim, *waiting)
+            start = waiting.pop(0) if baseline else None
+            found = self._explained(inputs, aim, start, *waiting)
             return found._replace(details=dict(found.details))
 
         signature = [batch_spec(x)]
@@ -209,28 +214,42 @@ class Method:
             signature.append(target_spec(target))
         if baseline:
             signature.append(batch_spec(x))
+        if region is not None:
+            signature.append(batch_spec(region))
         kind = "given" if given else target
-        return self.runner.traced(function, signature, ("explain", kind, self.batch_size))
+        key = ("explain", kind, baseline, self.batch_size)
+        return self.runner.traced(function, signature, key)
 
     def own_baselines(self) -> Sequence[GivenBaseline]:
         """Returns the baselines that the method takes where a call gives none."""
         return [getattr(self, "baseline", 0.0)] if self.takes_baseline else []
 
-    def _explained(self, x: Any, target: Target, baseline: Any = None) -> Attribution:
+    def sample_regions(self, x: Any) -> Any:
+        """Returns a region of each of some checked inputs, an array that `compute` is handed as `region`.
+
+        None where the method has none, or finds it by itself.
+        """
+        return None
+
+    def _explained(self, x: Any, target: Target, baseline: Any, *region: Any) -> Attribution:
         """Explains a batch of tensors, integers among them: as numbers where the model takes them as such."""
         with self._as_numbers(x) as numbers:
             if baseline is not None:
                 baseline = tf.nest.map_structure(
                     lambda start, leaf: tf.cast(start, leaf.dtype), baseline, numbers
                 )
-            return self._explained_numbers(numbers, target, baseline)
+            return self._explained_numbers(numbers, target, baseline, *region)
 
     def _as_numbers(self, x: Any) -> AbstractContextManager[Any]:
         """Yields inputs in which integers that are no ids are float32 (see `integers_as_numbers`)."""
         network = self.network
         return integers_as_numbers(network.model, lambda given: network.forward(given).logits, x)
 
-    def _explained_numbers(self, x: Any, target: Target, baseline: Any) -> Attribution:
+    def _explained_numbers(
+        self, x: Any, target: Target, baseline: Any, *region: Any
+    ) -> Attribution:
+        if region:
+            return self.compute(x, target, baseline, *region)
         if not self.takes_gradients:
             return self.compute(x, target, *([] if baseline is None else [baseline]))
         if self.embeddings:
@@ -286,14 +305,15 @@ class Method:
         x: Any,
         classes: Any,
         baseline: Any,
+        region: Any,
         score: Callable[[Tensor], Tensor] | None,
     ) -> Callable[..., Attribution]:
-        """Returns a function that explains a batch of arrays `(x, classes, baseline)` like the given ones.
+        """Returns a function that explains arrays `(x, classes, baseline, region)` like the given ones.
 
         It explains a callable on the logits, where there is one, the classes or else the prediction.
         """
         kind: Any = score or target_kind(classes)
-        function = self.traced(x, target=kind, baseline=baseline is not None)
+        function = self.traced(x, target=kind, baseline=baseline is not None, region=region)
         return lambda *given: function(
             *(tf.nest.map_structure(tf.constant, part) for part in given if part is not None)
         )
