@@ -2,6 +2,7 @@
 
 from .cohort import Cohort, read_cohort
 from .cohort_table import CohortError
+from .dicom import convert_dicom
 from .maps import write_map, write_pair
 from .preprocessed import PreprocessedVolume, SourceImage
 from .preprocessing import Preprocessing
@@ -16,6 +17,7 @@ __all__ = [
     "SourceImage",
     "VolumeError",
     "brain_mask",
+    "convert_dicom",
     "read_cohort",
     "read_volume",
     "write_map",
