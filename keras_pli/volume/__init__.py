@@ -2,6 +2,7 @@
 
 from .cohort import Cohort, read_cohort
 from .cohort_table import CohortError
+from .dicom import convert_dicom
 from .maps import write_map, write_pair
 from .networks import transfer_encoder, volume_autoencoder, volume_classifier
 from .preprocessed import PreprocessedVolume, SourceImage
@@ -17,6 +18,7 @@ __all__ = [
     "SourceImage",
     "VolumeError",
     "brain_mask",
+    "convert_dicom",
     "read_cohort",
     "read_volume",
     "transfer_encoder",

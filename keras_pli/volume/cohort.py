@@ -15,11 +15,11 @@ from ..brief import counted
 from ..checks import checked_number, one_of, quoted
 from .cohort_check import check_rows
 from .cohort_splits import fold_rows, split_rows
-from .cohort_streams import VolumeCache, dataset_of, in_order, stacked, worker_count
+from .cohort_streams import VolumeReader, dataset_of, worker_count
 from .cohort_table import CohortError, checked_table, read_table, row_name
 from .preprocessed import PreprocessedVolume
 from .preprocessing import Preprocessing
-from .reading import PathLike, VolumeError
+from .reading import PathLike
 
 
 def read_cohort(
@@ -148,20 +148,14 @@ class Cohort:
         Returns:
             A row for each image: path, shape, voxel size in mm, the directions of its axes (such as `"LAS"`),
             and whether the file says so (`known_orientation`; where it does not, left and right may be
-            swapped).
+            swapped, and a warning says so).
 
         Raises:
             CohortError: If any row is at fault, or all images are of one class. `.faults` lists them.
         """
-        found = check_rows(
+        return check_rows(
             self.table, preprocessing, full=full, workers=worker_count(workers), verbose=verbose
         )
-        if len(set(self.labels.tolist())) < 2:
-            raise CohortError(
-                f"All {len(self)} images are of one class, {_plain(self.table['label'].iloc[0])!r}; a "
-                "classifier needs two."
-            )
-        return found
 
     def select(self, rows: ArrayLike) -> Cohort:
         """Returns the cohort of some rows.
@@ -264,11 +258,8 @@ class Cohort:
         Raises:
             VolumeError: If it cannot be used; names row and file.
         """
-        try:
-            path = self.paths[position]
-            return preprocessing(path, mask=self._mask(position), scale=scale)
-        except VolumeError as error:
-            raise VolumeError(f"row {self.table.index[position]}: {error}") from error
+        scales = None if scale is None else [scale] * len(self)
+        return self._reader(preprocessing, scales).volume(position)
 
     def arrays(
         self,
@@ -291,20 +282,8 @@ class Cohort:
         Raises:
             VolumeError: If an image cannot be used, or has another shape than the first; names row and file.
         """
-        factors = self._scales(scales)
-        shape: list[tuple[int, ...]] = []
-
-        def made(position: int) -> PreprocessedVolume:
-            return self.volume(position, preprocessing, scale=factors[position])
-
-        def checked() -> Any:
-            positions = range(len(self))
-            for position, volume in enumerate(in_order(made, positions, worker_count(workers))):
-                shape.append(volume.values.shape)
-                self._check_shape(position, shape[-1], shape[0])
-                yield volume
-
-        x, brains = stacked(checked(), len(self))
+        reader = self._reader(preprocessing, scales)
+        x, brains = reader.stacked(worker_count(workers))
         return x, self.labels, brains
 
     def dataset(
@@ -343,27 +322,10 @@ class Cohort:
             tensorflow.errors.InvalidArgumentError: While it is read, if an image cannot be used; the message
                 names row and file. `check` finds it before.
         """
-        factors = self._scales(scales)
-        size = checked_number(batch_size, "batch_size", least=1, whole=True)
-        store = None if cache is None else VolumeCache(cache, preprocessing)
-        shape: tuple[int, ...] | None = preprocessing.shape
-        if shape is None:
-            shape = self.volume(0, preprocessing, scale=factors[0]).values.shape
-
-        def read(position: int) -> NDArray[np.float32]:
-            scale = factors[position]
-            if store is None:
-                values = self.volume(position, preprocessing, scale=scale).values
-            else:
-                values = self._stored(store, position, scale)
-            self._check_shape(position, values.shape, shape)
-            return values
-
         return dataset_of(
-            read,
+            self._reader(preprocessing, scales, cache),
             self.labels,
-            shape,
-            batch_size=size,
+            batch_size=checked_number(batch_size, "batch_size", least=1, whole=True),
             shuffle=bool(shuffle),
             seed=checked_number(seed, "seed", least=0, whole=True),
             workers=worker_count(workers),
@@ -374,37 +336,13 @@ class Cohort:
         assert self.classes is not None  # set by `__post_init__`
         return self.classes
 
-    def _mask(self, position: int) -> str | None:
-        if "mask" not in self.table.columns:
-            return None
-        found = self.table["mask"].iloc[position]
-        return None if found is None or pd.isna(found) else str(found)
-
-    def _stored(
-        self, store: VolumeCache, position: int, scale: float | None
-    ) -> NDArray[np.float32]:
-        try:
-            return store.values(self.paths[position], self._mask(position), scale)
-        except VolumeError as error:
-            raise VolumeError(f"row {self.table.index[position]}: {error}") from error
-
-    def _check_shape(self, position: int, shape: Any, first: Any) -> None:
-        if tuple(shape) != tuple(first):
-            raise VolumeError(
-                f"{row_name(self.table, position)}: gives a volume of shape {tuple(shape)}, the first image "
-                f"{tuple(first)}. A `Preprocessing` with `shape` makes all alike."
-            )
-
-    def _scales(self, scales: ArrayLike | None) -> list[float | None]:
-        if scales is None:
-            return [None] * len(self)
-        factors = np.asarray(scales, dtype=np.float64)
-        if factors.shape != (len(self),) or not (np.isfinite(factors) & (factors > 0)).all():
-            raise ValueError(
-                f"`scales` must be one factor above 0 for each of the {len(self)} images. Received: shape "
-                f"{factors.shape}, {quoted(factors.ravel())}."
-            )
-        return [float(factor) for factor in factors]
+    def _reader(
+        self,
+        preprocessing: Preprocessing,
+        scales: ArrayLike | None = None,
+        cache: PathLike | None = None,
+    ) -> VolumeReader:
+        return VolumeReader(self.table, preprocessing, scales=scales, cache=cache)
 
 
 def _plain(label: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from ..checks import quoted
 from ..parts import digest
 from .cohort_streams import in_order
 from .cohort_table import CohortError, row_name
@@ -53,17 +55,33 @@ def check_rows(
         progress.add(1)
     _compare_shapes(found)
     _compare_contents(table, found)
+    _raise_faults(table, found)
+    facts = pd.DataFrame([result.facts for result in found], index=table.index)
+    unknown = facts.loc[~facts["known_orientation"], "path"]
+    if len(unknown):
+        warnings.warn(
+            f"{len(unknown)} of {len(rows)} files do not say how their axes lie in the head (Analyze, or "
+            f"qform and sform codes of 0), so that left and right may be swapped: {quoted(unknown, most=3)}.",
+            stacklevel=3,
+        )
+    return facts
+
+
+def _raise_faults(table: pd.DataFrame, found: list[Found]) -> None:
     faults = [
         f"{row_name(table, position)}: {fault}"
         for position, result in enumerate(found)
         for fault in result.faults
     ]
-    if faults:
-        rows_at_fault = sum(bool(result.faults) for result in found)
-        raise CohortError(
-            f"{rows_at_fault} of the cohort's {len(rows)} rows cannot be used:", faults
+    count = sum(bool(result.faults) for result in found)
+    head = f"{count} of the cohort's {len(table)} rows cannot be used:"
+    if table["label"].nunique() < 2:
+        faults.append(
+            f"all rows: are of one class, {table['label'].iloc[0]!r}; a classifier needs two."
         )
-    return pd.DataFrame([result.facts for result in found], index=table.index)
+        head = head if count else "The cohort cannot be trained on:"
+    if faults:
+        raise CohortError(head, faults)
 
 
 def _check(path: str, mask: str | None, preprocessing: Preprocessing | None, full: bool) -> Found:

@@ -1,29 +1,27 @@
-"""Preprocessed volumes of a cohort, one after another, in constant memory; and kept on disk if asked for."""
+"""Preprocessed volumes of a cohort, one after another, in constant memory."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
-from pathlib import Path
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
-from ..files import atomic_path, read_arrays
-from ..identity import identity_digest
+from ..checks import quoted
+from .cohort_table import row_name
 from .preprocessed import PreprocessedVolume
 from .preprocessing import Preprocessing
 from .reading import VolumeError
+from .volume_cache import VolumeCache
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-
-# Counted up when the same options give other numbers.
-_FORMAT = 1
 
 
 def worker_count(workers: int | None) -> int:
@@ -51,48 +49,89 @@ def in_order(
                 future.cancel()
 
 
-class VolumeCache:
-    """Preprocessed arrays in a folder, each in a file named by all that it depends on.
-
-    That is the bytes of the image and of its mask, and the preprocessing: a file that has changed is never
-    served, wherever it lies and whatever its date. Files that have become useless stay until they are
-    deleted.
+class VolumeReader:
+    """Reads the images of a cohort's table one by one, each preprocessed; several threads may at once.
 
     Args:
-        folder: Where the files are; made when there is something to write.
-        preprocessing: What makes the arrays.
+        table: In the form of `checked_table`.
+        preprocessing: What the images are preprocessed by.
+        scales: A factor for each image, in place of the preprocessing's.
+        cache: The folder of a `VolumeCache`.
+
+    Raises:
+        ValueError: If `scales` are not one factor above 0 for each image.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], preprocessing: Preprocessing) -> None:
-        self.folder, self.preprocessing = Path(folder), preprocessing
-        options = {item.name: getattr(preprocessing, item.name) for item in fields(preprocessing)}
-        template = options.pop("template")
-        if isinstance(template, str | os.PathLike):
-            options["template"] = _file_digest(template)
-        elif template is not None:
-            options["template"] = [np.asarray(template.dataobj), np.asarray(template.affine)]
-        self.options = identity_digest({"format": _FORMAT, **options})
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        preprocessing: Preprocessing,
+        *,
+        scales: ArrayLike | None = None,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.table, self.preprocessing = table, preprocessing
+        self.paths = table["path"].tolist()
+        masks = table["mask"] if "mask" in table.columns else [None] * len(table)
+        self.masks = [None if mask is None or pd.isna(mask) else str(mask) for mask in masks]
+        self.scales = _checked_scales(scales, len(table))
+        self.cache = None if cache is None else VolumeCache(cache, preprocessing)
 
-    def values(self, path: str, mask: str | None, scale: float | None) -> NDArray[np.float32]:
-        """The array of a volume, read from the folder or made and written there."""
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all volumes: the one asked for, or the first image's."""
+        return self.preprocessing.shape or self.volume(0).values.shape
+
+    def volume(self, position: int) -> PreprocessedVolume:
+        """An image preprocessed; errors name its row and file."""
+        with self._named(position):
+            return self.preprocessing(self.paths[position], **self._options(position))
+
+    def values(self, position: int) -> NDArray[np.float32]:
+        """An image's array, from the cache where there is one; of `shape`."""
+        if self.cache is None:
+            values = self.volume(position).values
+        else:
+            with self._named(position):
+                values = self.cache.values(self.paths[position], **self._options(position))
+        self._check_shape(position, values.shape)
+        return values
+
+    def stacked(self, workers: int) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        """The arrays of all images with a channel axis, and their brains where all are known."""
+        x = np.empty((len(self), *self.shape, 1), np.float32)
+        brains: list[Any] = []
+        for position, volume in enumerate(in_order(self.volume, range(len(self)), workers)):
+            self._check_shape(position, volume.values.shape)
+            x[position, ..., 0] = volume.values
+            brains.append(volume.brain)
+        known = all(brain is not None for brain in brains)
+        return x, np.stack(brains) if known else None
+
+    def _options(self, position: int) -> dict[str, Any]:
+        return {"mask": self.masks[position], "scale": self.scales[position]}
+
+    @contextmanager
+    def _named(self, position: int) -> Iterator[None]:
         try:
-            parts = [self.options, _file_digest(path), mask and _file_digest(mask), scale]
-        except OSError as error:
-            raise VolumeError(f"{error.filename}: cannot be read ({error.strerror}).") from error
-        file = self.folder / f"{identity_digest(parts)}.npz"
-        try:
-            return read_arrays(file)["values"]
-        except (FileNotFoundError, ValueError, KeyError):  # not there, or damaged
-            made = self.preprocessing(path, mask=mask, scale=scale).values
-        with atomic_path(file) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, values=made)
-        return made
+            yield
+        except VolumeError as error:
+            raise VolumeError(f"row {self.table.index[position]}: {error}") from error
+
+    def _check_shape(self, position: int, shape: tuple[int, ...]) -> None:
+        if shape != self.shape:
+            raise VolumeError(
+                f"{row_name(self.table, position)}: gives a volume of shape {shape}, the first image "
+                f"{self.shape}. A `Preprocessing` with `shape` makes all alike."
+            )
 
 
 def dataset_of(
-    read: Callable[[int], NDArray[np.float32]],
+    reader: VolumeReader,
     codes: NDArray[np.int32],
-    shape: tuple[int, ...],
     *,
     batch_size: int,
     shuffle: bool,
@@ -102,8 +141,10 @@ def dataset_of(
     """A `tf.data.Dataset` of batches of volumes and class codes; only row numbers are shuffled."""
     import tensorflow as tf
 
+    shape = reader.shape
+
     def load(row: Any) -> NDArray[np.float32]:
-        values = read(int(row))
+        values = reader.values(int(row))
         return np.ascontiguousarray(values[..., np.newaxis], dtype=np.float32)
 
     def pair(row: Any, code: Any) -> tuple[Any, Any]:
@@ -119,42 +160,13 @@ def dataset_of(
     return volumes.batch(batch_size).prefetch(2)
 
 
-def stacked(
-    volumes: Iterator[PreprocessedVolume], count: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """The values of volumes with a channel axis, and their brains where all are known."""
-    x: NDArray[np.float32] | None = None
-    brains: list[Any] = []
-    for number, volume in enumerate(volumes):
-        if x is None:
-            x = np.empty((count, *volume.values.shape, 1), np.float32)
-        x[number, ..., 0] = volume.values
-        brains.append(volume.brain)
-    assert x is not None
-    known = all(brain is not None for brain in brains)
-    return x, np.stack(brains) if known else None
-
-
-def _file_digest(path: str | os.PathLike[str]) -> str:
-    """A digest of an image's bytes; of Analyze and NIfTI pairs those of header, image and SPM's affine."""
-    hashed = hashlib.sha256()
-    for part in _files_of(Path(path)):
-        hashed.update(part.suffix.encode())
-        with part.open("rb") as stream:
-            for block in iter(lambda: stream.read(1 << 20), b""):
-                hashed.update(block)
-    return hashed.hexdigest()
-
-
-def _files_of(path: Path) -> list[Path]:
-    """The files that make up an image, the one named first."""
-    name = path.name.removesuffix(".gz")
-    pairs = {
-        ".hdr": (".img", ".img.gz", ".mat"),
-        ".img": (".hdr", ".hdr.gz", ".mat"),
-        ".HEAD": (".BRIK", ".BRIK.gz"),
-    }
-    ending = Path(name).suffix
-    stem = name.removesuffix(ending)
-    others = [path.with_name(stem + other) for other in pairs.get(ending, ())]
-    return [path, *(other for other in others if other.is_file())]
+def _checked_scales(scales: ArrayLike | None, count: int) -> list[float | None]:
+    if scales is None:
+        return [None] * count
+    factors = np.asarray(scales, dtype=np.float64)
+    if factors.shape != (count,) or not (np.isfinite(factors) & (factors > 0)).all():
+        raise ValueError(
+            f"`scales` must be one factor above 0 for each of the {count} images. Received: shape "
+            f"{factors.shape}, {quoted(factors.ravel())}."
+        )
+    return [float(factor) for factor in factors]

@@ -28,6 +28,11 @@ class Grid:
         return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
 
     @property
+    def voxel_volume(self) -> float:
+        """The size of a voxel, in mm³."""
+        return abs(float(np.linalg.det(self.affine[:3, :3])))
+
+    @property
     def center(self) -> Array:
         """The middle of the field of view, in mm."""
         return self.to_mm((np.array(self.shape) - 1) / 2)

@@ -48,12 +48,15 @@ class PreprocessedVolume:
             `scale` has voxels smaller by it, so that positions stay true.
         brain: The brain's voxels, boolean of the same shape; None where no mask was given or made.
         source: What it was made from.
+        brain_volume: The brain in millilitres, of the mask in the subject's own voxels: neither `scale` nor a
+            grid that is too small changes it. None without a mask.
     """
 
     values: NDArray[np.float32]
     affine: NDArray[np.float64]
     brain: NDArray[np.bool_] | None
     source: SourceImage
+    brain_volume: float | None = None
     __repr__ = brief_repr
 
     @property
@@ -61,20 +64,6 @@ class PreprocessedVolume:
         """Where its voxels lie."""
         x, y, z = self.values.shape
         return Grid((x, y, z), self.affine)
-
-    @property
-    def brain_volume(self) -> float:
-        """The subject's brain in millilitres, unaffected by `scale`.
-
-        Raises:
-            ValueError: If no mask is known.
-        """
-        if self.brain is None:
-            raise ValueError(
-                "The brain's volume needs a mask: preprocess with a `mask`, or with `skull_stripping`."
-            )
-        voxel = abs(float(np.linalg.det(self.affine[:3, :3])))
-        return float(self.brain.sum()) * voxel / 1000
 
     def map_to_subject(self, attribution: ArrayLike, *, order: Literal[0, 1] = 1) -> Image:
         """Returns a map as an image on the subject's own grid.

@@ -131,6 +131,7 @@ class Preprocessing:
         scale = self.scale if scale is None else _positive(scale, "scale")
         own = grid_of(image)
         brain = self._brain(image, own, mask, name)
+        volume_in_ml = None if brain is None else float(brain.sum() * own.voxel_volume / 1000)
         values = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
         values, source = to_ras(values.reshape(own.shape), own)
         brain = None if brain is None else to_ras(brain, own)[0]
@@ -142,7 +143,7 @@ class Preprocessing:
         if self.skull_stripping != "none" and brain is not None:
             found[~brain] = 0
         origin = SourceImage(path, own.shape, own.affine, image.header.copy())
-        return PreprocessedVolume(found, grid.affine, brain, origin)
+        return PreprocessedVolume(found, grid.affine, brain, origin, volume_in_ml)
 
     def _brain(self, image: Image, grid: Grid, mask: Any, name: str) -> Mask | None:
         """The brain in the subject's own voxels."""

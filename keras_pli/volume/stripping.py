@@ -106,7 +106,7 @@ def mask_on_grid(mask: Image | PathLike | NDArray[Any], grid: Grid) -> Mask:
     if own.is_same(grid):
         return inside.copy()
     found = resampled(inside, own, grid, order=0) > 0.5
-    kept = found.sum() * np.prod(grid.spacing) / (inside.sum() * np.prod(own.spacing))
+    kept = found.sum() * grid.voxel_volume / (inside.sum() * own.voxel_volume)
     if kept < _LEAST_KEPT:
         raise VolumeError(
             f"{name}: only {kept:.0%} of the mask's volume lies on the image by their affines (the mask's "
