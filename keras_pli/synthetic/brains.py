@@ -56,6 +56,7 @@ class BrainPhantoms:
         truth: The subject's own place where the classes differ, bool, present in both.
         labels: 0 or 1, `(subjects,)`.
         loss: The share of tissue lost at the place, `(subjects,)`.
+        markers: The nasopharynx's radius against the mean one, `(subjects,)`.
         subjects: Names, `(subjects,)`.
         sites: The scanner's, `"A"` or `"B"`, by chance.
         ages: Years, by chance.
@@ -70,6 +71,7 @@ class BrainPhantoms:
     truth: NDArray[np.bool_]
     labels: NDArray[np.int64]
     loss: NDArray[np.float64]
+    markers: NDArray[np.float64]
     subjects: NDArray[np.str_]
     sites: NDArray[np.str_]
     ages: NDArray[np.int64]
@@ -169,7 +171,7 @@ def brain_phantoms(
     labels = random.permutation(np.arange(count) % 2)
     side = labels - 0.5
     volumes = random.normal(size=count) + size_confounding * side
-    airways = random.normal(size=count) + outside_marker * side
+    markers = np.exp(_AIRWAY_DEVIATION * (random.normal(size=count) + outside_marker * side))
     loss = _LOSS + _LOSS_DEVIATION * random.normal(size=count) + strength * labels
     loss = np.clip(loss, 0, 1)
     sites = random.choice(["A", "B"], size=count)
@@ -182,7 +184,7 @@ def brain_phantoms(
         scale = _MEAN_SCALE * np.exp(_SIZE_DEVIATION * volumes[i] / 3)
         q = _warped(points, scale, bases, own)
         images[i], brain[i], truth[i] = _drawn(template, q, PLACES[place], loss[i])
-        _draw_airway(images[i], q, np.exp(_AIRWAY_DEVIATION * airways[i]), brain[i])
+        _draw_airway(images[i], q, markers[i], brain[i])
         _scanned(images[i], bases[0], 1.0 if sites[i] == "A" else 1.3, own)
         if not head:
             images[i] *= brain[i]
@@ -193,6 +195,7 @@ def brain_phantoms(
         truth=truth & brain,
         labels=labels,
         loss=loss,
+        markers=markers,
         subjects=np.array([f"sub-{i + 1:04d}" for i in range(count)]),
         sites=sites,
         ages=ages,

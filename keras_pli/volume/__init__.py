@@ -1,10 +1,25 @@
 """Brain MRI from the file to a map that lies on the image: cohorts, networks, explanations of volumes."""
 
+from .augmentation import (
+    RandomVolumeAffine,
+    RandomVolumeFlip,
+    RandomVolumeIntensity,
+    RandomVolumeRotation,
+    RandomVolumeZoom,
+)
 from .cohort import Cohort, read_cohort
 from .cohort_table import CohortError
 from .dicom import convert_dicom
 from .maps import write_map, write_pair
 from .networks import transfer_encoder, volume_autoencoder, volume_classifier
+from .optimal_scaling import (
+    SizePredictability,
+    optimal_scales,
+    reference_scales,
+    scale_volumes,
+    scaled_brain_volumes,
+    size_predictability,
+)
 from .preprocessed import PreprocessedVolume, SourceImage
 from .preprocessing import Preprocessing
 from .reading import VolumeError, read_volume
@@ -15,12 +30,23 @@ __all__ = [
     "CohortError",
     "PreprocessedVolume",
     "Preprocessing",
+    "RandomVolumeAffine",
+    "RandomVolumeFlip",
+    "RandomVolumeIntensity",
+    "RandomVolumeRotation",
+    "RandomVolumeZoom",
+    "SizePredictability",
     "SourceImage",
     "VolumeError",
     "brain_mask",
     "convert_dicom",
+    "optimal_scales",
     "read_cohort",
     "read_volume",
+    "reference_scales",
+    "scale_volumes",
+    "scaled_brain_volumes",
+    "size_predictability",
     "transfer_encoder",
     "volume_autoencoder",
     "volume_classifier",
