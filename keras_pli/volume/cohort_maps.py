@@ -71,11 +71,8 @@ def mean_map(
         if scaling == "share" and size:
             values = values / size
         # What lies outside of a map's grid is told apart from zeros in it.
-        one, cover = (
-            resampled(nibabel.Nifti1Image(array, affine), goal, fill_value=0.0, **options)
-            for array in (values, np.ones_like(values))
-        )
-        inside = cover.get_fdata() > 0.5
+        one = resampled(nibabel.Nifti1Image(values, affine), goal, fill_value=np.nan, **options)
+        inside = np.isfinite(one.get_fdata())
         total += np.where(inside, one.get_fdata(), 0.0)
         covered += inside
     mean = np.divide(total, covered, out=np.zeros_like(total), where=covered > 0)
