@@ -1,7 +1,33 @@
 """Brain MRI from the file to a map that lies on the image: cohorts, networks, explanations of volumes."""
 
+from .cohort import Cohort, read_cohort
 from .cohort_maps import mean_map, region_table
+from .cohort_table import CohortError
+from .dicom import convert_dicom
 from .map_measures import dice, fold_stability
+from .maps import write_map, write_pair
 from .masked_inputs import masked_input_accuracy
+from .preprocessed import PreprocessedVolume, SourceImage
+from .preprocessing import Preprocessing
+from .reading import VolumeError, read_volume
+from .stripping import brain_mask
 
-__all__ = ["dice", "fold_stability", "masked_input_accuracy", "mean_map", "region_table"]
+__all__ = [
+    "Cohort",
+    "CohortError",
+    "PreprocessedVolume",
+    "Preprocessing",
+    "SourceImage",
+    "VolumeError",
+    "brain_mask",
+    "convert_dicom",
+    "dice",
+    "fold_stability",
+    "masked_input_accuracy",
+    "mean_map",
+    "read_cohort",
+    "read_volume",
+    "region_table",
+    "write_map",
+    "write_pair",
+]

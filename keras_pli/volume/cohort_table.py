@@ -1,0 +1,173 @@
+"""The table of a cohort: its columns brought to one form, and what is wrong with it said all at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..checks import quoted
+
+# Other spellings of the parts that a column `split` may name.
+PARTS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "test": "test",
+    "testing": "test",
+}
+_MOST_SHOWN = 50
+
+
+class CohortError(ValueError):
+    """What is wrong with a cohort: every fault found, one a line, each with its row and file.
+
+    Attributes:
+        faults: The lines, such as `"row 17, sub-03.nii.gz: the file is empty."`.
+    """
+
+    def __init__(self, head: str, faults: Iterable[str] = ()) -> None:
+        self.faults = list(faults)
+        shown = [f"  {fault}" for fault in self.faults[:_MOST_SHOWN]]
+        if len(self.faults) > _MOST_SHOWN:
+            shown.append(f"  … and {len(self.faults) - _MOST_SHOWN} more (the error's `faults`)")
+        super().__init__("\n".join([head, *shown]))
+
+
+def read_table(source: Any) -> tuple[pd.DataFrame, Path | None]:
+    """Returns a table and the folder that its paths are relative to, None for a table in memory."""
+    if isinstance(source, pd.DataFrame):
+        return source.copy(), None
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"A cohort is a CSV file or a DataFrame. Received: {type(source).__name__}."
+        )
+    path = Path(source)
+    if not path.is_file():
+        raise CohortError(f"{path}: there is no such table.")
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    try:
+        # Subjects such as "007" keep their zeros.
+        texts = dict.fromkeys(("path", "mask", "subject", "split"), str)
+        return pd.read_csv(path, sep=separator, dtype=texts), path.parent
+    except (ValueError, OSError) as error:  # pandas's own errors are ValueErrors
+        raise CohortError(f"{path}: cannot be read as a table ({error}).") from error
+
+
+def checked_table(table: pd.DataFrame, root: Path | None) -> pd.DataFrame:
+    """Returns a table in one form: absolute paths, a subject in each row, unique row names.
+
+    Raises:
+        CohortError: If a column is missing, or rows are at fault; all of them are named.
+    """
+    missing = [name for name in ("path", "label") if name not in table.columns]
+    if missing:
+        raise CohortError(
+            f"A cohort's table must have columns 'path' and 'label'. Missing: {quoted(missing)}; "
+            f"it has {quoted(table.columns, most=30)}."
+        )
+    if not len(table):
+        raise CohortError("A cohort's table must have a row for each image. It has none.")
+    table = table if table.index.is_unique else table.reset_index(drop=True)
+    faults = [*_blank(table), *_not_texts(table)]
+    if faults:
+        raise CohortError(_counted(faults), faults)
+    table["path"] = [_absolute(path, root) for path in table["path"]]
+    if "mask" in table.columns:
+        table["mask"] = [
+            None if _is_blank(path) else _absolute(path, root) for path in table["mask"]
+        ]
+        table["mask"] = table["mask"].astype(object)
+    if "subject" not in table.columns:
+        table["subject"] = table["path"]
+    table["subject"] = pd.Series([str(name).strip() for name in table["subject"]], table.index)
+    faults = [*_twice(table), *_split_faults(table)]
+    if faults:
+        raise CohortError(_counted(faults), faults)
+    return table
+
+
+def row_name(table: pd.DataFrame, position: int) -> str:
+    """How errors call a row: its name in the table that was given, and the file's."""
+    path = table["path"].iloc[position]
+    return f"row {table.index[position]}, {Path(str(path)).name}"
+
+
+def _blank(table: pd.DataFrame) -> list[str]:
+    """Rows whose path, label, subject or split is missing."""
+    faults = []
+    for name in ("path", "label", "subject", "split"):
+        if name not in table.columns:
+            continue
+        for position, value in enumerate(table[name]):
+            if _is_blank(value):
+                path = table["path"].iloc[position]
+                where = f"row {table.index[position]}"
+                where += "" if _is_blank(path) else f", {Path(str(path)).name}"
+                faults.append(f"{where}: its {name} is missing.")
+    return faults
+
+
+def _not_texts(table: pd.DataFrame) -> list[str]:
+    return [
+        f"row {row}: its {name} must be a path. Received: {value!r}."
+        for name in ("path", "mask")
+        if name in table.columns
+        for row, value in table[name].items()
+        if not _is_blank(value) and not isinstance(value, str | os.PathLike)
+    ]
+
+
+def _twice(table: pd.DataFrame) -> list[str]:
+    """Rows whose image stands in a row before, under whatever spelling of its path."""
+    first: dict[str, int] = {}
+    faults = []
+    for position, path in enumerate(table["path"]):
+        before = first.setdefault(os.path.realpath(path), position)
+        if before != position:
+            faults.append(
+                f"{row_name(table, position)}: the same file stands in row {table.index[before]}."
+            )
+    return faults
+
+
+def _split_faults(table: pd.DataFrame) -> list[str]:
+    """Parts of unknown names, and subjects of which images are in more than one part."""
+    if "split" not in table.columns:
+        return []
+    faults = []
+    for position, part in enumerate(table["split"]):
+        if str(part).strip().lower() not in PARTS:
+            faults.append(
+                f"{row_name(table, position)}: its split must be 'train', 'validation' or 'test'. "
+                f"Received: {part!r}."
+            )
+    if faults:
+        return faults
+    table["split"] = [PARTS[str(part).strip().lower()] for part in table["split"]]
+    for subject, rows in table.groupby("subject", sort=False):
+        parts = {part: rows.index[rows["split"] == part] for part in rows["split"].unique()}
+        if len(parts) > 1:
+            told = " and ".join(f"{part!r} (row {quoted(at)})" for part, at in parts.items())
+            faults.append(f"subject {subject!r}: is in {told}; a subject belongs to one part.")
+    return faults
+
+
+def _absolute(path: Any, root: Path | None) -> str:
+    found = Path(path).expanduser()
+    return str((root / found if root is not None else found).absolute())
+
+
+def _is_blank(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.strip()
+    return bool(value is None or (pd.api.types.is_scalar(value) and pd.isna(value)))
+
+
+def _counted(faults: list[str]) -> str:
+    return f"The cohort's table has {len(faults)} fault{'' if len(faults) == 1 else 's'}:"
