@@ -7,6 +7,7 @@ from .dicom import convert_dicom
 from .map_measures import dice, fold_stability
 from .maps import write_map, write_pair
 from .masked_inputs import masked_input_accuracy
+from .networks import transfer_encoder, volume_autoencoder, volume_classifier
 from .preprocessed import PreprocessedVolume, SourceImage
 from .preprocessing import Preprocessing
 from .reading import VolumeError, read_volume
@@ -28,6 +29,9 @@ __all__ = [
     "read_cohort",
     "read_volume",
     "region_table",
+    "transfer_encoder",
+    "volume_autoencoder",
+    "volume_classifier",
     "write_map",
     "write_pair",
 ]

@@ -24,6 +24,6 @@ def test_every_public_function_has_an_example(name):
 
 def test_names_stay_where_they_were():
     assert rationale.known_truth is known_truth
-    for name in synthetic.__all__:
+    for name in sorted(set(synthetic.__all__) - {"BrainPhantoms", "brain_phantoms"}):
         rooms = [room for room in (evaluation, known_truth) if name in room.__all__]
         assert [getattr(room, name) for room in rooms] == [getattr(synthetic, name)]
