@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -46,6 +45,11 @@ class ClassActivationMap(Method):
         reshape: A function from the output of `layer` to `(batch, *positions, channels)`, for layers that put
             out tokens, `(batch, tokens, channels)`. It may leave tokens out, as one for the class, and is
             applied to gradients as well, so that it must do no more than choose and arrange.
+        alignment: `"input"` stretches the map over the whole input, as is usual; `"fields"` puts each of its
+            values at the middle of the receptive field that it was made from, continued to the border of
+            these fields, and 0 where none reaches. The two are the same where convolutions are padded and
+            have no strides, and poolings divide the sizes; "valid" ones put a stretched map out of place by
+            several positions, the more the later the layer.
         **options: `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
@@ -66,9 +70,11 @@ class ClassActivationMap(Method):
         *,
         layer: str | keras.Layer | None = None,
         reshape: Reshape | None = None,
+        alignment: Literal["input", "fields"] = "input",
         **options: Any,
     ) -> None:
         super().__init__(model, **options)
+        self.alignment = one_of(alignment, ("input", "fields"), "alignment")
         # What is explained is the output; `layer` only says where it is watched.
         output, score = self.network.output, self.network.score
         path = None if layer is None else layer_path(model, layer)
@@ -89,9 +95,15 @@ class ClassActivationMap(Method):
         """Explains a batch of tensors (see `Method.compute`)."""
         class_map, maps, scores = self.class_map(x, target)
         place = maps.over.index(True)
-        sizes = _sizes_below(tf.nest.flatten(x)[place], class_map)
-        resized = resize_linear(class_map, sizes, maps.stretches(place))
+        resized = self._resized(class_map, maps, place, tf.nest.flatten(x)[place])
         return Attribution(resized, scores, details={"map": class_map})
+
+    def _resized(self, class_map: Tensor, maps: LayerMaps, place: int, below: Tensor) -> Tensor:
+        """The map at the positions of one of the inputs."""
+        sizes = tuple(below.shape[1 : class_map.shape.rank])
+        if self.alignment == "fields":
+            return resize_linear(class_map, sizes, fields=maps.fields(place))
+        return resize_linear(class_map, sizes, maps.stretches(place))
 
     def class_map(self, x: Any, target: Target) -> tuple[Tensor, LayerMaps, Tensor]:
         """Returns the map of each sample at the layer's size, what it was made from, and the scores."""
@@ -134,7 +146,8 @@ class CAM(ClassActivationMap):
         model: A built Keras model with nothing but a global average pooling and linear layers above the maps.
         layer: The layer whose maps are weighed, or its path; None for what the pooling receives.
         reshape: What makes maps of a layer's tokens, as in `GradCAM`.
-        **options: `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+        **options: `alignment`, as in `ClassActivationMap`; `output`, `score`, `batch_size` and
+            `jit_compile`, as in `Method`.
 
     Raises:
         ValueError: If there is no such layer; when called, if the model's head is another, there are no
@@ -186,7 +199,8 @@ class GradCAM(ClassActivationMap):
         weights: What each map is weighed by: `"mean"`, αₖ; `"elementwise"`, the gradient itself at each
             position, M = ReLU(Σₖ ∂S/∂fₖ(p) fₖ(p)), HiResCAM (Draelos & Carin 2020); or `"positive"`, where
             it is positive and 0 elsewhere, LayerCAM (Jiang et al. 2021), for early layers.
-        **options: `output`, `score`, `batch_size` and `jit_compile`, as in `Method`.
+        **options: `alignment`, as in `ClassActivationMap`; `output`, `score`, `batch_size` and `jit_compile`,
+            as in `Method`.
 
     Raises:
         ValueError: If there is no such layer, or it runs within a `TimeDistributed`; when called, if it has
@@ -260,8 +274,8 @@ class GuidedGradCAM(GradCAM):
         model: A built Keras model that convolves over 1, 2 or 3 axes, with ReLUs.
         layer: The layer whose maps are weighed, or its path, as in `GradCAM`.
         reshape: What makes maps of its tokens, as in `GradCAM`.
-        **options: `counterfactual`, `relu` and `weights`, as in `GradCAM`; `output`, `score`, `batch_size` and
-            `jit_compile`, as in `Method`.
+        **options: `counterfactual`, `relu`, `weights` and `alignment`, as in `GradCAM`; `output`, `score`,
+            `batch_size` and `jit_compile`, as in `Method`.
 
     Raises:
         ValueError: As `GradCAM`; when called, if guided backpropagation meets no ReLU.
@@ -287,7 +301,7 @@ class GuidedGradCAM(GradCAM):
         check_rectifiers(operations_between(x, scores), type(self).__name__)
         guided = backpropagate(scores, x, guided_rules())
         products = [
-            gradients * self._laid_over(gradients, class_map, maps.stretches(place))
+            gradients * self._laid_over(gradients, class_map, maps, place)
             if maps.over[place]
             else tf.zeros_like(gradients)
             for place, gradients in enumerate(tf.nest.flatten(guided))
@@ -295,11 +309,8 @@ class GuidedGradCAM(GradCAM):
         attributions = tf.nest.pack_sequence_as(x, products)
         return Attribution(attributions, scores, details={"map": class_map})
 
-    @staticmethod
-    def _laid_over(
-        tensor: Tensor, class_map: Tensor, stretches: Sequence[tuple[float, float]] | None
-    ) -> Tensor:
-        resized = resize_linear(class_map, _sizes_below(tensor, class_map), stretches)
+    def _laid_over(self, tensor: Tensor, class_map: Tensor, maps: LayerMaps, place: int) -> Tensor:
+        resized = self._resized(class_map, maps, place, tensor)
         return resized[..., None] if tensor.shape.rank > resized.shape.rank else resized
 
 
@@ -310,8 +321,3 @@ def _weighted_sum(maps: Tensor, weights: Tensor) -> Tensor:
 
 def _positions(maps: Tensor) -> list[int]:
     return list(range(1, maps.shape.rank - 1))
-
-
-def _sizes_below(tensor: Tensor, class_map: Tensor) -> tuple[int, ...]:
-    """The sizes of the axes of an input that the axes of a map lie over."""
-    return tuple(tensor.shape[1 : class_map.shape.rank])

@@ -117,6 +117,7 @@ class LIME(Method):
         x: Any,
         classes: Any,
         baseline: Any,
+        region: Any,
         score: Callable[[Tensor], Tensor] | None,
     ) -> Callable[..., Attribution]:
         kind: Any = score or target_kind(classes)

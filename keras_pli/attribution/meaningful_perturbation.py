@@ -69,11 +69,11 @@ class MeaningfulPerturbation(Method):
     is 0. The area counts within the region, the total variation between cells that reach into it, and the
     search starts from discs about its middle, as wide as it is; means and noise are those of its values.
 
-    For volumes of 32³ to 64³ the defaults do: a grid of 16 cells along each axis, a blur of 4 to 8 voxels. Set
-    `within` to the brain, for a stripped volume `lambda x: x[..., 0] != 0`; `sigma` to about the radius of
-    what is looked for, if that is known; a small `area_weight`, as 0.1, to see all that decides, and a large
-    one for the core of it. Time goes into the network's passes, one forward and one backward for each step,
-    so that `steps=100` takes a third of it.
+    For volumes of 32³ to 64³ the defaults do: a grid of 16 cells along each axis, a blur of 4 to 8 voxels.
+    Set `within` to the brain, for a stripped volume `lambda x: x[..., 0] != 0`; `sigma` to about the radius
+    of what is looked for, if that is known; a small `area_weight`, as 0.1, to see all that decides, and a
+    large one for the core of it. Time goes into the network's passes, one forward and one backward for each
+    step, so that `steps=100` takes a third of it.
 
     Args:
         model: A built Keras model with inputs `(samples, *sizes, channels)`.

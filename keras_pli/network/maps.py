@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ..checks import quoted
 from .extents import Extent
+from .field_places import FieldPlaces, field_places
 from .forward import Forward, Network
 from .graph import operations_between
 from .kinds import RENAMES
@@ -38,6 +39,7 @@ class LayerMaps:
         reshape: What brings the tensor to (batch, *positions, channels) instead of `order`.
         extents: For each of the inputs, over which stretch of each axis of positions the maps lie; empty
             where that is all of them.
+        positions: Where the positions of each of the inputs, flattened, go.
     """
 
     path: str
@@ -48,6 +50,7 @@ class LayerMaps:
     has_features: bool = True
     reshape: Reshape | None = None
     extents: tuple[tuple[Extent, ...], ...] = ()
+    positions: tuple[Positions, ...] = ()
 
     @property
     def position_axes(self) -> tuple[int, ...]:
@@ -66,6 +69,19 @@ class LayerMaps:
         """From where to where maps lie along each axis of an input, in its entries; None for all of it."""
         extents = self.extents[place] if self.extents else ()
         return [(extent.start, extent.stop) for extent in extents] or None
+
+    def fields(self, place: int) -> list[FieldPlaces]:
+        """The receptive fields of the maps' entries along each axis of positions of an input.
+
+        Raises:
+            ValueError: If they are not known.
+        """
+        if not self.order:
+            raise ValueError(
+                f"Where the receptive fields of what `reshape` makes of {self.path!r} lie is not known. Take "
+                "alignment='input'."
+            )
+        return field_places(self.tensor, self.positions[place], self.position_axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +292,8 @@ def _maps_of(
             _extents_of(tensor, one) if below else ()
             for one, below in zip(positions, over, strict=True)
         )
-        found.append(LayerMaps(name, tensor, over, order, is_cut, has_features, extents=extents))
+        own = LayerMaps(name, tensor, over, order, is_cut, has_features)
+        found.append(replace(own, extents=extents, positions=tuple(positions)))
     return found
 
 

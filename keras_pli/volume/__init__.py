@@ -8,9 +8,12 @@ from .augmentation import (
     RandomVolumeZoom,
 )
 from .cohort import Cohort, read_cohort
+from .cohort_maps import mean_map, region_table
 from .cohort_table import CohortError
 from .dicom import convert_dicom
+from .map_measures import dice, fold_stability
 from .maps import write_map, write_pair
+from .masked_inputs import masked_input_accuracy
 from .networks import transfer_encoder, volume_autoencoder, volume_classifier
 from .optimal_scaling import (
     SizePredictability,
@@ -40,10 +43,15 @@ __all__ = [
     "VolumeError",
     "brain_mask",
     "convert_dicom",
+    "dice",
+    "fold_stability",
+    "masked_input_accuracy",
+    "mean_map",
     "optimal_scales",
     "read_cohort",
     "read_volume",
     "reference_scales",
+    "region_table",
     "scale_volumes",
     "scaled_brain_volumes",
     "size_predictability",
