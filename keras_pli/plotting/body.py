@@ -102,27 +102,21 @@ def surroundings(volume: NDArray[np.float64], inside: NDArray[np.bool_]) -> NDAr
     return level & ~ndimage.binary_fill_holes(~level)
 
 
-def body_greys(
-    volume: NDArray[np.float64],
-    inside: NDArray[np.bool_],
-    value_range: tuple[float, float] | None = None,
-) -> NDArray[np.float64]:
-    """Returns a volume in [0, 1] with the body's own contrast.
+def body_range(volume: NDArray[np.float64], inside: NDArray[np.bool_]) -> tuple[float, float]:
+    """Returns the values to draw black and white so that the body has its own contrast.
 
-    Half a percent of the body's voxels at each end is drawn black and white, as vessels are brighter than
-    any tissue.
+    Half a percent of the body's voxels at each end lies beyond, as vessels are brighter than any tissue.
 
     Args:
         volume: Its values.
         inside: Which of them are body.
-        value_range: The values drawn black and white, instead.
+
+    Example:
+        >>> volume = np.arange(1001.0)
+        >>> body_range(volume.reshape(7, 11, 13), volume.reshape(7, 11, 13) >= 0)
+        (5.0, 995.0)
     """
     around = background(volume)
-    if value_range is None:
-        low, high = (float(end) for end in np.percentile(volume[inside], (0.5, 99.5)))
-        low = min(low, around) if around < high else low
-        if not low < high:
-            low, high = natural_range(volume)
-    else:
-        low, high = value_range
-    return np.clip((volume - low) / (high - low), 0.0, 1.0)
+    low, high = (float(end) for end in np.percentile(volume[inside], (0.5, 99.5)))
+    low = min(low, around) if around < high else low
+    return (low, high) if low < high else natural_range(volume)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import one_of, quoted
 from .anatomy import LETTERS, PLANES, Anatomy
 from .attributions import draw_heat, draw_picture
-from .body import Box, body, body_greys, box_around, surroundings
+from .body import Box, body, body_range, box_around, surroundings
 from .heatmaps import (
     Heatmap,
     checked_alpha,
@@ -185,7 +185,7 @@ def sliced_volume(
         None if attribution is None else heatmap(attribution, values.shape, dimensions=3, **scale)
     )
     checked_alpha(alpha)
-    mask = None if outline is None else _checked_mask(outline, values.shape[:3])
+    mask = None if outline is None else checked_mask(outline, values.shape[:3], "outline")
     one_of(convention, CONVENTIONS, "convention")
     anatomy = None if affine is None else Anatomy.of(values.shape, affine)
     edges = _checked_edges(voxel_size, anatomy)
@@ -193,10 +193,12 @@ def sliced_volume(
     grey = values.mean(axis=-1) if values.ndim == 4 else values
     inside = body(grey)
     around = surroundings(grey, inside)
+    in_greys = anatomy is not None and values.shape[3:] != (3,)
+    if in_greys and value_range is None:
+        value_range = body_range(grey, inside)
     shown = picture(volume, dimensions=3, value_range=value_range)
     if anatomy is not None:
-        if shown.ndim == 3:
-            shown = np.where(around, 0.0, body_greys(grey, inside, value_range))
+        shown = np.where(around, 0.0, shown) if in_greys else shown
         shown, inside, around = (anatomy.upright(array) for array in (shown, inside, around))
         mask = None if mask is None else anatomy.upright(mask)
         heat = None if heat is None else _with(heat, anatomy.upright(heat.values))
@@ -313,17 +315,21 @@ def _strong(heat: Heatmap) -> NDArray[np.bool_]:
     return heat.strength >= _STRONG
 
 
-def _checked_mask(outline: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    mask = np.asarray(outline)
-    if mask.shape == (*shape, 1):
-        mask = mask[..., 0]
-    whole = mask.dtype.kind == "b" or bool(np.isin(mask, (0, 1)).all())
-    if mask.shape != shape or not whole:
+def checked_mask(mask: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.bool_]:
+    """Returns a mask of a volume's shape as booleans.
+
+    Raises:
+        ValueError: If the shape is another, or a value is neither 0 nor 1.
+    """
+    given = np.asarray(mask)
+    if given.shape == (*shape, 1):
+        given = given[..., 0]
+    if given.shape != shape or not np.isin(given, (0, 1)).all():
         raise ValueError(
-            f"`outline` must be a mask of the volume's shape, {shape}. "
-            f"Received shape {mask.shape}, dtype {mask.dtype}."
+            f"`{name}` must be a mask of the volume's shape, {shape}, of 0 and 1. "
+            f"Received shape {given.shape}, dtype {given.dtype}."
         )
-    return mask.astype(bool)
+    return given.astype(bool)
 
 
 def _checked_edges(

@@ -27,6 +27,7 @@ from .preprocessed import PreprocessedVolume, SourceImage
 from .preprocessing import Preprocessing
 from .reading import VolumeError, read_volume
 from .stripping import brain_mask
+from .subject_page import subject_page
 
 __all__ = [
     "Cohort",
@@ -55,6 +56,7 @@ __all__ = [
     "scale_volumes",
     "scaled_brain_volumes",
     "size_predictability",
+    "subject_page",
     "transfer_encoder",
     "volume_autoencoder",
     "volume_classifier",
