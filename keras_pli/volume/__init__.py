@@ -9,8 +9,11 @@ from .augmentation import (
 )
 from .cohort import Cohort, read_cohort
 from .cohort_maps import mean_map, region_table
+from .cohort_report import cohort_report
 from .cohort_table import CohortError
+from .cross_validation import CrossValidation, cross_validate
 from .dicom import convert_dicom
+from .explanation import CohortExplanation, explain_cohort
 from .map_measures import dice, fold_stability
 from .maps import write_map, write_pair
 from .masked_inputs import masked_input_accuracy
@@ -25,6 +28,7 @@ from .optimal_scaling import (
 )
 from .preprocessed import PreprocessedVolume, SourceImage
 from .preprocessing import Preprocessing
+from .pretraining import compare_transfer, pretrain_autoencoder
 from .reading import VolumeError, read_volume
 from .stripping import brain_mask
 from .subject_page import subject_page
@@ -32,6 +36,8 @@ from .subject_page import subject_page
 __all__ = [
     "Cohort",
     "CohortError",
+    "CohortExplanation",
+    "CrossValidation",
     "PreprocessedVolume",
     "Preprocessing",
     "RandomVolumeAffine",
@@ -43,12 +49,17 @@ __all__ = [
     "SourceImage",
     "VolumeError",
     "brain_mask",
+    "cohort_report",
+    "compare_transfer",
     "convert_dicom",
+    "cross_validate",
     "dice",
+    "explain_cohort",
     "fold_stability",
     "masked_input_accuracy",
     "mean_map",
     "optimal_scales",
+    "pretrain_autoencoder",
     "read_cohort",
     "read_volume",
     "reference_scales",
