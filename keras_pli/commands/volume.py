@@ -151,7 +151,7 @@ def _train(arguments: argparse.Namespace, report: Report) -> None:
         seed=arguments.seed,
         out=out / TRAINED,
         cache=out / "preprocessed",
-        verbose=1,
+        verbose=2,  # a line for each epoch
     )
     report(found.table.round(3).to_string(index=False))
     report(str(found))

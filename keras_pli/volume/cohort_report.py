@@ -255,7 +255,7 @@ class _Report:
             yield page_table(_pooled(tables).round(3))
             yield page_note(
                 "Accuracy where everything but the named part is filled with 0. The map's part is the "
-                f"strongest {100 * self.share:.0f} % of the brain in the mean map over the other folds' images."
+                f"strongest {100 * self.share:.0f} % of the brain in the mean map over other folds' images."
             )
         if len(means) > 1:
             within = None if brains is None else brains.all(axis=0)

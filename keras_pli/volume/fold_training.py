@@ -82,7 +82,7 @@ class FoldTraining:
             stream,
             validation_data=self._stream(validation),
             epochs=self.epochs,
-            verbose=self.verbose,  # type: ignore[arg-type]
+            verbose=self.verbose,
         ).history
         logits = network.predict(self._stream(self.cohort), verbose=0)
         history = np.array([log[name] for name in HISTORY], dtype=np.float64).T

@@ -75,7 +75,7 @@ def pretrain_autoencoder(
     network.fit(
         stream.map(lambda volumes, _: (volumes, volumes)),
         epochs=epochs,
-        verbose=verbose,  # type: ignore[arg-type]
+        verbose=verbose,
     )
     return network
 
