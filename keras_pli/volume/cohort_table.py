@@ -79,10 +79,8 @@ def checked_table(table: pd.DataFrame, root: Path | None) -> pd.DataFrame:
         raise CohortError(_counted(faults), faults)
     table["path"] = [_absolute(path, root) for path in table["path"]]
     if "mask" in table.columns:
-        table["mask"] = [
-            None if _is_blank(path) else _absolute(path, root) for path in table["mask"]
-        ]
-        table["mask"] = table["mask"].astype(object)
+        masks = [None if _is_blank(path) else _absolute(path, root) for path in table["mask"]]
+        table["mask"] = pd.Series(masks, table.index, dtype=object)
     if "subject" not in table.columns:
         table["subject"] = table["path"]
     table["subject"] = pd.Series([str(name).strip() for name in table["subject"]], table.index)

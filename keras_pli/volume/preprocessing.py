@@ -127,7 +127,7 @@ class Preprocessing:
                 is constant or lies outside of the grid, or a mask is needed and not given.
         """
         image, path = _image(volume, self.fill_nonfinite)
-        name = name_of(path or image)
+        name = name_of(volume)
         scale = self.scale if scale is None else _positive(scale, "scale")
         own = grid_of(image)
         brain = self._brain(image, own, mask, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -52,7 +53,12 @@ def read_volume(path: PathLike, *, fill_nonfinite: float | None = None) -> Image
         >>> image.shape, image.header["qform_code"].item()
         ((33, 41, 25), 2)
     """
-    return checked_image(opened(path), name=os.fspath(path), fill_nonfinite=fill_nonfinite)
+    image = checked_image(opened(path), name=os.fspath(path), fill_nonfinite=fill_nonfinite)
+    with suppress(
+        Exception
+    ):  # endings that nibabel reads and would not write; errors do without the name
+        image.set_filename(os.fspath(path))
+    return image
 
 
 def checked_image(
