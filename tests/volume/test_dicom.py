@@ -14,24 +14,31 @@ from keras_pli.volume import Preprocessing, VolumeError, convert_dicom, read_vol
 DATA = Path(nib.__file__).parent / "nicom" / "tests" / "data"
 
 
-@pytest.fixture(scope="module")
-def series(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scan")
-    (folder / "p.dcm").write_bytes(gzip.decompress((DATA / "philips_mprage.dcm.gz").read_bytes()))
-    return folder
-
-
-def test_a_series_becomes_a_volume(series, tmp_path):
-    files = convert_dicom(series, tmp_path / "nifti")
-    assert [file.name for file in files] == [f"{series.name}_301_MPRAGE_S2_SENSE.nii.gz"]
-    assert sorted(file.suffix for file in (tmp_path / "nifti").iterdir()) == [".gz", ".json"]
+def test_a_series_becomes_a_volume(tmp_path):
+    (tmp_path / "scan").mkdir()
+    shutil.copy(DATA / "0.dcm", tmp_path / "scan")
+    files = convert_dicom(tmp_path / "scan", tmp_path / "nifti")
+    assert [file.name for file in files] == ["scan_12_CBU_DTI_64D_1A.nii.gz"]
+    assert {file.suffix for file in (tmp_path / "nifti").iterdir()} >= {".gz", ".json"}
     image = read_volume(files[0])
+    assert image.shape == (36, 36, 48)
+    np.testing.assert_allclose(image.header.get_zooms(), [1.797, 1.797, 3], atol=0.01)
+    assert nib.aff2axcodes(image.affine) == ("L", "A", "S")
+    assert Preprocessing(shape=(20, 24, 24))(files[0]).values.shape == (20, 24, 24)
+    with pytest.raises(FileExistsError, match=r"DTI.*`overwrite=True` replaces them"):
+        convert_dicom(tmp_path / "scan", tmp_path / "nifti")
+    assert convert_dicom(tmp_path / "scan", tmp_path / "nifti", overwrite=True) == files
+
+
+def test_another_scanner(tmp_path):
+    packed = (DATA / "philips_mprage.dcm.gz").read_bytes()  # without its numbers, all of them 0
+    (tmp_path / "p.dcm").write_bytes(gzip.decompress(packed))
+    (file,) = convert_dicom(tmp_path, tmp_path / "nifti", name="t1")
+    image = nib.load(file)
     assert image.shape == (176, 256, 256)
     np.testing.assert_allclose(image.header.get_zooms(), 1, atol=0.01)
-    assert Preprocessing(shape=(20, 24, 24))(files[0]).values.shape == (20, 24, 24)
-    with pytest.raises(FileExistsError, match=r"MPRAGE.*`overwrite=True` replaces them"):
-        convert_dicom(series, tmp_path / "nifti")
-    assert convert_dicom(series, tmp_path / "nifti", overwrite=True) == files
+    with pytest.raises(VolumeError, match=r"t1.nii.gz: is constant"):
+        read_volume(file)
 
 
 def test_several_frames_are_said(tmp_path):
