@@ -100,6 +100,12 @@ def test_tables_that_are_refused(given, message):
         read_cohort(given)
 
 
+def test_subjects_that_the_paths_name():
+    given = table(list("abab")).assign(path=["sub-1/s1.nii", "sub-1/s2.nii", "sub-2.nii", "c.nii"])
+    with pytest.warns(UserWarning, match=r"images are of one subject \('sub-1'\)"):
+        assert len(set(read_cohort(given).subjects)) == 4
+
+
 def test_other_refusals(tmp_path):
     with pytest.raises(TypeError, match=r"a CSV file or a DataFrame. Received: list"):
         read_cohort([1])

@@ -37,8 +37,6 @@ def test_another_scanner(tmp_path):
     image = nib.load(file)
     assert image.shape == (176, 256, 256)
     np.testing.assert_allclose(image.header.get_zooms(), 1, atol=0.01)
-    with pytest.raises(VolumeError, match=r"t1.nii.gz: is constant"):
-        read_volume(file)
 
 
 def test_several_frames_are_said(tmp_path):

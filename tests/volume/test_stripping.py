@@ -46,6 +46,9 @@ def test_by_threshold(head):
     assert dice(found, brain) > 0.95
     assert found[ellipsoid([10, 20, 8])].all()  # the ventricles belong to it
     assert (brain[found]).mean() > 0.97  # and no scalp
+    hot = np.asarray(image.dataobj).copy()
+    hot[5, 5, 5] = 1e6  # one voxel beyond measure
+    assert dice(brain_mask(nib.Nifti1Image(hot, AFFINE)), found) > 0.99
     volume = Preprocessing(skull_stripping="threshold")(image)
     assert volume.brain.sum() == found.sum()
     assert (volume.values[~volume.brain] == 0).all()
