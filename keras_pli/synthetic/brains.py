@@ -39,7 +39,7 @@ _LOSS, _LOSS_DEVIATION = (
     0.15,
     0.1,
 )  # share of tissue lost at the place: mean of class 0, and within a class
-_AIRWAY_DEVIATION = 0.12  # of the logarithm of the airway's radius, within a class
+_AIRWAY_DEVIATION = 0.15  # of the logarithm of the airway's radius, within a class
 _SHRINK, _REACH = 0.45, 11.0  # how far tissue moves at full loss, and over how many mm that fades
 _DEFORMATIONS = ((44.0, 3.0), (22.0, 1.5))  # mm between nodes, and deviation in mm
 _ROTATION, _SHIFT = np.deg2rad(3.0), 2.0  # deviations of the pose: radians, mm
