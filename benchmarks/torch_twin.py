@@ -1,4 +1,4 @@
-"""The benchmark's Keras network as a PyTorch module with the same weights, for captum."""
+"""A benchmark's Keras network as a PyTorch module with the same weights, for captum and MONAI."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import nn
 def torch_twin(path: Path) -> nn.Module:
     """Returns a module `(batch, channels, *spatial)` to logits, equal to the stored functional model.
 
-    Of its layers, convolutions, max-pooling, flatten and dense are known, each with ReLU or nothing.
+    Of its layers, convolutions, max-pooling, flatten and dense are known, each with ReLU or nothing, and
+    batch normalisation, ReLU and dropout as layers of their own.
     """
     import keras
 
@@ -42,7 +43,11 @@ def torch_twin(path: Path) -> nn.Module:
                 before_flat = None
             module = nn.Linear(*kernel.shape)
             _fill(module, kernel.T, bias)
-        elif kind == "InputLayer":
+        elif kind == "BatchNormalization":
+            module = _normalisation(layer)
+        elif kind == "ReLU":
+            module = nn.ReLU()
+        elif kind in ("InputLayer", "Dropout"):
             continue
         else:
             raise ValueError(f"No PyTorch twin for a layer {kind!r}.")
@@ -50,6 +55,18 @@ def torch_twin(path: Path) -> nn.Module:
         if getattr(getattr(layer, "activation", None), "__name__", "linear") == "relu":
             twin.add_module(f"{layer.name}_relu", nn.ReLU())
     return twin.eval()
+
+
+def _normalisation(layer) -> nn.Module:
+    rank = len(layer.output.shape) - 2
+    kind = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[rank]
+    gamma, beta, mean, variance = layer.get_weights()
+    module = kind(len(gamma), eps=layer.epsilon)
+    _fill(module, gamma, beta)
+    with torch.no_grad():
+        module.running_mean.copy_(torch.from_numpy(mean))
+        module.running_var.copy_(torch.from_numpy(variance))
+    return module
 
 
 def _fill(module: nn.Module, weight: np.ndarray, bias: np.ndarray) -> None:

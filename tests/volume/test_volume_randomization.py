@@ -1,0 +1,80 @@
+"""The randomisation checks on volumes in zeros: what sees the network passes, edges do not."""
+
+import keras
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter, generic_gradient_magnitude, sobel
+
+from keras_pli.attribution import GradCAM, Saliency
+from keras_pli.evaluation import data_randomization_test, model_randomization_test
+
+L = keras.layers
+SIZES = (10, 11, 9)
+
+
+def edges(model):
+    """Maps that see no model."""
+
+    def explain(x, target):
+        return np.stack([generic_gradient_magnitude(one[..., 0], sobel) for one in x])
+
+    return explain
+
+
+METHODS = {"saliency": Saliency, "grad_cam": GradCAM, "edges": edges}
+
+
+def cohort(count, seed):
+    """Smooth brains in zeros; in class 1 one corner of them has lost its tissue."""
+    random = np.random.default_rng(seed)
+    x = gaussian_filter(random.normal(size=(count, *SIZES)), (0, 1, 1, 1)) * 2 + 1
+    y = random.integers(0, 2, count)
+    x[y == 1, 5:8, 6:9, 2:5] -= 1
+    brain = np.zeros(SIZES, bool)
+    brain[1:9, 1:10, 1:8] = True
+    return (x * brain)[..., None].astype(np.float32), y
+
+
+def built(seed):
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential(
+        [
+            keras.Input((*SIZES, 1)),
+            L.Conv3D(8, 3, padding="same", activation="relu"),
+            L.MaxPooling3D(2),
+            L.Conv3D(8, 3, padding="same", activation="relu"),
+            L.Flatten(),
+            L.Dense(8, "relu"),
+            L.Dense(2),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(5e-3), loss, metrics=["accuracy"], jit_compile=False)
+    return model
+
+
+def conclusions(result):
+    return {name: found.conclusion for name, found in result.verdicts.items()}
+
+
+def test_random_weights_change_gradients_and_not_edges():
+    model, (x, y) = built(0), cohort(96, 0)
+    model.fit(x, y, epochs=8, batch_size=16, verbose=0)
+    held_out, labels = cohort(60, 1)
+    assert model.evaluate(held_out, labels, verbose=0)[1] > 0.85
+    result = model_randomization_test(
+        {"saliency": Saliency, "edges": edges}, model, held_out[:6], seeds=4
+    )
+    assert conclusions(result) == {"saliency": "sensitive", "edges": "insensitive"}, str(result)
+
+
+@pytest.mark.slow
+def test_permuted_labels_change_gradients_and_not_edges():
+    (x, y), (held_out, _) = cohort(60, 0), cohort(8, 1)
+    result = data_randomization_test(
+        METHODS, built, x, y, held_out, accuracy=0.95, epochs=60, batch_size=16, seeds=2
+    )
+    assert (result.training["accuracy"] >= 0.9).all(), result.training
+    found = conclusions(result)
+    assert found["saliency"] == "sensitive", str(result)
+    assert found["edges"] == "insensitive"
