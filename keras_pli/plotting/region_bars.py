@@ -98,7 +98,8 @@ def region_bars(
     ax.set_yticks(range(len(shown)), [plain(str(region)) for region in shown])
     ax.set_ylim(len(shown) - 0.45, -0.55)
     ax.margins(x=0.1)
-    text = f"{label}  ({left_out} weaker regions left out)" if left_out else label
+    some = "region" if left_out == 1 else "regions"
+    text = f"{label}  ({left_out} weaker {some} left out)" if left_out else label
     ax.set_xlabel(plain(text), fontsize=TEXT_SIZE, color=INK)
     if len(groups) > 1:
         handles = [Patch(color=style.color, label=plain(style.name)) for style in styles.values()]

@@ -10,11 +10,11 @@
   const BEYOND = 127; // what a map's value beyond the scale is stored as; its end is one less
   // Luminous, as they lie on black: dark to light.
   const RAMPS = {
-    above: [[150, 40, 0], [230, 100, 0], [255, 214, 140]],
-    below: [[0, 70, 130], [0, 130, 210], [150, 222, 255]],
-    size: [[110, 30, 140], [205, 80, 195], [255, 200, 246]],
+    above: [[140, 40, 0], [230, 90, 0], [255, 170, 40]],
+    below: [[0, 60, 130], [0, 120, 215], [70, 190, 255]],
+    size: [[100, 30, 140], [190, 60, 190], [255, 120, 235]],
   };
-  const OUTLINES = ["#f0e442", "#4fe0b0", "#ffffff", "#ff9ad5"];
+  const OUTLINES = ["#5cf2c0", "#f0e442", "#ffffff", "#ff9ad5"];
   const [, Y, Z] = data.shape;
   const strides = [Y * Z, Z, 1];
   const cursor = data.start.slice();
@@ -158,7 +158,7 @@
 
   function mapValue(index) {
     const stored = (maps[index][offset(cursor)] << 24) >> 24, { limit } = data.maps[index];
-    if (Math.abs(stored) === BEYOND) return `${stored < 0 ? "< \u2212" : "> "}${number(limit)}`;
+    if (Math.abs(stored) === BEYOND) return `${stored < 0 ? "below \u2212" : "above "}${number(limit)}`;
     return number((stored / (BEYOND - 1)) * limit);
   }
 
@@ -166,9 +166,9 @@
     colors = mapColors();
     for (let cut = 0; cut < 3; cut++) if (!figures[cut].hidden) drawPlane(cut);
     const [low, high] = data.window;
-    const parts = [`x, y, z = ${millimetres(cursor).map(written).join(", ")} mm`,
-      `image ${number(low + (image[offset(cursor)] / 255) * (high - low))}`,
-      ...data.maps.map(({ name }, i) => `${name} ${mapValue(i)}`)];
+    const parts = [`x, y, z: ${millimetres(cursor).map(written).join(", ")} mm`,
+      `image: ${number(low + (image[offset(cursor)] / 255) * (high - low))}`,
+      ...data.maps.map(({ name }, i) => `${name}: ${mapValue(i)}`)];
     at("readout").textContent = parts.join("  \u00b7  ");
     drawScale();
   }
