@@ -109,6 +109,8 @@ def _draw_row(
     ax: Axes, place: int, values: NDArray[np.float64], confidence: float, percent: bool
 ) -> None:
     mean, low, high = mean_interval(values, confidence)
+    if percent:  # an interval of few folds may reach beyond what a share can be
+        low, high = max(low, 0.0), min(high, 1.0)
     # Strewn evenly in the order of the scores, so that equal ones stand apart.
     strewn = np.linspace(-_SPREAD, _SPREAD, len(values)) if len(values) > 1 else np.zeros(1)
     mixed = np.random.default_rng(0).permutation(strewn)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -144,26 +145,26 @@ class _Report:
         given = self.found.predictions
         codes = np.array([self.found.classes.index(label) for label in given["label"]])
         volumes = given["brain_volume"].to_numpy()
-        auc = size_predictability(volumes, codes, groups=given["subject"].to_numpy())
+        told = size_predictability(volumes, codes, groups=given["subject"].to_numpy())
         figure = plotting.size_distributions(
-            {f"as scanned; the class told by size alone: {auc}": volumes},
+            {f"as scanned; size alone tells the class with an AUC of {told.auc:.2f}": volumes},
             codes,
             class_names=[str(label) for label in self.found.classes],
         )
         yield "<h2>Brain size</h2>"
         yield page_figure(figure, "Distribution of brain volumes in each class")
-        if self.found.predictions["brain_volume"].nunique() > 1:
-            yield page_note(
-                "A classifier can learn size wherever the class is told by it. `optimal_scaling` matches the "
-                "distributions in training."
-            )
+        yield page_note(
+            "A classifier can learn size wherever size tells the class (AUC far from 0.5). Optimal scaling "
+            "matches the distributions in training."
+        )
 
     def method(self, method: str) -> Iterator[str]:
         """Mean maps, regions and masked inputs of one method."""
         yield f"<h2>{escape(method)}</h2>"
-        maps, affines = self.explained.maps(method), self.explained.affines
+        maps, affines = self.explained.maps(method), self._affines
         labels = self.explained.table["explained"].to_numpy(object)
-        background = mean_map(self.explained.volumes, affines, self._goal)
+        background = mean_map(self._shown, affines, self._goal)
+        brain = self._mean_brain
         means = {}
         for label in self.found.classes:
             chosen = labels == label
@@ -173,14 +174,19 @@ class _Report:
             self._keep(means[label], method, label)
             figure = plotting.volume_mosaic(
                 background.get_fdata(),
-                means[label].get_fdata(),
+                np.where(brain, means[label].get_fdata(), 0),
                 affine=background.affine,
                 slices=15,
                 title=f"mean map of class {label}, {counted(int(chosen.sum()), 'image')}",
             )
             yield page_figure(figure, f"Mean {method} map of class {label}")
+        if self._stripped:
+            yield page_note(
+                "Drawn within the brain; what a coarse map has outside is in the files, and with regions in "
+                "the table."
+            )
         if self.regions is not None:
-            yield from self._regions(means)
+            yield from self._regions(method, means)
         yield from self._masked(maps)
 
     def subjects(self, count: int, steps: Any) -> Iterator[str]:
@@ -197,41 +203,81 @@ class _Report:
         )
         yield f"<ul>{''.join(links)}</ul>"
 
+    @cached_property
+    def _volumes(self) -> NDArray[np.float32]:
+        return self.explained.volumes
+
+    @cached_property
+    def _brains(self) -> NDArray[np.bool_] | None:
+        return self.explained.brains
+
+    @cached_property
+    def _affines(self) -> NDArray[np.float64]:
+        return self.explained.affines
+
     @property
     def _goal(self) -> Any:
         """The image whose grid the mean maps have."""
         if self.template is not None:
             return self.template
         nibabel = imported("nibabel", "A mean map")
-        return nibabel.Nifti1Image(self.explained.volumes[0], self.explained.affines[0])
+        return nibabel.Nifti1Image(self._volumes[0], self._affines[0])
+
+    @cached_property
+    def _shown(self) -> NDArray[np.float32]:
+        """The volumes, dark outside of the brain: where it is stripped, 0 is a medium grey of the brain."""
+        if not self._stripped:
+            return self._volumes
+        brains = self._brains
+        darkest = np.where(brains, self._volumes, np.inf).min(axis=(1, 2, 3), keepdims=True)
+        return np.where(brains, self._volumes, darkest).astype(np.float32)
+
+    @property
+    def _stripped(self) -> bool:
+        return self.found.preprocessing.skull_stripping != "none"
+
+    @cached_property
+    def _mean_brain(self) -> Any:
+        """Where most brains are on the template's grid; everywhere where skulls were left."""
+        if not self._stripped:
+            return True
+        return mean_map(self._brains, self._affines, self._goal).get_fdata() > 0.5
 
     def _keep(self, image: Any, method: str, label: Any) -> None:
         target = self.folder / "mean_maps" / f"{method}_{label}.nii.gz"
         target.parent.mkdir(parents=True, exist_ok=True)
         image.to_filename(target)
 
-    def _regions(self, means: Mapping[Any, Any]) -> Iterator[str]:
-        """The mean maps' attribution of each region."""
-        stack = np.stack([image.get_fdata() for image in means.values()])
-        affine = next(iter(means.values())).affine
+    def _regions(self, method: str, means: Mapping[Any, Any]) -> Iterator[str]:
+        """What maps hold in each region: of each image where all are on one grid, else of the means."""
+        affine = self._affines[0]
+        if np.allclose(self._affines, affine, atol=1e-3):
+            maps, classes = self.explained.maps(method), self.explained.table["explained"].tolist()
+            brain = self._brains
+        else:
+            maps = np.stack([image.get_fdata() for image in means.values()])
+            classes, affine, brain = list(means), next(iter(means.values())).affine, None
+        names = [str(label) for label in classes]
         table = region_table(
-            stack, self.regions, self.region_names, classes=list(means), affine=affine
+            maps, self.regions, self.region_names, classes=names, affine=affine, brain=brain
         )
-        shown = table[["class", "region", "volume_ml", "share", "enrichment"]].round(3)
         figure = plotting.region_bars(
-            table[["class", "region", "enrichment"]].fillna(0.0),
+            table[["class", "region", "enrichment"]].dropna(),
             group="class",
             value="enrichment",
-            label="attribution of the region over its share of the voxels",
+            label="share of the attribution over share of the voxels; 1 by chance",
         )
         yield "<h3>Regions</h3>"
         yield page_figure(figure, "Attribution of each region, as a multiple of chance")
-        yield page_table(shown.set_index(["class", "region"]))
+        shown = table.pivot_table(
+            index="region", columns="class", values=["share", "enrichment"], sort=False
+        )
+        yield page_table(shown.round(3))
 
     def _masked(self, maps: NDArray[np.float32]) -> Iterator[str]:
         """What the classifiers find in the voxels that the mean map of other folds highlights."""
         folds = self.found.predictions["fold"].to_numpy()[self.explained.table["row"]]
-        brains, volumes = self.explained.brains, self.explained.volumes[..., np.newaxis]
+        brains, volumes = self._brains, self._volumes[..., np.newaxis]
         classes = list(self.found.classes)
         codes = np.array([classes.index(label) for label in self.explained.table["label"]])
         tables: list[pd.DataFrame] = []
@@ -274,14 +320,14 @@ class _Report:
 
     def _subject(self, position: int) -> str:
         row = self.explained.table.iloc[position]
-        brains = self.explained.brains
+        brains = self._brains
         p = self.found.predictions.iloc[int(row["row"])]
         name = str(row["name"])
         subject_page(
             self.folder / "subjects" / f"{name}.html",
-            self.explained.volumes[position],
+            self._shown[position],
             {method: self.explained.maps(method)[position] for method in self.explained.methods},
-            affine=self.explained.affines[position],
+            affine=self._affines[position],
             title=f"Subject {row['subject']}",
             prediction=str(row["predicted"]),
             truth=str(row["label"]),

@@ -232,7 +232,7 @@ def cross_validate(
 
 def _write(found: CrossValidation, folder: Path) -> None:
     """Writes tables that people and `CrossValidation.load` read."""
-    predictions = found.predictions.rename_axis("row").reset_index()
+    predictions = found.predictions.reset_index()
     for name, table in zip(_TABLES, (predictions, found.table, found.history), strict=True):
         write_text(folder / name, table.to_csv(index=False))
     options = {
@@ -290,7 +290,7 @@ def _result(training: FoldTraining, folds: list[Fold]) -> CrossValidation:
             **dict(zip((f"p_{name}" for name in classes), softmax(logits, axis=1).T, strict=True)),
             "brain_volume": np.nan if volumes is None else volumes,
         },
-        index=cohort.table.index,
+        index=cohort.table.index.rename("row"),
     )
     table = pd.DataFrame([_scores(number, fold, cohort) for number, fold in enumerate(folds)])
     history = pd.concat(

@@ -82,6 +82,7 @@ class FoldTraining:
             stream,
             validation_data=self._stream(validation),
             epochs=self.epochs,
+            shuffle=False,  # the stream is
             verbose=self.verbose,
         ).history
         logits = network.predict(self._stream(self.cohort), verbose=0)

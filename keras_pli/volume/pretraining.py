@@ -75,6 +75,7 @@ def pretrain_autoencoder(
     network.fit(
         stream.map(lambda volumes, _: (volumes, volumes)),
         epochs=epochs,
+        shuffle=False,  # the stream is
         verbose=verbose,
     )
     return network
