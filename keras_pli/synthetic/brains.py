@@ -96,7 +96,7 @@ class BrainPhantoms:
 
         Returns:
             The path of `cohort.csv`, with columns path, label, subject, mask, truth, site, age and
-            brain_volume (ml); paths are relative to its folder. `regions.nii.gz` and `regions.csv` (number,
+            brain_volume (ml); paths are relative to its folder. `regions.nii.gz` and `regions.csv` (label,
             name) lie beside it.
 
         Raises:

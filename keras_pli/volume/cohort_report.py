@@ -145,7 +145,9 @@ class _Report:
         given = self.found.predictions
         codes = np.array([self.found.classes.index(label) for label in given["label"]])
         volumes = given["brain_volume"].to_numpy()
-        told = size_predictability(volumes, codes, groups=given["subject"].to_numpy())
+        told = size_predictability(
+            volumes, codes, groups=given["subject"].to_numpy(), folds=len(self.found.table)
+        )
         figure = plotting.size_distributions(
             {f"as scanned; size alone tells the class with an AUC of {told.auc:.2f}": volumes},
             codes,

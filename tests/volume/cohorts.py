@@ -9,6 +9,8 @@ from keras_pli.volume import Preprocessing, volume_classifier
 
 SHAPE = (16, 18, 16)
 PREPARE = Preprocessing(skull_stripping="mask")
+# For files of any orientation and voxel size.
+GRID = Preprocessing(shape=SHAPE, voxel_size=10.0, center=(0, -18, 0), skull_stripping="mask")
 
 
 @cache

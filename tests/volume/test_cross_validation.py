@@ -14,10 +14,10 @@ from keras_pli.volume import (
     Preprocessing,
     RandomVolumeFlip,
     cross_validate,
+    fold_training,
     optimal_scales,
     read_cohort,
 )
-from keras_pli.volume import fold_training
 
 SETTINGS = {"build": build, "folds": 2, "epochs": 2, "batch_size": 4}
 
@@ -139,7 +139,9 @@ def test_size_correlation_is_that_within_classes_and_folds(found):
     label, fold = np.arange(80) % 2, np.arange(80) // 40
     size = 1500 + 200 * label + rng.normal(size=80) * 50
     by_class = 1 / (1 + np.exp(-(4 * label - 2 + rng.normal(size=80))))
-    predictions = pd.DataFrame({"label": label, "fold": fold, "brain_volume": size, "p_1": by_class})
+    predictions = pd.DataFrame(
+        {"label": label, "fold": fold, "brain_volume": size, "p_1": by_class}
+    )
 
     def correlation(**columns):
         result = CrossValidation(
