@@ -116,9 +116,9 @@ def mask_on_grid(mask: Image | PathLike | NDArray[Any], grid: Grid) -> Mask:
 
 
 def otsu_threshold(values: NDArray[Any]) -> float:
-    """Otsu's threshold of a volume, of about a million voxels; single ones beyond measure have no say."""
+    """Otsu's threshold of a volume, of 100,000 voxels or more; single ones beyond measure have no say."""
     filters = imported("skimage.filters", "Otsu's threshold")
-    seen = values.ravel()[:: max(1, values.size // 1_000_000) | 1]
+    seen = values.ravel(order="K")[:: max(1, values.size // 100_000) | 1]
     low, high = np.percentile(seen, [0.1, 99.9])
     return float(filters.threshold_otsu(seen.clip(low, high) if low < high else seen))
 
