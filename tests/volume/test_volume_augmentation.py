@@ -175,6 +175,16 @@ def test_half_precision_places_voxels_as_single_precision_does(x):
     np.testing.assert_allclose(np.asarray(found, "float32"), wanted, atol=5e-3)
 
 
+def test_compiled_by_xla_it_resamples_alike(x):
+    random = np.random.default_rng(6)
+    matrices = (np.eye(3) + random.normal(size=(3, 3, 3)) * 0.2).astype("float32")
+    shifts = random.normal(size=(3, 3)).astype("float32")
+    compiled = tf.function(resample, jit_compile=True)
+    np.testing.assert_allclose(
+        compiled(x, matrices, shifts), resample(x, matrices, shifts), atol=1e-5
+    )
+
+
 def test_in_a_dataset_and_in_fit(x):
     layers = [made("affine"), made("intensity")]
 
