@@ -90,8 +90,8 @@ def training_files(arguments) -> Figures:
         cohort = cohort_of_files(Path(name), shape, arguments.volumes)
         for label, cache in (("from NIfTI files", None), ("from its cache", f"{name}/cache")):
             data = cohort.dataset(preprocessing(shape), batch_size=BATCH, shuffle=True, cache=cache)
-            model.fit(data, epochs=1, verbose=0)  # traces, and fills the cache
-            _, took = seconds(lambda data=data: model.fit(data, epochs=1, verbose=0))
+            model.fit(data, epochs=1, shuffle=False, verbose=0)  # traces, and fills the cache
+            _, took = seconds(lambda data=data: model.fit(data, epochs=1, shuffle=False, verbose=0))
             figures[label] = arguments.volumes / took
             _, took = seconds(lambda data=data: sum(len(x) for x, _ in data))
             figures[f"{label}, stream alone"] = arguments.volumes / took
