@@ -10,7 +10,7 @@ Each figure is measured in a process of its own. A part is a function that print
   difference of its maps from ours.
 
     python benchmarks/volume.py                        # about a quarter of an hour on two cores
-    python benchmarks/volume.py --parts methods monai --shape 24 28 24 --volumes 8 --filters 8 16 32
+    python benchmarks/volume.py --parts methods monai --shape 32 36 32 --volumes 8 --filters 8 16 32
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def training_files(arguments) -> Figures:
         cohort = cohort_of_files(Path(name), shape, arguments.volumes)
         for label, cache in (("from NIfTI files", None), ("from its cache", f"{name}/cache")):
             data = cohort.dataset(preprocessing(shape), batch_size=BATCH, shuffle=True, cache=cache)
-            model.fit(data, epochs=1, verbose=0)  # traces, and fills the cache
-            _, took = seconds(lambda data=data: model.fit(data, epochs=1, verbose=0))
+            model.fit(data, epochs=1, shuffle=False, verbose=0)  # traces, and fills the cache
+            _, took = seconds(lambda data=data: model.fit(data, epochs=1, shuffle=False, verbose=0))
             figures[label] = arguments.volumes / took
             _, took = seconds(lambda data=data: sum(len(x) for x, _ in data))
             figures[f"{label}, stream alone"] = arguments.volumes / took
@@ -249,17 +249,18 @@ def monai(arguments) -> Figures:
 
     model, (x, y) = network(arguments), volumes(arguments, min(arguments.volumes, BATCH))
     with tempfile.TemporaryDirectory() as name:
+        model.compile()  # the optimizer stays behind
         model.save(f"{name}/model.keras")
         twin = torch_twin(Path(name) / "model.keras")
     given = torch.from_numpy(np.moveaxis(x, -1, 1).copy())
-    # Maps of one channel need no upsampling of a normalised map: what is compared is in units of the score.
-    cam = GradCAM(twin, target_layers="pool_3", postprocessing=lambda maps: maps)
+    # Not normalised: what is compared is in units of the score.
+    cam = GradCAM(twin, target_layers="pool_2", postprocessing=lambda maps: maps)
     occlusion = OcclusionSensitivity(
         twin, mask_size=WINDOW, n_batch=BATCH, overlap=0.0, mode="mean_img", activate=False,
         verbose=False,
     )  # fmt: skip
     ours = {
-        "Grad-CAM": a.GradCAM(model, layer="pool_3", batch_size=BATCH),
+        "Grad-CAM": a.GradCAM(model, layer="pool_2", batch_size=BATCH),
         "occlusion": a.Occlusion(
             model, window=WINDOW, stride=WINDOW, fill="mean", batch_size=BATCH
         ),

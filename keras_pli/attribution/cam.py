@@ -184,6 +184,14 @@ class GradCAM(ClassActivationMap):
     and 2). Where a global average pooling and a linear layer follow, Σₖ αₖ fₖ is the map of `CAM` divided
     by the number of positions.
 
+    The last maps of a volume are coarse: behind three poolings a cell has 8³ voxels, and what is smaller is
+    not found in it. Take an early layer then, and weights at each position, since the mean over all
+    positions of an early layer tells little: `layer="pool_1", weights="positive"` for the network of
+    `volume_classifier`. In brain phantoms of 40 × 48 × 40 voxels, where the hippocampi decide, 0.7 % of the
+    brain, the strongest voxels had a Dice of 0.49 with these, 0.47 with `"elementwise"` and 0.06 with
+    `"mean"`; at `pool_2` 0.34, 0.34 and 0.23 with `alignment="fields"`, and below 0.1 without; at `pool_3`,
+    the default, 0.00 to 0.04. Gradient times input had 0.39.
+
     Args:
         model: A built Keras model that convolves over 1, 2 or 3 axes.
         layer: The layer whose maps are weighed, or its path, as `"backbone/conv3"`; `"conv@1"` is the second

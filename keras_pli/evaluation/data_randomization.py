@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..checks import checked_number
 from ..network.inputs import GivenTarget
-from .explainers import Factory, explainers, maps_by_name, named_factories
+from .explainers import Factory, checked_within, explainers, maps_by_name, named_factories
 from .randomization_result import (
     RandomizationResult,
     Rows,
@@ -44,6 +44,7 @@ def data_randomization_test(
     seeds: int | Iterable[int] = 3,
     threshold: float = 0.5,
     share: float = 0.1,
+    within: ArrayLike | None = None,
     verbose: int = 0,
 ) -> RandomizationResult:
     """Compares maps of a network with those of one that learned permuted labels (Adebayo et al. 2018).
@@ -67,6 +68,7 @@ def data_randomization_test(
         seeds: Number of seeds, counted from 0, or the seeds themselves. They set Keras's global random state.
         threshold: As in `model_randomization_test`.
         share: As in `model_randomization_test`.
+        within: As in `model_randomization_test`.
         verbose: 1 draws a progress bar.
 
     Returns:
@@ -76,7 +78,7 @@ def data_randomization_test(
     Raises:
         ValueError: If labels do not fit the inputs, a network is not compiled, or as in
             `model_randomization_test`.
-        TypeError: If `methods` makes no methods.
+        TypeError: If `methods` makes no methods, or `within` is not boolean.
 
     Example:
         >>> from keras_pli.attribution import Saliency
@@ -92,6 +94,7 @@ def data_randomization_test(
     """
     check_ranges(threshold=threshold, share=share, accuracy=accuracy)
     numbers = checked_seeds(seeds)
+    region = checked_within(within, x)
     factories = named_factories(methods)
     data = _checked(x_train, y_train)
     lesson = _Lesson(
@@ -113,8 +116,8 @@ def data_randomization_test(
             training.append({"seed": seed, "labels": labels, **log})
             progress.add(1)
         place = {"mode": "data", "layer": "labels", "step": 1, "seed": seed}
-        rows += similarity_rows(maps[TRUE], maps[PERMUTED], share, **place)
-        references += similarity_rows(maps[TRUE], maps[OTHER_START], share)
+        rows += similarity_rows(maps[TRUE], maps[PERMUTED], share, region, **place)
+        references += similarity_rows(maps[TRUE], maps[OTHER_START], share, region)
     table = similarity_table(rows, references)
     log = pd.DataFrame(training)
     return RandomizationResult(table, _verdicts(table, log, threshold), threshold, log)

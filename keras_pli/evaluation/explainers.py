@@ -91,6 +91,35 @@ def explainers(
     return found
 
 
+def checked_within(within: ArrayLike | None, x: ArrayLike) -> NDArray[np.bool_] | None:
+    """Returns the positions of each sample that count, booleans `(samples, *positions)`; None for all.
+
+    Args:
+        within: Booleans `(*positions)` or `(samples, *positions)`, or None.
+        x: Inputs `(samples, *positions, channels)`; of vectors, `(samples, features)`, the features are the
+            positions.
+
+    Raises:
+        ValueError: If the shape is another, or a sample has fewer than two positions that count.
+        TypeError: If they are not boolean.
+    """
+    if within is None:
+        return None
+    array, shape = np.asarray(within), np.shape(x)
+    shape = shape if len(shape) == 2 else shape[:-1]
+    if array.dtype != bool:
+        raise TypeError(f"`within` must be boolean. Received dtype {array.dtype}.")
+    if array.shape not in (shape, shape[1:]):
+        raise ValueError(
+            f"`within` must have the shape {shape[1:]}, or {shape} for each of the samples. "
+            f"Received shape {array.shape}."
+        )
+    found = np.broadcast_to(array, shape)
+    if (found.reshape(len(found), -1).sum(axis=1) < 2).any():
+        raise ValueError("`within` must hold at least two positions of each sample.")
+    return found
+
+
 def _name(factory: Factory) -> str:
     if isinstance(factory, type) and issubclass(factory, Method):
         return method_name(factory)

@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike
 
 from ..checks import one_of
 from ..network.inputs import GivenTarget
-from .explainers import Explainer, Factory, explainers, maps_by_name, named_factories
+from .explainers import (
+    Explainer,
+    Factory,
+    checked_within,
+    explainers,
+    maps_by_name,
+    named_factories,
+)
 from .randomization_result import (
     RandomizationResult,
     Rows,
@@ -38,6 +45,7 @@ def model_randomization_test(
     seeds: int | Iterable[int] = 5,
     threshold: float = 0.5,
     share: float = 0.1,
+    within: ArrayLike | None = None,
     verbose: int = 0,
 ) -> RandomizationResult:
     """Compares maps of a trained model with those after its layers got random weights (Adebayo et al. 2018).
@@ -72,6 +80,9 @@ def model_randomization_test(
         seeds: Number of randomisations, counted from 0, or their seeds.
         threshold: Rank correlation from which on maps count as the same.
         share: Share of the positions whose overlap is measured.
+        within: The positions that are compared, as the brain of a volume: booleans `(*positions)` or
+            `(samples, *positions)`. Maps that are 0 outside of the brain, as gradient times input of stripped
+            volumes, are alike by its outline alone, whatever the model has learned. None takes all.
         verbose: 1 draws a progress bar.
 
     Returns:
@@ -80,7 +91,7 @@ def model_randomization_test(
     Raises:
         ValueError: If a shape does not fit, a class or layer does not exist, a layer has no weights, or a
             number lies outside its range.
-        TypeError: If `methods` makes no methods.
+        TypeError: If `methods` makes no methods, or `within` is not boolean.
 
     Example:
         >>> import numpy as np
@@ -98,6 +109,7 @@ def model_randomization_test(
     one_of(mode, ("cascading", "independent"), "mode")
     check_ranges(threshold=threshold, share=share)
     numbers = checked_seeds(seeds)
+    region = checked_within(within, x)
     steps = weighted_layers(model, layers)
     found = explainers(named_factories(methods), model, x, target)
     rounds = len(numbers) * (len(steps) + 1)
@@ -112,11 +124,11 @@ def model_randomization_test(
                     put_back()
                 randomize(weights, seed)
                 place = {"mode": mode, "layer": layer, "step": step, "seed": seed}
-                rows += similarity_rows(trained, maps_by_name(found), share, **place)
+                rows += similarity_rows(trained, maps_by_name(found), share, region, **place)
                 progress.add(1)
         # One seed more, so that the last has another to be compared with.
         for one, other in pairwise(_random_maps(found, model, [*numbers, max(numbers) + 1])):
-            references += similarity_rows(one, other, share)
+            references += similarity_rows(one, other, share, region)
             progress.add(1)
     table = similarity_table(rows, references)
     return RandomizationResult(table, _model_verdicts(table, threshold), threshold)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..brief import counted
 from ..checks import quoted
@@ -117,7 +118,11 @@ def check_ranges(**shares: float) -> None:
 
 
 def similarity_rows(
-    before: Mapping[str, Maps], after: Mapping[str, Maps], share: float, **place: Any
+    before: Mapping[str, Maps],
+    after: Mapping[str, Maps],
+    share: float,
+    within: NDArray[np.bool_] | None = None,
+    **place: Any,
 ) -> Rows:
     """Returns the mean similarity over samples of each method's maps, a row for each measure.
 
@@ -125,6 +130,7 @@ def similarity_rows(
         before: Maps by method.
         after: Maps of the same samples by other weights.
         share: Share of the positions that `"top_k"` takes.
+        within: The positions that count, booleans like the maps; None for all.
         **place: What else the rows hold.
     """
     return [
@@ -136,7 +142,9 @@ def similarity_rows(
             "value": mean_interval(values)[0],
         }
         for method, maps in before.items()
-        for (measure, absolute), values in similarities(maps, after[method], share=share).items()
+        for (measure, absolute), values in similarities(
+            maps, after[method], share=share, within=within
+        ).items()
     ]
 
 

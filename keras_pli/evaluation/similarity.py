@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -108,16 +108,43 @@ def top_k_overlap(
 
 
 def similarities(
-    first: Maps, second: Maps, *, share: float
+    first: Maps, second: Maps, *, share: float, within: NDArray[np.bool_] | None = None
 ) -> Mapping[tuple[str, bool], NDArray[np.float64]]:
-    """Returns all measures by `(measure, absolute)`: of the maps with their signs, and without."""
+    """Returns all measures by `(measure, absolute)`: of the maps with their signs, and without.
+
+    Args:
+        first: Maps of shape `(samples, *positions)`.
+        second: Maps to compare with, of the same shape.
+        share: Share of the positions that the overlap takes.
+        within: The positions that count, booleans like the maps; None for all. Structural similarity is that
+            of the smallest box around them, with 0 elsewhere.
+    """
     found = {}
     for absolute in (False, True):
         pair = (np.abs(first), np.abs(second)) if absolute else (first, second)
-        found["spearman", absolute] = spearman(*pair)
-        found["ssim", absolute] = ssim(*pair)
-        found["top_k", absolute] = top_k_overlap(*pair, share=share)
+        box = pair if within is None else [_boxed(maps, within) for maps in pair]
+        rows = [pair] if within is None else _inside(pair, within)
+        found["spearman", absolute] = np.concatenate([spearman(*row) for row in rows])
+        found["ssim", absolute] = ssim(*box)
+        found["top_k", absolute] = np.concatenate(
+            [top_k_overlap(*row, share=share) for row in rows]
+        )
     return found
+
+
+def _inside(pair: Sequence[Maps], within: NDArray[np.bool_]) -> list[tuple[Maps, Maps]]:
+    """The values of each sample's two maps in its region, `(1, positions)` each."""
+    return [
+        (one[region][None], other[region][None])
+        for one, other, region in zip(*pair, within, strict=True)
+    ]
+
+
+def _boxed(maps: Maps, within: NDArray[np.bool_]) -> Maps:
+    """The smallest box around all regions, with 0 outside of them."""
+    places = np.nonzero(within.any(axis=0))
+    box = tuple(slice(axis.min(), axis.max() + 1) for axis in places)
+    return np.where(within, maps, 0.0)[(slice(None), *box)]
 
 
 def _pair(first: ArrayLike, second: ArrayLike) -> tuple[Maps, Maps]:

@@ -105,3 +105,45 @@ def test_bad_maps_are_met_at_the_door():
         ssim(first, np.full_like(first, np.nan))
     with pytest.raises(ValueError, match="`share` must lie"):
         top_k_overlap(first, second, share=0)
+
+
+class TestWithin:
+    def regions(self):
+        random = np.random.default_rng(7)
+        first, second = random.normal(size=(2, 3, 8, 9, 7))
+        within = np.zeros((3, 8, 9, 7), bool)
+        within[0, 1:7, 2:9, :], within[1, :6], within[2, 1:7, 1:8, 1:6] = True, True, True
+        return first, second, within
+
+    def test_nothing_outside_counts(self):
+        first, second, within = self.regions()
+        found = similarities(first, second, share=0.2, within=within)
+        for number, region in enumerate(within):
+            one, other = first[number][region], second[number][region]
+            rank = spearmanr(one, other).statistic
+            assert found["spearman", False][number] == pytest.approx(rank)
+            count = round(0.2 * region.sum())
+            tops = [set(np.argsort(values)[-count:]) for values in (one, other)]
+            overlap = len(tops[0] & tops[1]) / count
+            assert found["top_k", False][number] == pytest.approx(overlap)
+        noise = np.random.default_rng(1).normal(size=first.shape)
+        changed = [
+            np.where(within, maps, noise + shift) for shift, maps in enumerate((first, second))
+        ]
+        again = similarities(*changed, share=0.2, within=within)
+        for measure, values in found.items():
+            np.testing.assert_allclose(again[measure], values)
+
+    def test_an_outline_makes_no_maps_alike(self):
+        """Unrelated maps that are 0 outside of a brain are alike by its outline, and not inside of it."""
+        first, second, within = self.regions()
+        whole = similarities(first * within, second * within, share=0.2)["spearman", True]
+        inside = similarities(first, second, share=0.2, within=within)["spearman", True]
+        assert (whole > 0.3).all()
+        assert (abs(inside) < 0.2).all()
+
+    def test_everywhere_is_everywhere(self):
+        first, second, within = self.regions()
+        found = similarities(first, second, share=0.2, within=np.ones_like(within))
+        for measure, values in similarities(first, second, share=0.2).items():
+            np.testing.assert_allclose(found[measure], values)

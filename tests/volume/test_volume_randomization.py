@@ -58,14 +58,41 @@ def conclusions(result):
 
 
 def test_random_weights_change_gradients_and_not_edges():
+    """Of a network with weights of its own, which need not be good ones."""
+    (x, _), methods = cohort(3, 1), {"saliency": Saliency, "edges": edges}
+    brain = x[0, ..., 0] != 0
+    result = model_randomization_test(methods, built(0), x, 1, seeds=4, within=brain)
+    wanted = {"saliency": "sensitive", "edges": "insensitive"}
+    assert conclusions(result) == wanted, str(result)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_brain", [False, True])
+def test_random_weights_undo_what_was_learned(in_brain):
     model, (x, y) = built(0), cohort(96, 0)
     model.fit(x, y, epochs=8, batch_size=16, verbose=0)
     held_out, labels = cohort(60, 1)
     assert model.evaluate(held_out, labels, verbose=0)[1] > 0.85
-    result = model_randomization_test(
-        {"saliency": Saliency, "edges": edges}, model, held_out[:6], seeds=4
-    )
-    assert conclusions(result) == {"saliency": "sensitive", "edges": "insensitive"}, str(result)
+    within = held_out[0, ..., 0] != 0 if in_brain else None
+    result = model_randomization_test(METHODS, model, held_out[:6], seeds=5, within=within)
+    found = conclusions(result)
+    assert (found["saliency"], found["edges"]) == ("sensitive", "insensitive"), str(result)
+
+
+@pytest.mark.parametrize(
+    ("within", "error", "message"),
+    [
+        (np.ones(SIZES), TypeError, "`within` must be boolean.*float64"),
+        (np.ones((3, 3, 3), bool), ValueError, r"\(10, 11, 9\), or \(2, 10, 11, 9\).*\(3, 3, 3\)"),
+        (np.zeros(SIZES, bool), ValueError, "at least two positions"),
+    ],
+)
+def test_regions_that_do_not_fit(within, error, message):
+    x = np.zeros((2, *SIZES, 1), np.float32)
+    with pytest.raises(error, match=message):
+        model_randomization_test(Saliency, None, x, within=within)
+    with pytest.raises(error, match=message):
+        data_randomization_test(Saliency, built, x, [0, 1], x, within=within)
 
 
 @pytest.mark.slow
