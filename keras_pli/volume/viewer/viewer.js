@@ -193,7 +193,11 @@
   // One scale of length in all planes, so that they fill the page side by side or, on a narrow one, its width.
   function layOut() {
     const view = at("view").value;
-    figures.forEach((figure, cut) => (figure.hidden = view !== "all" && view !== String(cut)));
+    const flat = (cut) => SIDES[cut].some((axis) => data.shape[axis] < 2);
+    const lines = [0, 1, 2].filter(flat).length; // of a volume one voxel thick only its one plane is drawn
+    figures.forEach((figure, cut) => {
+      figure.hidden = view === "all" ? flat(cut) && lines < 3 : view !== String(cut);
+    });
     const cuts = [0, 1, 2].filter((cut) => !figures[cut].hidden);
     const length = (axis) => data.shape[axis] * data.edges[axis];
     const widths = cuts.map((cut) => length(SIDES[cut][0])), room = at("planes").clientWidth;
@@ -244,7 +248,8 @@
   function connect() {
     const fill = (name, value) => at("map").add(new Option(name, value));
     data.maps.forEach(({ name }, i) => fill(name, i));
-    if (!data.maps.length) fill("none", -1);
+    if (!data.maps.length)
+      for (const id of ["map", "opacity", "threshold", "show"]) at(id).closest("label").hidden = true;
     data.outlines.forEach((name, i) => {
       const label = document.createElement("label"), box = document.createElement("input"), swatch = document.createElement("span");
       label.className = "check";
@@ -269,6 +274,7 @@
       });
       canvas.addEventListener("keydown", (event) => onKey(cut, event));
       sliders[cut].max = data.shape[cut] - 1;
+      sliders[cut].disabled = data.shape[cut] < 2;
       sliders[cut].addEventListener("input", () => { move(cut, Number(sliders[cut].value)); draw(); });
     });
     window.addEventListener("resize", layOut);
