@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from ..checks import checked_number, one_of
 from .anatomy import PLANES
 from .attributions import axes_at, draw_color_bar
-from .slice_panels import SlicedVolume, draw_length, draw_letters, draw_note, sliced_volume
+from .slice_marks import draw_length, draw_letters, draw_note
+from .slice_panels import SlicedVolume, sliced_volume
 from .style import INK, SMALL_SIZE, TITLE_SIZE, new_figure, plain
 
 _WIDEST, _LARGEST = 9.0, 2.2  # inches of all slices in a row, and of one

@@ -13,15 +13,8 @@ from numpy.typing import ArrayLike
 from .anatomy import checked_voxel
 from .attributions import axes_at, draw_color_bar
 from .heatmaps import central_peak
-from .slice_panels import (
-    SlicedVolume,
-    draw_length,
-    draw_letters,
-    draw_marks,
-    draw_note,
-    name_axes,
-    sliced_volume,
-)
+from .slice_marks import draw_length, draw_letters, draw_marks, draw_note, name_axes
+from .slice_panels import SlicedVolume, sliced_volume
 from .style import INK, TEXT_SIZE, TITLE_SIZE, new_figure, plain
 
 _TALLEST, _WIDEST = 3.2, 8.2  # inches that the slices may take up

@@ -36,7 +36,9 @@ def test_regions_are_sorted_by_size_and_coloured_by_sign():
 
 
 def test_methods_stand_side_by_side_with_their_intervals():
-    figure = region_bars(METHODS, group="method", most=2, title="Where it lies")
+    figure = region_bars(
+        METHODS, group="method", interval=("low", "high"), most=2, title="Where it lies"
+    )
     (ax,) = figure.axes
     assert row_names(figure) == ["cerebellum", "left hippocampus"]
     assert [bar.get_width() for bar in ax.patches] == [0.1, -0.4, 0.9, 0.0]
@@ -45,6 +47,17 @@ def test_methods_stand_side_by_side_with_their_intervals():
     assert "1 weaker regions left out" not in ax.get_xlabel()
     assert "1 weaker region left out" in ax.get_xlabel()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["cam", "saliency"]
+
+
+def test_chance_is_drawn_across_each_bar_and_rows_without_value_are_left_out():
+    table = REGIONS.assign(chance=[0.2, 0.3, 0.5])
+    table.loc[3] = ["elsewhere", np.nan, 0.1]
+    figure = region_bars(table, chance="chance")
+    (ax,) = figure.axes
+    assert row_names(figure) == ["left hippocampus", "ventricles", "cerebellum"]
+    marks = [list(line.get_xdata()) for line in ax.lines[1:]]
+    assert marks == [[0.3, 0.3], [0.5, 0.5], [0.2, 0.2]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["chance"]
 
 
 def test_the_legend_of_methods_lies_below_the_title(pixels):
@@ -62,7 +75,9 @@ def test_the_legend_of_methods_lies_below_the_title(pixels):
         (REGIONS.drop(columns="mean"), {}, "Missing: 'mean'"),
         (REGIONS[:0], {}, "at least one row"),
         (METHODS, {}, "Repeated: .*cerebellum"),
-        (REGIONS.assign(mean=np.nan), {}, "finite.*'cerebellum'"),
+        (REGIONS.assign(mean=np.nan), {}, "NaN in all of 'mean'"),
+        (REGIONS.assign(mean=np.inf), {}, "finite.*'cerebellum'"),
+        (REGIONS, {"interval": ("low", "high")}, "Missing: 'low', 'high'"),
         (REGIONS, {"most": 0}, "Received: 0"),
         (REGIONS, {"group": "method"}, "Missing: 'method'"),
         (

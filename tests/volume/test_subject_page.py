@@ -225,7 +225,8 @@ function shown(cut) {
 }
 const told = [];
 function note() {
-  told.push({readout: at("readout").textContent, planes: [0, 1, 2].map(shown),
+  const text = at("readout").textContent + " " + at("others").textContent;
+  told.push({readout: text, planes: [0, 1, 2].map(shown),
     captions: [...document.querySelectorAll("figcaption")].map((one) => one.textContent)});
 }
 function drive() {

@@ -22,7 +22,7 @@
   const figures = [...document.querySelectorAll("#planes figure")];
   const canvases = figures.map((figure) => figure.querySelector("canvas"));
   const sliders = figures.map((figure) => figure.querySelector("input"));
-  let image, maps, outlines, colors, unit = 1;
+  let image, maps, outlines, colors, unit = 1, bar = 0;
 
   const unpack = async (id) => {
     const packed = Uint8Array.from(atob(at(id).textContent), (letter) => letter.charCodeAt(0));
@@ -123,12 +123,11 @@
     context.fillText(right, PAD * 1.5 + width, PAD + height / 2);
     context.fillText(LETTERS[v][1], PAD + width / 2, PAD / 2);
     context.fillText(LETTERS[v][0], PAD + width / 2, PAD * 1.5 + height);
-    const length = [200, 100, 50, 20, 10, 5, 2, 1].find((mm) => mm * unit < width / 4);
-    if (!length || width < 240) return;
-    context.fillRect(PAD + width - length * unit, PAD * 1.5 + height, length * unit, 2);
+    if (!bar || width < 150) return;
+    context.fillRect(PAD + width - bar * unit, PAD * 1.5 + height, bar * unit, 2);
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "right";
-    context.fillText(`${length} mm`, PAD + width - length * unit - 5, PAD * 1.5 + height + 1);
+    context.fillText(`${bar} mm`, PAD + width - bar * unit - 5, PAD * 1.5 + height + 1);
   }
 
   function drawPlane(cut) {
@@ -166,10 +165,12 @@
     colors = mapColors();
     for (let cut = 0; cut < 3; cut++) if (!figures[cut].hidden) drawPlane(cut);
     const [low, high] = data.window;
+    const values = data.maps.map(({ name }, i) => `${name}: ${mapValue(i)}`);
     const parts = [`x, y, z: ${millimetres(cursor).map(written).join(", ")} mm`,
       `image: ${number(low + (image[offset(cursor)] / 255) * (high - low))}`,
-      ...data.maps.map(({ name }, i) => `${name}: ${mapValue(i)}`)];
+      ...values.splice(Math.max(shown.map, 0), 1)];
     at("readout").textContent = parts.join("  \u00b7  ");
+    at("others").textContent = values.length ? `Other maps here: ${values.join("  \u00b7  ")}` : "";
     drawScale();
   }
 
@@ -193,7 +194,11 @@
   // One scale of length in all planes, so that they fill the page side by side or, on a narrow one, its width.
   function layOut() {
     const view = at("view").value;
-    figures.forEach((figure, cut) => (figure.hidden = view !== "all" && view !== String(cut)));
+    const flat = (cut) => SIDES[cut].some((axis) => data.shape[axis] < 2);
+    const lines = [0, 1, 2].filter(flat).length; // of a volume one voxel thick only its one plane is drawn
+    figures.forEach((figure, cut) => {
+      figure.hidden = view === "all" ? flat(cut) && lines < 3 : view !== String(cut);
+    });
     const cuts = [0, 1, 2].filter((cut) => !figures[cut].hidden);
     const length = (axis) => data.shape[axis] * data.edges[axis];
     const widths = cuts.map((cut) => length(SIDES[cut][0])), room = at("planes").clientWidth;
@@ -201,6 +206,7 @@
     const alone = (room - 2 * PAD - 1) / Math.max(...widths);
     const tall = Math.max(0.72 * window.innerHeight, 260) / Math.max(...cuts.map((cut) => length(SIDES[cut][1])));
     unit = Math.min(room < 700 ? alone : beside, tall);
+    bar = [200, 100, 50, 20, 10, 5, 2, 1].find((mm) => mm < Math.min(...widths) / 4);
     draw();
   }
 
@@ -244,7 +250,8 @@
   function connect() {
     const fill = (name, value) => at("map").add(new Option(name, value));
     data.maps.forEach(({ name }, i) => fill(name, i));
-    if (!data.maps.length) fill("none", -1);
+    if (!data.maps.length)
+      for (const id of ["map", "opacity", "threshold", "show"]) at(id).closest("label").hidden = true;
     data.outlines.forEach((name, i) => {
       const label = document.createElement("label"), box = document.createElement("input"), swatch = document.createElement("span");
       label.className = "check";
@@ -269,6 +276,7 @@
       });
       canvas.addEventListener("keydown", (event) => onKey(cut, event));
       sliders[cut].max = data.shape[cut] - 1;
+      sliders[cut].disabled = data.shape[cut] < 2;
       sliders[cut].addEventListener("input", () => { move(cut, Number(sliders[cut].value)); draw(); });
     });
     window.addEventListener("resize", layOut);
