@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .style import INK, MUTED, SMALL_SIZE, TEXT_SIZE, plain
 
-_LETTER = 9.0  # points from the edge of a slice to the middle of its letter
+_LETTER = 10.5  # points from the edge of a slice to the middle of its letter
 
 
 def draw_letters(ax: Axes, letters: Sequence[str] | None, *, name: float = 0.0) -> None:
