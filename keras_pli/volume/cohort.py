@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,14 @@ from ..checks import checked_number, one_of, quoted
 from .cohort_check import check_rows
 from .cohort_splits import fold_rows, split_rows
 from .cohort_streams import VolumeReader, dataset_of, worker_count
-from .cohort_table import CohortError, checked_table, read_table, row_name
+from .cohort_table import (
+    CohortError,
+    checked_table,
+    plain_label,
+    read_table,
+    row_name,
+    sorted_labels,
+)
 from .preprocessed import PreprocessedVolume
 from .preprocessing import Preprocessing
 from .reading import PathLike
@@ -26,7 +34,7 @@ def read_cohort(
     table: PathLike | pd.DataFrame,
     *,
     root: PathLike | None = None,
-    classes: ArrayLike | None = None,
+    classes: Iterable[Any] | None = None,
 ) -> Cohort:
     """Returns the cohort that a table describes.
 
@@ -61,8 +69,7 @@ def read_cohort(
     """
     found, folder = read_table(table)
     folder = folder if root is None else Path(root)
-    names = None if classes is None else tuple(np.asarray(classes).tolist())
-    return Cohort(checked_table(found, folder), names)
+    return Cohort(checked_table(found, folder), None if classes is None else tuple(classes))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,9 +90,9 @@ class Cohort:
 
     def __post_init__(self) -> None:
         table = checked_table(self.table.copy(), None)
-        labels = [_plain(label) for label in table["label"]]
-        names = _sorted(set(labels)) if self.classes is None else self.classes
-        classes = tuple(_plain(name) for name in names)
+        labels = [plain_label(label) for label in table["label"]]
+        names = sorted_labels(set(labels)) if self.classes is None else self.classes
+        classes = tuple(plain_label(name) for name in names)
         unknown = [
             f"{row_name(table, position)}: its label {label!r} is no class."
             for position, label in enumerate(labels)
@@ -111,7 +118,9 @@ class Cohort:
     def labels(self) -> NDArray[np.int32]:
         """The code of each image's class, its place in `classes`."""
         codes = {label: code for code, label in enumerate(self._classes)}
-        return np.array([codes[_plain(label)] for label in self.table["label"]], dtype=np.int32)
+        return np.array(
+            [codes[plain_label(label)] for label in self.table["label"]], dtype=np.int32
+        )
 
     @property
     def subjects(self) -> NDArray[Any]:
@@ -343,14 +352,3 @@ class Cohort:
         cache: PathLike | None = None,
     ) -> VolumeReader:
         return VolumeReader(self.table, preprocessing, scales=scales, cache=cache)
-
-
-def _plain(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic) else label
-
-
-def _sorted(labels: set[Any]) -> list[Any]:
-    try:
-        return sorted(labels)
-    except TypeError:  # texts beside numbers
-        return sorted(labels, key=lambda label: (type(label).__name__, str(label)))

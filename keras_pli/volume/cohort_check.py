@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..checks import quoted
+from ..optional import imported
 from ..parts import digest
 from .cohort_streams import in_order
 from .cohort_table import CohortError, row_name
@@ -46,6 +47,7 @@ def check_rows(
     Raises:
         CohortError: If any row is at fault; names them all.
     """
+    imported("nibabel", "Reading brain images", extra="volume")  # no fault of the rows
     masks = table["mask"] if "mask" in table.columns else [None] * len(table)
     rows = list(zip(table["path"], masks, strict=True))
     progress = keras.utils.Progbar(len(rows), verbose=verbose, unit_name="file")

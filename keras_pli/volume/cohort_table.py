@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..checks import quoted
@@ -98,6 +99,19 @@ def row_name(table: pd.DataFrame, position: int) -> str:
     """How errors call a row: its name in the table that was given, and the file's."""
     path = table["path"].iloc[position]
     return f"row {table.index[position]}, {Path(str(path)).name}"
+
+
+def plain_label(label: Any) -> Any:
+    """A label as Python has it, whatever array it was in."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
+def sorted_labels(labels: set[Any]) -> list[Any]:
+    """Labels in order: numbers by size, texts by alphabet, and one kind after the other."""
+    try:
+        return sorted(labels)
+    except TypeError:  # texts beside numbers
+        return sorted(labels, key=lambda label: (type(label).__name__, str(label)))
 
 
 def _blank(table: pd.DataFrame) -> list[str]:

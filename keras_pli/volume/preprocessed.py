@@ -143,7 +143,6 @@ def _nifti(values: NDArray[np.float32], source: SourceImage) -> Image:
     header = source.header.copy()
     header.set_data_shape(values.shape)
     header.set_data_dtype(np.float32)
-    header.set_slope_inter(None, None)
     header["cal_min"] = header["cal_max"] = 0  # the window of the image
     header["intent_code"], header["intent_name"] = 0, b""
     header["descrip"] = b"attribution"

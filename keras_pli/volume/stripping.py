@@ -17,7 +17,7 @@ from .reading import Image, PathLike, VolumeError, name_of, read_volume
 
 Mask = NDArray[np.bool_]
 
-# How far the brain is cut free of what touches it, and grown back, in mm.
+# How far the brain is cut free of what touches it, and grown back, in mm; at least by a voxel.
 _CUT_MM = 4.0
 # A mask that lies on another grid must keep this much of its volume on the image's.
 _LEAST_KEPT = 0.5
@@ -36,9 +36,9 @@ def brain_mask(
     `mask`.
 
     - `"threshold"` takes what is brighter than Otsu's threshold, cuts off what hangs on by less than 8 mm (an
-      erosion and a dilation by 4 mm), keeps the largest piece and fills its holes. It works on T1 images
-      where dark fluid or bone lies around the brain; it may keep eyes, muscles or dura, and lose the lowest
-      slices.
+      erosion and a dilation by 4 mm, at least a voxel), keeps the largest piece and fills its holes. It works
+      on T1 images where dark fluid or bone lies around the brain; it may keep eyes, muscles or dura, and lose
+      the lowest slices.
     - `"template"` lays the brain mask of a template on the image by the two affines. It is right for images
       that have been registered to the template's space, and for no others.
 
@@ -140,11 +140,12 @@ def _by_threshold(values: NDArray[np.float32], spacing: NDArray[Any]) -> Mask:
     bright = values > otsu_threshold(values)
     # The world around the volume is not of the brain.
     depth = ndimage.distance_transform_edt(np.pad(bright, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    cut = _largest(depth > _CUT_MM)
+    far = max(_CUT_MM, spacing.max() * 1.001)
+    cut = _largest(depth > far)
     if not cut.any():  # a head of few voxels
         return _filled(_largest(bright))
     # A voxel further than it was cut: between voxels, distances round up both ways.
-    grown = ndimage.distance_transform_edt(~cut, sampling=spacing) <= _CUT_MM + spacing.max()
+    grown = ndimage.distance_transform_edt(~cut, sampling=spacing) <= far + spacing.max()
     return _filled(_largest(grown & bright))
 
 

@@ -189,6 +189,9 @@ def test_labels_of_any_kind():
     assert read_cohort(table([True, False])).classes == (False, True)
     assert read_cohort(table(pd.Categorical(["b", "a"]))).classes == ("a", "b")
     assert set(read_cohort(table(["b", 1])).classes) == {"b", 1}
+    assert read_cohort(table(["b", 1]), classes=["b", 1]).labels.tolist() == [0, 1]
+    numbers = read_cohort(table([3, 1]), classes=np.array([3, 1]))
+    assert numbers.classes == (3, 1) and type(numbers.classes[0]) is int
     assert Cohort(table([1.0, 2.0])).classes == (1.0, 2.0)
 
 

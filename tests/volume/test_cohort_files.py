@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -163,6 +164,12 @@ def test_shapes_that_differ(cohort):
         CohortError, match=r"row 0, s0.nii.gz: no voxel of the brain lies within the grid"
     ):
         cohort.check(Preprocessing(shape=(3, 3, 3), voxel_size=1.0, center=(99, 0, 0)), verbose=0)
+
+
+def test_a_missing_library_is_no_fault_of_the_rows(cohort, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    with pytest.raises(ImportError, match=r"keras-pli\[volume\]"):
+        cohort.check(verbose=0)
 
 
 def test_one_class(cohort):

@@ -223,7 +223,11 @@ def test_masks_on_other_grids(tmp_path):
 def test_masks_that_cannot_be_used(tmp_path):
     nib.save(noise(), tmp_path / "image.nii")
     prepare = Preprocessing(skull_stripping="mask")
+    holes = np.ones(SHAPE, "f4")
+    holes[0, 0, 0] = np.nan
+    nib.save(nib.Nifti1Image(holes, np.eye(4)), tmp_path / "holes.nii")
     for mask, message in (
+        (tmp_path / "holes.nii", r"image.nii: .*holes.nii: 1 of 2730 voxels are NaN"),
         (None, "image.nii: skull_stripping='mask' needs a `mask`"),
         (np.zeros(SHAPE), "image.nii: .*the mask is empty"),
         (

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import nibabel as nib
+import nibabel.processing
 import nilearn.datasets
 import numpy as np
 import pytest
@@ -53,6 +54,16 @@ def test_by_threshold(head):
     assert volume.brain.sum() == found.sum()
     assert (volume.values[~volume.brain] == 0).all()
     assert volume.brain_volume == pytest.approx(brain.sum() * 31.5 / 1000, rel=0.06)
+
+
+def test_by_threshold_in_large_voxels(head):
+    coarse = nib.processing.resample_to_output(head[0], [4.6, 4.9, 5.1], order=1)
+    at = mm(coarse.shape, coarse.affine) - [0, -2, 18]
+    brain = ((at / [66, 84, 58]) ** 2).sum(-1) < 1
+    values = np.asarray(coarse.dataobj).copy()
+    x, y, z = (length // 2 for length in coarse.shape)
+    values[x:, y, z] = 80  # a voxel's width that joins brain and scalp
+    assert dice(brain_mask(nib.Nifti1Image(values, coarse.affine)), brain) > 0.94
 
 
 def test_by_the_template():
