@@ -264,10 +264,11 @@ class _Report:
             maps, self.regions, self.region_names, classes=names, affine=affine, brain=brain
         )
         figure = plotting.region_bars(
-            table[["class", "region", "enrichment"]].dropna(),
+            table[["class", "region", "enrichment"]].dropna().assign(chance=1.0),
             group="class",
             value="enrichment",
-            label="share of the attribution over share of the voxels; 1 by chance",
+            chance="chance",
+            label="share of the attribution over share of the voxels",
         )
         yield "<h3>Regions</h3>"
         yield page_figure(figure, "Attribution of each region, as a multiple of chance")
