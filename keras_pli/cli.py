@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import Any
 
 # None of these imports Keras or NumPy before a command runs, so that help is there at once.
-from .commands import attribution, inspection, projective, rationale, reporting, serving
+from .commands import attribution, inspection, projective, rationale, reporting, serving, volume
 from .commands.backend import import_backend
 from .commands.files import check_folder
 from .version import __version__
@@ -41,6 +41,12 @@ All of it about a classifier on one page:
 Change images until the prediction is another:
 
   keras-pli rationale --generator g.keras --encoder e.keras --classifier c.keras --data data.npz --out run
+
+Train on a cohort of brain images, and map what decided onto each of them:
+
+  keras-pli volume train   --cohort cohort.csv --out run            cross-validated
+  keras-pli volume explain --cohort cohort.csv --out run            NIfTI maps on the images
+  keras-pli volume report  --out run                                a page, and pages of subjects
 
 Serve predictions, the map and explanations:
 
@@ -136,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     # What a command checks of its options together, since argparse knows each by itself.
     parser.set_defaults(backends=("tensorflow",), locks_out=True, check=lambda _: None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for family in (projective, attribution, inspection, rationale, reporting, serving):
+    for family in (projective, attribution, inspection, rationale, reporting, volume, serving):
         family.add_commands(commands)
     return parser
 

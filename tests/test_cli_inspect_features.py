@@ -80,6 +80,7 @@ def test_top_places_of_a_data_set(files, tmp_path, capsys):
     assert "200 samples, 16 channels of second" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_set_that_is_looked_at(files, tmp_path, capsys):
     classifier, x, y, model, _ = files
     np.savez(

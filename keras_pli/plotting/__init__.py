@@ -24,11 +24,15 @@ from .images import image_strip
 from .landscape_curves import loss_curve, spectral_density_curve
 from .landscapes import loss_contour_panels, loss_contours, loss_reliefs
 from .maps import embedding_comparison, embedding_map
+from .mosaics import volume_mosaic
 from .rationales import animate_morphs, morph_strip, rationale_grid
 from .receptive_fields import field_grid
+from .region_bars import region_bars
 from .samples import sample_grid
+from .score_points import score_points
 from .scores import class_scores, paired_differences
 from .settling import settling_map
+from .size_distributions import size_distributions
 from .student_curves import student_curves
 from .style import ClassStyle, class_styles
 from .surrogates import decision_tree, linear_weights
@@ -72,13 +76,17 @@ __all__ = [
     "paired_differences",
     "randomization_curves",
     "rationale_grid",
+    "region_bars",
     "sample_grid",
     "save_figure",
+    "score_points",
     "settling_map",
+    "size_distributions",
     "spectral_density_curve",
     "student_curves",
     "thumbnail_map",
     "to_data_uri",
     "training_curves",
+    "volume_mosaic",
     "volume_slices",
 ]

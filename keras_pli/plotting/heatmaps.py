@@ -247,10 +247,15 @@ def picture(
     return np.clip((values - low) / (high - low), 0.0, 1.0)
 
 
-def faded(shown: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns a grey or RGB image in pale grey, to lie below a map without a colour of its own."""
+def faded(shown: NDArray[np.float64], *, black: float = _BLACK) -> NDArray[np.float64]:
+    """Returns a grey or RGB image in pale grey, to lie below a map without a colour of its own.
+
+    Args:
+        shown: An image in [0, 1].
+        black: The grey that black becomes.
+    """
     grey = shown @ _LUMA if shown.ndim == 3 else shown
-    return _BLACK + (1.0 - _BLACK) * grey
+    return black + (1.0 - black) * grey
 
 
 def central_peak(sizes: NDArray[np.float64]) -> tuple[int, ...]:

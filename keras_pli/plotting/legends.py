@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import INK, SMALL_SIZE, TEXT_SIZE, ClassStyle, legend_handles, root_figure
+from .style import (
+    INK,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    TITLE_SIZE,
+    ClassStyle,
+    legend_handles,
+    plain,
+    root_figure,
+)
 
 _MANY = 30  # entries, from which on they are written small
 # Inches for each point of the font's size: a letter's mean width, and a line's height.
@@ -81,3 +91,21 @@ def _size(count: int) -> float:
 
 def _look(count: int) -> dict[str, Any]:
     return {"frameon": False, "fontsize": _size(count), "labelcolor": INK}
+
+
+def legend_above(ax: Axes, handles: Sequence[Artist], title: str | None) -> None:
+    """Draws a legend above the right end of axes, and the title above both."""
+    ax.legend(
+        handles=handles,
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=min(len(handles), 4),
+        frameon=False,
+        fontsize=SMALL_SIZE,
+        labelcolor=INK,
+        borderaxespad=0.2,
+        handlelength=1.4,
+    )
+    if title:
+        lines = -(-len(handles) // 4)
+        ax.set_title(plain(title), fontsize=TITLE_SIZE, color=INK, loc="left", pad=8 + 14 * lines)

@@ -47,7 +47,7 @@ def write_cohort(data: BrainPhantoms, folder: Path, *, varied: bool, seed: int) 
         row |= {"site": str(data.sites[i]), "age": int(data.ages[i])}
         rows.append({**row, "brain_volume": round(float(data.brain_volumes[i]), 2)})
     _write(nibabel, data.regions, data.affine, folder / "regions.nii.gz")
-    names = pd.DataFrame(sorted(data.region_names.items()), columns=["number", "name"])
+    names = pd.DataFrame(sorted(data.region_names.items()), columns=["label", "name"])
     columns = ["path", "label", "subject", "mask", "truth", "site", "age", "brain_volume"]
     for name, table in (("regions.csv", names), ("cohort.csv", pd.DataFrame(rows)[columns])):
         with atomic_path(folder / name) as temporary:

@@ -25,7 +25,7 @@ _SKULL, _SCALP, _SKIN = (
     14.0,
 )  # mm from the brain: where skull and scalp begin, and the skin ends
 AIRWAY = (0.0, 12.0, -60.0)  # centre of the nasopharynx, mm
-AIRWAY_RADII = (9.0, 11.0, 15.0)
+AIRWAY_RADII = (11.0, 13.0, 17.0)
 
 
 @dataclass(frozen=True)

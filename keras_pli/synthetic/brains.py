@@ -39,7 +39,8 @@ _LOSS, _LOSS_DEVIATION = (
     0.15,
     0.1,
 )  # share of tissue lost at the place: mean of class 0, and within a class
-_AIRWAY_DEVIATION = 0.12  # of the logarithm of the airway's radius, within a class
+_AIRWAY_DEVIATION = 0.15  # of the logarithm of the airway's radius, within a class
+_WALL = 1.55  # radius of the airway's wall against its own
 _SHRINK, _REACH = 0.45, 11.0  # how far tissue moves at full loss, and over how many mm that fades
 _DEFORMATIONS = ((44.0, 3.0), (22.0, 1.5))  # mm between nodes, and deviation in mm
 _ROTATION, _SHIFT = np.deg2rad(3.0), 2.0  # deviations of the pose: radians, mm
@@ -54,8 +55,11 @@ class BrainPhantoms:
         images: float32 `(subjects, X, Y, Z)`, x to the right, y anterior, z superior; white matter near 1.
         brain: The brain, bool, of the same shape.
         truth: The subject's own place where the classes differ, bool, present in both.
+        marker_place: The subject's own nasopharynx and its wall, bool: where the marker outside the brain is,
+            or would be.
         labels: 0 or 1, `(subjects,)`.
         loss: The share of tissue lost at the place, `(subjects,)`.
+        markers: The nasopharynx's radius against the mean one, `(subjects,)`.
         subjects: Names, `(subjects,)`.
         sites: The scanner's, `"A"` or `"B"`, by chance.
         ages: Years, by chance.
@@ -68,8 +72,10 @@ class BrainPhantoms:
     images: NDArray[np.float32]
     brain: NDArray[np.bool_]
     truth: NDArray[np.bool_]
+    marker_place: NDArray[np.bool_]
     labels: NDArray[np.int64]
     loss: NDArray[np.float64]
+    markers: NDArray[np.float64]
     subjects: NDArray[np.str_]
     sites: NDArray[np.str_]
     ages: NDArray[np.int64]
@@ -94,7 +100,7 @@ class BrainPhantoms:
 
         Returns:
             The path of `cohort.csv`, with columns path, label, subject, mask, truth, site, age and
-            brain_volume (ml); paths are relative to its folder. `regions.nii.gz` and `regions.csv` (number,
+            brain_volume (ml); paths are relative to its folder. `regions.nii.gz` and `regions.csv` (label,
             name) lie beside it.
 
         Raises:
@@ -169,20 +175,20 @@ def brain_phantoms(
     labels = random.permutation(np.arange(count) % 2)
     side = labels - 0.5
     volumes = random.normal(size=count) + size_confounding * side
-    airways = random.normal(size=count) + outside_marker * side
+    markers = np.exp(_AIRWAY_DEVIATION * (random.normal(size=count) + outside_marker * side))
     loss = _LOSS + _LOSS_DEVIATION * random.normal(size=count) + strength * labels
     loss = np.clip(loss, 0, 1)
     sites = random.choice(["A", "B"], size=count)
     ages = random.integers(50, 86, size=count)
     images = np.empty((count, *shape), np.float32)
-    brain, truth = np.empty(images.shape, bool), np.empty(images.shape, bool)
+    brain, truth, marker_place = (np.empty(images.shape, bool) for _ in range(3))
     bases = [_basis(shape, voxel, spacing) for spacing, _ in _DEFORMATIONS]
     for i in range(count):
         own = np.random.default_rng([seed, i])
         scale = _MEAN_SCALE * np.exp(_SIZE_DEVIATION * volumes[i] / 3)
         q = _warped(points, scale, bases, own)
         images[i], brain[i], truth[i] = _drawn(template, q, PLACES[place], loss[i])
-        _draw_airway(images[i], q, np.exp(_AIRWAY_DEVIATION * airways[i]), brain[i])
+        marker_place[i] = _draw_airway(images[i], q, markers[i], brain[i])
         _scanned(images[i], bases[0], 1.0 if sites[i] == "A" else 1.3, own)
         if not head:
             images[i] *= brain[i]
@@ -191,8 +197,10 @@ def brain_phantoms(
         images=images,
         brain=brain,
         truth=truth & brain,
+        marker_place=marker_place,
         labels=labels,
         loss=loss,
+        markers=markers,
         subjects=np.array([f"sub-{i + 1:04d}" for i in range(count)]),
         sites=sites,
         ages=ages,
@@ -291,18 +299,19 @@ def _drawn(template: Template, q: Array, place: Place, loss: float) -> tuple[Arr
     return image, brain, truth
 
 
-def _draw_airway(image: Array, q: Array, size: float, brain: Array) -> None:
-    """A dark airway, the wider the larger `size`, with a bright wall; only outside the brain."""
+def _draw_airway(image: Array, q: Array, size: float, brain: Array) -> Array:
+    """Draws a dark airway with a bright wall outside the brain, of radius `size`; returns where both are."""
     lengths = np.sqrt(
         sum(
             ((q[..., axis] - centre) / radius) ** 2
             for axis, (centre, radius) in enumerate(zip(AIRWAY, AIRWAY_RADII, strict=True))
         )
     )
-    wall = np.clip((1.55 - lengths) * 4, 0, 1) * ~brain
+    wall = np.clip((_WALL - lengths) * 4, 0, 1) * ~brain
     image += wall * (0.8 * FAT - image)
     air = np.clip((size - lengths) * 3 + 0.5, 0, 1) * ~brain
     image *= 1 - air
+    return (lengths < _WALL) & ~brain
 
 
 def _scanned(image: Array, basis: list[Array], noise: float, random: np.random.Generator) -> None:

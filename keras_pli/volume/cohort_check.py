@@ -89,7 +89,7 @@ def _check(path: str, mask: str | None, preprocessing: Preprocessing | None, ful
     try:
         fill = preprocessing.fill_nonfinite if preprocessing else None
         image = read_volume(path, fill_nonfinite=fill) if full else checked_header(opened(path))
-    except (VolumeError, OSError) as error:
+    except Exception as error:  # as below
         found.faults.append(_without_name(error, path))
         if mask is not None and not Path(mask).is_file():
             found.faults.append(f"its mask {Path(mask).name}: there is no such file.")
@@ -103,7 +103,7 @@ def _check(path: str, mask: str | None, preprocessing: Preprocessing | None, ful
             found.made = preprocessing(image, mask=brain).values.shape
         elif preprocessing is not None and mask is None and preprocessing.skull_stripping == "mask":
             found.faults.append("skull_stripping='mask' needs a mask, and the row has none.")
-    except (VolumeError, OSError) as error:
+    except Exception as error:  # whatever it is, the other rows are still to be checked
         found.faults.append(_without_name(error, path, mask))
     return found
 
@@ -161,7 +161,7 @@ def _compare_contents(table: pd.DataFrame, found: list[Found]) -> None:
 
 def _without_name(error: Exception, *paths: str | None) -> str:
     """What an error says, without the file's path, which the row's name stands for."""
-    said = str(error)
+    said = str(error) if isinstance(error, VolumeError) else f"{type(error).__name__}: {error}"
     for path in paths:
         if path is not None and said.startswith(f"{os.fspath(path)}: "):
             own = path == paths[0]

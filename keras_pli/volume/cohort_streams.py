@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import quoted
+from ..optional import imported
 from .cohort_table import row_name
 from .preprocessed import PreprocessedVolume
 from .preprocessing import Preprocessing
@@ -139,8 +140,7 @@ def dataset_of(
     workers: int,
 ) -> Any:
     """A `tf.data.Dataset` of batches of volumes and class codes; only row numbers are shuffled."""
-    import tensorflow as tf
-
+    tf = imported("tensorflow", "Streaming volumes", otherwise="take `Cohort.arrays`")
     shape = reader.shape
 
     def load(row: Any) -> NDArray[np.float32]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import warnings
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -79,11 +82,10 @@ def checked_table(table: pd.DataFrame, root: Path | None) -> pd.DataFrame:
         raise CohortError(_counted(faults), faults)
     table["path"] = [_absolute(path, root) for path in table["path"]]
     if "mask" in table.columns:
-        table["mask"] = [
-            None if _is_blank(path) else _absolute(path, root) for path in table["mask"]
-        ]
-        table["mask"] = table["mask"].astype(object)
+        masks = [None if _is_blank(path) else _absolute(path, root) for path in table["mask"]]
+        table["mask"] = pd.Series(masks, table.index, dtype=object)
     if "subject" not in table.columns:
+        _warn_of_subjects(table["path"].tolist())
         table["subject"] = table["path"]
     table["subject"] = pd.Series([str(name).strip() for name in table["subject"]], table.index)
     faults = [*_twice(table), *_split_faults(table)]
@@ -121,6 +123,19 @@ def _not_texts(table: pd.DataFrame) -> list[str]:
         for row, value in table[name].items()
         if not _is_blank(value) and not isinstance(value, str | os.PathLike)
     ]
+
+
+def _warn_of_subjects(paths: list[str]) -> None:
+    """Images of one subject that count as those of several would be trained on and tested on."""
+    names = [re.search(r"(?:^|[/_])(sub-[A-Za-z0-9]+)", path) for path in paths]
+    counts = Counter(name[1] for name in names if name)
+    several = [name for name, count in counts.items() if count > 1]
+    if several:
+        warnings.warn(
+            f"By their names, several images are of one subject ({quoted(several, most=3)}), and each will "
+            "count as a subject of its own: the table has no column 'subject'.",
+            stacklevel=4,
+        )
 
 
 def _twice(table: pd.DataFrame) -> list[str]:

@@ -139,17 +139,34 @@ def resampled(
             values = ndimage.gaussian_filter(values, sigmas, mode="nearest")
     found = _sampled(values, steps, target.shape, order=order, mode="nearest")
     if not _is_covered(steps, source.shape, target.shape):
-        # Of a voxel's own half there is a nearest voxel with this mode, and beyond it none.
-        inside = _sampled(np.ones(source.shape, np.uint8), steps, target.shape, 0, "grid-constant")
-        found[inside == 0] = fill
+        found[~_within(steps, source.shape, target.shape)] = fill
     return found
+
+
+def _within(steps: Array, source: tuple[int, ...], target: tuple[int, ...]) -> Array:
+    """Which of the target's voxels have their centres in a voxel of the source, its outer half counted."""
+    if _is_diagonal(steps, target):
+        along = [
+            np.arange(length) * steps[axis, axis] + steps[axis, 3]
+            for axis, length in enumerate(target)
+        ]
+        x, y, z = ((at >= -0.5) & (at <= n - 0.5) for at, n in zip(along, source, strict=True))
+        return np.asarray(x[:, None, None] & y[:, None] & z)
+    # With this mode there is a nearest voxel within a voxel's own half, and beyond it none.
+    return _sampled(np.ones(source, np.uint8), steps, target, 0, "grid-constant") > 0
+
+
+def _is_diagonal(steps: Array, shape: tuple[int, ...]) -> bool:
+    linear = steps[:3, :3]
+    beside = np.abs(linear - np.diag(np.diag(linear))).max()
+    return bool(beside * max(shape) < _ROUNDING / 10)
 
 
 def _sampled(
     values: Array, steps: Array, shape: tuple[int, ...], order: int, mode: str
 ) -> NDArray[np.float32]:
     linear: Array = steps[:3, :3]
-    if np.abs(linear - np.diag(np.diag(linear))).max() * max(shape) < _ROUNDING / 10:
+    if _is_diagonal(steps, shape):
         linear = np.diag(linear)  # axis by axis is faster
     return np.asarray(
         ndimage.affine_transform(

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import checked_number, one_of
-from ..optional import imported
 from .grids import Grid, grid_of, regular_grid, resampled, to_ras, zoomed
 from .preprocessed import PreprocessedVolume, SourceImage
 from .reading import Image, PathLike, VolumeError, checked_image, name_of, read_volume
-from .stripping import brain_mask, mask_on_grid
+from .stripping import brain_mask, mask_on_grid, otsu_threshold
 
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -127,7 +126,7 @@ class Preprocessing:
                 is constant or lies outside of the grid, or a mask is needed and not given.
         """
         image, path = _image(volume, self.fill_nonfinite)
-        name = name_of(path or image)
+        name = name_of(volume)
         scale = self.scale if scale is None else _positive(scale, "scale")
         own = grid_of(image)
         brain = self._brain(image, own, mask, name)
@@ -139,7 +138,9 @@ class Preprocessing:
         found, brain = self._resampled(values, brain, source, grid)
         if brain is not None and not brain.any():
             raise VolumeError(f"{name}: no voxel of the brain lies within the grid asked for.")
-        found = self._normalised(found, brain, name)
+        if self.normalization != "none":
+            inside = _foreground(found, values) if brain is None else brain
+            found = self._normalised(found, inside, name)
         if self.skull_stripping != "none" and brain is not None:
             found[~brain] = 0
         origin = SourceImage(path, own.shape, own.affine, image.header.copy())
@@ -195,10 +196,10 @@ class Preprocessing:
         found = resampled(np.where(brain, values, 0), source, grid)
         return np.divide(found, weights, out=np.zeros_like(found), where=inside), inside
 
-    def _normalised(self, values: Values, brain: Mask | None, name: str) -> Values:
-        if self.normalization == "none":
-            return values
-        seen = values[_foreground(values) if brain is None else brain].astype(np.float64)
+    def _normalised(self, values: Values, inside: Mask, name: str) -> Values:
+        seen = values[inside].astype(np.float64)
+        if not len(seen):
+            raise VolumeError(f"{name}: nothing of the head lies within the grid asked for.")
         if self.normalization == "zscore":
             low, width = seen.mean(), seen.std()
         else:
@@ -237,12 +238,11 @@ def _image(volume: Image | PathLike, fill_nonfinite: float | None) -> tuple[Imag
     return checked_image(volume, fill_nonfinite=fill_nonfinite), None
 
 
-def _foreground(values: Values) -> Mask:
-    filled = values != 0
-    if filled.mean() <= 1 - _ZEROS_OF_BACKGROUND:
-        return filled
-    filters = imported("skimage.filters", "Normalising without a mask")
-    return np.asarray(values > filters.threshold_otsu(values.ravel()))
+def _foreground(values: Values, original: Values) -> Mask:
+    """What of a volume is taken to be the head; by its own numbers, as resampling may have added air."""
+    if (original == 0).mean() >= _ZEROS_OF_BACKGROUND:
+        return values != 0
+    return values > otsu_threshold(original)
 
 
 def _positive(value: Any, name: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -52,7 +53,14 @@ def read_volume(path: PathLike, *, fill_nonfinite: float | None = None) -> Image
         >>> image.shape, image.header["qform_code"].item()
         ((33, 41, 25), 2)
     """
-    return checked_image(opened(path), name=os.fspath(path), fill_nonfinite=fill_nonfinite)
+    name = os.fspath(path)
+    image = _unpacked(checked_header(opened(path), name=name), Path(path))
+    image = checked_image(image, name=name, fill_nonfinite=fill_nonfinite)
+    with suppress(
+        Exception
+    ):  # endings that nibabel reads and would not write; errors do without the name
+        image.set_filename(name)
+    return image
 
 
 def checked_image(
@@ -81,7 +89,7 @@ def name_of(image: Image | PathLike) -> str:
 
 
 def opened(path: PathLike) -> Image:
-    """Returns the image of a file, its header read and its numbers left on disk unless they are compressed.
+    """Returns the image of a file, its header read and its numbers left on disk.
 
     Raises:
         VolumeError: If the file is missing, or no image can be made of it.
@@ -93,15 +101,23 @@ def opened(path: PathLike) -> Image:
         with warnings.catch_warnings():  # of headers that nibabel mends
             warnings.simplefilter("ignore")
             image = nib.load(path, mmap=False)
-            if path.suffix.lower() in (".gz", ".mgz") and hasattr(type(image), "from_bytes"):
-                # To its end, as only there a compressed file has its checksum.
-                with gzip.open(path) as stream:
-                    image = type(image).from_bytes(stream.read())
     except Exception as error:  # a damaged file makes nibabel, gzip and zlib raise many kinds
         raise VolumeError(f"{path}: cannot be read as an image ({_told(error)}).") from error
     if not hasattr(image, "affine") or not hasattr(image, "get_fdata"):
         raise VolumeError(f"{path}: holds a {type(image).__name__}, which is no volume.")
     return image
+
+
+def _unpacked(image: Image, path: Path) -> Image:
+    """A compressed file's image, read to the end of the file, where its checksum is."""
+    if path.suffix.lower() not in (".gz", ".mgz") or not hasattr(type(image), "from_bytes"):
+        return image
+    try:
+        with gzip.open(path) as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return type(image).from_bytes(stream.read())
+    except Exception as error:  # as in `opened`
+        raise VolumeError(f"{path}: cannot be read to its end ({_told(error)}).") from error
 
 
 def with_values(image: Image, values: NDArray[np.float32]) -> Image:

@@ -115,6 +115,14 @@ def mask_on_grid(mask: Image | PathLike | NDArray[Any], grid: Grid) -> Mask:
     return found
 
 
+def otsu_threshold(values: NDArray[Any]) -> float:
+    """Otsu's threshold of a volume, of 100,000 voxels or more; single ones beyond measure have no say."""
+    filters = imported("skimage.filters", "Otsu's threshold")
+    seen = values.ravel(order="K")[:: max(1, values.size // 100_000) | 1]
+    low, high = np.percentile(seen, [0.1, 99.9])
+    return float(filters.threshold_otsu(seen.clip(low, high) if low < high else seen))
+
+
 @lru_cache(maxsize=1)
 def mni152_mask() -> Image:
     """The brain mask of nilearn's MNI152 template, at 2 mm."""
@@ -129,8 +137,7 @@ def _mask_image(mask: Image | PathLike) -> Image:
 
 
 def _by_threshold(values: NDArray[np.float32], spacing: NDArray[Any]) -> Mask:
-    filters = imported("skimage.filters", "Stripping by threshold")
-    bright = values > filters.threshold_otsu(values.ravel())
+    bright = values > otsu_threshold(values)
     # The world around the volume is not of the brain.
     depth = ndimage.distance_transform_edt(np.pad(bright, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
     cut = _largest(depth > _CUT_MM)

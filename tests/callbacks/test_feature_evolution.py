@@ -62,6 +62,7 @@ class Stop(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_restored_training_keeps_the_epochs_before_it(tmp_path):
     """The model is made anew, as in another process, and gets its weights back."""
     whole = FeatureEvolution(tmp_path / "whole")

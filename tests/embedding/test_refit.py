@@ -97,6 +97,7 @@ class TestAnchors:
             drifts.append(model.refit(few, places, anchor_weight=weight, **fit).drift.mean())
         assert drifts[1] < 0.7 * drifts[0]
 
+    @pytest.mark.slow
     def test_array_and_pair_agree(self, few):
         held = np.array([140, 3, 77])
         places = np.array([[5.0, 0], [0, 5], [-5, 0]], dtype=np.float32)

@@ -49,7 +49,7 @@ def few():
     ("kind", "again"),
     [
         ("tsne", "a new model"),
-        ("tsne", "the same model"),
+        pytest.param("tsne", "the same model", marks=pytest.mark.slow),
         pytest.param("contrastive", "a new model", marks=pytest.mark.slow),
         pytest.param("umap", "a new model", marks=pytest.mark.slow),
     ],

@@ -150,6 +150,7 @@ class TestWithinScikitLearn:
         )
         assert not hasattr(cloned, "model_")
 
+    @pytest.mark.slow
     def test_grid_search_over_perplexity(self, rows, labels):
         settings = {**TINY, "perplexity": None, "epochs": 1}
         pipeline = make_pipeline(

@@ -105,7 +105,7 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize("mode", ["cascading", "independent"])
+@pytest.mark.parametrize("mode", ["cascading", pytest.param("independent", marks=pytest.mark.slow)])
 def test_guided_backprop_fails_and_gradients_and_grad_cam_pass_on_digits(digits, mode):
     model, x = digits
     result = model_randomization_test(ADEBAYO, model, x, mode=mode, seeds=6)

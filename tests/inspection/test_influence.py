@@ -310,6 +310,7 @@ def noisy_digits(seed):
     return x, y, wrong
 
 
+@pytest.mark.slow
 def test_planted_label_errors_are_found():
     x, y, wrong = noisy_digits(0)
     keras.utils.set_random_seed(0)

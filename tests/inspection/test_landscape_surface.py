@@ -419,6 +419,7 @@ def test_a_model_without_a_loss_is_asked_for_one():
         loss_surface(model, X, Y, [[]], loss=SPARSE)
 
 
+@pytest.mark.slow
 def test_whatever_is_computed_can_be_drawn():
     model = dense()
     line = loss_line(model, X, Y, alphas=[0], metrics=["accuracy"])

@@ -111,6 +111,7 @@ def test_a_resumed_training_goes_on_in_the_folder(tmp_path):
         np.testing.assert_array_equal(weights, resumed[name])
 
 
+@pytest.mark.slow
 def test_steps_made_again_take_the_place_of_later_ones(tmp_path):
     model_in_training().fit(X, Y, epochs=4, verbose=0, callbacks=[WeightTrajectory(tmp_path)])
     model_in_training().fit(X, Y, epochs=1, verbose=0, callbacks=[WeightTrajectory(tmp_path)])

@@ -79,6 +79,7 @@ class TestClosedForms:
 
 
 class TestSamplesAreAlone:
+    @pytest.mark.slow
     def test_units_and_starts_do_not_matter_to_each_other(self):
         model = convolutional()
         every = ActivationMaximization(model, steps=20, jitter=1)(starts=3, seed=4)
@@ -92,6 +93,7 @@ class TestSamplesAreAlone:
         np.testing.assert_allclose(search(0, seed=1).images, search(0, seed=1).images, atol=1e-6)
         assert abs(search(0, seed=1).images - search(0, seed=2).images).max() > 1e-3
 
+    @pytest.mark.slow
     def test_xla(self):
         model = convolutional()
         made = [
@@ -170,6 +172,7 @@ def trained_on_digits(seed):
     return model
 
 
+@pytest.mark.slow
 def test_images_are_of_their_class_for_another_network_too():
     one, other = trained_on_digits(0), trained_on_digits(1)
     found = ActivationMaximization(one)(starts=2)

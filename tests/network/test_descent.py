@@ -71,8 +71,11 @@ def test_finds_the_lowest_points_within_bounds():
     np.testing.assert_allclose(kept, np.clip(AIMS, 0, 1), atol=2e-3)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.9])
-@pytest.mark.parametrize(("patience", "tolerance"), [(3, 1e-2), (8, 1e-4), (1, 0.0)])
+@pytest.mark.parametrize("smoothing", [pytest.param(0.0, marks=pytest.mark.slow), 0.9])
+@pytest.mark.parametrize(
+    ("patience", "tolerance"),
+    [pytest.param(3, 1e-2, marks=pytest.mark.slow), (8, 1e-4), (1, 0.0)],
+)
 def test_each_sample_stops_by_itself(patience, tolerance, smoothing):
     visited = adam(0.05, 79)
     losses = np.array([bowls(points)[0] for points in visited])

@@ -122,6 +122,7 @@ class TestIdsBesideNumbers:
         rise = in_numpy(curved, AGES, own) - in_numpy(curved, 0 * AGES, start)
         np.testing.assert_allclose(found.delta, by_age + by_vector - rise, atol=1e-4)
 
+    @pytest.mark.slow
     def test_what_several_baselines_give_is_averaged(self):
         model, starts = table(), [[np.float32(0.5), 3], [np.float32(-1), 2]]
         vectors, kernel, _ = model.get_weights()

@@ -143,7 +143,7 @@ class TestFixedNumbersOfSamples:
     @pytest.mark.parametrize(
         "kind",
         [
-            pytest.param(kind, marks=() if kind in (Saliency, GradCAM, LIME) else pytest.mark.slow)
+            pytest.param(kind, marks=() if kind in (Saliency, LIME) else pytest.mark.slow)
             for kind in MANY_PASSES
         ],
     )
@@ -166,6 +166,7 @@ class TestFixedNumbersOfSamples:
         for state in stateful.layers[1].states:
             np.testing.assert_array_equal(state, 0)
 
+    @pytest.mark.slow
     def test_the_state_of_the_moment_counts(self):
         model = recurrent(4)
         first = Saliency(model)(SIGNALS[:4], 1)

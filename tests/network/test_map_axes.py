@@ -254,7 +254,7 @@ def transformer(*, class_token):
 
 
 class TestTokens:
-    @pytest.mark.parametrize("class_token", [False, True])
+    @pytest.mark.parametrize("class_token", [pytest.param(False, marks=pytest.mark.slow), True])
     def test_maps_of_tokens(self, class_token):
         model, head = transformer(class_token=class_token)
         x = np.random.default_rng(0).normal(size=(5, 8, 6, 2)).astype(np.float32)
@@ -286,7 +286,7 @@ class TestTokens:
         found = cam(x, target=1).details["map"]
         np.testing.assert_allclose(found, expected.reshape(5, 4, 3), atol=1e-5)
 
-    @pytest.mark.parametrize("class_token", [False, True])
+    @pytest.mark.parametrize("class_token", [pytest.param(False, marks=pytest.mark.slow), True])
     def test_the_patches_are_not_taken_silently(self, class_token):
         model, _ = transformer(class_token=class_token)
         x = np.ones((1, 8, 6, 2), np.float32)

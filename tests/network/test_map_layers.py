@@ -78,6 +78,7 @@ class TestTheLayer:
         model = randomized(keras.Model(inputs, outputs))
         assert GradCAM(model).map_layers(samples(2)) == ("maps", "gated")
 
+    @pytest.mark.slow
     def test_each_run_of_a_shared_layer_can_be_named(self):
         inputs = keras.Input(SHAPES[2])
         shared = LAYERS.Conv2D(2, 3, padding="same", activation="relu", name="shared")

@@ -357,15 +357,13 @@ def test_slices_meet_where_the_attribution_is_greatest():
     assert ticks == [f"{MINUS}{limit:.2g}", "0", f"{limit:.2g}"]
 
 
-def test_cross_hairs_mark_the_other_slices_and_leave_the_voxel_open():
+def test_marks_point_at_the_other_slices_from_outside_of_each():
     figure = volume_slices(RNG.random((20, 30, 40)), at=(3, 14, 25))
     for ax, (down, across) in zip(figure.axes, ((14, 25), (3, 25), (3, 14)), strict=True):
-        flat, upright = (lines.get_segments() for lines in ax.collections)
-        assert {y for line in flat for y in line[:, 1]} == {down}
-        assert {x for line in upright for x in line[:, 0]} == {across}
-        for lines, axis, place in ((flat, 0, across), (upright, 1, down)):
-            ends = np.sort(np.concatenate([line[:, axis] for line in lines]))
-            assert ends[1] < place - 0.5 and ends[2] > place + 0.5
+        below, above, left, right = (line.get_xydata()[0].tolist() for line in ax.lines)
+        assert (below, above) == ([across, 0], [across, 1])
+        assert (left, right) == ([0, down], [1, down])
+        assert not ax.collections
 
 
 @pytest.mark.parametrize("edges", [(1, 1, 1), (3.0, 1.0, 0.5)])

@@ -356,6 +356,7 @@ def test_one_of_several_outputs_is_named(digits):
         kp.report(model, digits, output="size")
 
 
+@pytest.mark.slow
 def test_tiny_data(classifier, digits):
     x, y = digits[1]
     found = kp.report(classifier, (x[:3], y[:3]), parts=["errors", "map", "labels", "top_images"])

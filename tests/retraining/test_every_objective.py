@@ -113,6 +113,7 @@ def test_suggestion_and_experiment(trained, blobs, tmp_path):
         run(other)
 
 
+@pytest.mark.slow
 def test_an_experiment_trains_a_map_for_each_seed(blobs):
     made = []
 

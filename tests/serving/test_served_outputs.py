@@ -104,6 +104,7 @@ class TestPositions:
         np.testing.assert_allclose(found["probabilities"][..., 1:], edges, atol=1e-6)
         np.testing.assert_allclose(found["probabilities"][..., :1], 1 - edges, atol=1e-6)
 
+    @pytest.mark.slow
     def test_images_of_any_size(self, tmp_path):
         image = keras.Input((None, None, 1), name="image")
         model = keras.Sequential([image, layers.Conv2D(3, 2, strides=2, activation="softmax")])

@@ -97,6 +97,11 @@ def test_the_marker_changes_what_lies_outside_the_brain_alone():
     marked = brain_phantoms(6, outside_marker=4.0, **kwargs)
     changed = abs(marked.images - plain.images)
     assert changed[plain.brain].max() < 1e-6 and changed.max(axis=(1, 2, 3)).min() > 0.02
+    assert marked.marker_place.any(axis=(1, 2, 3)).all()
+    assert not (marked.marker_place & plain.brain).any()
+    assert changed[~marked.marker_place].max() < 0.05 < changed[marked.marker_place].mean()
+    wider = marked.markers > plain.markers
+    np.testing.assert_array_equal(wider, plain.labels == 1)
     # A wider airway is darker.
     sums = (marked.images - plain.images).sum(axis=(1, 2, 3))
     assert (sums[plain.labels == 1] < 0).all() and (sums[plain.labels == 0] > 0).all()

@@ -178,6 +178,14 @@ def test_without_a_mask_air_does_not_count(air):
     assert abs(inside.mean()) < 0.05 and abs(inside.std() - 1) < 0.1
 
 
+def test_air_that_resampling_adds_does_not_count():
+    values = np.where(_brain(), noise().get_fdata(), 3 * noise(seed=1).get_fdata() / 100)
+    image = nib.Nifti1Image(values.astype("f4"), np.eye(4))
+    small = Preprocessing()(image).values
+    wide = Preprocessing(shape=(41, 40, 39), voxel_size=1.0)(image).values
+    np.testing.assert_allclose(wide[13:28, 13:27, 13:26], small, atol=1e-5)
+
+
 def test_the_image_is_left_alone():
     image = noise()
     before = np.asarray(image.dataobj).copy()

@@ -1,0 +1,322 @@
+"""A classifier of volumes, trained and judged on subjects that it has not seen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
+
+from ..brief import brief_repr
+from ..checks import checked_number, one_of
+from ..files import atomic_path, read_json, write_json, write_text
+from ..parts import PartFolder, PartWriter
+from .cohort import Cohort
+from .fold_training import HISTORY, Build, Fold, FoldTraining, known_brain_volumes
+from .preprocessing import Preprocessing
+
+_RESULT = "result.json"
+_TABLES = ("predictions.csv", "folds.csv", "history.csv")
+_TEXTS = dict.fromkeys(("subject", "label", "predicted"), str)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class CrossValidation:
+    """What a cross-validation found; made by `cross_validate`.
+
+    Args:
+        predictions: A row for each image of the cohort, with its `subject`, `label`, the `fold` that held it
+            out, what that fold's network `predicted` of it, the probability `p_<class>` of each class, and
+            `brain_volume` in ml where it is known.
+        table: A row for each fold: accuracy on its training and on its held-out images, and the area under
+            the ROC curve of the latter where there are two classes.
+        history: Loss and accuracy of each epoch of each fold.
+        models: The network of each fold.
+        classes: The labels' names, in the order of the logits.
+        preprocessing: What brought the files to the form that the networks receive.
+    """
+
+    predictions: pd.DataFrame
+    table: pd.DataFrame
+    history: pd.DataFrame
+    models: tuple[keras.Model, ...]
+    classes: tuple[Any, ...]
+    preprocessing: Preprocessing
+    __repr__ = brief_repr
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> CrossValidation:
+        """Reads what `cross_validate` left in a folder.
+
+        Raises:
+            ValueError: If there is no finished cross-validation.
+        """
+        folder = Path(folder)
+        try:
+            about = read_json(folder / _RESULT)
+            tables = {name: pd.read_csv(folder / name, dtype=_TEXTS) for name in _TABLES}
+        except FileNotFoundError as error:
+            raise ValueError(f"{folder} holds no finished cross-validation: {error}.") from error
+        classes = tuple(about["classes"])
+        named = {str(label): label for label in classes}
+        predictions = tables["predictions.csv"].set_index("row")
+        for column in ("label", "predicted"):
+            predictions[column] = [named[text] for text in predictions[column]]
+        count = len(tables["folds.csv"])
+        models = tuple(
+            keras.saving.load_model(_network_file(folder, n), compile=False) for n in range(count)
+        )
+        options: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in about["preprocessing"].items()
+        }
+        return cls(
+            predictions,
+            tables["folds.csv"],
+            tables["history.csv"],
+            models,
+            classes,
+            Preprocessing(**options),
+        )
+
+    @property
+    def accuracy(self) -> float:
+        """The mean over folds of the accuracy on held-out images."""
+        return float(self.table["validation_accuracy"].mean())
+
+    @property
+    def sizes_known(self) -> bool:
+        """Whether there are two classes, and the brain volume of each image."""
+        known = bool(self.predictions["brain_volume"].notna().all())
+        return known and len(self.classes) == 2
+
+    @property
+    def size_correlation(self) -> float:
+        """How far the decision follows the brain's size: its correlation with it *within* classes.
+
+        The log odds of the last class, held-out, against brain volume, both less the mean of their class and
+        fold. Within a class, size says nothing of the label, so a network that looks at something else has
+        about 0. For two classes, where brain volumes are known.
+
+        Raises:
+            ValueError: If there are more classes, or volumes are not known.
+        """
+        found = self.predictions
+        if not self.sizes_known:
+            raise ValueError(
+                "`size_correlation` needs two classes and the brain mask of each image. Received "
+                f"{len(self.classes)} classes; {int(found['brain_volume'].isna().sum())} images lack a mask."
+            )
+        p = found[f"p_{self.classes[1]}"].clip(1e-7, 1 - 1e-7)
+        pair = pd.DataFrame({"odds": np.log(p / (1 - p)), "size": found["brain_volume"]})
+        pair -= pair.groupby([found["label"], found["fold"]]).transform("mean")
+        return float(pair["odds"].corr(pair["size"]))
+
+    def model_of(self, row: int) -> keras.Model:
+        """Returns the network that has not seen an image, by the image's position in the cohort."""
+        return self.models[int(self.predictions["fold"].iloc[row])]
+
+    def __str__(self) -> str:
+        shown = self.table["validation_accuracy"]
+        return (
+            f"Accuracy on held-out subjects {shown.mean():.3f} (standard deviation over {len(shown)} folds "
+            f"{shown.std(ddof=1):.3f}), on training subjects {self.table['training_accuracy'].mean():.3f}."
+        )
+
+
+def cross_validate(
+    cohort: Cohort,
+    preprocessing: Preprocessing,
+    *,
+    build: Build | None = None,
+    augmentation: Sequence[keras.Layer] = (),
+    optimal_scaling: Literal["quantile", "pot"] | None = None,
+    pretraining_epochs: int = 0,
+    folds: int = 5,
+    epochs: int = 20,
+    batch_size: int = 8,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    verbose: int = 0,
+) -> CrossValidation:
+    """Trains a network for each fold and judges it on the subjects that were held out.
+
+    All files are read once before anything is trained, so that every fault is named at the start.
+
+    Args:
+        cohort: Images and labels; subjects are never divided between folds, classes are stratified.
+        preprocessing: What brings the files to the form that the network receives.
+        build: Function of input shape, number of classes and seed that returns a network with logits; None
+            takes `volume_classifier`.
+        augmentation: Keras layers that change the training volumes, such as `RandomVolumeRotation`. They are
+            built anew for each fold.
+        optimal_scaling: How the training subjects' sizes are matched (see `optimal_scales`); None leaves
+            them. Held-out subjects keep their size, since their labels are not to be used.
+        pretraining_epochs: Epochs for which an autoencoder is trained on a fold's training images first, from
+            whose encoder the network starts (`pretrain_autoencoder`, `transfer_encoder`).
+        folds: Their number.
+        epochs: Epochs of each training.
+        batch_size: Volumes in a batch.
+        learning_rate: Adam's.
+        seed: Of folds, weights, order and dropout.
+        out: A folder in which each fold is kept as soon as it is done (`fold-0.keras`, …), so that an
+            interrupted run is resumed. None keeps nothing.
+        cache: A folder for preprocessed volumes, which saves reading them anew in each epoch.
+        verbose: As in Keras.
+
+    Returns:
+        A `CrossValidation`.
+
+    Raises:
+        CohortError: If files are damaged or missing, or subjects too few.
+        ValueError: If an option is out of range, or `out` holds results of other data or options.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from keras_pli.synthetic import brain_phantoms
+        >>> from keras_pli.volume import Preprocessing, read_cohort, volume_classifier
+        >>> def build(shape, classes, seed):
+        ...     return volume_classifier(shape, classes, filters=(2, 4), seed=seed)
+        >>> with TemporaryDirectory() as folder:
+        ...     table = brain_phantoms(8, shape=(16, 18, 16)).write(folder)
+        ...     prepare = Preprocessing(skull_stripping="mask")
+        ...     found = cross_validate(read_cohort(table), prepare, build=build, folds=2, epochs=1)
+        >>> list(found.table)
+        ['fold', 'training_accuracy', 'validation_accuracy', 'validation_auc']
+    """
+    if optimal_scaling is not None:
+        one_of(optimal_scaling, ("quantile", "pot"), "optimal_scaling")
+    parts = cohort.folds(folds, seed=checked_number(seed, "seed", least=0, whole=True))
+    cohort.check(preprocessing, verbose=verbose)
+    volumes = known_brain_volumes(cohort, preprocessing)
+    if volumes is None and optimal_scaling is not None:
+        raise ValueError(
+            "`optimal_scaling` needs the brain of each image: a column `mask`, or `skull_stripping`."
+        )
+    training = FoldTraining(
+        cohort,
+        preprocessing,
+        build,
+        tuple(augmentation),
+        optimal_scaling,
+        checked_number(pretraining_epochs, "pretraining_epochs", least=0, whole=True),
+        checked_number(epochs, "epochs", least=1, whole=True),
+        checked_number(batch_size, "batch_size", least=1, whole=True),
+        checked_number(learning_rate, "learning_rate", least=0),
+        seed,
+        cache,
+        verbose,
+        volumes,
+    )
+    if out is None:
+        found = [training.fold(*pair, number) for number, pair in enumerate(parts)]
+        return _result(training, found)
+    kept = PartFolder(Path(out), "cross-validation")
+    with kept.writing({**training.identity(), "folds": folds}) as writer:
+        found = [_kept_fold(training, *pair, number, writer) for number, pair in enumerate(parts)]
+        writer.finish(len(found))
+        result = _result(training, found)
+        _write(result, kept.folder)
+    return result
+
+
+def _write(found: CrossValidation, folder: Path) -> None:
+    """Writes tables that people and `CrossValidation.load` read."""
+    predictions = found.predictions.reset_index()
+    for name, table in zip(_TABLES, (predictions, found.table, found.history), strict=True):
+        write_text(folder / name, table.to_csv(index=False))
+    options = {
+        item.name: getattr(found.preprocessing, item.name) for item in fields(found.preprocessing)
+    }
+    if options["template"] is not None:
+        options["template"] = str(options["template"])
+    write_json(folder / _RESULT, {"classes": list(found.classes), "preprocessing": options})
+
+
+def _network_file(folder: Path, number: int) -> Path:
+    return folder / f"fold-{number}.keras"
+
+
+def _kept_fold(
+    training: FoldTraining, train: Cohort, validation: Cohort, number: int, writer: PartWriter
+) -> Fold:
+    """A fold read from the folder, or trained and written there."""
+    file = _network_file(writer.parts.folder, number)
+    stored = writer.read(number)
+    if stored is not None and file.is_file():
+        network = keras.saving.load_model(file, compile=False)
+        return Fold(network, stored["validation"], stored["logits"], stored["history"])
+    if training.verbose:
+        print(
+            f"Fold {number}: {len(train)} images to train, {len(validation)} held out", flush=True
+        )
+    fold = training.fold(train, validation, number)
+    with atomic_path(file) as temporary:  # the part comes last: what it belongs to is there then
+        fold.network.save(temporary)
+    arrays: dict[str, NDArray[Any]] = {
+        "validation": fold.validation,
+        "logits": fold.logits,
+        "history": fold.history,
+    }
+    writer.write(number, arrays)
+    return fold
+
+
+def _result(training: FoldTraining, folds: list[Fold]) -> CrossValidation:
+    cohort = training.cohort
+    classes = tuple(cohort.classes or ())
+    held_out = np.empty(len(cohort), dtype=int)
+    logits = np.empty((len(cohort), len(classes)), np.float32)
+    for number, fold in enumerate(folds):
+        held_out[fold.validation] = number
+        logits[fold.validation] = fold.logits[fold.validation]
+    volumes = training.brain_volumes
+    predictions = pd.DataFrame(
+        {
+            "subject": cohort.subjects,
+            "label": [classes[code] for code in cohort.labels],
+            "fold": held_out,
+            "predicted": [classes[code] for code in logits.argmax(1)],
+            **dict(zip((f"p_{name}" for name in classes), softmax(logits, axis=1).T, strict=True)),
+            "brain_volume": np.nan if volumes is None else volumes,
+        },
+        index=cohort.table.index.rename("row"),
+    )
+    table = pd.DataFrame([_scores(number, fold, cohort) for number, fold in enumerate(folds)])
+    history = pd.concat(
+        [
+            pd.DataFrame(fold.history, columns=list(HISTORY)).assign(fold=number)
+            for number, fold in enumerate(folds)
+        ]
+    )
+    history.index.name = "epoch"
+    models = tuple(fold.network for fold in folds)
+    return CrossValidation(
+        predictions, table, history.reset_index(), models, classes, training.preprocessing
+    )
+
+
+def _scores(number: int, fold: Fold, cohort: Cohort) -> dict[str, Any]:
+    labels = cohort.labels
+    right = fold.logits.argmax(1) == labels
+    outside = np.zeros(len(labels), dtype=bool)
+    outside[fold.validation] = True
+    found: dict[str, Any] = {
+        "fold": number,
+        "training_accuracy": right[~outside].mean(),
+        "validation_accuracy": right[outside].mean(),
+    }
+    if fold.logits.shape[1] == 2:
+        odds = fold.logits[outside, 1] - fold.logits[outside, 0]
+        found["validation_auc"] = roc_auc_score(labels[outside], odds)
+    return found

@@ -1,0 +1,164 @@
+import nibabel
+import numpy as np
+import pytest
+from cohorts import GRID as PREPARE
+from cohorts import build, phantoms
+
+from keras_pli.attribution import GradCAM, Saliency
+from keras_pli.volume import (
+    CohortExplanation,
+    cohort_report,
+    cross_validate,
+    explain_cohort,
+    read_cohort,
+)
+
+METHODS = {"saliency": Saliency, "grad_cam": GradCAM}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cohort")
+
+
+@pytest.fixture(scope="module")
+def cohort(folder):
+    return read_cohort(phantoms().write(folder, varied=True))
+
+
+@pytest.fixture(scope="module")
+def found(cohort):
+    return cross_validate(cohort, PREPARE, build=build, folds=2, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def explained(cohort, found, tmp_path_factory):
+    out = tmp_path_factory.mktemp("maps")
+    return explain_cohort(found, cohort, PREPARE, METHODS, out, target="label", batch_size=4)
+
+
+def test_maps_are_those_of_the_network_that_has_not_seen_the_image(cohort, found, explained):
+    x, codes, brains = cohort.arrays(PREPARE)
+    maps = explained.maps("saliency")
+    for row in (0, 3, 7):
+        alone = Saliency(found.model_of(row))(x[row : row + 1], target=int(codes[row]))
+        expected = np.asarray(alone.attributions)[0, ..., 0]
+        np.testing.assert_allclose(maps[row], expected, atol=1e-5 * abs(expected).max())
+    np.testing.assert_allclose(explained.volumes, x[..., 0], atol=1e-6)
+    np.testing.assert_array_equal(explained.brains, brains)
+    assert explained.table["explained"].tolist() == cohort.table["label"].tolist()
+
+
+def test_files_lie_on_the_subjects_images(cohort, explained):
+    for position in range(len(cohort)):
+        image = nibabel.load(cohort.paths[position])
+        stored = nibabel.load(explained.file("grad_cam", position))
+        assert stored.shape == image.shape
+        np.testing.assert_allclose(stored.affine, image.affine)
+    # The strongest place of the map and of the file are one place of the world.
+    volume = cohort.volume(3, PREPARE)
+    file = nibabel.load(explained.file("grad_cam", 3))
+    heat = explained.maps("grad_cam")[3]
+    weigh = [
+        np.average(
+            nibabel.affines.apply_affine(affine, np.argwhere(values > 0)),
+            axis=0,
+            weights=values[values > 0] ** 4,
+        )
+        for values, affine in ((heat, volume.affine), (file.get_fdata(), file.affine))
+    ]
+    voxel = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    assert (abs(weigh[0] - weigh[1]) < voxel).all()
+
+
+def test_the_folder_holds_the_result(explained):
+    loaded = CohortExplanation.load(explained.folder)
+    assert loaded.methods == explained.methods
+    assert loaded.table.astype(str).equals(explained.table.astype(str))
+    np.testing.assert_array_equal(loaded.maps("grad_cam"), explained.maps("grad_cam"))
+
+
+def test_what_is_done_is_not_done_again(cohort, found, tmp_path):
+    calls = []
+
+    def counted(network):
+        method = Saliency(network)
+
+        def explain(x, target):
+            calls.append(len(x))
+            if sum(calls) > 8:
+                raise KeyboardInterrupt
+            return method(x, target)
+
+        explain.settings = method.settings
+        return explain
+
+    options = {"rows": range(12), "batch_size": 4}
+    with pytest.raises(KeyboardInterrupt):
+        explain_cohort(found, cohort, PREPARE, {"saliency": counted}, tmp_path, **options)
+    with pytest.raises(ValueError, match="no finished maps"):
+        CohortExplanation.load(tmp_path)
+    calls[:] = [-12]  # twelve more are allowed
+    resumed = explain_cohort(found, cohort, PREPARE, {"saliency": counted}, tmp_path, **options)
+    assert 0 < sum(calls[1:]) <= 8
+    whole = explain_cohort(found, cohort, PREPARE, {"saliency": Saliency}, tmp_path / "other")
+    np.testing.assert_allclose(resumed.maps("saliency"), whole.maps("saliency"), atol=1e-6)
+
+
+def test_a_lost_file_is_written_again(cohort, found, tmp_path):
+    one = {"saliency": Saliency}
+    explained = explain_cohort(found, cohort, PREPARE, one, tmp_path, rows=[2, 5])
+    file = explained.file("saliency", 1)
+    before = nibabel.load(file).get_fdata()
+    file.unlink()
+    explain_cohort(found, cohort, PREPARE, one, tmp_path, rows=[2, 5])
+    np.testing.assert_allclose(nibabel.load(file).get_fdata(), before, atol=1e-6)
+
+
+class TestErrors:
+    def test_other_settings(self, cohort, found, explained):
+        with pytest.raises(ValueError, match="were made otherwise"):
+            explain_cohort(found, cohort, PREPARE, METHODS, explained.folder, target="predicted")
+
+    def test_another_cohort(self, cohort, found, tmp_path):
+        with pytest.raises(ValueError, match="is of another cohort"):
+            explain_cohort(found, cohort.select([1, 0]), PREPARE, METHODS, tmp_path)
+
+    @pytest.mark.parametrize("rows", [[], [12], [-1], [1, 1], [0.5], [[0]]])
+    def test_rows(self, cohort, found, tmp_path, rows):
+        with pytest.raises(ValueError, match="`rows` must be different positions from 0 to 11"):
+            explain_cohort(found, cohort, PREPARE, METHODS, tmp_path, rows=rows)
+
+    def test_classes(self, cohort, found, tmp_path):
+        with pytest.raises(ValueError, match="`target`"):
+            explain_cohort(found, cohort, PREPARE, METHODS, tmp_path, target=2)
+
+    def test_methods_that_were_not_asked_for(self, explained):
+        with pytest.raises(ValueError, match="one of 'saliency', 'grad_cam'"):
+            explained.maps("lime")
+
+
+@pytest.fixture(scope="module")
+def page(found, explained, folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    cohort_report(found, explained, out, regions=folder / "regions.nii.gz", subjects=2)
+    return out
+
+
+def test_the_page_and_what_lies_beside_it(page, found):
+    text = (page / "cohort_report.html").read_text("utf-8")
+    assert f"Accuracy on held-out subjects {found.accuracy:.3f}" in text
+    for heading in ("Accuracy", "Brain size", "saliency", "grad_cam", "Regions", "Subjects"):
+        assert f"{heading}</h" in text
+    linked = {file.name for file in (page / "subjects").iterdir()}
+    assert len(linked) == 2 and all(f'href="subjects/{name}"' in text for name in linked)
+
+
+def test_mean_maps_are_means(page, explained, cohort):
+    labels = explained.table["explained"].to_numpy()
+    maps = explained.maps("saliency")[labels == 1]
+    shares = maps / abs(maps).sum(axis=(1, 2, 3), keepdims=True)
+    stored = nibabel.load(page / "mean_maps" / "saliency_1.nii.gz").get_fdata()
+    if np.allclose(explained.affines, explained.affines[0], atol=1e-3):
+        np.testing.assert_allclose(stored, shares.mean(axis=0), atol=1e-6)
+    assert stored.shape == maps.shape[1:]
