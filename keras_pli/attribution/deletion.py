@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,13 @@ class Deletion:
     jitter: tuple[int, ...]
     seed: int
     region: Tensor | None = None
+    # Made once, outside of the loop over steps: inputs and what replaces them, with what jitter brings in.
+    wide: tuple[Tensor | None, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        given = (self.inputs, self.replaced) if any(self.jitter) else ()
+        wide = tuple(one if one is None else widened(one, self.jitter) for one in given)
+        object.__setattr__(self, "wide", wide)
 
     def enlarged(self, masks: Tensor) -> Tensor:
         """Returns masks `(batch, *grid)` at all positions, `(batch, *sizes)`; 1 outside the region."""
@@ -60,9 +67,10 @@ class Deletion:
         share = over_channels(self.enlarged(masks), self.inputs)
         kept, replaced = self.inputs, self.replaced
         if jittered and any(self.jitter):
-            kept = shifted(kept, self.jitter, self.seed, step)
-            if replaced is not None:
-                replaced = shifted(replaced, self.jitter, self.seed, step)
+            kept, replaced = (
+                one if one is None else shifted(one, self.jitter, self.seed, step)
+                for one in self.wide
+            )
         if replaced is None:
             replaced = self._noise(step)
         return share * kept + (1 - share) * replaced
@@ -101,22 +109,34 @@ def moments_within(samples: Tensor, region: Tensor | None) -> tuple[Tensor, Tens
     return mean, tf.math.divide_no_nan(squares, count)
 
 
-def shifted(samples: Tensor, jitter: Sequence[int], seed: int, step: Tensor) -> Tensor:
-    """Shifts samples by the draw of a step, the same for all; what enters continues the border.
+def widened(samples: Tensor, jitter: Sequence[int]) -> Tensor:
+    """Continues the border of samples by what `shifted` may need beyond it.
 
     Args:
         samples: `(batch, *sizes, channels)`.
+        jitter: By how many positions along each axis.
+    """
+    for axis, most in enumerate(jitter, start=1):
+        size = samples.shape[axis]
+        places = tf.clip_by_value(tf.range(-most, size + most), 0, size - 1)
+        samples = tf.gather(samples, places, axis=axis)
+    return samples
+
+
+def shifted(wide: Tensor, jitter: Sequence[int], seed: int, step: Tensor) -> Tensor:
+    """Shifts samples by the draw of a step, the same for all; what enters continues the border.
+
+    Args:
+        wide: What `widened` makes of samples.
         jitter: By how many positions, at most, in either direction along each axis.
         seed: Seed of the draws.
         step: Number of the step.
     """
     draws = uniform((len(jitter),), (seed, 2 * step))
-    for axis, most in enumerate(jitter):
-        size = samples.shape[axis + 1]
-        shift = tf.cast(draws[axis] * (2 * most + 1), tf.int32) - most
-        places = tf.clip_by_value(tf.range(size) + shift, 0, size - 1)
-        samples = tf.gather(samples, places, axis=axis + 1)
-    return samples
+    starts = tf.cast(draws * tf.constant([2.0 * most + 1 for most in jitter]), tf.int32)
+    sizes = [wide.shape[axis] - 2 * most for axis, most in enumerate(jitter, start=1)]
+    begin = tf.concat([[0], starts, [0]], axis=0)
+    return tf.slice(wide, begin, [tf.shape(wide)[0], *sizes, wide.shape[-1]])
 
 
 def enlarging(grid: Sequence[int], sizes: Sequence[int]) -> tuple[Tensor, ...]:

@@ -143,8 +143,8 @@ def _inside(pair: Sequence[Maps], within: NDArray[np.bool_]) -> list[tuple[Maps,
 def _boxed(maps: Maps, within: NDArray[np.bool_]) -> Maps:
     """The smallest box around all regions, with 0 outside of them."""
     places = np.nonzero(within.any(axis=0))
-    box = tuple(slice(axis.min(), axis.max() + 1) for axis in places)
-    return np.where(within, maps, 0.0)[(slice(None), *box)]
+    box = (slice(None), *[slice(axis.min(), axis.max() + 1) for axis in places])
+    return np.where(within, maps, 0.0)[box]
 
 
 def _pair(first: ArrayLike, second: ArrayLike) -> tuple[Maps, Maps]:
