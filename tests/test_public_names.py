@@ -20,6 +20,7 @@ ROOMS = {
     "retraining",
     "serving",
     "synthetic",
+    "volume",
 }
 
 
