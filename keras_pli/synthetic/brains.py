@@ -45,6 +45,7 @@ _SHRINK, _REACH = 0.45, 11.0  # how far tissue moves at full loss, and over how 
 _DEFORMATIONS = ((44.0, 3.0), (22.0, 1.5))  # mm between nodes, and deviation in mm
 _ROTATION, _SHIFT = np.deg2rad(3.0), 2.0  # deviations of the pose: radians, mm
 _BIAS, _NOISE = 0.1, 0.025  # deviations: of log intensity, and of white matter's
+_SITES = {"A": 1.0, "B": 1.3}  # scanners, and their noise against the first one's
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +129,8 @@ def brain_phantoms(
     widen): the share is normal with mean 0.15 in class 0 and 0.15 + `strength` in class 1, deviation 0.1,
     cut to [0, 1]. So the Bayes accuracy from the planted place alone is near Φ(5 · `strength`), 89 % at 0.25.
 
-    The same seed gives the same heads, whatever the other numbers: a phantom and its counterpart of
-    another strength differ about the place alone.
+    The same seed gives the same heads, whatever the strength: a phantom and its counterpart of another one
+    differ about the place alone. The same holds for the marker.
 
     Args:
         count: Number of subjects, half of each class.
@@ -171,25 +172,16 @@ def brain_phantoms(
     affine, voxel = _affine(shape)
     template = load_template(voxel / 2.5)  # about what averaging over a voxel smooths
     points = _points(shape, affine)
-    random = np.random.default_rng(seed)
-    labels = random.permutation(np.arange(count) % 2)
-    side = labels - 0.5
-    volumes = random.normal(size=count) + size_confounding * side
-    markers = np.exp(_AIRWAY_DEVIATION * (random.normal(size=count) + outside_marker * side))
-    loss = _LOSS + _LOSS_DEVIATION * random.normal(size=count) + strength * labels
-    loss = np.clip(loss, 0, 1)
-    sites = random.choice(["A", "B"], size=count)
-    ages = random.integers(50, 86, size=count)
+    people = _people(count, strength, size_confounding, outside_marker, seed)
     images = np.empty((count, *shape), np.float32)
     brain, truth, marker_place = (np.empty(images.shape, bool) for _ in range(3))
     bases = [_basis(shape, voxel, spacing) for spacing, _ in _DEFORMATIONS]
     for i in range(count):
         own = np.random.default_rng([seed, i])
-        scale = _MEAN_SCALE * np.exp(_SIZE_DEVIATION * volumes[i] / 3)
-        q = _warped(points, scale, bases, own)
-        images[i], brain[i], truth[i] = _drawn(template, q, PLACES[place], loss[i])
-        marker_place[i] = _draw_airway(images[i], q, markers[i], brain[i])
-        _scanned(images[i], bases[0], 1.0 if sites[i] == "A" else 1.3, own)
+        q = _warped(points, people.scales[i], bases, own)
+        images[i], brain[i], truth[i] = _drawn(template, q, PLACES[place], people.loss[i])
+        marker_place[i] = _draw_airway(images[i], q, people.markers[i], brain[i])
+        _scanned(images[i], bases[0], _SITES[people.sites[i]], own)
         if not head:
             images[i] *= brain[i]
     mean_head = (points - _PIVOT) / _MEAN_SCALE + _PIVOT
@@ -198,16 +190,47 @@ def brain_phantoms(
         brain=brain,
         truth=truth & brain,
         marker_place=marker_place,
-        labels=labels,
-        loss=loss,
-        markers=markers,
+        labels=people.labels,
+        loss=people.loss,
+        markers=people.markers,
         subjects=np.array([f"sub-{i + 1:04d}" for i in range(count)]),
-        sites=sites,
-        ages=ages,
+        sites=people.sites,
+        ages=people.ages,
         brain_volumes=brain.sum(axis=(1, 2, 3)) * voxel**3 / 1000,
         affine=affine,
         regions=regions_at(mean_head, template.at(template.brain, mean_head) > 0.5),
         region_names=dict(REGION_NAMES),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _People:
+    """What is drawn for all subjects at once, each `(subjects,)`; `scales` are lengths against MNI152."""
+
+    labels: Array
+    loss: Array
+    markers: Array
+    scales: Array
+    sites: Array
+    ages: Array
+
+
+def _people(
+    count: int, strength: float, size_confounding: float, outside_marker: float, seed: int
+) -> _People:
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.arange(count) % 2)
+    side = labels - 0.5
+    sizes = random.normal(size=count) + size_confounding * side
+    markers = random.normal(size=count) + outside_marker * side
+    loss = _LOSS + _LOSS_DEVIATION * random.normal(size=count) + strength * labels
+    return _People(
+        labels=labels,
+        loss=np.clip(loss, 0, 1),
+        markers=np.exp(_AIRWAY_DEVIATION * markers),
+        scales=_MEAN_SCALE * np.exp(_SIZE_DEVIATION * sizes / 3),
+        sites=random.choice(sorted(_SITES), size=count),
+        ages=random.integers(50, 86, size=count),
     )
 
 

@@ -63,11 +63,13 @@ class RandomVolumeAffine(_RandomVolumeLayer):
         factor: The zoom lies in [1 − `factor`, 1 + `factor`], the same along all axes; above 1 things become
             larger.
         shift: The largest shift along each axis, in voxels.
+        rate: The share of samples that are changed. Resampling blurs a little, and a network that sees only
+            blurred volumes in training meets sharper ones afterwards.
         fill: What comes in from outside: 0, as behind a stripped brain.
         seed: Seed of everything random.
 
     Raises:
-        ValueError: If a bound is negative, or `factor` is 1 or more.
+        ValueError: If a bound is negative, `factor` is 1 or more, or `rate` is no share.
 
     Example:
         >>> layer = RandomVolumeAffine(degrees=10, factor=0.1, seed=0)
@@ -82,6 +84,7 @@ class RandomVolumeAffine(_RandomVolumeLayer):
         degrees: float | Sequence[float] = 0.0,
         factor: float = 0.0,
         shift: float = 0.0,
+        rate: float = 1.0,
         fill: float = 0.0,
         seed: int | None = None,
         **kwargs: Any,
@@ -93,6 +96,7 @@ class RandomVolumeAffine(_RandomVolumeLayer):
         self.degrees = [checked_number(angle, "degrees", least=0) for angle in angles]
         self.factor = checked_number(factor, "factor", least=0, below=1)
         self.shift = checked_number(shift, "shift", least=0)
+        self.rate = checked_number(rate, "rate", least=0, below=np.nextafter(1, 2))
         self.fill = checked_number(fill, "fill")
 
     def changed(self, volumes: Any) -> Any:
@@ -102,6 +106,10 @@ class RandomVolumeAffine(_RandomVolumeLayer):
         zoom = self.drawn(volumes, (1, 1), 1 - self.factor, 1 + self.factor)
         shift = self.drawn(volumes, (3,), -self.shift, self.shift)
         matrices = ops.transpose(_rotations(angles), (0, 2, 1)) / zoom
+        if self.rate < 1:
+            chosen = self.drawn(volumes, (1, 1), 0.0, 1.0) < self.rate
+            matrices = ops.where(chosen, matrices, ops.eye(3))
+            shift = ops.where(chosen[:, 0], shift, 0.0)
         return resample(volumes, matrices, shift, fill=self.fill)
 
     def get_config(self) -> dict[str, Any]:
@@ -110,6 +118,7 @@ class RandomVolumeAffine(_RandomVolumeLayer):
             "degrees": self.degrees,
             "factor": self.factor,
             "shift": self.shift,
+            "rate": self.rate,
             "fill": self.fill,
         }
         return {**super().get_config(), **own}
@@ -123,6 +132,7 @@ class RandomVolumeRotation(RandomVolumeAffine):
 
     Args:
         degrees: The largest angle about each of the axes X, Y and Z, or one for all three.
+        rate: The share of samples that are changed.
         fill: What comes in from outside.
         seed: Seed of everything random.
 
@@ -139,11 +149,12 @@ class RandomVolumeRotation(RandomVolumeAffine):
         self,
         degrees: float | Sequence[float] = 10.0,
         *,
+        rate: float = 1.0,
         fill: float = 0.0,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(degrees=degrees, fill=fill, seed=seed, **kwargs)
+        super().__init__(degrees=degrees, rate=rate, fill=fill, seed=seed, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="keras_pli")
@@ -152,6 +163,7 @@ class RandomVolumeZoom(RandomVolumeAffine):
 
     Args:
         factor: The zoom lies in [1 − `factor`, 1 + `factor`], the same along all axes.
+        rate: The share of samples that are changed.
         fill: What comes in from outside.
         seed: Seed of everything random.
 
@@ -165,9 +177,15 @@ class RandomVolumeZoom(RandomVolumeAffine):
     """
 
     def __init__(
-        self, factor: float = 0.1, *, fill: float = 0.0, seed: int | None = None, **kwargs: Any
+        self,
+        factor: float = 0.1,
+        *,
+        rate: float = 1.0,
+        fill: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(factor=factor, fill=fill, seed=seed, **kwargs)
+        super().__init__(factor=factor, rate=rate, fill=fill, seed=seed, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="keras_pli")

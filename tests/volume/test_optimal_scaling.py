@@ -88,17 +88,14 @@ def test_ties_stay_ties_and_order_is_kept(method, counts):
 
 
 def test_before_scaling_size_tells_the_class_and_afterwards_it_does_not():
-    volumes, labels = cohort((150, 130), seed=3)
+    volumes, labels = cohort((900, 700), seed=3)
     before = size_predictability(volumes, labels)
-    d = roc_auc_score(labels, volumes)
-    assert abs(before.auc - d) < 0.02 and before.ks_p_value < 1e-6
+    assert abs(before.auc - roc_auc_score(labels, volumes)) < 0.02 and before.ks_p_value < 1e-6
     assert len(before.fold_aucs) == 5 and np.isclose(np.mean(before.fold_aucs), before.auc)
     for method in ("quantile", "pot"):
-        found = [
-            size_predictability(volumes, labels, scaling=method, seed=seed) for seed in range(2)
-        ]
-        assert abs(np.mean([after.auc for after in found]) - 0.5) < 0.06
-        assert min(after.ks_p_value for after in found) > 0.9
+        after = size_predictability(volumes, labels, scaling=method)
+        # Three standard errors of an AUC of so many by chance.
+        assert abs(after.auc - 0.5) < 0.045 and after.ks_p_value > 0.9
 
 
 def test_distributions_made_equal_to_the_last_subject_give_an_auc_below_one_half():

@@ -16,7 +16,10 @@ from keras_pli.volume.augmentation import _rotations, resample
 
 SHAPE = (9, 8, 7)
 LAYERS = {
-    "affine": (RandomVolumeAffine, {"degrees": (5, 10, 0), "factor": 0.1, "shift": 1.0}),
+    "affine": (
+        RandomVolumeAffine,
+        {"degrees": (5, 10, 0), "factor": 0.1, "shift": 1.0, "rate": 0.9},
+    ),
     "rotation": (RandomVolumeRotation, {"degrees": 12.0}),
     "zoom": (RandomVolumeZoom, {"factor": 0.2}),
     "flip": (RandomVolumeFlip, {"axes": (0, 2)}),
@@ -89,6 +92,15 @@ def test_a_layer_turns_by_the_angles_it_drew(x, monkeypatch):
         turn = Rotation.from_euler("xyz", angles[i] * np.deg2rad(20)).as_matrix()
         wanted = reference(x[i, ..., 0], turn.T / zooms[i].item(), shifts[i])
         np.testing.assert_allclose(found[i, ..., 0], wanted, atol=2e-5)
+
+
+def test_a_rate_leaves_the_other_samples_exactly_as_they_are(x):
+    same = np.repeat(x[:1], 200, axis=0)
+    layer = RandomVolumeAffine(degrees=20, shift=1.0, rate=0.3, seed=0)
+    found = np.asarray(layer(same, training=True))
+    changed = (found != same).any(axis=(1, 2, 3, 4))
+    assert 0.2 < changed.mean() < 0.4
+    np.testing.assert_array_equal(RandomVolumeZoom(0.2, rate=0.0, seed=0)(x, training=True), x)
 
 
 def test_a_larger_zoom_makes_things_larger():
@@ -211,6 +223,7 @@ def test_in_a_dataset_and_in_fit(x):
         (lambda: RandomVolumeRotation((1, 2)), r"one angle or three. Received: \(1, 2\)"),
         (lambda: RandomVolumeRotation(-1), "`degrees` must be a number from 0"),
         (lambda: RandomVolumeZoom(1.0), "`factor` must be a number from 0 and less than 1"),
+        (lambda: RandomVolumeZoom(0.1, rate=1.1), "`rate` must be a number from 0"),
         (lambda: RandomVolumeFlip((3,)), "`axes` must be a whole number from 0"),
         (lambda: RandomVolumeIntensity(noise=-1), "`noise` must be"),
         (lambda: RandomVolumeFlip()(np.ones((2, 3, 3, 1))), r"Received shape \(2, 3, 3, 1\)"),
