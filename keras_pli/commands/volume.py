@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 AUGMENTATIONS = ("rotation", "scaling", "flips", "intensity")
 TRAINED, MAPS = "training", "maps"
+_DEGREES, _FACTOR = 10.0, 0.1  # at most, of augmentation by rotation and scaling
 
 
 def add_commands(commands: Any) -> None:
@@ -238,11 +239,11 @@ def _augmentation(names: str, seed: int) -> list[Any]:
     asked = [one_of(name.strip(), AUGMENTATIONS, "--augment") for name in names.split(",") if name]
     layers: list[Any] = []
     if "rotation" in asked and "scaling" in asked:
-        layers.append(volume.RandomVolumeAffine(seed=seed))
+        layers.append(volume.RandomVolumeAffine(degrees=_DEGREES, factor=_FACTOR, seed=seed))
     elif "rotation" in asked:
-        layers.append(volume.RandomVolumeRotation(seed=seed))
+        layers.append(volume.RandomVolumeRotation(_DEGREES, seed=seed))
     elif "scaling" in asked:
-        layers.append(volume.RandomVolumeZoom(seed=seed))
+        layers.append(volume.RandomVolumeZoom(_FACTOR, seed=seed))
     if "flips" in asked:
         layers.append(volume.RandomVolumeFlip(seed=seed))
     if "intensity" in asked:
