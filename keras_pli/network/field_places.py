@@ -96,11 +96,10 @@ def _telling(names: Sequence[str], positions: Positions) -> list[str]:
     """The inputs that have positions: the gate of a squeeze-and-excitation, say, tells of no place."""
     found = []
     for name in names:
-        layout: Any = positions.layouts.get(name)
-        if layout is None:
-            continue
-        sizes = zip(layout.origins, layout.sizes, strict=True)
-        if any(origins not in ((), (0,)) and size > 1 for origins, size in sizes):
+        layout = positions.layouts.get(name)
+        sizes = [] if layout is None else zip(layout.origins, layout.sizes, strict=True)
+        # What could not be followed may have some.
+        if layout is None or any(own not in ((), (0,)) and size > 1 for own, size in sizes):
             found.append(name)
     return found or list(names)
 

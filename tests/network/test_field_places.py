@@ -94,9 +94,7 @@ def test_a_gate_of_no_place_tells_of_none():
     [
         lambda x: L.UpSampling2D(2)(L.Conv2D(1, 3)(x)),
         lambda x: L.Conv2DTranspose(1, 3, strides=2)(x),
-        lambda x: L.Add()(
-            [L.Conv2D(1, 3, strides=2)(x), L.Conv2D(1, 2, dilation_rate=4)(x)[:, :3, :3]]
-        ),
+        lambda x: L.Add()([L.Conv2D(1, 3, strides=2)(x), L.Conv2D(1, 2)(x)[:, :3, :3]]),
     ],
     ids=["upsampling", "transposed", "ways that do not agree"],
 )
