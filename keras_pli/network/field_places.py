@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from .axes import OPEN
 from .graph import operations_between
 from .kinds import CONVOLUTIONS, POOLINGS
 from .positions import Positions
@@ -79,7 +80,7 @@ def field_places(goal: Tensor, positions: Positions, axes: Sequence[int]) -> lis
         for output in operation.outputs:
             made = [_after(operation, name, output, positions, found[name]) for name in known]
             found[output.name] = _merged(made, operation)
-    own = found[goal.name]
+    own = found.get(goal.name, {})
     lost = next((one.lost for one in own.values() if one.lost is not None), None)
     if lost is not None or len(own) < len(axes):
         what = f"the {lost.type} {lost.name!r}" if lost is not None else "an operation"
@@ -92,16 +93,15 @@ def field_places(goal: Tensor, positions: Positions, axes: Sequence[int]) -> lis
 
 
 def _telling(names: Sequence[str], positions: Positions) -> list[str]:
-    """The tensors that have positions: the gate of a squeeze-and-excitation, say, tells of no place."""
+    """The inputs that have positions: the gate of a squeeze-and-excitation, say, tells of no place."""
     found = []
     for name in names:
-        layout: Any = positions.layouts.get(name)
-        if layout is None:
-            continue
-        sizes = zip(layout.origins, layout.sizes, strict=True)
-        if any(origins and origins[0] > 0 and size > 1 for origins, size in sizes):
+        layout = positions.layouts.get(name)
+        sizes = [] if layout is None else zip(layout.origins, layout.sizes, strict=True)
+        # What could not be followed may have some.
+        if layout is None or any(own not in ((), (0,)) and size > 1 for own, size in sizes):
             found.append(name)
-    return found
+    return found or list(names)
 
 
 def _after(
@@ -120,7 +120,7 @@ def _after(
         place, goal = before.origins.index((axis,)), after.origins.index((axis,))
         change = changes.get(place)
         if change is not None:
-            found[axis] = _changed(fields, change, before.sizes[place])
+            found[axis] = _changed(fields, change, before.sizes[place], operation)
         elif before.sizes[place] == after.sizes[goal] or before.sizes[place] == 1:
             found[axis] = fields
         else:
@@ -128,14 +128,18 @@ def _after(
     return found
 
 
-def _changed(fields: FieldPlaces, change: Any, size: int) -> FieldPlaces:
+def _changed(fields: FieldPlaces, change: Any, size: int, operation: Operation) -> FieldPlaces:
     kind, *numbers = change
     if kind == "taken":
         return fields.taken(*numbers)
     window, dilation, stride, padding = numbers
     reach = (window - 1) * dilation + 1
+    if padding == b"VALID":
+        return fields.windowed(reach, stride, 0)
+    if size >= OPEN and stride > 1:  # how much is padded depends on the size
+        return replace(fields, lost=fields.lost or operation)
     # As TensorFlow pads: the odd entry goes behind.
-    missing = max((-(-size // stride) - 1) * stride + reach - size, 0) if padding == b"SAME" else 0
+    missing = max((-(-size // stride) - 1) * stride + reach - size, 0)
     return fields.windowed(reach, stride, missing // 2)
 
 

@@ -89,6 +89,35 @@ def test_a_gate_of_no_place_tells_of_none():
     assert followed((9, 8), gated)[0] == plain
 
 
-def test_what_is_not_known_is_refused():
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: L.UpSampling2D(2)(L.Conv2D(1, 3)(x)),
+        lambda x: L.Conv2DTranspose(1, 3, strides=2)(x),
+        lambda x: L.Add()([L.Conv2D(1, 3, strides=2)(x), L.Conv2D(1, 2)(x)[:, :3, :3]]),
+    ],
+    ids=["upsampling", "transposed", "ways that do not agree"],
+)
+def test_what_is_not_known_is_refused(build):
     with pytest.raises(ValueError, match=r"receptive fields.*is not known.*alignment='input'"):
-        followed((8, 8), lambda x: L.UpSampling2D(2)(L.Conv2D(1, 3)(x)))
+        followed((8, 8), build)
+
+
+def on_open_sizes(layer):
+    model, found = keras.Sequential([keras.Input((None, None, 1)), layer]), []
+
+    def run(x):
+        made = model(x)
+        found.extend(field_places(made, follow(x, tf.reduce_sum(made, axis=-1)), (1, 2)))
+        return made
+
+    trace = tf.function(run, autograph=False).get_concrete_function
+    trace(tf.TensorSpec((None, None, None, 1)))
+    return [(one.first, one.step, one.width) for one in found]
+
+
+def test_padding_that_depends_on_an_open_size_is_refused():
+    assert on_open_sizes(L.Conv2D(1, 3, strides=2)) == [(1, 2, 3)] * 2
+    assert on_open_sizes(L.Conv2D(1, 3, padding="same")) == [(0, 1, 3)] * 2
+    with pytest.raises(ValueError, match="is not known: the Conv2D"):
+        on_open_sizes(L.Conv2D(1, 3, strides=2, padding="same"))
