@@ -34,6 +34,11 @@ def optimal_scales(
     label by its scale. Give held-out subjects a rule without labels: none at all, as they are
     (the network has learned nothing from size), or `reference_scales`, then best for training too.
 
+    Equal sizes are not everything: the one class is mostly shrunk and the other enlarged, and what is
+    shrunk looks sharper. Scale in the same resampling that brings images to their voxels, and see whether
+    the trained network's logit follows the brains' volumes within a class. `reference_scales` on all
+    subjects is the stricter remedy.
+
     Args:
         brain_volumes: Volumes of brains in any unit, `(subjects,)`.
         labels: Their classes, two or more.

@@ -58,7 +58,10 @@ def test_the_place_lies_where_it_is_said_to_in_both_classes(place, at):
     right = np.arange(found.images.shape[1]) > (found.images.shape[1] - 1) / 2
     for label in (0, 1):
         truth = found.truth[found.labels == label]
-        assert truth.any(axis=(1, 2, 3)).all() and not (truth & ~found.brain[found.labels == label]).any()
+        assert (
+            truth.any(axis=(1, 2, 3)).all()
+            and not (truth & ~found.brain[found.labels == label]).any()
+        )
         for side, sign in ((right, 1), (~right, -1)):
             middle = centre((truth & side[:, None, None]).mean(axis=0), found.affine)
             assert np.linalg.norm(middle - np.array(at) * (sign, 1, 1)) < 9
