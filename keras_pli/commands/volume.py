@@ -88,10 +88,20 @@ def _add_explain(kinds: Any) -> None:
     _add_cohort(explain)
     explain.add_argument(
         "--method",
-        default="grad_cam,guided_backprop",
-        help="with commas between (default: %(default)s); also meaningful_perturbation, occlusion, …",
+        default="grad_cam,guided_backprop,meaningful_perturbation",
+        help="with commas between (default: %(default)s); also saliency, occlusion, …",
     )
-    explain.add_argument("--cam-layer", help="of class activation maps (default: the last)")
+    explain.add_argument(
+        "--cam-layer",
+        default="pool_1",
+        help="of class activation maps (default: %(default)s; the last layers are too coarse in a volume)",
+    )
+    explain.add_argument(
+        "--cam-weights",
+        choices=("mean", "elementwise", "positive"),
+        default="positive",
+        help="of Grad-CAM (default: %(default)s)",
+    )
     explain.add_argument(
         "--target",
         default="predicted",
@@ -255,11 +265,13 @@ def _made(
     kind: type[Method], arguments: argparse.Namespace, found: CrossValidation, model: keras.Model
 ) -> Method:
     """Makes a method of a network; the mask of meaningful perturbation stays in the brain."""
-    from ..attribution import ClassActivationMap, MeaningfulPerturbation
+    from ..attribution import ClassActivationMap, GradCAM, MeaningfulPerturbation
 
     options: dict[str, Any] = {"batch_size": arguments.batch_size}
-    if arguments.cam_layer is not None and issubclass(kind, ClassActivationMap):
+    if issubclass(kind, ClassActivationMap):
         options["layer"] = arguments.cam_layer
+    if issubclass(kind, GradCAM):
+        options["weights"] = arguments.cam_weights
     if issubclass(kind, MeaningfulPerturbation) and found.preprocessing.skull_stripping != "none":
         options["within"] = _not_background
     return kind(model, **options)

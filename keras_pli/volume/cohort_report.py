@@ -228,9 +228,9 @@ class _Report:
     @cached_property
     def _shown(self) -> NDArray[np.float32]:
         """The volumes, dark outside of the brain: where it is stripped, 0 is a medium grey of the brain."""
-        if not self._stripped:
-            return self._volumes
         brains = self._brains
+        if brains is None or not self._stripped:
+            return self._volumes
         darkest = np.where(brains, self._volumes, np.inf).min(axis=(1, 2, 3), keepdims=True)
         return np.where(brains, self._volumes, darkest).astype(np.float32)
 
@@ -241,7 +241,7 @@ class _Report:
     @cached_property
     def _mean_brain(self) -> Any:
         """Where most brains are on the template's grid; everywhere where skulls were left."""
-        if not self._stripped:
+        if self._brains is None or not self._stripped:
             return True
         return mean_map(self._brains, self._affines, self._goal).get_fdata() > 0.5
 
