@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 def out(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
     cohort = ["--cohort", str(folder / "cohort.csv"), "--out", str(out)]
-    augment = ["--augment", "rotation,scaling,flips,intensity", "--optimal-scaling", "quantile"]
+    augment = ["--augment", "rotation,scaling,flips,intensity", "--scaling", "quantile"]
     assert main(["volume", "train", *cohort, *SMALL, *augment]) == 0
     assert main(["volume", "explain", *cohort, "--method", "grad_cam", "--images", "6"]) == 0
     regions = ["--regions", str(folder / "regions.nii.gz")]

@@ -60,9 +60,10 @@ def _add_train(kinds: Any) -> None:
         "--augment", default="", help=f"with commas between: {', '.join(AUGMENTATIONS)}"
     )
     train.add_argument(
-        "--optimal-scaling",
-        choices=("quantile", "pot"),
-        help="match the classes' brain sizes in training, so that size cannot decide",
+        "--scaling",
+        choices=("quantile", "pot", "reference"),
+        help="so that brain size cannot decide: match the classes' sizes in training by optimal "
+        "transport (quantile, pot), or bring all brains to one size (reference)",
     )
     train.add_argument(
         "--filters", default="32,64,128", help="of each block (default: %(default)s)"
@@ -153,7 +154,7 @@ def _train(arguments: argparse.Namespace, report: Report) -> None:
         preprocessing,
         build=partial(_network, filters=_filters(arguments.filters)),
         augmentation=_augmentation(arguments.augment, arguments.seed),
-        optimal_scaling=arguments.optimal_scaling,
+        scaling=arguments.scaling,
         pretraining_epochs=arguments.pretrain,
         folds=arguments.folds,
         epochs=arguments.epochs,

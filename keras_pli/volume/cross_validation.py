@@ -6,12 +6,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
@@ -20,11 +19,12 @@ from ..checks import checked_number, one_of
 from ..files import atomic_path, read_json, write_json, write_text
 from ..parts import PartFolder, PartWriter
 from .cohort import Cohort
-from .fold_training import HISTORY, Build, Fold, FoldTraining, known_brain_volumes
+from .fold_training import HISTORY, Build, Fold, FoldTraining, Scaling, known_brain_volumes
 from .preprocessing import Preprocessing
 
 _RESULT = "result.json"
 _TABLES = ("predictions.csv", "folds.csv", "history.csv")
+_FOLD = ("validation", "logits", "history", "scales")
 _TEXTS = dict.fromkeys(("subject", "label", "predicted"), str)
 
 
@@ -35,7 +35,7 @@ class CrossValidation:
     Args:
         predictions: A row for each image of the cohort, with its `subject`, `label`, the `fold` that held it
             out, what that fold's network `predicted` of it, the probability `p_<class>` of each class, and
-            `brain_volume` in ml where it is known.
+            `brain_volume` in ml where it is known, and the `scale` by which it was enlarged.
         table: A row for each fold: accuracy on its training and on its held-out images, and the area under
             the ROC curve of the latter where there are two classes.
         history: Loss and accuracy of each epoch of each fold.
@@ -138,7 +138,7 @@ def cross_validate(
     *,
     build: Build | None = None,
     augmentation: Sequence[keras.Layer] = (),
-    optimal_scaling: Literal["quantile", "pot"] | None = None,
+    scaling: Scaling = None,
     pretraining_epochs: int = 0,
     folds: int = 5,
     epochs: int = 20,
@@ -160,14 +160,16 @@ def cross_validate(
             takes `volume_classifier`.
         augmentation: Keras layers that change the training volumes, such as `RandomVolumeRotation`. They are
             built anew for each fold.
-        optimal_scaling: How the training subjects' sizes are matched (see `optimal_scales`); None leaves
-            them. Held-out subjects keep their size, since their labels are not to be used.
+        scaling: What is done about the brains' sizes. `"quantile"` and `"pot"` match the classes' sizes among
+            the training subjects by optimal transport (`optimal_scales`); held-out subjects keep their size,
+            since their labels are not to be used. `"reference"` brings all brains to one size, the mean of
+            the training subjects' (`reference_scales`), held-out ones, too. None leaves sizes as they are.
         pretraining_epochs: Epochs for which an autoencoder is trained on a fold's training images first, from
             whose encoder the network starts (`pretrain_autoencoder`, `transfer_encoder`).
         folds: Their number.
         epochs: Epochs of each training.
         batch_size: Volumes in a batch.
-        learning_rate: Adam's.
+        learning_rate: Adam's at the start; it falls to 0 along a cosine.
         seed: Of folds, weights, order and dropout.
         out: A folder in which each fold is kept as soon as it is done (`fold-0.keras`, …), so that an
             interrupted run is resumed. None keeps nothing.
@@ -194,21 +196,20 @@ def cross_validate(
         >>> list(found.table)
         ['fold', 'training_accuracy', 'validation_accuracy', 'validation_auc']
     """
-    if optimal_scaling is not None:
-        one_of(optimal_scaling, ("quantile", "pot"), "optimal_scaling")
+    one_of(scaling, (None, "quantile", "pot", "reference"), "scaling")
     parts = cohort.folds(folds, seed=checked_number(seed, "seed", least=0, whole=True))
     cohort.check(preprocessing, verbose=verbose)
     volumes = known_brain_volumes(cohort, preprocessing)
-    if volumes is None and optimal_scaling is not None:
+    if volumes is None and scaling is not None:
         raise ValueError(
-            "`optimal_scaling` needs the brain of each image: a column `mask`, or `skull_stripping`."
+            "`scaling` needs the brain of each image: a column `mask`, or `skull_stripping`."
         )
     training = FoldTraining(
         cohort,
         preprocessing,
         build,
         tuple(augmentation),
-        optimal_scaling,
+        scaling,
         checked_number(pretraining_epochs, "pretraining_epochs", least=0, whole=True),
         checked_number(epochs, "epochs", least=1, whole=True),
         checked_number(batch_size, "batch_size", least=1, whole=True),
@@ -255,7 +256,7 @@ def _kept_fold(
     stored = writer.read(number)
     if stored is not None and file.is_file():
         network = keras.saving.load_model(file, compile=False)
-        return Fold(network, stored["validation"], stored["logits"], stored["history"])
+        return Fold(network, **{name: stored[name] for name in _FOLD})
     if training.verbose:
         print(
             f"Fold {number}: {len(train)} images to train, {len(validation)} held out", flush=True
@@ -263,12 +264,7 @@ def _kept_fold(
     fold = training.fold(train, validation, number)
     with atomic_path(file) as temporary:  # the part comes last: what it belongs to is there then
         fold.network.save(temporary)
-    arrays: dict[str, NDArray[Any]] = {
-        "validation": fold.validation,
-        "logits": fold.logits,
-        "history": fold.history,
-    }
-    writer.write(number, arrays)
+    writer.write(number, {name: getattr(fold, name) for name in _FOLD})
     return fold
 
 
@@ -277,8 +273,10 @@ def _result(training: FoldTraining, folds: list[Fold]) -> CrossValidation:
     classes = tuple(cohort.classes or ())
     held_out = np.empty(len(cohort), dtype=int)
     logits = np.empty((len(cohort), len(classes)), np.float32)
+    scales = np.ones(len(cohort))
     for number, fold in enumerate(folds):
         held_out[fold.validation] = number
+        scales[fold.validation] = fold.scales[fold.validation]
         logits[fold.validation] = fold.logits[fold.validation]
     volumes = training.brain_volumes
     predictions = pd.DataFrame(
@@ -289,6 +287,7 @@ def _result(training: FoldTraining, folds: list[Fold]) -> CrossValidation:
             "predicted": [classes[code] for code in logits.argmax(1)],
             **dict(zip((f"p_{name}" for name in classes), softmax(logits, axis=1).T, strict=True)),
             "brain_volume": np.nan if volumes is None else volumes,
+            "scale": scales,
         },
         index=cohort.table.index.rename("row"),
     )

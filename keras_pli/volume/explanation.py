@@ -160,7 +160,7 @@ def explain_cohort(
     if target not in ("predicted", "label"):
         checked_number(target, "target", least=0, below=len(classes), whole=True)
     size = checked_number(batch_size, "batch_size", least=1, whole=True)
-    networks, fold = _networks(models, cohort)
+    networks, fold, scales = _networks(models, cohort)
     made = [{name: make(network) for name, make in methods.items()} for network in networks]
     folder = Path(out)
     names = _file_names(cohort, chosen)
@@ -173,7 +173,7 @@ def explain_cohort(
         "rows": identity_digest(chosen),
         "keras_pli": __version__,
     }
-    work = _Work(cohort, preprocessing, networks, made, target, folder)
+    work = _Work(cohort, preprocessing, networks, scales, made, target, folder)
     progress = keras.utils.Progbar(len(chosen), verbose=verbose, unit_name="image")
     with _parts_in(folder).writing(identity) as writer:
         for batch in _batches(fold[chosen], size):
@@ -206,6 +206,7 @@ class _Work:
     cohort: Cohort
     preprocessing: Preprocessing
     networks: Sequence[keras.Model]
+    scales: Sequence[float]
     methods: Sequence[Mapping[str, Method]]
     target: str | int
     folder: Path
@@ -223,7 +224,7 @@ class _Work:
         ]
         if not todo:
             return
-        volumes = [self.cohort.volume(int(rows[i]), self.preprocessing) for i in todo]
+        volumes = [self._volume(int(rows[i])) for i in todo]
         x = np.stack([volume.values for volume in volumes])[..., np.newaxis]
         predicted = np.asarray(self.networks[fold](x, training=False)).argmax(1)
         explained = {"predicted": predicted, "label": self.cohort.labels[rows[todo]]}.get(
@@ -244,20 +245,25 @@ class _Work:
                 write_map(_map_file(self.folder, kind, names[i]), found[place], volumes[place])
             writer.write(int(numbers[i]), arrays)
 
+    def _volume(self, row: int) -> PreprocessedVolume:
+        scale = self.scales[row] * self.preprocessing.scale
+        return self.cohort.volume(row, self.preprocessing, scale=scale)
+
 
 def _networks(
     models: CrossValidation | keras.Model, cohort: Cohort
-) -> tuple[Sequence[keras.Model], NDArray[np.int64]]:
-    """The networks, and which of them explains each image."""
+) -> tuple[Sequence[keras.Model], NDArray[np.int64], Sequence[float]]:
+    """The networks, which of them explains each image, and what each image is enlarged by for it."""
     if not isinstance(models, CrossValidation):
-        return [models], np.zeros(len(cohort), int)
+        return [models], np.zeros(len(cohort), int), [1.0] * len(cohort)
     known = models.predictions["subject"].tolist()
     if known != cohort.subjects.tolist():
         raise ValueError(
             f"The cross-validation is of another cohort: of {len(known)} images, the first of subject "
             f"{known[0]!r}. Received {len(cohort)}, the first of subject {cohort.subjects[0]!r}."
         )
-    return models.models, models.predictions["fold"].to_numpy(int)
+    found = models.predictions
+    return models.models, found["fold"].to_numpy(int), found["scale"].tolist()
 
 
 def _batches(folds: NDArray[np.int64], size: int) -> Iterator[Rows]:

@@ -17,10 +17,11 @@ from .cohort import Cohort
 from .cohort_identity import cohort_identity
 from .cohort_streams import in_order, worker_count
 from .networks import transfer_encoder, volume_classifier
-from .optimal_scaling import optimal_scales
+from .optimal_scaling import optimal_scales, reference_scales
 from .preprocessing import Preprocessing
 from .pretraining import encoder_filters, pretrain_autoencoder
 
+Scaling = Literal["quantile", "pot", "reference"] | None
 Build = Callable[[tuple[int, ...], int, int], keras.Model]
 
 HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -33,14 +34,16 @@ class Fold:
     Attributes:
         network: Its network, trained.
         validation: Positions in the cohort of the images that were held out.
-        logits: Of all images of the cohort, as the files are, `(images, classes)`.
+        logits: Of all images of the cohort, each scaled as an image of unknown label is, `(images, classes)`.
         history: Loss and accuracy of each epoch, training and held-out, `(epochs, 4)`.
+        scales: What images of unknown label are enlarged by, `(images,)`.
     """
 
     network: keras.Model
     validation: NDArray[np.intp]
     logits: NDArray[np.float32]
     history: NDArray[np.float64]
+    scales: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,7 @@ class FoldTraining:
     preprocessing: Preprocessing
     build: Build | None
     augmentation: Sequence[keras.Layer]
-    optimal_scaling: Literal["quantile", "pot"] | None
+    scaling: Scaling
     pretraining_epochs: int
     epochs: int
     batch_size: int
@@ -67,27 +70,29 @@ class FoldTraining:
         network = self.network(self.seed + number)
         if self.pretraining_epochs:
             transfer_encoder(self._autoencoder(train, network, self.seed + number), network)
-        stream = self._stream(train, shuffle=True, scales=self._scales(rows))
+        trained_at, judged_at = self._scales(rows)
+        inside = np.setdiff1d(np.arange(len(self.cohort)), rows)
+        stream = self._stream(train, shuffle=True, scales=trained_at[inside])
         shape = network.input_shape[1:]
         # Augmentation is no part of the network that is kept. It is made anew, or a fold would depend on
         # how often its random numbers were drawn before.
         layers = [type(layer).from_config(layer.get_config()) for layer in self.augmentation]
         trained = keras.Sequential([keras.Input(shape), *layers, network])
         trained.compile(
-            keras.optimizers.Adam(self.learning_rate),
+            keras.optimizers.Adam(self._schedule(len(train))),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
         )
         log = trained.fit(
             stream,
-            validation_data=self._stream(validation),
+            validation_data=self._stream(validation, scales=judged_at[rows]),
             epochs=self.epochs,
             shuffle=False,  # the stream is
             verbose=self.verbose,
         ).history
-        logits = network.predict(self._stream(self.cohort), verbose=0)
+        logits = network.predict(self._stream(self.cohort, scales=judged_at), verbose=0)
         history = np.array([log[name] for name in HISTORY], dtype=np.float64).T
-        return Fold(network, rows, np.asarray(logits, np.float32), history)
+        return Fold(network, rows, np.asarray(logits, np.float32), history, judged_at)
 
     def network(self, seed: int) -> keras.Model:
         """A network with fresh weights.
@@ -114,7 +119,7 @@ class FoldTraining:
             **cohort_identity(self.cohort),
             "preprocessing": identity_digest(self.preprocessing),
             "augmentation": identity_digest(layers),
-            "optimal_scaling": self.optimal_scaling,
+            "scaling": self.scaling,
             "network": model_identity(self.network(self.seed)),
             "training": value_identity([self.epochs, self.batch_size, self.learning_rate]),
             "pretraining_epochs": self.pretraining_epochs,
@@ -136,23 +141,40 @@ class FoldTraining:
             verbose=self.verbose,
         )
 
-    def _scales(self, validation: NDArray[np.intp]) -> NDArray[np.float64] | None:
-        """What the training images are enlarged by, found from the training images alone."""
-        if self.optimal_scaling is None:
-            return None
-        assert self.brain_volumes is not None
-        train = np.setdiff1d(np.arange(len(self.cohort)), validation)
-        return optimal_scales(
-            self.brain_volumes[train], self.cohort.labels[train], method=self.optimal_scaling
-        )
+    def _scales(
+        self, validation: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What images are enlarged by to train on, and where their label is not known.
 
-    def _stream(self, part: Cohort, *, shuffle: bool = False, scales: Any = None) -> Any:
+        Both are found from the training images alone.
+        """
+        ones = np.ones(len(self.cohort))
+        if self.scaling is None:
+            return ones, ones
+        volumes = self.brain_volumes
+        assert volumes is not None
+        train = np.setdiff1d(np.arange(len(self.cohort)), validation)
+        if self.scaling == "reference":
+            scales = reference_scales(volumes, float(volumes[train].mean()))
+            return scales, scales
+        scales = ones.copy()
+        scales[train] = optimal_scales(
+            volumes[train], self.cohort.labels[train], method=self.scaling
+        )
+        return scales, ones
+
+    def _schedule(self, images: int) -> Any:
+        """A learning rate that falls to 0 along a cosine, so that training ends where it is."""
+        steps = -(-images // self.batch_size) * self.epochs
+        return keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
+
+    def _stream(self, part: Cohort, *, shuffle: bool = False, scales: Any) -> Any:
         return part.dataset(
             self.preprocessing,
             batch_size=self.batch_size,
             shuffle=shuffle,
             seed=self.seed,
-            scales=scales,
+            scales=scales * self.preprocessing.scale,
             cache=self.cache,
         )
 

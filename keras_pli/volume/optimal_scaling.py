@@ -34,8 +34,8 @@ def optimal_scales(
     label by its scale. Give held-out subjects a rule without labels: none at all, as they are
     (the network has learned nothing from size), or `reference_scales`, then best for training too.
 
-    Equal sizes are not everything: the one class is mostly shrunk and the other enlarged, and what is
-    shrunk looks sharper. Scale in the same resampling that brings images to their voxels, and see whether
+    Equal sizes are not everything: the one class is mostly shrunk and the other enlarged, which may leave
+    traces in the images. Scale in the same resampling that brings images to their voxels, and see whether
     the trained network's logit follows the brains' volumes within a class. `reference_scales` on all
     subjects is the stricter remedy.
 

@@ -96,7 +96,7 @@ def test_an_interrupted_run_goes_on_and_gives_what_an_uninterrupted_one_gives(
         {"epochs": 3},
         {"folds": 3},
         {"augmentation": [RandomVolumeFlip(axes=(0,))]},
-        {"optimal_scaling": "quantile"},
+        {"scaling": "quantile"},
         {"seed": 1},
     ],
     ids=str,
@@ -114,14 +114,26 @@ def test_training_images_alone_are_scaled(cohort, monkeypatch):
         return real(self, preprocessing, **options)
 
     monkeypatch.setattr(type(cohort), "dataset", dataset)
-    found = cross_validate(cohort, PREPARE, optimal_scaling="quantile", **{**SETTINGS, "epochs": 1})
+    found = cross_validate(cohort, PREPARE, scaling="quantile", **{**SETTINGS, "epochs": 1})
     volumes = found.predictions["brain_volume"].to_numpy()
     for number, (train, _) in enumerate(cohort.folds(2)):
         (subjects, scales), *others = scaled[3 * number : 3 * number + 3]
         assert subjects == set(train.subjects)
         rows = found.predictions["fold"].to_numpy() != number
         np.testing.assert_allclose(scales, optimal_scales(volumes[rows], cohort.labels[rows]))
-        assert all(factors is None for _, factors in others)
+        assert all((factors == 1).all() for _, factors in others)
+    assert (found.predictions["scale"] == 1).all()
+
+
+@pytest.mark.slow
+def test_a_reference_is_the_size_of_the_training_subjects_for_all(cohort):
+    found = cross_validate(cohort, PREPARE, scaling="reference", **{**SETTINGS, "epochs": 1})
+    table = found.predictions
+    for fold in (0, 1):
+        held_out = table["fold"] == fold
+        mean = table["brain_volume"][~held_out].mean()
+        scaled = table["brain_volume"] * table["scale"] ** 3
+        np.testing.assert_allclose(scaled[held_out], mean)
 
 
 def test_brain_volumes_are_those_of_the_masks(cohort, found):
@@ -191,9 +203,9 @@ class TestErrors:
     def test_sizes_without_masks(self, cohort):
         bare = read_cohort(cohort.table.drop(columns="mask"))
         with pytest.raises(ValueError, match="needs the brain of each image"):
-            cross_validate(bare, Preprocessing(), optimal_scaling="quantile", **SETTINGS)
+            cross_validate(bare, Preprocessing(), scaling="quantile", **SETTINGS)
 
-    @pytest.mark.parametrize("option", [{"epochs": 0}, {"folds": 1}, {"optimal_scaling": "best"}])
+    @pytest.mark.parametrize("option", [{"epochs": 0}, {"folds": 1}, {"scaling": "best"}])
     def test_options(self, cohort, option):
         with pytest.raises(ValueError, match=next(iter(option))[:5].replace("folds", "count")):
             cross_validate(cohort, PREPARE, **{**SETTINGS, **option})
