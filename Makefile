@@ -77,6 +77,7 @@ bench: install-bench  ## side by side with the peers; needs Fashion-MNIST, which
 	$(BIN)/python benchmarks/attribution.py
 	$(BIN)/python benchmarks/localization.py
 	$(BIN)/python benchmarks/inspection.py
+	$(BIN)/python benchmarks/volume.py
 	$(BIN)/python benchmarks/serving.py
 
 # The wheel must do without this folder: README's first script is run in another one.
