@@ -1,24 +1,29 @@
 """Brain MRI from the file to a map that lies on the image: cohorts, networks, explanations of volumes."""
 
-from .augmentation import (
+from .cohorts.cohort import Cohort, read_cohort
+from .cohorts.cohort_table import CohortError
+from .explaining.cohort_maps import mean_map, region_table
+from .explaining.explanation import CohortExplanation, explain_cohort
+from .explaining.map_measures import dice, fold_stability
+from .explaining.masked_inputs import masked_input_accuracy
+from .images.dicom import convert_dicom
+from .images.maps import write_map, write_pair
+from .images.preprocessed import PreprocessedVolume, SourceImage
+from .images.preprocessing import Preprocessing
+from .images.reading import VolumeError, read_volume
+from .images.stripping import brain_mask
+from .pages.cohort_report import cohort_report
+from .pages.subject_page import subject_page
+from .training.augmentation import (
     RandomVolumeAffine,
     RandomVolumeFlip,
     RandomVolumeIntensity,
     RandomVolumeRotation,
     RandomVolumeZoom,
 )
-from .cohort import Cohort, read_cohort
-from .cohort_maps import mean_map, region_table
-from .cohort_report import cohort_report
-from .cohort_table import CohortError
-from .cross_validation import CrossValidation, cross_validate
-from .dicom import convert_dicom
-from .explanation import CohortExplanation, explain_cohort
-from .map_measures import dice, fold_stability
-from .maps import write_map, write_pair
-from .masked_inputs import masked_input_accuracy
-from .networks import transfer_encoder, volume_autoencoder, volume_classifier
-from .optimal_scaling import (
+from .training.cross_validation import CrossValidation, cross_validate
+from .training.networks import transfer_encoder, volume_autoencoder, volume_classifier
+from .training.optimal_scaling import (
     SizePredictability,
     optimal_scales,
     reference_scales,
@@ -26,12 +31,7 @@ from .optimal_scaling import (
     scaled_brain_volumes,
     size_predictability,
 )
-from .preprocessed import PreprocessedVolume, SourceImage
-from .preprocessing import Preprocessing
-from .pretraining import compare_transfer, pretrain_autoencoder
-from .reading import VolumeError, read_volume
-from .stripping import brain_mask
-from .subject_page import subject_page
+from .training.pretraining import compare_transfer, pretrain_autoencoder
 
 __all__ = [
     "Cohort",

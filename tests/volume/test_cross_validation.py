@@ -14,10 +14,10 @@ from keras_pli.volume import (
     Preprocessing,
     RandomVolumeFlip,
     cross_validate,
-    fold_training,
     optimal_scales,
     read_cohort,
 )
+from keras_pli.volume.training import fold_training
 
 SETTINGS = {"build": build, "folds": 2, "epochs": 2, "batch_size": 4}
 

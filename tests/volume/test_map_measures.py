@@ -173,7 +173,7 @@ class TestMaskedInputs:
         )
 
     def test_random_regions_lie_in_the_region_in_patches_and_differ(self, classifier, cohort):
-        from keras_pli.volume.masked_inputs import _random_regions
+        from keras_pli.volume.explaining.masked_inputs import _random_regions
 
         within = np.broadcast_to(half(), (8, *SIZES))
         first, second = (_random_regions(within, 0.2, draw, 0) for draw in (0, 1))
@@ -189,7 +189,7 @@ class TestMaskedInputs:
     def test_what_is_not_seen_is_filled(self, classifier, cohort, fill):
         from scipy.ndimage import gaussian_filter
 
-        from keras_pli.volume.masked_inputs import _filled
+        from keras_pli.volume.explaining.masked_inputs import _filled
 
         x = np.random.default_rng(0).normal(size=(2, *SIZES, 2)).astype(np.float32)
         found = _filled(x, np.broadcast_to(half(), (2, *SIZES)), fill)

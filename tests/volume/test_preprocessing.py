@@ -11,7 +11,7 @@ from skimage.transform import resize
 from volume_files import AFFINES, OBLIQUE, SHAPE, blob, center_of_mass, mm, noise
 
 from keras_pli.volume import Preprocessing, VolumeError
-from keras_pli.volume.grids import Grid, resampled
+from keras_pli.volume.images.grids import Grid, resampled
 
 AS_IS = {"normalization": "none"}
 

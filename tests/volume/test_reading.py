@@ -12,7 +12,7 @@ from nibabel.testing import data_path
 from volume_files import SHAPE, noise
 
 from keras_pli.volume import VolumeError, read_volume
-from keras_pli.volume.reading import has_known_orientation
+from keras_pli.volume.images.reading import has_known_orientation
 
 DATA = Path(data_path)
 

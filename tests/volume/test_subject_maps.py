@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from volume_files import AFFINES, OBLIQUE, SHAPE, blob, center_of_mass, mm, noise
 
 from keras_pli.volume import Preprocessing, read_volume, write_map, write_pair
-from keras_pli.volume.grids import resampled
+from keras_pli.volume.images.grids import resampled
 
 PREPARE = Preprocessing(shape=(28, 28, 32), voxel_size=1.7, normalization="none")
 COARSE = Preprocessing(voxel_size=4.0, normalization="none")

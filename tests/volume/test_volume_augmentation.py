@@ -12,7 +12,7 @@ from keras_pli.volume import (
     RandomVolumeRotation,
     RandomVolumeZoom,
 )
-from keras_pli.volume.augmentation import _rotations, resample
+from keras_pli.volume.training.augmentation import _rotations, resample
 
 SHAPE = (9, 8, 7)
 LAYERS = {

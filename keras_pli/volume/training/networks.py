@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from ..checks import checked_number
+from ...checks import checked_number
 
 FILTERS = (32, 64, 128)
 _KERNEL, _POOL = 3, 2

@@ -11,14 +11,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ..identity import identity_digest, model_identity, value_identity
-from ..version import __version__
-from .cohort import Cohort
-from .cohort_identity import cohort_identity
-from .cohort_streams import in_order, worker_count
+from ...identity import identity_digest, model_identity, value_identity
+from ...version import __version__
+from ..cohorts.cohort import Cohort
+from ..cohorts.cohort_identity import cohort_identity
+from ..cohorts.cohort_streams import in_order, worker_count
+from ..images.preprocessing import Preprocessing
 from .networks import transfer_encoder, volume_classifier
 from .optimal_scaling import optimal_scales, reference_scales
-from .preprocessing import Preprocessing
 from .pretraining import encoder_filters, pretrain_autoencoder
 
 Scaling = Literal["quantile", "pot", "reference"] | None

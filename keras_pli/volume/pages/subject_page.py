@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import checked_by_name, checked_number, one_of
-from ..files import write_text
-from ..plotting.anatomy import PLANES
+from ...checks import checked_by_name, checked_number, one_of
+from ...files import write_text
+from ...plotting.anatomy import PLANES
 from .page_volumes import PageVolumes, page_volumes
 
 _PLANE = (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import checked_number
+from ...checks import checked_number
 from .cohort_table import CohortError
 
 Rows = NDArray[np.intp]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..attribution import Attribution
-from ..attribution.attribution import PositionAttribution
-from ..checks import quoted, real_array
+from ...attribution import Attribution
+from ...attribution.attribution import PositionAttribution
+from ...checks import quoted, real_array
 
 Maps = NDArray[np.float64]
 Masks = NDArray[np.bool_]

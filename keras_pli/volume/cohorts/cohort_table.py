@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import quoted
+from ...checks import quoted
 
 # Other spellings of the parts that a column `split` may name.
 PARTS = {

@@ -14,13 +14,13 @@ import pandas as pd
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from ..brief import brief_repr
-from ..checks import checked_number, one_of
-from ..files import atomic_path, read_json, write_json, write_text
-from ..parts import PartFolder, PartWriter
-from .cohort import Cohort
+from ...brief import brief_repr
+from ...checks import checked_number, one_of
+from ...files import atomic_path, read_json, write_json, write_text
+from ...parts import PartFolder, PartWriter
+from ..cohorts.cohort import Cohort
+from ..images.preprocessing import Preprocessing
 from .fold_training import HISTORY, Build, Fold, FoldTraining, Scaling, known_brain_volumes
-from .preprocessing import Preprocessing
 
 _RESULT = "result.json"
 _TABLES = ("predictions.csv", "folds.csv", "history.csv")

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..checks import one_of
-from ..optional import imported
+from ...checks import one_of
+from ...optional import imported
 from .grids import Grid, grid_of, resampled
 from .reading import Image, PathLike, VolumeError, name_of, read_volume
 

@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from ..checks import checked_number, quoted
-from .cohort import Cohort
+from ...checks import checked_number, quoted
+from ..cohorts.cohort import Cohort
+from ..images.preprocessing import Preprocessing
 from .networks import FILTERS, transfer_encoder, volume_autoencoder, volume_classifier
-from .preprocessing import Preprocessing
 
 START = ("random", "autoencoder")
 
@@ -126,6 +126,13 @@ def compare_transfer(
         ValueError: If `train` has fewer images of a class than a size asks for, or a subject is in both
             parts.
         VolumeError: If an image cannot be used.
+
+    Example:
+        Of a cohort, with what `pretrain_autoencoder` learned of its part `train`:
+
+        >>> train, test = cohort.split(0.3)  # doctest: +SKIP
+        >>> network = pretrain_autoencoder(train, Preprocessing())  # doctest: +SKIP
+        >>> compare_transfer(train, test, Preprocessing(), network)  # doctest: +SKIP
     """
     shared = set(train.subjects) & set(test.subjects)
     if shared:

@@ -14,19 +14,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..attribution import Method
-from ..brief import brief_repr
-from ..checks import checked_number, quoted
-from ..files import read_arrays, read_json, write_json
-from ..identity import identity_digest, model_identity, value_identity
-from ..parts import PartFolder, PartWriter
-from ..version import __version__
-from .cohort import Cohort
-from .cohort_identity import cohort_identity
-from .cross_validation import CrossValidation
-from .maps import write_map
-from .preprocessed import PreprocessedVolume
-from .preprocessing import Preprocessing
+from ...attribution import Method
+from ...brief import brief_repr
+from ...checks import checked_number, quoted
+from ...files import read_arrays, read_json, write_json
+from ...identity import identity_digest, model_identity, value_identity
+from ...parts import PartFolder, PartWriter
+from ...version import __version__
+from ..cohorts.cohort import Cohort
+from ..cohorts.cohort_identity import cohort_identity
+from ..images.maps import write_map
+from ..images.preprocessed import PreprocessedVolume
+from ..images.preprocessing import Preprocessing
+from ..training.cross_validation import CrossValidation
 
 Factory = Callable[[keras.Model], Method]
 Rows = NDArray[np.intp]

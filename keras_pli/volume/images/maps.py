@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import one_of
-from ..files import atomic_path
+from ...checks import one_of
+from ...files import atomic_path
 from .preprocessed import PreprocessedVolume, nifti_image
 from .reading import Image, PathLike, read_volume
 

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.stats import binomtest
 
-from ..attribution import Attribution, Method
-from ..checks import checked_number, label_array, one_of
-from ..evaluation import Scorer
-from ..evaluation.scoring import as_scorer
+from ...attribution import Attribution, Method
+from ...checks import checked_number, label_array, one_of
+from ...evaluation import Scorer
+from ...evaluation.scoring import as_scorer
 from .checked_volumes import Maps, Masks, checked_share, strongest, volume_maps, within_each
 
 Volumes = NDArray[np.float32]

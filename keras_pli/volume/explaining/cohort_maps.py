@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..attribution import Attribution
-from ..checks import label_array, one_of, quoted
-from ..intervals import mean_interval
-from ..optional import imported
+from ...attribution import Attribution
+from ...checks import label_array, one_of, quoted
+from ...intervals import mean_interval
+from ...optional import imported
 from .checked_volumes import Maps, Masks, volume_maps, volume_masks
 
 Affine = NDArray[np.float64]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..plotting.anatomy import Anatomy
-from ..plotting.body import body, body_range, box_around
-from ..plotting.heatmaps import Heatmap, central_peak, finite_values, heatmap, picture
-from ..plotting.slice_panels import checked_mask
+from ...plotting.anatomy import Anatomy
+from ...plotting.body import body, body_range, box_around
+from ...plotting.heatmaps import Heatmap, central_peak, finite_values, heatmap, picture
+from ...plotting.slice_panels import checked_mask
 
 BEYOND = 127  # what a map's value beyond the scale is stored as; the scale's end is one less
 _STRONG = 0.5  # of a map's scale; what is stronger is never cropped away

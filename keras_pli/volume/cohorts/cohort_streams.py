@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import quoted
-from ..optional import imported
+from ...checks import quoted
+from ...optional import imported
+from ..images.preprocessed import PreprocessedVolume
+from ..images.preprocessing import Preprocessing
+from ..images.reading import VolumeError
 from .cohort_table import row_name
-from .preprocessed import PreprocessedVolume
-from .preprocessing import Preprocessing
-from .reading import VolumeError
 from .volume_cache import VolumeCache
 
 Given = TypeVar("Given")

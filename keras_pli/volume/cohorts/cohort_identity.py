@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..parts import digest
+from ...parts import digest
 from .cohort import Cohort
 
 

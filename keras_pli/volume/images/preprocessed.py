@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..brief import brief_repr
-from ..checks import one_of
+from ...brief import brief_repr
+from ...checks import one_of
 from .grids import Grid, resampled
 from .reading import Image
 

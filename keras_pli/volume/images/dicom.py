@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ..checks import quoted
-from ..files import sweep, temporary_prefix
-from ..optional import imported
+from ...checks import quoted
+from ...files import sweep, temporary_prefix
+from ...optional import imported
 from .reading import PathLike, VolumeError
 
 

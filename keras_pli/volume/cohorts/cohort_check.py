@@ -13,15 +13,15 @@ import keras
 import numpy as np
 import pandas as pd
 
-from ..checks import quoted
-from ..optional import imported
-from ..parts import digest
+from ...checks import quoted
+from ...optional import imported
+from ...parts import digest
+from ..images.grids import grid_of
+from ..images.preprocessing import Preprocessing
+from ..images.reading import VolumeError, checked_header, has_known_orientation, opened, read_volume
+from ..images.stripping import mask_on_grid
 from .cohort_streams import in_order
 from .cohort_table import CohortError, row_name
-from .grids import grid_of
-from .preprocessing import Preprocessing
-from .reading import VolumeError, checked_header, has_known_orientation, opened, read_volume
-from .stripping import mask_on_grid
 
 
 @dataclass

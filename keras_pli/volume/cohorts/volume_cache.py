@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import atomic_path, read_arrays
-from ..identity import identity_digest
-from .preprocessing import Preprocessing
-from .reading import VolumeError
+from ...files import atomic_path, read_arrays
+from ...identity import identity_digest
+from ..images.preprocessing import Preprocessing
+from ..images.reading import VolumeError
 
 # Counted up when the same options give other numbers.
 _FORMAT = 1

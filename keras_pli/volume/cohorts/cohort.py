@@ -12,8 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..brief import counted
-from ..checks import checked_number, one_of, quoted
+from ...brief import counted
+from ...checks import checked_number, one_of, quoted
+from ..images.preprocessed import PreprocessedVolume
+from ..images.preprocessing import Preprocessing
+from ..images.reading import PathLike
 from .cohort_check import check_rows
 from .cohort_splits import fold_rows, split_rows
 from .cohort_streams import VolumeReader, dataset_of, worker_count
@@ -25,9 +28,6 @@ from .cohort_table import (
     row_name,
     sorted_labels,
 )
-from .preprocessed import PreprocessedVolume
-from .preprocessing import Preprocessing
-from .reading import PathLike
 
 
 def read_cohort(

@@ -15,18 +15,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .. import plotting
-from ..brief import counted
-from ..checks import checked_number
-from ..files import write_text
-from ..optional import imported
-from ..plotting.page import page, page_figure, page_note, page_table
-from .cohort_maps import mean_map, region_table
-from .cross_validation import CrossValidation
-from .explanation import CohortExplanation
-from .map_measures import fold_stability
-from .masked_inputs import masked_input_accuracy
-from .optimal_scaling import size_predictability
+from ... import plotting
+from ...brief import counted
+from ...checks import checked_number
+from ...files import write_text
+from ...optional import imported
+from ...plotting.page import page, page_figure, page_note, page_table
+from ..explaining.cohort_maps import mean_map, region_table
+from ..explaining.explanation import CohortExplanation
+from ..explaining.map_measures import fold_stability
+from ..explaining.masked_inputs import masked_input_accuracy
+from ..training.cross_validation import CrossValidation
+from ..training.optimal_scaling import size_predictability
 from .subject_page import subject_page
 
 PAGE = "cohort_report.html"
@@ -72,6 +72,14 @@ def cohort_report(
 
     Raises:
         ValueError: If a label image or template does not fit, or a number is out of range.
+
+    Example:
+        What `cross_validate` and `explain_cohort` returned, or what they left in folders:
+
+        >>> found = CrossValidation.load("run/training")  # doctest: +SKIP
+        >>> explained = CohortExplanation.load("run/maps")  # doctest: +SKIP
+        >>> cohort_report(found, explained, "run", subjects=2)  # doctest: +SKIP
+        PosixPath('run/cohort_report.html')
     """
     folder = Path(out)
     count = checked_number(subjects, "subjects", least=0, whole=True)

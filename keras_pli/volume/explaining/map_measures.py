@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..attribution import Attribution
-from ..evaluation.similarity import spearman, top_k_overlap
+from ...attribution import Attribution
+from ...evaluation.similarity import spearman, top_k_overlap
 from .checked_volumes import (
     Masks,
     checked_share,

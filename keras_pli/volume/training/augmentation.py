@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..checks import checked_number
+from ...checks import checked_number
 
 _CORNERS = [(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
 

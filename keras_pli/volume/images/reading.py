@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..optional import imported
+from ...optional import imported
 
 Image: TypeAlias = Any  # nibabel's SpatialImage; nibabel is imported where a file is read
 PathLike: TypeAlias = "str | os.PathLike[str]"
@@ -98,9 +97,9 @@ def opened(path: PathLike) -> Image:
     nib = imported("nibabel", "Reading brain images", extra="volume")
     _check_file(path)
     try:
-        with warnings.catch_warnings():  # of headers that nibabel mends
-            warnings.simplefilter("ignore")
-            image = nib.load(path, mmap=False)
+        # What nibabel warns of is left to be shown: files are read by threads, and to change the filters of
+        # warnings in one of them changes those of all.
+        image = nib.load(path, mmap=False)
     except Exception as error:  # a damaged file makes nibabel, gzip and zlib raise many kinds
         raise VolumeError(f"{path}: cannot be read as an image ({_told(error)}).") from error
     if not hasattr(image, "affine") or not hasattr(image, "get_fdata"):
@@ -113,8 +112,7 @@ def _unpacked(image: Image, path: Path) -> Image:
     if path.suffix.lower() not in (".gz", ".mgz") or not hasattr(type(image), "from_bytes"):
         return image
     try:
-        with gzip.open(path) as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with gzip.open(path) as stream:
             return type(image).from_bytes(stream.read())
     except Exception as error:  # as in `opened`
         raise VolumeError(f"{path}: cannot be read to its end ({_told(error)}).") from error

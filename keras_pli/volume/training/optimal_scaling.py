@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, stats
 
-from ..checks import checked_number, label_array, one_of, quoted
-from ..optional import imported
+from ...checks import checked_number, label_array, one_of, quoted
+from ...optional import imported
 
 Array = NDArray[Any]
 METHODS = ("quantile", "pot")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import checked_number, one_of
+from ...checks import checked_number, one_of
 from .grids import Grid, grid_of, regular_grid, resampled, to_ras, zoomed
 from .preprocessed import PreprocessedVolume, SourceImage
 from .reading import Image, PathLike, VolumeError, checked_image, name_of, read_volume

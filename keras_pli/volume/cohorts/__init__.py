@@ -1,0 +1,1 @@
+"""Tables of images: checked, divided without leaking, streamed."""

@@ -1,0 +1,1 @@
+"""Volumes from files, in the form that a network receives, and maps back onto them."""

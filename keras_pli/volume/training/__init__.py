@@ -1,0 +1,1 @@
+"""Networks for volumes, what changes volumes in training, and training judged on unseen subjects."""
