@@ -203,25 +203,15 @@ def planted(files, affines):
     return np.stack([image.get_fdata() > 0 for image in found])
 
 
-def localization_table(found, cohort, phantoms, rows, out):
-    """How well each method finds the planted place, beside chance and the image's own edges."""
-    explained = volume.explain_cohort(
-        found,
-        cohort,
-        found.preprocessing,
-        METHODS,
-        out / "maps",
-        target="label",
-        rows=rows,
-        verbose=1,
-    )
-    truth = planted(
-        [out / "cohort" / name for name in cohort.table["truth"].iloc[rows]], explained.affines
-    )
-    brain = explained.brains
-    maps = {name: explained.maps(name) for name in explained.methods}
+def localization_table(explained, cohort, out):
+    """How well each method finds the planted place in patients, beside chance and the image's own edges."""
+    patients = explained.table["label"].to_numpy() == 1
+    files = cohort.table["truth"].iloc[explained.table["row"][patients]]
+    truth = planted([out / "cohort" / file for file in files], explained.affines[patients])
+    brain = explained.brains[patients]
+    maps = {name: explained.maps(name)[patients] for name in explained.methods}
     maps["edges of the image"] = np.array(
-        [generic_gradient_magnitude(values, sobel) for values in explained.volumes]
+        [generic_gradient_magnitude(values, sobel) for values in explained.volumes[patients]]
     )
     table = {}
     for name, heat in maps.items():
@@ -231,7 +221,8 @@ def localization_table(found, cohort, phantoms, rows, out):
     chance = (truth & brain).sum(axis=(1, 2, 3)) / brain.sum(axis=(1, 2, 3))
     table["chance"] = [*mean_interval(chance), chance.mean()]
     columns = ["Dice", "low", "high", "peak at the place"]
-    return pd.DataFrame(table, index=columns).T, explained
+    place(explained.volumes[patients], maps["Grad-CAM, first block"], truth, explained, out)
+    return pd.DataFrame(table, index=columns).T
 
 
 def randomization_verdicts(found, cohort, options):
@@ -282,7 +273,7 @@ def main():
     parser.add_argument(
         "--repeats", type=int, default=2, help="draws for each size of the transfer"
     )
-    parser.add_argument("--explained", type=int, default=32, help="patients whose maps are made")
+    parser.add_argument("--explained", type=int, default=48, help="volumes whose maps are made")
     options = parser.parse_args()
     out = Path(options.out)
     phantoms, cohort = make_cohort(out / "cohort", options.subjects, options.seed, **SHORT_CUTS)
@@ -291,8 +282,20 @@ def main():
     table, results = preprocessing_table(cohort, phantoms, fair, options, out)
     show(table, "What each way of preparing volumes gives", out / "preprocessing.csv")
     last = results[EXPLAINED]
-    rows = np.flatnonzero(phantoms.labels == 1)[: options.explained]
-    localized, explained = localization_table(last, cohort, phantoms, rows, out)
+    rows = np.concatenate(
+        [np.flatnonzero(phantoms.labels == c)[: options.explained // 2] for c in (0, 1)]
+    )
+    explained = volume.explain_cohort(
+        last,
+        cohort,
+        last.preprocessing,
+        METHODS,
+        out / "maps",
+        target="label",
+        rows=rows,
+        verbose=1,
+    )
+    localized = localization_table(explained, cohort, out)
     show(localized, "Which method finds the planted place", out / "localization.csv")
     show(transfer_table(fair, options, out), "Start of the encoder", out / "transfer.csv")
     show(randomization_verdicts(last, cohort, options), "Maps and learning", out / "verdicts.csv")
@@ -314,6 +317,19 @@ def show(table, title, path):
     """Prints a table and keeps it."""
     print(f"\n{title}\n{table.round(3).to_string()}", flush=True)
     table.to_csv(path)
+
+
+def place(volumes, maps, truth, explained, out):
+    """The mean map of patients on their mean volume, the planted place outlined."""
+    figure = plotting.volume_slices(
+        volumes.mean(axis=0),
+        maps.mean(axis=0),
+        affine=explained.affines.mean(axis=0),
+        at_mm=(-27, -22, -14),
+        outline=truth.mean(axis=0) > 0.3,
+        title="Mean Grad-CAM map of the first block; outlined is where patients have lost tissue",
+    )
+    plotting.save_figure(figure, out / "place.png")
 
 
 def figures(results, out):
