@@ -23,6 +23,7 @@ import keras
 import numpy as np
 import pandas as pd
 from nibabel import Nifti1Image
+from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 from nilearn.image import resample_to_img
 from scipy.ndimage import generic_gradient_magnitude, sobel
 from scipy.stats import spearmanr
@@ -221,7 +222,7 @@ def localization_table(explained, cohort, out):
     chance = (truth & brain).sum(axis=(1, 2, 3)) / brain.sum(axis=(1, 2, 3))
     table["chance"] = [*mean_interval(chance), chance.mean()]
     columns = ["Dice", "low", "high", "peak at the place"]
-    place(explained.volumes[patients], maps["Grad-CAM, first block"], truth, explained, out)
+    place(maps["Grad-CAM, first block"], truth, explained.affines[patients], out)
     return pd.DataFrame(table, index=columns).T
 
 
@@ -319,14 +320,17 @@ def show(table, title, path):
     table.to_csv(path)
 
 
-def place(volumes, maps, truth, explained, out):
-    """The mean map of patients on their mean volume, the planted place outlined."""
+def place(maps, truth, affines, out):
+    """The mean map of patients on the template that they were made of, the planted place outlined."""
+    template = load_mni152_template(resolution=2)
+    heat = volume.mean_map(maps, affines, template)
+    share = volume.mean_map(truth.astype("float32"), affines, template)
     figure = plotting.volume_slices(
-        volumes.mean(axis=0),
-        maps.mean(axis=0),
-        affine=explained.affines.mean(axis=0),
+        template.get_fdata(),
+        np.where(load_mni152_brain_mask(resolution=2).get_fdata() > 0, heat.get_fdata(), 0),
+        affine=template.affine,
         at_mm=(-27, -22, -14),
-        outline=truth.mean(axis=0) > 0.3,
+        outline=share.get_fdata() > 0.3,
         title="Mean Grad-CAM map of the first block; outlined is where patients have lost tissue",
     )
     plotting.save_figure(figure, out / "place.png")
