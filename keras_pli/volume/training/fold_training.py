@@ -97,7 +97,7 @@ class FoldTraining:
         end = EndOfDivergence(
             f"The training of fold {number}",
             self.learning_rate,
-            "A folder `out` that holds folds of this one needs to be another then.",
+            "If `out` holds folds already, choose another: folds of two rates are not mixed.",
         )
         log = trained.fit(
             stream,
