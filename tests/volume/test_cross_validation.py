@@ -21,6 +21,7 @@ from keras_pli.volume import (
 )
 from keras_pli.volume.training import fold_training
 from keras_pli.volume.training.cross_validation import training_identity
+from keras_pli.volume.training.divergence import EndOfDivergence
 from keras_pli.volume.training.stored_folds import note_of, read_tables, write_tables
 
 SETTINGS = {"build": build, "folds": 2, "epochs": 1, "batch_size": 4, "scaling": "quantile"}
@@ -263,6 +264,16 @@ class TestErrors:
             cross_validate(cohort, PREPARE, out=run, **{**settings, "build": tiny})
         assert "If `out` holds folds already, choose another" in str(raised.value)
         assert not [*run.glob("*.keras"), *run.glob("*.npz")]
+
+    def test_an_autoencoder_that_diverges(self, cohort, monkeypatch):
+        def pretrain(*_, learning_rate, **options):
+            EndOfDivergence("The autoencoder", learning_rate).on_train_batch_end(
+                0, {"loss": np.nan}
+            )
+
+        monkeypatch.setattr(fold_training, "pretrain_autoencoder", pretrain)
+        with pytest.raises(ValueError, match="Fold 0: The autoencoder diverged in epoch 1"):
+            cross_validate(cohort, PREPARE, pretraining_epochs=1, **SETTINGS)
 
     def test_a_template_that_cannot_be_stored(self, cohort, tmp_path):
         template = read_volume(cohort.table["mask"].iloc[0])

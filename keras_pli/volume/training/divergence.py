@@ -9,6 +9,10 @@ import keras
 import numpy as np
 
 
+class Diverged(ValueError):
+    """The loss of a training is not finite."""
+
+
 class EndOfDivergence(keras.callbacks.Callback):
     """Ends a training by an error as soon as its loss is not finite.
 
@@ -36,9 +40,9 @@ class EndOfDivergence(keras.callbacks.Callback):
         self.check((logs or {}).get("val_loss", 0.0), "its loss on held-out images")
 
     def check(self, values: Any, name: str) -> None:
-        """Raises a `ValueError` unless all values are finite."""
+        """Raises `Diverged`, a `ValueError`, unless all values are finite."""
         if not np.isfinite(values).all():
-            raise ValueError(
+            raise Diverged(
                 f"{self.what} diverged in epoch {self.epoch + 1}: {name} is not finite. The learning rate is "
                 f"{self.learning_rate:g}; try a smaller one.{self.advice and ' '}{self.advice}"
             )

@@ -25,7 +25,7 @@ from .built_networks import (
     check_storable,
     network_identity,
 )
-from .divergence import EndOfDivergence
+from .divergence import Diverged, EndOfDivergence
 from .networks import transfer_encoder, volume_classifier
 from .optimal_scaling import optimal_scales, reference_scales
 from .pretraining import encoder_filters, pretrain_autoencoder
@@ -81,7 +81,11 @@ class FoldTraining:
         rows = np.flatnonzero(self.cohort.table.index.isin(validation.table.index))
         network = self.network(self.seed + number)
         if self.pretraining_epochs:
-            transfer_encoder(self._autoencoder(train, network, self.seed + number), network)
+            try:
+                autoencoder = self._autoencoder(train, network, self.seed + number)
+            except Diverged as error:
+                raise Diverged(f"Fold {number}: {error}") from error
+            transfer_encoder(autoencoder, network)
         trained_at, judged_at = self._scales(rows)
         inside = np.setdiff1d(np.arange(len(self.cohort)), rows)
         stream = self._stream(train, shuffle=True, scales=trained_at[inside])
