@@ -89,7 +89,7 @@ def cohort_report(
         parts += MethodParts(data, method, regions, region_names, share).parts()
         steps.add(1)
     parts += subject_parts(data, count, steps)
-    text = page(title, parts, settings=_told(found, explained), verdict="\n".join(_verdicts(found)))
+    text = page(title, parts, settings=_told(found, explained), verdict="\n".join(verdicts(found)))
     return write_text(folder / PAGE, text)
 
 
@@ -104,7 +104,7 @@ def _told(found: CrossValidation, explained: CohortExplanation) -> str:
     )
 
 
-def _verdicts(found: CrossValidation) -> Iterator[str]:
+def verdicts(found: CrossValidation) -> Iterator[str]:
     """What was found, a sentence each."""
     yield f"{found} Always saying the most frequent class would give {_most_frequent(found):.3f}."
     if not found.sizes_known:

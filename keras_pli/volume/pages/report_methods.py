@@ -54,8 +54,8 @@ class MethodParts:
             )
         if self.regions is not None:
             yield from self._regions(maps, means)
-        yield from self._masked(maps)
-        yield from self._agreement(maps)
+        yield from self.masked(maps)
+        yield from self.agreement(maps)
 
     def _labels(self, column: str) -> NDArray[Any]:
         return self.data.explained.table[column].to_numpy(object)
@@ -122,7 +122,7 @@ class MethodParts:
         if len(lost):
             yield page_note(f"Without a voxel on the maps' grid, in the brain: {', '.join(lost)}.")
 
-    def _masked(self, maps: NDArray[np.float32]) -> Iterator[str]:
+    def masked(self, maps: NDArray[np.float32]) -> Iterator[str]:
         """What the classifiers find in the voxels that the maps of other images of the fold highlight."""
         data, folds = self.data, self._folds
         volumes, classes = data.volumes[..., np.newaxis], list(data.found.classes)
@@ -160,7 +160,7 @@ class MethodParts:
             "judges an image has made these maps, and has trained on none of the images."
         )
 
-    def _agreement(self, maps: NDArray[np.float32]) -> Iterator[str]:
+    def agreement(self, maps: NDArray[np.float32]) -> Iterator[str]:
         """How far the folds' mean maps agree, in the voxels that most brains share."""
         folds, brains = self._folds, self.data.brains
         means: dict[object, Any] = {
