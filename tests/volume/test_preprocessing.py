@@ -1,5 +1,7 @@
 """Orientation, grid, brain and intensities against nilearn, nibabel, scikit-image and closed forms."""
 
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from scipy import ndimage
 from skimage.transform import resize
 from volume_files import AFFINES, OBLIQUE, SHAPE, blob, center_of_mass, mm, noise
 
-from keras_pli.volume import Preprocessing, VolumeError
+from keras_pli.volume import Preprocessing, VolumeError, read_volume
 from keras_pli.volume.images.grids import Grid, resampled
 
 AS_IS = {"normalization": "none"}
@@ -230,6 +232,9 @@ def test_masks_that_cannot_be_used(tmp_path):
         (tmp_path / "holes.nii", r"image.nii: .*holes.nii: 1 of 2730 voxels are NaN"),
         (None, "image.nii: skull_stripping='mask' needs a `mask`"),
         (np.zeros(SHAPE), "image.nii: .*the mask is empty"),
+        (holes, r"image.nii: .*1 of the mask's 2730 voxels are NaN or infinite"),
+        (nib.Nifti1Image(holes, np.eye(4)), "1 of the mask's 2730 voxels are NaN"),
+        (np.full(SHAPE, "1"), r"a mask must hold real numbers. Received <U1"),
         (
             np.ones((4, 4, 4)),
             r"image.nii: the mask has shape \(4, 4, 4\) and the image \(15, 14, 13\)",
@@ -255,6 +260,10 @@ def test_masks_that_cannot_be_used(tmp_path):
         ({"voxel_size": 0}, "`voxel_size` must be above 0"),
         ({"voxel_size": (1, 2)}, "`voxel_size` must be three mm"),
         ({"scale": -1}, "`scale` must be a number from 0"),
+        ({"fill_nonfinite": "0"}, "`fill_nonfinite` must be a number. Received: '0'"),
+        ({"fill_nonfinite": np.nan}, "`fill_nonfinite` must be a number. Received: nan"),
+        ({"fill_nonfinite": 1e300}, r"that float32 can hold. Received: 1e\+300"),
+        ({"fill_nonfinite": -np.inf}, "that float32 can hold. Received: -inf"),
         ({"skull_stripping": "masks"}, "Did you mean 'mask'"),
         ({"normalization": "z"}, "`normalization` must be one of"),
         ({"percentiles": (9, 1)}, "0 to 100, rising"),
@@ -274,3 +283,62 @@ def test_other_than_images_are_refused():
         Preprocessing()(nib.Nifti1Image(np.ones((3, 3, 3), "f4"), np.eye(4)))
     with pytest.raises(VolumeError, match=r"functional.nii: must hold one volume"):
         Preprocessing()(f"{data_path}/functional.nii")
+    with pytest.raises(ValueError, match=r"`fill_nonfinite` must be a number. Received: 'x'"):
+        read_volume(f"{data_path}/anatomical.nii", fill_nonfinite="x")
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.01, 1.0, 100.0])
+def test_grids_are_told_apart_by_their_voxels(size):
+    """What a hundredth of a voxel is depends on the voxel."""
+    affine = np.diag([size, size, size, 1.0])
+    grid = Grid(SHAPE, affine)
+    for voxels, same in ((1, False), (0.05, False), (0.005, True)):
+        moved = affine.copy()
+        moved[0, 3] += voxels * size
+        assert grid.is_same(Grid(SHAPE, moved)) == same
+    stretched = np.diag([size * 1.01, size, size, 1.0])
+    assert not grid.is_same(Grid(SHAPE, stretched))
+
+
+def test_the_rounding_of_files_makes_no_other_grid():
+    affine = np.diag([1e-3, 1e-3, 1e-3, 1.0])
+    affine[:3, 3] = 1234.56789
+    stored = affine.astype(np.float32).astype(np.float64)
+    assert abs(stored - affine).max() > 1e-5  # more than a hundredth of a voxel
+    assert Grid(SHAPE, affine).is_same(Grid(SHAPE, stored))
+
+
+def test_microscopic_voxels():
+    """A mask shifted by a voxel is laid on shifted, and a scale is followed, whatever the voxel size."""
+    affine = np.diag([0.01, 0.01, 0.01, 1.0])
+    shifted = affine.copy()
+    shifted[0, 3] = 0.01
+    image = noise(affine=affine)
+    mask = nib.Nifti1Image(_brain().astype("u1"), shifted)
+    found = Preprocessing()(image, mask=mask).brain
+    np.testing.assert_array_equal(found[1:], _brain()[:-1])
+    plain = Preprocessing(**AS_IS)(image).values
+    assert np.abs(Preprocessing(**AS_IS, scale=1.05)(image).values - plain).max() > 1
+
+
+def test_options_are_stored_as_json(tmp_path):
+    given = Preprocessing(
+        shape=np.array([4, 5, 6]),
+        voxel_size=np.float32(2),
+        skull_stripping="template",
+        percentiles=np.array([2, 98]),
+        scale=np.float32(1.25),
+        center=np.zeros(3, "f4"),
+        template=tmp_path / "t.nii",
+        fill_nonfinite=np.float32(0),
+    )
+    assert type(given.scale) is float and type(given.fill_nonfinite) is float
+    stored = json.loads(json.dumps(given.to_dict()))
+    assert stored["template"] == str(tmp_path / "t.nii") and stored["scale"] == 1.25
+    assert Preprocessing.from_dict(stored) == given
+    assert Preprocessing.from_dict(Preprocessing().to_dict()) == Preprocessing()
+    with pytest.raises(TypeError, match=r"no option 'scales'. Did you mean 'scale'"):
+        Preprocessing.from_dict({"scales": 1})
+    image = Preprocessing(skull_stripping="template", template=noise())
+    with pytest.raises(ValueError, match=r"`template` must be a file's path.*Nifti1Image"):
+        image.to_dict()

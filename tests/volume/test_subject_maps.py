@@ -194,3 +194,22 @@ def test_maps_that_are_refused(tmp_path):
     with pytest.raises(ValueError, match="`order` must be one of 0, 1"):
         write_map(tmp_path / "m.nii", volume.values, volume, order=3)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_subjects_own_image_is_never_overwritten(tmp_path):
+    for name in ("image.nii", "x_image.nii.gz", "x_map.nii.gz"):
+        nib.save(noise(), tmp_path / name)
+    (tmp_path / "link.nii").symlink_to(tmp_path / "image.nii")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    volume = Preprocessing()(tmp_path / "image.nii")
+    for path in ("image.nii", "../" + tmp_path.name + "/image.nii", "link.nii"):
+        with pytest.raises(ValueError, match=r"nii is the subject's own image"):
+            write_map(tmp_path / path, volume.values, volume)
+    for name in ("x_image.nii.gz", "x_map.nii.gz"):
+        volume = Preprocessing()(tmp_path / name)
+        for like_input in (True, False):
+            with pytest.raises(ValueError, match=rf"{name} is the subject's own image"):
+                write_pair(tmp_path, volume.values, volume, name="x", like_input=like_input)
+    with pytest.raises(ValueError, match=r"without folders. Received: '../x'"):
+        write_pair(tmp_path, volume.values, volume, name="../x")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -23,11 +23,12 @@ from .cohort_streams import VolumeReader, dataset_of, worker_count
 from .cohort_table import (
     CohortError,
     checked_table,
+    is_label,
     plain_label,
-    read_table,
     row_name,
     sorted_labels,
 )
+from .table_files import read_table
 
 
 def read_cohort(
@@ -41,7 +42,9 @@ def read_cohort(
     The table has a row for each image, and these columns; others (age, site, …) are kept as they are:
 
     - `path`: the image, any format of `read_volume`;
-    - `label`: its class, a text or a number;
+    - `label`: its class, a text, a number or a truth value; spaces around a text do not count. Labels of a
+      file are numbers where all of them are written plainly, as whole numbers or as decimal fractions, and
+      truth values where all are `True` or `False`. Else all are texts: `007` or `1.50` keep their zeros;
     - `subject`, optional: who it is of. Images of a subject are never divided between parts. Without the
       column, each image counts as a subject of its own;
     - `mask`, optional: the file of the brain's mask, empty where there is none;
@@ -50,15 +53,17 @@ def read_cohort(
     Only the table is read here. `Cohort.check` reads the files, and belongs before any training.
 
     Args:
-        table: A CSV file (`.tsv`: separated by tabs) or a DataFrame. Errors call rows as the DataFrame's
-            index does; those of a file are counted from 0 below the heading, as pandas counts.
+        table: A CSV file, of commas, semicolons or tabs, or a DataFrame. Errors call rows as the DataFrame's
+            index does; those of a file are counted from 0 below the heading, as pandas counts. Empty lines
+            are skipped. Of labels and subjects only an empty cell is missing: `NA` and `None` are names.
         root: What relative paths are relative to. None: the file's folder, or for a DataFrame the working
             folder.
         classes: The classes in order of their codes; None: the labels that occur, sorted.
 
     Raises:
-        CohortError: If columns are missing, or rows lack a path, label, subject or split, repeat a file, or
-            give a subject to two parts. All rows at fault are named.
+        CohortError: If columns are missing or there twice, or rows lack a path, label, subject or split,
+            repeat a file, give a subject to two parts, or have labels that differ only in kind (1 and "1").
+            All rows at fault are named.
         TypeError: If it is neither a file nor a DataFrame.
 
     Example:
@@ -93,12 +98,17 @@ class Cohort:
         labels = [plain_label(label) for label in table["label"]]
         names = sorted_labels(set(labels)) if self.classes is None else self.classes
         classes = tuple(plain_label(name) for name in names)
+        if not all(map(is_label, classes)) or len(set(map(str, classes))) < len(classes):
+            raise CohortError(
+                "The classes must be texts, numbers or truth values, each once and written differently. "
+                f"Received: {quoted(classes)}."
+            )
         unknown = [
             f"{row_name(table, position)}: its label {label!r} is no class."
             for position, label in enumerate(labels)
             if label not in classes
         ]
-        if unknown or len(set(classes)) < len(classes):
+        if unknown:
             raise CohortError(
                 f"The classes must be those of the labels: {quoted(classes)}.", unknown
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import warnings
@@ -43,32 +44,15 @@ class CohortError(ValueError):
         super().__init__("\n".join([head, *shown]))
 
 
-def read_table(source: Any) -> tuple[pd.DataFrame, Path | None]:
-    """Returns a table and the folder that its paths are relative to, None for a table in memory."""
-    if isinstance(source, pd.DataFrame):
-        return source.copy(), None
-    if not isinstance(source, str | os.PathLike):
-        raise TypeError(
-            f"A cohort is a CSV file or a DataFrame. Received: {type(source).__name__}."
-        )
-    path = Path(source)
-    if not path.is_file():
-        raise CohortError(f"{path}: there is no such table.")
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    try:
-        # Subjects such as "007" keep their zeros.
-        texts = dict.fromkeys(("path", "mask", "subject", "split"), str)
-        return pd.read_csv(path, sep=separator, dtype=texts), path.parent
-    except (ValueError, OSError) as error:  # pandas's own errors are ValueErrors
-        raise CohortError(f"{path}: cannot be read as a table ({error}).") from error
-
-
 def checked_table(table: pd.DataFrame, root: Path | None) -> pd.DataFrame:
     """Returns a table in one form: absolute paths, a subject in each row, unique row names.
 
     Raises:
-        CohortError: If a column is missing, or rows are at fault; all of them are named.
+        CohortError: If a column is missing or there twice, or rows are at fault; all of them are named.
     """
+    twice = table.columns[table.columns.duplicated()].unique()
+    if len(twice):
+        raise CohortError(f"Several columns of a cohort's table have one name: {quoted(twice)}.")
     missing = [name for name in ("path", "label") if name not in table.columns]
     if missing:
         raise CohortError(
@@ -78,9 +62,13 @@ def checked_table(table: pd.DataFrame, root: Path | None) -> pd.DataFrame:
     if not len(table):
         raise CohortError("A cohort's table must have a row for each image. It has none.")
     table = table if table.index.is_unique else table.reset_index(drop=True)
-    faults = [*_blank(table), *_not_texts(table)]
+    faults = [*_blank(table), *_not_paths(table), *_not_labels(table)]
     if faults:
-        raise CohortError(_counted(faults), faults)
+        raise CohortError(f"The cohort's table has {counted_faults(faults)}", faults)
+    labels = [plain_label(label) for label in table["label"]]
+    table["label"] = pd.Series(
+        labels, table.index, dtype=object if len(set(map(type, labels))) > 1 else None
+    )
     table["path"] = [_absolute(path, root) for path in table["path"]]
     if "mask" in table.columns:
         masks = [None if _is_blank(path) else _absolute(path, root) for path in table["mask"]]
@@ -89,9 +77,9 @@ def checked_table(table: pd.DataFrame, root: Path | None) -> pd.DataFrame:
         _warn_of_subjects(table["path"].tolist())
         table["subject"] = table["path"]
     table["subject"] = pd.Series([str(name).strip() for name in table["subject"]], table.index)
-    faults = [*_twice(table), *_split_faults(table)]
+    faults = [*_twice(table), *_confused_labels(table), *_split_faults(table)]
     if faults:
-        raise CohortError(_counted(faults), faults)
+        raise CohortError(f"The cohort's table has {counted_faults(faults)}", faults)
     return table
 
 
@@ -102,8 +90,15 @@ def row_name(table: pd.DataFrame, position: int) -> str:
 
 
 def plain_label(label: Any) -> Any:
-    """A label as Python has it, whatever array it was in."""
-    return label.item() if isinstance(label, np.generic) else label
+    """A label as Python has it, whatever array it was in; a text without spaces around it."""
+    plain = label.item() if isinstance(label, np.generic) else label
+    return plain.strip() if isinstance(plain, str) else plain
+
+
+def is_label(label: Any) -> bool:
+    """Whether something can name a class: a text, a finite number or a truth value."""
+    plain = plain_label(label)
+    return isinstance(plain, str | int) or (isinstance(plain, float) and math.isfinite(plain))
 
 
 def sorted_labels(labels: set[Any]) -> list[Any]:
@@ -129,14 +124,48 @@ def _blank(table: pd.DataFrame) -> list[str]:
     return faults
 
 
-def _not_texts(table: pd.DataFrame) -> list[str]:
+def _not_paths(table: pd.DataFrame) -> list[str]:
+    faults = []
+    for name in ("path", "mask"):
+        if name not in table.columns:
+            continue
+        for row, value in table[name].items():
+            if _is_blank(value):
+                continue
+            if not isinstance(value, str | os.PathLike):
+                faults.append(f"row {row}: its {name} must be a path. Received: {value!r}.")
+                continue
+            try:
+                _absolute(value, None)
+            except RuntimeError:  # as `~name/` of nobody
+                faults.append(f"row {row}: its {name} is in no known home folder: {value!r}.")
+    return faults
+
+
+def _not_labels(table: pd.DataFrame) -> list[str]:
     return [
-        f"row {row}: its {name} must be a path. Received: {value!r}."
-        for name in ("path", "mask")
-        if name in table.columns
-        for row, value in table[name].items()
-        if not _is_blank(value) and not isinstance(value, str | os.PathLike)
+        f"row {row}: its label must be a text, a number or a truth value. Received: {value!r}."
+        for row, value in table["label"].items()
+        if not _is_blank(value) and not is_label(value)
     ]
+
+
+def _confused_labels(table: pd.DataFrame) -> list[str]:
+    """Rows whose label is written like another, or equal to it, and yet another: 1, "1", 1.0, True."""
+    first: dict[Any, int] = {}
+    labels = table["label"].tolist()
+    faults = []
+    for position, label in enumerate(labels):
+        keys = {str(label)} if isinstance(label, str) else {str(label), label}
+        for before in sorted({first.setdefault(key, position) for key in keys}):
+            other = labels[before]
+            if (type(other), other) != (type(label), label):
+                faults.append(
+                    f"{row_name(table, position)}: its label {label!r} is easily taken for {other!r} of row "
+                    f"{table.index[before]}; write both alike, or as two names."
+                )
+                break
+    return faults
 
 
 def _warn_of_subjects(paths: list[str]) -> None:
@@ -198,5 +227,6 @@ def _is_blank(value: Any) -> bool:
     return bool(value is None or (pd.api.types.is_scalar(value) and pd.isna(value)))
 
 
-def _counted(faults: list[str]) -> str:
-    return f"The cohort's table has {len(faults)} fault{'' if len(faults) == 1 else 's'}:"
+def counted_faults(faults: list[str]) -> str:
+    """How many faults there are, as the head of their list."""
+    return f"{len(faults)} fault{'' if len(faults) == 1 else 's'}:"

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ...files import atomic_path, read_arrays
 from ...identity import identity_digest
+from ...parts import digest
 from ..images.preprocessing import Preprocessing
-from ..images.reading import VolumeError
+from ..images.reading import Image, PathLike, VolumeError
 
 # Counted up when the same options give other numbers.
 _FORMAT = 1
@@ -35,18 +36,13 @@ class VolumeCache:
         self.folder, self.preprocessing = Path(folder), preprocessing
         options = {item.name: getattr(preprocessing, item.name) for item in fields(preprocessing)}
         template = options.pop("template")
-        if isinstance(template, str | os.PathLike):
-            options["template"] = _file_digest(template)
-        elif template is not None:
-            options["template"] = [np.asarray(template.dataobj), np.asarray(template.affine)]
+        if template is not None:
+            options["template"] = template_identity(template)
         self.options = identity_digest({"format": _FORMAT, **options})
 
     def values(self, path: str, mask: str | None, scale: float | None) -> NDArray[np.float32]:
         """The array of a volume, read from the folder or made and written there."""
-        try:
-            parts = [self.options, _file_digest(path), mask and _file_digest(mask), scale]
-        except OSError as error:
-            raise VolumeError(f"{error.filename}: cannot be read ({error.strerror}).") from error
+        parts = [self.options, file_digest(path), mask and file_digest(mask), scale]
         file = self.folder / f"{identity_digest(parts)}.npz"
         try:
             return read_arrays(file)["values"]
@@ -57,15 +53,29 @@ class VolumeCache:
         return made
 
 
-def _file_digest(path: str | os.PathLike[str]) -> str:
-    """A digest of an image's bytes; of Analyze and NIfTI pairs those of header, image and SPM's affine."""
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """A digest of an image's bytes; of Analyze and NIfTI pairs those of header, image and SPM's affine.
+
+    Raises:
+        VolumeError: If it cannot be read.
+    """
     hashed = hashlib.sha256()
-    for part in _files_of(Path(path)):
-        hashed.update(part.suffix.encode())
-        with part.open("rb") as stream:
-            for block in iter(lambda: stream.read(1 << 20), b""):
-                hashed.update(block)
+    try:
+        for part in _files_of(Path(path)):
+            hashed.update(part.suffix.encode())
+            with part.open("rb") as stream:
+                for block in iter(lambda: stream.read(1 << 20), b""):
+                    hashed.update(block)
+    except OSError as error:
+        raise VolumeError(f"{error.filename}: cannot be read ({error.strerror}).") from error
     return hashed.hexdigest()
+
+
+def template_identity(template: Image | PathLike) -> str:
+    """A digest of a template's file, or of its numbers and affine where it is in memory."""
+    if isinstance(template, str | os.PathLike):
+        return file_digest(template)
+    return digest(np.asarray(template.dataobj), np.asarray(template.affine))
 
 
 def _files_of(path: Path) -> list[Path]:

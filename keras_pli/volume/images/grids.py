@@ -13,6 +13,8 @@ Array = NDArray[Any]
 
 # Distances in voxels below this are the rounding of affines, which files store in float32.
 _ROUNDING = 1e-3
+# Grids whose corners are less than this apart, in voxels, are the same one.
+_SAME = 1e-2
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,15 @@ class Grid:
         return np.asarray(voxels @ self.affine[:3, :3].T + self.affine[:3, 3])
 
     def is_same(self, other: Grid) -> bool:
-        """Whether the voxels of both lie at the same places, as far as files tell."""
+        """Whether the voxels of both lie at the same places, to a hundredth of a voxel of whatever size.
+
+        What float32, in which files store affines, cannot tell apart at this distance from 0 is the same.
+        """
         if self.shape != other.shape:
             return False
         apart = np.abs(self.corners - other.corners).max()
-        return bool(apart <= _ROUNDING * max(self.spacing.min(), 1.0) * 10)
+        rounding = np.finfo(np.float32).eps * np.abs(self.corners).max()
+        return bool(apart <= _SAME * self.spacing.min() + rounding)
 
 
 def grid_of(image: Any) -> Grid:

@@ -40,7 +40,8 @@ def write_map(
         The path.
 
     Raises:
-        ValueError: If the ending, or the map's shape, is another, or a number is not finite.
+        ValueError: If the ending, or the map's shape, is another, a number is not finite, or `path` is the
+            subject's own image.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -54,6 +55,7 @@ def write_map(
     """
     one_of(order, [0, 1], "order")
     _check_ending(path)
+    _check_not_source(Path(path), volume)
     image = (
         volume.map_to_subject(attribution, order=order)
         if like_input
@@ -76,7 +78,7 @@ def write_pair(
         folder: Where to; made if it is missing.
         attribution: As for `write_map`.
         volume: As for `write_map`.
-        name: How both files begin. None: as the subject's file is called.
+        name: How both files begin; no path. None: as the subject's file is called.
         like_input: The subject's own image, a NIfTI file copied byte by byte and other formats converted, and
             the map on its grid. False: the preprocessed volume, and the map on that.
 
@@ -84,7 +86,8 @@ def write_pair(
         The paths of `{name}_image.nii.gz` (of a copied `.nii` file `.nii`) and `{name}_map.nii.gz`.
 
     Raises:
-        ValueError: As `write_map`; or if the volume came from memory, so that there is no file to copy.
+        ValueError: As `write_map`; if a file to write is the subject's own; or if the volume came from
+            memory, so that there is no file to copy.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -103,18 +106,29 @@ def write_pair(
         )
     if name is None:
         name = "volume" if source is None else _stem(source)
+    if Path(name).name != name:
+        raise ValueError(f"`name` must be a file's name, without folders. Received: {name!r}.")
     image = Path(folder) / f"{name}_image.nii.gz"
+    attributed = Path(folder) / f"{name}_map.nii.gz"
+    for path in (image, image.with_suffix(""), attributed):
+        _check_not_source(path, volume)
     if not like_input:
         _write(image, volume.map_image(volume.values))
     elif source is not None:
         image = _copy(source, image)
-    attributed = Path(folder) / f"{name}_map.nii.gz"
     return image, write_map(attributed, attribution, volume, like_input=like_input)
 
 
 def _check_ending(path: PathLike) -> None:
     if not os.fspath(path).endswith((".nii", ".nii.gz")):
         raise ValueError(f"A map is written to '.nii' or '.nii.gz'. Received: {os.fspath(path)}.")
+
+
+def _check_not_source(path: Path, volume: PreprocessedVolume) -> None:
+    """The subject's image is the caller's, under whatever spelling of its path."""
+    source = volume.source.path
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise ValueError(f"{path} is the subject's own image; it is not overwritten.")
 
 
 def _write(path: PathLike, image: Image) -> Path:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...checks import checked_number, one_of
+from ...checks import check_options, checked_number, one_of
 from .grids import Grid, grid_of, regular_grid, resampled, to_ras, zoomed
 from .preprocessed import PreprocessedVolume, SourceImage
-from .reading import Image, PathLike, VolumeError, checked_image, name_of, read_volume
+from .reading import (
+    Image,
+    PathLike,
+    VolumeError,
+    checked_fill,
+    checked_image,
+    name_of,
+    read_volume,
+)
 from .stripping import brain_mask, mask_on_grid, otsu_threshold
 
 Values = NDArray[np.float32]
@@ -96,9 +105,12 @@ class Preprocessing:
             for size in sizes:
                 _positive(size, "voxel_size")
             object.__setattr__(self, "voxel_size", tuple(float(size) for size in sizes))
-        _positive(self.scale, "scale")
+        object.__setattr__(self, "scale", _positive(self.scale, "scale"))
+        object.__setattr__(self, "fill_nonfinite", checked_fill(self.fill_nonfinite))
         self._check_center()
         self._check_percentiles()
+        if isinstance(self.template, os.PathLike):
+            object.__setattr__(self, "template", os.fspath(self.template))
         if self.template is not None and self.skull_stripping != "template":
             raise ValueError(
                 "`template` is for skull_stripping='template'. Received "
@@ -145,6 +157,43 @@ class Preprocessing:
             found[~brain] = 0
         origin = SourceImage(path, own.shape, own.affine, image.header.copy())
         return PreprocessedVolume(found, grid.affine, brain, origin, volume_in_ml)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the options in a form that JSON can hold; `from_dict` reads it.
+
+        Raises:
+            ValueError: If `template` is an image in memory, which has no name to be found by.
+
+        Example:
+            >>> Preprocessing(shape=(24, 28, 24), scale=np.float32(0.5)).to_dict()["shape"]
+            [24, 28, 24]
+        """
+        if not isinstance(self.template, str | None):
+            raise ValueError(
+                "To be stored, a `template` must be a file's path: save the image, and give its path. "
+                f"Received: an image, {type(self.template).__name__}."
+            )
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def from_dict(cls, options: Mapping[str, Any]) -> Preprocessing:
+        """Returns the preprocessing of `to_dict`'s options.
+
+        Raises:
+            TypeError: If an option is unknown.
+            ValueError: If the value of one is.
+
+        Example:
+            >>> prepare = Preprocessing(voxel_size=2.0, center="brain", skull_stripping="threshold")
+            >>> Preprocessing.from_dict(prepare.to_dict()) == prepare
+            True
+        """
+        check_options(cls, options)
+        return cls(**options)
 
     def _brain(self, image: Image, grid: Grid, mask: Any, name: str) -> Mask | None:
         """The brain in the subject's own voxels."""

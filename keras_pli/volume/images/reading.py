@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ...checks import checked_number
 from ...optional import imported
 
 Image: TypeAlias = Any  # nibabel's SpatialImage; nibabel is imported where a file is read
@@ -44,6 +45,7 @@ def read_volume(path: PathLike, *, fill_nonfinite: float | None = None) -> Image
     Raises:
         VolumeError: If the file is missing, damaged or cut; is empty, constant or of several frames; holds
             NaN or infinity; or has an affine that cannot be inverted. The error begins with the file's name.
+        ValueError: If `fill_nonfinite` is no finite number.
         ImportError: If nibabel is not installed.
 
     Example:
@@ -53,6 +55,7 @@ def read_volume(path: PathLike, *, fill_nonfinite: float | None = None) -> Image
         ((33, 41, 25), 2)
     """
     name = os.fspath(path)
+    fill_nonfinite = checked_fill(fill_nonfinite)
     image = _unpacked(checked_header(opened(path), name=name), Path(path))
     image = checked_image(image, name=name, fill_nonfinite=fill_nonfinite)
     with suppress(
@@ -69,6 +72,22 @@ def checked_image(
     name = name_of(image) if name is None else name
     checked_header(image, name=name)
     return with_values(image, _checked(_values(image, name), name, fill_nonfinite))
+
+
+def checked_fill(fill_nonfinite: float | None) -> float | None:
+    """Returns what takes the place of NaN as a float that float32 can hold, or None.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if fill_nonfinite is None:
+        return None
+    fill = float(checked_number(fill_nonfinite, "fill_nonfinite"))
+    if abs(fill) > float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"`fill_nonfinite` must be a number that float32 can hold. Received: {fill_nonfinite!r}."
+        )
+    return fill
 
 
 def checked_header(image: Image, *, name: str | None = None) -> Image:

@@ -86,8 +86,8 @@ def mask_on_grid(mask: Image | PathLike | NDArray[Any], grid: Grid) -> Mask:
         grid: Where it is wanted.
 
     Raises:
-        VolumeError: If it is empty, holds NaN, has another shape without an affine to lay it out by, or lies
-            mostly outside of the grid.
+        VolumeError: If it is empty, holds NaN, infinity or no real numbers, has another shape without an
+            affine to lay it out by, or lies mostly outside of the grid.
     """
     if isinstance(mask, np.ndarray):
         if mask.shape != grid.shape:
@@ -100,6 +100,13 @@ def mask_on_grid(mask: Image | PathLike | NDArray[Any], grid: Grid) -> Mask:
         given, own = np.asarray(image.get_fdata(dtype=np.float32)), grid_of(image)
         given = given.reshape(own.shape)
     name = name_of(mask)
+    if given.dtype.kind not in "iufb":
+        raise VolumeError(f"{name}: a mask must hold real numbers. Received {given.dtype}.")
+    unknown = int((~np.isfinite(given)).sum())
+    if unknown:
+        raise VolumeError(
+            f"{name}: {unknown} of the mask's {given.size} voxels are NaN or infinite."
+        )
     inside = given > 0.5
     if not inside.any():
         raise VolumeError(f"{name}: the mask is empty, no value is above 0.5.")
