@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +126,9 @@ class Work:
             ValueError: If the folder holds something else.
         """
         basis = {
-            **cohort_identity(self.cohort),
-            "preprocessing": identity_digest(self.by.preprocessing),
+            **cohort_identity(self.cohort, self.by.preprocessing),
+            # The cohort's identity covers the template's file.
+            "preprocessing": identity_digest(replace(self.by.preprocessing, template=None)),
             "models": [model_identity(network) for network in self.by.networks],
             "folds": identity_digest([self.by.fold, list(self.by.scales)]),
             "keras_pli": __version__,

@@ -17,7 +17,7 @@ def file_name(text: str) -> str:
 
     Example:
         >>> file_name("grad_cam"), file_name("../a/b")
-        ('grad_cam', '_a_b-06dbc0bf')
+        ('grad_cam', '_a_b-f27172e6')
     """
     # A dot in front hides a file, and two of them climb; Windows drops dots and spaces at the end.
     plain = re.sub(r"[^\w.+=,() -]", "_", text).strip(". ")[:_LONGEST].strip(". ")
@@ -31,7 +31,7 @@ def file_names(texts: Iterable[Sequence[str]]) -> list[str]:
 
     Example:
         >>> file_names([("saliency", "0"), ("a", "b_c"), ("a_b", "c")])
-        ['saliency_0', 'a_b_c-aa4e41d5', 'a_b_c-7dc58d98']
+        ['saliency_0', 'a_b_c-cb4d6ebb', 'a_b_c-9ff992be']
     """
     given = [tuple(parts) for parts in texts]
     names = [file_name("_".join(parts)) for parts in given]
