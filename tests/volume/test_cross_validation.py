@@ -9,6 +9,7 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from keras_pli.volume import (
+    Cohort,
     CohortError,
     CrossValidation,
     Preprocessing,
@@ -16,10 +17,19 @@ from keras_pli.volume import (
     cross_validate,
     optimal_scales,
     read_cohort,
+    read_volume,
 )
 from keras_pli.volume.training import fold_training
+from keras_pli.volume.training.cross_validation import training_identity
+from keras_pli.volume.training.stored_folds import note_of, read_tables, write_tables
 
-SETTINGS = {"build": build, "folds": 2, "epochs": 2, "batch_size": 4}
+SETTINGS = {"build": build, "folds": 2, "epochs": 1, "batch_size": 4, "scaling": "quantile"}
+
+
+def tiny(shape, classes, seed):
+    """A network without an input yet, whose layers are not seeded."""
+    layers = keras.layers
+    return keras.Sequential([layers.AveragePooling3D(8), layers.Flatten(), layers.Dense(classes)])
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +43,22 @@ def kept(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(cohort, kept):
-    return cross_validate(cohort, PREPARE, out=kept, **SETTINGS)
+def streams():
+    """Subjects and scales of each stream of images of the training below."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def found(cohort, kept, streams):
+    real = Cohort.dataset
+
+    def dataset(self, preprocessing, **options):
+        streams.append((set(self.subjects), options["scales"]))
+        return real(self, preprocessing, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cohort, "dataset", dataset)
+        return cross_validate(cohort, PREPARE, out=kept, **SETTINGS)
 
 
 def test_each_image_is_judged_by_the_network_that_has_not_seen_it(cohort, found):
@@ -58,34 +82,33 @@ def test_the_tables_of_a_folder_are_the_result(found, kept):
     pd.testing.assert_frame_equal(loaded.predictions, found.predictions, check_dtype=False)
     pd.testing.assert_frame_equal(loaded.history, found.history)
     assert (loaded.classes, loaded.preprocessing) == (found.classes, found.preprocessing)
+    assert loaded.identity == found.identity
     for one, other in zip(loaded.models, found.models, strict=True):
         np.testing.assert_array_equal(weights(one), weights(other))
 
 
 def test_an_interrupted_run_goes_on_and_gives_what_an_uninterrupted_one_gives(
-    cohort, found, tmp_path, monkeypatch
+    cohort, found, kept, tmp_path, monkeypatch
 ):
-    real, calls = fold_training.FoldTraining.fold, []
+    run, seen, real = tmp_path / "run", [], fold_training.FoldTraining.fold
+    shutil.copytree(kept, run)
+    for name in ("part-00001.npz", "fold-1.keras", "finished.json", "result.json"):
+        (run / name).unlink()
 
     def fold(self, train, validation, number):
-        if number == 1 and not calls:
-            calls.append(number)
+        seen.append(number)
+        if len(seen) == 1:
             raise KeyboardInterrupt
         return real(self, train, validation, number)
 
     monkeypatch.setattr(fold_training.FoldTraining, "fold", fold)
     with pytest.raises(KeyboardInterrupt):
-        cross_validate(cohort, PREPARE, out=tmp_path / "run", **SETTINGS)
+        cross_validate(cohort, PREPARE, out=run, **SETTINGS)
     with pytest.raises(ValueError, match="no finished cross-validation"):
-        CrossValidation.load(tmp_path / "run")
-    seen = []
-    monkeypatch.setattr(
-        fold_training.FoldTraining,
-        "fold",
-        lambda self, *parts: seen.append(parts[-1]) or real(self, *parts),
-    )
-    again = cross_validate(cohort, PREPARE, out=tmp_path / "run", **SETTINGS)
-    assert seen == [1]
+        CrossValidation.load(run)
+    again = cross_validate(cohort, PREPARE, out=run, **SETTINGS)
+    assert seen == [1, 1]
+    assert again.identity == found.identity
     for one, other in zip(again.models, found.models, strict=True):
         np.testing.assert_allclose(weights(one), weights(other), atol=1e-5)
 
@@ -93,10 +116,10 @@ def test_an_interrupted_run_goes_on_and_gives_what_an_uninterrupted_one_gives(
 @pytest.mark.parametrize(
     "change",
     [
-        {"epochs": 3},
+        {"epochs": 2},
         {"folds": 3},
         {"augmentation": [RandomVolumeFlip(axes=(0,))]},
-        {"scaling": "quantile"},
+        {"scaling": None},
         {"seed": 1},
     ],
     ids=str,
@@ -106,18 +129,10 @@ def test_other_options_are_not_mixed_with_what_is_kept(cohort, found, kept, chan
         cross_validate(cohort, PREPARE, out=kept, **{**SETTINGS, **change})
 
 
-def test_training_images_alone_are_scaled(cohort, monkeypatch):
-    scaled, real = [], type(cohort).dataset
-
-    def dataset(self, preprocessing, **options):
-        scaled.append((set(self.subjects), options["scales"]))
-        return real(self, preprocessing, **options)
-
-    monkeypatch.setattr(type(cohort), "dataset", dataset)
-    found = cross_validate(cohort, PREPARE, scaling="quantile", **{**SETTINGS, "epochs": 1})
+def test_training_images_alone_are_scaled(cohort, found, streams):
     volumes = found.predictions["brain_volume"].to_numpy()
     for number, (train, _) in enumerate(cohort.folds(2)):
-        (subjects, scales), *others = scaled[3 * number : 3 * number + 3]
+        (subjects, scales), *others = streams[3 * number : 3 * number + 3]
         assert subjects == set(train.subjects)
         rows = found.predictions["fold"].to_numpy() != number
         np.testing.assert_allclose(scales, optimal_scales(volumes[rows], cohort.labels[rows]))
@@ -126,14 +141,54 @@ def test_training_images_alone_are_scaled(cohort, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_run_with_layers_without_seeds_is_resumed(cohort, tmp_path):
+    settings = {**SETTINGS, "scaling": None, "build": tiny, "out": tmp_path / "run"}
+    first = cross_validate(cohort, PREPARE, **settings)
+    (tmp_path / "run" / "part-00001.npz").unlink()
+    again = cross_validate(cohort, PREPARE, **settings)
+    assert again.identity == first.identity
+
+
+@pytest.mark.slow
 def test_a_reference_is_the_size_of_the_training_subjects_for_all(cohort):
-    found = cross_validate(cohort, PREPARE, scaling="reference", **{**SETTINGS, "epochs": 1})
+    found = cross_validate(cohort, PREPARE, **{**SETTINGS, "scaling": "reference"})
     table = found.predictions
     for fold in (0, 1):
         held_out = table["fold"] == fold
         mean = table["brain_volume"][~held_out].mean()
         scaled = table["brain_volume"] * table["scale"] ** 3
         np.testing.assert_allclose(scaled[held_out], mean)
+
+
+def test_the_identity_follows_from_what_was_trained_on_and_from_the_networks(cohort, found, kept):
+    models = CrossValidation.load(kept).models
+    assert training_identity(cohort, PREPARE, models) == found.identity
+    renamed = read_cohort(cohort.table.assign(label=np.where(cohort.labels == 0, "b", "a")))
+    reversed_ = read_cohort(cohort.table.assign(path=cohort.paths[::-1]))
+    others = [
+        training_identity(renamed, PREPARE, models),
+        training_identity(reversed_, PREPARE, models),
+        training_identity(cohort, Preprocessing(), models),
+        training_identity(cohort, PREPARE, models[::-1]),
+    ]
+    assert len({found.identity, *others}) == 5
+
+
+def test_masks_of_other_rows_are_not_mixed_with_what_is_kept(cohort, found, kept):
+    masks = cohort.table["mask"].to_numpy()
+    other = read_cohort(cohort.table.assign(mask=masks[[1, 0, *range(2, 12)]]))
+    with pytest.raises(ValueError, match=r"were made otherwise: {'masks'"):
+        cross_validate(other, PREPARE, out=kept, **SETTINGS)
+
+
+def test_a_template_counts_by_its_bytes(cohort, tmp_path):
+    template = tmp_path / "template.nii.gz"
+    prepare = Preprocessing(skull_stripping="template", template=str(template))
+    seen = set()
+    for row in (0, 1):
+        shutil.copy(cohort.table["mask"].iloc[row], template)
+        seen.add(training_identity(cohort, prepare, ()))
+    assert len(seen) == 2
 
 
 def test_brain_volumes_are_those_of_the_masks(cohort, found):
@@ -157,12 +212,15 @@ def test_size_correlation_is_that_within_classes_and_folds(found):
 
     def correlation(**columns):
         result = CrossValidation(
-            predictions.assign(**columns), found.table, found.history, (), (0, 1), PREPARE
+            predictions.assign(**columns), found.table, found.history, (), (0, 1), PREPARE, ""
         )
         return result.size_correlation
 
     assert abs(correlation()) < 0.3  # though both grow with the class
     assert correlation(p_1=1 / (1 + np.exp(-(size - 1600) / 50))) > 0.99
+    # One image of each class in a fold, or one size: nothing can be told.
+    assert np.isnan(correlation(fold=np.arange(80) // 2))
+    assert np.isnan(correlation(brain_volume=1500.1))
 
 
 @pytest.mark.slow
@@ -176,7 +234,7 @@ def test_an_encoder_trained_on_the_folds_training_images_is_the_start(cohort, mo
         return network
 
     monkeypatch.setattr(fold_training, "transfer_encoder", transfer)
-    settings = {**SETTINGS, "epochs": 1, "learning_rate": 1e-6}
+    settings = {**SETTINGS, "scaling": None, "learning_rate": 1e-6}
     found = cross_validate(cohort, PREPARE, pretraining_epochs=1, **settings)
     for start, network in zip(starts, found.models, strict=True):
         np.testing.assert_allclose(network.get_layer("conv_1").get_weights()[0], start, atol=1e-4)
@@ -195,15 +253,29 @@ class TestErrors:
 
     def test_networks_of_other_outputs(self, cohort):
         def wrong(shape, classes, seed):
-            return build(shape, classes + 1, seed)
+            return keras.Sequential([build(shape, classes, seed), keras.layers.Softmax()])
 
-        with pytest.raises(ValueError, match="must return a network of 2 logits"):
+        with pytest.raises(ValueError, match=r"network of logits.* Received: .* ends in a softmax"):
             cross_validate(cohort, PREPARE, **{**SETTINGS, "build": wrong})
+
+    def test_a_training_that_diverges(self, cohort, tmp_path):
+        run = tmp_path / "run"
+        settings = {**SETTINGS, "scaling": None, "batch_size": 1, "learning_rate": 1e38}
+        with pytest.raises(ValueError, match=r"fold 0 diverged in epoch 1: .* 1e\+38") as raised:
+            cross_validate(cohort, PREPARE, out=run, **{**settings, "build": tiny})
+        assert "another" in str(raised.value)
+        assert not [*run.glob("*.keras"), *run.glob("*.npz")]
+
+    def test_a_template_that_cannot_be_stored(self, cohort, tmp_path):
+        template = read_volume(cohort.table["mask"].iloc[0])
+        prepare = Preprocessing(skull_stripping="template", template=template)
+        with pytest.raises(ValueError, match="must be a file's path"):
+            cross_validate(cohort, prepare, out=tmp_path / "run", **SETTINGS)
 
     def test_sizes_without_masks(self, cohort):
         bare = read_cohort(cohort.table.drop(columns="mask"))
         with pytest.raises(ValueError, match="needs the brain of each image"):
-            cross_validate(bare, Preprocessing(), scaling="quantile", **SETTINGS)
+            cross_validate(bare, Preprocessing(), **SETTINGS)
 
     @pytest.mark.parametrize("option", [{"epochs": 0}, {"folds": 1}, {"scaling": "best"}])
     def test_options(self, cohort, option):
@@ -225,3 +297,32 @@ def test_a_default_network_is_the_papers(cohort):
         if isinstance(layer, keras.layers.Conv3D)
     ]
     assert kernels == [32, 64, 128]
+
+
+@pytest.mark.parametrize(
+    "classes", [("None", "NA"), ("007", "nan"), (1, 2.5), (False, True), ("a", 3)], ids=str
+)
+def test_labels_and_subjects_are_read_as_they_were_written(classes, tmp_path):
+    image = np.arange(4)
+    table = pd.DataFrame(
+        {
+            "path": [f"{row}.nii" for row in image],
+            "label": pd.Series(classes * 2, ["NA", "007", "1", "x"], dtype=object),
+            "subject": ["NA", "None", "007", "null"],
+        }
+    )
+    cohort = read_cohort(table)
+    by_row = {
+        "subject": cohort.subjects,
+        "label": [cohort.classes[code] for code in cohort.labels],
+        "predicted": [cohort.classes[0]] * 4,
+        "brain_volume": [1.5, np.nan, 2.0, np.nan],
+    }
+    predictions = pd.DataFrame(by_row, index=cohort.table.index.rename("row"))
+    folds = pd.DataFrame({"fold": [0, 1], "validation_accuracy": [0.5, 1.0]})
+    history = pd.DataFrame({"epoch": [0, 0], "loss": [0.7, 0.6], "fold": [0, 1]})
+    write_tables(tmp_path, note_of(cohort, PREPARE), (predictions, folds, history))
+    note, tables = read_tables(tmp_path)
+    assert [(type(c), c) for c in note["classes"]] == [(type(c), c) for c in cohort.classes]
+    for read, written in zip(tables, (predictions, folds, history), strict=True):
+        pd.testing.assert_frame_equal(read, written)

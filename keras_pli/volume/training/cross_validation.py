@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,17 @@ from sklearn.metrics import roc_auc_score
 
 from ...brief import brief_repr
 from ...checks import checked_number, one_of
-from ...files import atomic_path, read_json, write_json, write_text
-from ...parts import PartFolder, PartWriter
+from ...files import atomic_path
+from ...identity import identity_digest
+from ...parts import PartFolder, PartWriter, digest
 from ..cohorts.cohort import Cohort
+from ..cohorts.cohort_identity import cohort_identity
 from ..images.preprocessing import Preprocessing
-from .fold_training import HISTORY, Build, Fold, FoldTraining, Scaling, known_brain_volumes
+from .built_networks import Build, check_pooling
+from .fold_training import HISTORY, Fold, FoldTraining, Scaling, known_brain_volumes
+from .stored_folds import network_file, note_of, read_tables, write_tables
 
-_RESULT = "result.json"
-_TABLES = ("predictions.csv", "folds.csv", "history.csv")
 _FOLD = ("validation", "logits", "history", "scales")
-_TEXTS = dict.fromkeys(("subject", "label", "predicted"), str)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -42,6 +43,8 @@ class CrossValidation:
         models: The network of each fold.
         classes: The labels' names, in the order of the logits.
         preprocessing: What brought the files to the form that the networks receive.
+        identity: A short text that tells this training from others: of other images, labels or
+            preprocessing, or with other networks as its result. See `training_identity`.
     """
 
     predictions: pd.DataFrame
@@ -50,41 +53,29 @@ class CrossValidation:
     models: tuple[keras.Model, ...]
     classes: tuple[Any, ...]
     preprocessing: Preprocessing
+    identity: str
     __repr__ = brief_repr
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> CrossValidation:
-        """Reads what `cross_validate` left in a folder.
+        """Reads what `cross_validate` left in a folder; labels are of the types that they had.
 
         Raises:
             ValueError: If there is no finished cross-validation.
         """
-        folder = Path(folder)
-        try:
-            about = read_json(folder / _RESULT)
-            tables = {name: pd.read_csv(folder / name, dtype=_TEXTS) for name in _TABLES}
-        except FileNotFoundError as error:
-            raise ValueError(f"{folder} holds no finished cross-validation: {error}.") from error
-        classes = tuple(about["classes"])
-        named = {str(label): label for label in classes}
-        predictions = tables["predictions.csv"].set_index("row")
-        for column in ("label", "predicted"):
-            predictions[column] = [named[text] for text in predictions[column]]
-        count = len(tables["folds.csv"])
+        about, (predictions, table, history) = read_tables(Path(folder))
         models = tuple(
-            keras.saving.load_model(_network_file(folder, n), compile=False) for n in range(count)
+            keras.saving.load_model(network_file(Path(folder), number), compile=False)
+            for number in range(len(table))
         )
-        options: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in about["preprocessing"].items()
-        }
         return cls(
             predictions,
-            tables["folds.csv"],
-            tables["history.csv"],
+            table,
+            history,
             models,
-            classes,
-            Preprocessing(**options),
+            tuple(about["classes"]),
+            Preprocessing.from_dict(about["preprocessing"]),
+            about["identity"],
         )
 
     @property
@@ -106,6 +97,9 @@ class CrossValidation:
         fold. Within a class, size says nothing of the label, so a network that looks at something else has
         about 0. For two classes, where brain volumes are known.
 
+        NaN where that cannot be told: where odds or volumes do not differ within any class of a fold, as
+        where there is one image of each.
+
         Raises:
             ValueError: If there are more classes, or volumes are not known.
         """
@@ -117,7 +111,10 @@ class CrossValidation:
             )
         p = found[f"p_{self.classes[1]}"].clip(1e-7, 1 - 1e-7)
         pair = pd.DataFrame({"odds": np.log(p / (1 - p)), "size": found["brain_volume"]})
+        spread = pair.abs().max()
         pair -= pair.groupby([found["label"], found["fold"]]).transform("mean")
+        if (pair.abs().max() <= 1e-9 * spread).any():  # rounding alone is left
+            return float("nan")
         return float(pair["odds"].corr(pair["size"]))
 
     def model_of(self, row: int) -> keras.Model:
@@ -157,9 +154,12 @@ def cross_validate(
         cohort: Images and labels; subjects are never divided between folds, classes are stratified.
         preprocessing: What brings the files to the form that the network receives.
         build: Function of input shape, number of classes and seed that returns a network with logits; None
-            takes `volume_classifier`.
+            takes `volume_classifier`. Layers to which it gives no seed are seeded for it. Weights that it
+            draws otherwise do not keep a run from being resumed: its networks are then told by their
+            architecture.
         augmentation: Keras layers that change the training volumes, such as `RandomVolumeRotation`. They are
-            built anew for each fold.
+            built anew for each fold. Give each its `seed`: one drawn by Keras is another in a new process,
+            which cannot resume the run then.
         scaling: What is done about the brains' sizes. `"quantile"` and `"pot"` match the classes' sizes among
             the training subjects by optimal transport (`optimal_scales`); held-out subjects keep their size,
             since their labels are not to be used. `"reference"` brings all brains to one size, the mean of
@@ -181,7 +181,13 @@ def cross_validate(
 
     Raises:
         CohortError: If files are damaged or missing, or subjects too few.
-        ValueError: If an option is out of range, or `out` holds results of other data or options.
+        TypeError: If `build` returns no Keras model.
+        ValueError: If an option is out of range; `build` returns a network that ends in a softmax or sigmoid,
+            or of another number of outputs; Keras's policy of numbers cannot be computed; `out` holds results
+            of other data or options, or could not hold the preprocessing (a template given as an image) or
+            the network (a class that is not registered). Also if a training diverges, which ends it at once.
+            Nothing of its fold is kept; with another learning rate, choose another `out` if there are folds
+            in it.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -197,6 +203,10 @@ def cross_validate(
         ['fold', 'training_accuracy', 'validation_accuracy', 'validation_auc']
     """
     one_of(scaling, (None, "quantile", "pot", "reference"), "scaling")
+    if build is None or pretraining_epochs:
+        check_pooling()
+    if out is not None:
+        note_of(cohort, preprocessing)  # what cannot be stored fails here
     parts = cohort.folds(folds, seed=checked_number(seed, "seed", least=0, whole=True))
     cohort.check(preprocessing, verbose=verbose)
     volumes = known_brain_volumes(cohort, preprocessing)
@@ -219,6 +229,7 @@ def cross_validate(
         verbose,
         volumes,
     )
+    training.check(stored=out is not None)
     if out is None:
         found = [training.fold(*pair, number) for number, pair in enumerate(parts)]
         return _result(training, found)
@@ -227,32 +238,41 @@ def cross_validate(
         found = [_kept_fold(training, *pair, number, writer) for number, pair in enumerate(parts)]
         writer.finish(len(found))
         result = _result(training, found)
-        _write(result, kept.folder)
+        note = note_of(cohort, preprocessing) | {"identity": result.identity}
+        write_tables(kept.folder, note, (result.predictions, result.table, result.history))
     return result
 
 
-def _write(found: CrossValidation, folder: Path) -> None:
-    """Writes tables that people and `CrossValidation.load` read."""
-    predictions = found.predictions.reset_index()
-    for name, table in zip(_TABLES, (predictions, found.table, found.history), strict=True):
-        write_text(folder / name, table.to_csv(index=False))
-    options = {
-        item.name: getattr(found.preprocessing, item.name) for item in fields(found.preprocessing)
-    }
-    if options["template"] is not None:
-        options["template"] = str(options["template"])
-    write_json(folder / _RESULT, {"classes": list(found.classes), "preprocessing": options})
+def training_identity(
+    cohort: Cohort,
+    preprocessing: Preprocessing,
+    models: Sequence[keras.Model],
+    *,
+    of_cohort: Mapping[str, Any] | None = None,
+) -> str:
+    """Returns a short text that tells a training from others, as `CrossValidation.identity` does.
 
+    It is equal for the same files (by their bytes), labels, classes and subjects, the same preprocessing, and
+    the same weights of the networks, whether these were read from a folder or not.
 
-def _network_file(folder: Path, number: int) -> Path:
-    return folder / f"fold-{number}.keras"
+    Args:
+        cohort: Images and labels.
+        preprocessing: What they were brought to.
+        models: The trained networks, in the order of the folds.
+        of_cohort: What `cohort_identity` returned of it, if that is there already.
+    """
+    known = cohort_identity(cohort, preprocessing) if of_cohort is None else dict(of_cohort)
+    options = identity_digest(
+        replace(preprocessing, template=None)
+    )  # whose file the cohort's covers
+    return identity_digest([known, options, [digest(*model.get_weights()) for model in models]])
 
 
 def _kept_fold(
     training: FoldTraining, train: Cohort, validation: Cohort, number: int, writer: PartWriter
 ) -> Fold:
     """A fold read from the folder, or trained and written there."""
-    file = _network_file(writer.parts.folder, number)
+    file = network_file(writer.parts.folder, number)
     stored = writer.read(number)
     if stored is not None and file.is_file():
         network = keras.saving.load_model(file, compile=False)
@@ -300,8 +320,11 @@ def _result(training: FoldTraining, folds: list[Fold]) -> CrossValidation:
     )
     history.index.name = "epoch"
     models = tuple(fold.network for fold in folds)
+    identity = training_identity(
+        cohort, training.preprocessing, models, of_cohort=training.of_cohort
+    )
     return CrossValidation(
-        predictions, table, history.reset_index(), models, classes, training.preprocessing
+        predictions, table, history.reset_index(), models, classes, training.preprocessing, identity
     )
 
 

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ...identity import identity_digest, model_identity, value_identity
+from ...identity import identity_digest, value_identity
 from ...version import __version__
 from ..cohorts.cohort import Cohort
 from ..cohorts.cohort_identity import cohort_identity
 from ..cohorts.cohort_streams import in_order, worker_count
 from ..images.preprocessing import Preprocessing
+from .built_networks import (
+    Build,
+    built_network,
+    check_network,
+    check_storable,
+    network_identity,
+)
+from .divergence import EndOfDivergence
 from .networks import transfer_encoder, volume_classifier
 from .optimal_scaling import optimal_scales, reference_scales
 from .pretraining import encoder_filters, pretrain_autoencoder
 
 Scaling = Literal["quantile", "pot", "reference"] | None
-Build = Callable[[tuple[int, ...], int, int], keras.Model]
 
 HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -65,7 +73,11 @@ class FoldTraining:
     brain_volumes: NDArray[np.float64] | None
 
     def fold(self, train: Cohort, validation: Cohort, number: int) -> Fold:
-        """Trains the network of a fold."""
+        """Trains the network of a fold.
+
+        Raises:
+            ValueError: If the training diverges.
+        """
         rows = np.flatnonzero(self.cohort.table.index.isin(validation.table.index))
         network = self.network(self.seed + number)
         if self.pretraining_epochs:
@@ -73,42 +85,53 @@ class FoldTraining:
         trained_at, judged_at = self._scales(rows)
         inside = np.setdiff1d(np.arange(len(self.cohort)), rows)
         stream = self._stream(train, shuffle=True, scales=trained_at[inside])
-        shape = network.input_shape[1:]
         # Augmentation is no part of the network that is kept. It is made anew, or a fold would depend on
         # how often its random numbers were drawn before.
         layers = [type(layer).from_config(layer.get_config()) for layer in self.augmentation]
-        trained = keras.Sequential([keras.Input(shape), *layers, network])
+        trained = keras.Sequential([keras.Input(self.input_shape), *layers, network])
         trained.compile(
             keras.optimizers.Adam(self._schedule(len(train))),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
+        )
+        end = EndOfDivergence(
+            f"The training of fold {number}",
+            self.learning_rate,
+            "A folder `out` that holds folds of this one needs to be another then.",
         )
         log = trained.fit(
             stream,
             validation_data=self._stream(validation, scales=judged_at[rows]),
             epochs=self.epochs,
             shuffle=False,  # the stream is
+            callbacks=[end],
             verbose=self.verbose,
         ).history
         logits = network.predict(self._stream(self.cohort, scales=judged_at), verbose=0)
+        end.check(logits, "what its network says of the images")
         history = np.array([log[name] for name in HISTORY], dtype=np.float64).T
         return Fold(network, rows, np.asarray(logits, np.float32), history, judged_at)
 
     def network(self, seed: int) -> keras.Model:
-        """A network with fresh weights.
+        """A network with fresh weights."""
+        return built_network(*self._wanted, seed)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of what the network receives, (X, Y, Z, 1)."""
+        return self._first.shape
+
+    def check(self, *, stored: bool) -> None:
+        """Tries a fresh network on the first image, and where it will be `stored`, whether it can be.
 
         Raises:
-            ValueError: If it does not give one logit a class.
+            TypeError: If `build` does not return a model.
+            ValueError: If the network is not fit.
         """
-        volume = self.cohort.volume(0, self.preprocessing).values.shape
-        classes = len(self.cohort.classes or ())
-        network = (self.build or _paper_network)((*volume, 1), classes, seed)
-        if tuple(network.output_shape) != (None, classes):
-            raise ValueError(
-                f"`build` must return a network of {classes} logits, one a class. Received: a network "
-                f"whose output has shape {network.output_shape}."
-            )
-        return network
+        network = self.network(self.seed)
+        check_network(network, self._first, self._wanted[2])
+        if stored:
+            check_storable(network)
 
     def identity(self) -> dict[str, Any]:
         """What must agree for kept folds to belong together."""
@@ -116,16 +139,30 @@ class FoldTraining:
         for _, config in layers:
             config.pop("name", None)  # Keras counts names within a process
         return {
-            **cohort_identity(self.cohort),
-            "preprocessing": identity_digest(self.preprocessing),
+            **self.of_cohort,
+            # The template's file is told with the cohort's.
+            "preprocessing": identity_digest(replace(self.preprocessing, template=None)),
             "augmentation": identity_digest(layers),
             "scaling": self.scaling,
-            "network": model_identity(self.network(self.seed)),
+            "network": network_identity(*self._wanted, self.seed),
             "training": value_identity([self.epochs, self.batch_size, self.learning_rate]),
             "pretraining_epochs": self.pretraining_epochs,
             "seed": self.seed,
             "keras_pli": __version__,
         }
+
+    @cached_property
+    def of_cohort(self) -> dict[str, Any]:
+        """Digests of the cohort's files."""
+        return cohort_identity(self.cohort, self.preprocessing)
+
+    @cached_property
+    def _first(self) -> NDArray[np.float32]:
+        return self.cohort.volume(0, self.preprocessing).values[..., None]
+
+    @property
+    def _wanted(self) -> tuple[Build, tuple[int, ...], int]:
+        return self.build or _paper_network, self.input_shape, len(self.cohort.classes or ())
 
     def _autoencoder(self, train: Cohort, network: keras.Model, seed: int) -> keras.Model:
         """An autoencoder of the network's blocks, of the fold's training images alone."""

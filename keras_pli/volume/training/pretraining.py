@@ -15,6 +15,8 @@ from sklearn.metrics import roc_auc_score
 from ...checks import checked_number, quoted
 from ..cohorts.cohort import Cohort
 from ..images.preprocessing import Preprocessing
+from .built_networks import check_pooling
+from .divergence import EndOfDivergence
 from .networks import FILTERS, transfer_encoder, volume_autoencoder, volume_classifier
 
 START = ("random", "autoencoder")
@@ -53,7 +55,8 @@ def pretrain_autoencoder(
 
     Raises:
         VolumeError: If an image cannot be used.
-        ValueError: If an option is out of range, or a volume too small for the blocks.
+        ValueError: If an option is out of range, a volume too small for the blocks, Keras's policy of
+            numbers cannot be computed, or the training diverges.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -66,6 +69,7 @@ def pretrain_autoencoder(
         (None, 16, 18, 16, 1)
     """
     checked_number(epochs, "epochs", least=1, whole=True)
+    check_pooling()
     stream = cohort.dataset(
         preprocessing, batch_size=batch_size, shuffle=True, seed=seed, cache=cache
     )
@@ -76,6 +80,7 @@ def pretrain_autoencoder(
         stream.map(lambda volumes, _: (volumes, volumes)),
         epochs=epochs,
         shuffle=False,  # the stream is
+        callbacks=[EndOfDivergence("The training of the autoencoder", learning_rate)],
         verbose=verbose,
     )
     return network
@@ -123,8 +128,8 @@ def compare_transfer(
         `"autoencoder"`), `accuracy`, and `auc` where there are two classes.
 
     Raises:
-        ValueError: If `train` has fewer images of a class than a size asks for, or a subject is in both
-            parts.
+        ValueError: If `train` has fewer images of a class than a size asks for, a subject is in both
+            parts, Keras's policy of numbers cannot be computed, or a training diverges.
         VolumeError: If an image cannot be used.
 
     Example:
@@ -138,6 +143,7 @@ def compare_transfer(
     if shared:
         raise ValueError(f"Subjects are in both `train` and `test`: {sorted(shared)[:10]}.")
     checked_number(repeats, "repeats", least=1, whole=True)
+    check_pooling()
     draws = [
         (size, repeat, _balanced(train.labels, size, seed + repeat))
         for size in sizes
@@ -164,7 +170,15 @@ def compare_transfer(
                 keras.optimizers.Adam(learning_rate),
                 loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             )
-            network.fit(x[rows], y[rows], batch_size=batch_size, epochs=epochs, verbose=0)
+            end = EndOfDivergence(f"The training on {size} volumes", learning_rate)
+            network.fit(
+                x[rows],
+                y[rows],
+                batch_size=batch_size,
+                epochs=epochs,
+                callbacks=[end],
+                verbose=0,
+            )
             place = {"labelled": int(size), "repeat": repeat, "start": start}
             found.append({**place, **_scores(network, *held_out)})
             progress.add(1)
