@@ -157,6 +157,13 @@ class TestErrors:
         with pytest.raises(ValueError, match=message):
             explain_cohort(found, read_cohort(table), PREPARE, METHODS, tmp_path)
 
+    def test_other_images_of_the_same_subjects(self, cohort, found, tmp_path):
+        table = cohort.table.assign(
+            **{name: cohort.table[name].to_numpy()[::-1] for name in ("path", "mask")}
+        )
+        with pytest.raises(ValueError, match="of other images: of the same subjects and labels"):
+            explain_cohort(found, read_cohort(table), PREPARE, METHODS, tmp_path)
+
     def test_another_preprocessing(self, cohort, found, tmp_path):
         other = replace(PREPARE, normalization="percentile")
         message = r"that of the training.*'normalization': 'percentile'.*training.*'zscore'"

@@ -24,6 +24,7 @@ from keras_pli.volume.explaining.mean_of_others import mean_of_others
 from keras_pli.volume.pages import report_methods
 from keras_pli.volume.pages.cohort_report import verdicts
 from keras_pli.volume.pages.report_methods import MethodParts
+from keras_pli.volume.training.cross_validation import training_identity
 
 ODD = ("../../../a", "b?c", "b#c")
 
@@ -48,7 +49,7 @@ def validated(classes, labels, preprocessing=PREPARE):
     )
     models = tuple(build((*SHAPE, 1), len(classes), seed) for seed in (0, 1))
     return CrossValidation(
-        predictions, table, pd.DataFrame(), models, tuple(classes), preprocessing
+        predictions, table, pd.DataFrame(), models, tuple(classes), preprocessing, ""
     )
 
 
@@ -67,7 +68,11 @@ def odd(tmp_path_factory):
     )
     cohort = read_cohort(given)
     found = validated(cohort.classes, labels, Preprocessing())
-    found = replace(found, predictions=found.predictions.assign(fold=0))  # one network to trace
+    found = replace(
+        found,
+        predictions=found.predictions.assign(fold=0),  # one network to trace
+        identity=training_identity(cohort, found.preprocessing, found.models),
+    )
     before = {*place.rglob("*")}
     out = place / "deep" / "out"
     explained = explain_cohort(

@@ -15,7 +15,7 @@ from ...checks import quoted
 from ...identity import identity_digest
 from ..cohorts.cohort import Cohort
 from ..images.preprocessing import Preprocessing
-from ..training.cross_validation import CrossValidation
+from ..training.cross_validation import CrossValidation, training_identity
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ def explained_by(
             network comes without preprocessing.
     """
     if isinstance(models, CrossValidation):
-        _check_cohort(models, cohort)
         _check_preprocessing(models.preprocessing, preprocessing)
+        _check_cohort(models, cohort)
         found = models.predictions
         fold, scales = found["fold"].to_numpy(int), found["scale"].tolist()
         return Explained(models.models, fold, scales, models.classes, models.preprocessing)
@@ -83,8 +83,11 @@ def _check_cohort(models: CrossValidation, cohort: Cohort) -> None:
             f"{quoted(other)}. The first was {known['label'].iloc[other[0]]!r}, and is now "
             f"{labels[other[0]]!r}."
         )
-    # That these are the same files is not told by the cross-validation: other images of the same subjects
-    # and labels cannot be refused here before it keeps a digest of its cohort.
+    if training_identity(cohort, models.preprocessing, models.models) != models.identity:
+        raise ValueError(
+            "The cross-validation is of other images: of the same subjects and labels, but the bytes of an "
+            "image or mask, or of the preprocessing's template, are not those of the training."
+        )
 
 
 def _check_preprocessing(trained: Preprocessing, given: Preprocessing | None) -> None:
