@@ -199,6 +199,10 @@ class TestErrors:
         with pytest.raises(ValueError, match="were made otherwise"):
             explain_cohort(found, cohort, PREPARE, METHODS, explained.folder, target="predicted")
 
+    def test_another_network(self, cohort, found, explained):
+        with pytest.raises(ValueError, match=r"made otherwise.*delete .* whole"):
+            explain_cohort(found.models[0], cohort, PREPARE, METHODS, explained.folder)
+
     def test_another_cohort(self, cohort, found, tmp_path):
         with pytest.raises(ValueError, match="is of another cohort"):
             explain_cohort(found, cohort.select([1, 0]), PREPARE, METHODS, tmp_path)

@@ -133,6 +133,12 @@ class Work:
             "folds": identity_digest([self.by.fold, list(self.by.scales)]),
             "keras_pli": __version__,
         }
+        try:
+            volume_parts(self.folder).check(basis)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} The maps beside it are of the same networks and images: delete {self.folder} whole."
+            ) from error
         with ExitStack() as stack:
             volumes = stack.enter_context(volume_parts(self.folder).writing(basis))
             maps = {}

@@ -156,8 +156,8 @@ class MethodParts:
         yield page_table(_pooled(tables).round(3))
         yield page_note(
             f"Accuracy on {counted(count, 'image')} where everything but the named part is filled with 0. "
-            f"The map's part is the strongest {100 * self.share:.0f} % of the {place} in the mean map over the "
-            "images of other subjects in the same fold, each class counting the same. The network that "
+            f"The map's part is the strongest {100 * self.share:.0f} % of the {place} in the mean map over "
+            "the images of other subjects in the same fold, each class counting the same. The network that "
             "judges an image has made these maps, and has trained on none of the images."
         )
 
