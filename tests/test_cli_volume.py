@@ -3,11 +3,15 @@
 import json
 
 import nibabel
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.ndimage import binary_erosion
 
 from keras_pli.cli import main
+from keras_pli.commands.volume_options import brains_in, region_names
 from keras_pli.synthetic import brain_phantoms
+from keras_pli.volume import Preprocessing, read_cohort
 
 SMALL = ["--filters", "2,3", "--folds", "2", "--epochs", "1"]
 
@@ -65,6 +69,43 @@ def test_wrong_options(folder, tmp_path, capsys, options, error):
     command = ["volume", "train", "--cohort", str(folder / "cohort.csv"), "--out", str(tmp_path)]
     assert main([*command, *options]) == 1
     assert error in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("label,name\n1,a\n1.5,b\n", "labels must be whole numbers. Received: '1.5'"),
+        ("label,name\n1,a\n,b\n", "labels must be whole numbers. Received: ''"),
+        ("label,name\n1,a\n1,b\n", "each label must stand once. Several times: 1"),
+        ("label;name\n1;a\n", "must have columns label and name. It has: label;name"),
+        ("", "cannot be read"),
+        (None, "there is no such table"),
+    ],
+)
+def test_names_of_regions(tmp_path, capsys, text, error):
+    file = tmp_path / "names.csv"
+    if text is not None:
+        file.write_text(text)
+    command = ["volume", "report", "--out", str(tmp_path), "--region-names", str(file)]
+    assert main(command) == 1
+    assert error in capsys.readouterr().err
+
+
+def test_rows_of_nothing_but_commas_and_regions_without_a_name(tmp_path):
+    file = tmp_path / "names.csv"
+    file.write_text("label,name,colour\n 7 , left ,red\n,,\n8,,blue\n-2,NA,\n")
+    assert region_names(str(file)) == {7: "left", -2: "NA"}
+
+
+def test_clipped_voxels_belong_to_the_brain(folder):
+    prepare = Preprocessing(skull_stripping="mask", normalization="percentile")
+    x, _, brains = read_cohort(folder / "cohort.csv").select([0, 1]).arrays(prepare)
+    dark = x * (np.random.default_rng(0).random(x.shape) > 0.1)
+    inside = np.stack([binary_erosion(brain) for brain in brains])
+    assert (dark[..., 0] != 0)[inside].mean() < 0.92
+    found = np.asarray(brains_in(dark))
+    assert found[inside].all()
+    assert (found & ~brains).sum() < 0.03 * brains.sum()
 
 
 def test_explaining_needs_training(folder, tmp_path, capsys):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .files import Report, add_out, kinds_named, positive, whole, written
+from .volume_options import brains_in, filters_of, lengths, region_names, three
 
 if TYPE_CHECKING:
     import keras
@@ -39,12 +41,12 @@ def _add_train(kinds: Any) -> None:
     _add_cohort(train)
     train.add_argument(
         "--shape",
-        type=_lengths(whole(1)),
+        type=lengths(whole(1)),
         help="voxels of the network's input, one number or X,Y,Z (default: as the files)",
     )
     train.add_argument(
         "--voxel-size",
-        type=_lengths(positive),
+        type=lengths(positive),
         help="in mm, one number or three with commas (default: as the files)",
     )
     train.add_argument(
@@ -90,7 +92,8 @@ def _add_explain(kinds: Any) -> None:
     explain.add_argument(
         "--method",
         default="grad_cam,guided_backprop,meaningful_perturbation",
-        help="with commas between (default: %(default)s); also saliency, occlusion, …",
+        help="with commas between (default: %(default)s); also saliency, occlusion, … Maps that are there "
+        "are not made again",
     )
     explain.add_argument(
         "--cam-layer",
@@ -142,8 +145,8 @@ def _train(arguments: argparse.Namespace, report: Report) -> None:
     cohort = _cohort(arguments)
     report(repr(cohort))
     preprocessing = Preprocessing(
-        shape=_three(arguments.shape),
-        voxel_size=_three(arguments.voxel_size),
+        shape=three(arguments.shape),
+        voxel_size=three(arguments.voxel_size),
         skull_stripping=arguments.skull_stripping or _stripping(cohort),
         normalization=arguments.normalization,
         center=arguments.center,
@@ -152,7 +155,7 @@ def _train(arguments: argparse.Namespace, report: Report) -> None:
     found = cross_validate(
         cohort,
         preprocessing,
-        build=partial(_network, filters=_filters(arguments.filters)),
+        build=partial(_network, filters=filters_of(arguments.filters)),
         augmentation=_augmentation(arguments.augment, arguments.seed),
         scaling=arguments.scaling,
         pretraining_epochs=arguments.pretrain,
@@ -168,9 +171,9 @@ def _train(arguments: argparse.Namespace, report: Report) -> None:
     report(found.table.round(3).to_string(index=False))
     report(str(found))
     if found.sizes_known:
-        report(
-            f"Correlation of the decision with brain size, within classes: {found.size_correlation:+.2f}."
-        )
+        followed = found.size_correlation
+        known = "cannot be told" if isnan(followed) else f"{followed:+.2f}"
+        report(f"Correlation of the decision with brain size, within classes: {known}.")
     names = [f"{TRAINED}/{name}" for name in ("fold-*.keras", "predictions.csv", "folds.csv")]
     report(written(out, *names))
 
@@ -188,7 +191,7 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
     explained = explain_cohort(
         found,
         cohort,
-        found.preprocessing,
+        None,  # as in training
         {name: partial(_made, kind, arguments, found) for name, kind in kinds.items()},
         out / MAPS,
         target=_target(arguments.target, found),
@@ -196,19 +199,21 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
         batch_size=arguments.batch_size,
         verbose=1,
     )
-    report(written(out, *(f"{MAPS}/{name}/*.nii.gz" for name in explained.methods)))
+    folders = [explained.file(name, 0).parent.name for name in explained.methods]
+    report(written(out, *(f"{MAPS}/{name}/*.nii.gz" for name in folders)))
 
 
 def _report(arguments: argparse.Namespace, report: Report) -> None:
     from ..volume import CohortExplanation, cohort_report
 
     out = Path(arguments.out)
+    names = region_names(arguments.region_names)
     page = cohort_report(
         _trained(out),
         CohortExplanation.load(out / MAPS),
         out,
         regions=arguments.regions,
-        region_names=_region_names(arguments.region_names),
+        region_names=names,
         template=arguments.template,
         subjects=arguments.subjects,
         title=arguments.title,
@@ -274,12 +279,8 @@ def _made(
     if issubclass(kind, GradCAM):
         options["weights"] = arguments.cam_weights
     if issubclass(kind, MeaningfulPerturbation) and found.preprocessing.skull_stripping != "none":
-        options["within"] = _not_background
+        options["within"] = brains_in
     return kind(model, **options)
-
-
-def _not_background(volumes: Any) -> Any:
-    return volumes[..., 0] != 0
 
 
 def _target(text: str, found: CrossValidation) -> Any:
@@ -291,41 +292,3 @@ def _target(text: str, found: CrossValidation) -> Any:
             f"--target must be label, predicted or one of {', '.join(named)}. Received: {text!r}."
         )
     return named[text]
-
-
-def _region_names(path: str | None) -> dict[int, str] | None:
-    import pandas as pd
-
-    if path is None:
-        return None
-    table = pd.read_csv(path)
-    if not {"label", "name"} <= set(table.columns):
-        raise ValueError(
-            f"{path} must have columns label and name. It has: {', '.join(map(str, table.columns))}."
-        )
-    return dict(zip(table["label"].astype(int), table["name"].astype(str), strict=True))
-
-
-def _filters(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(
-            f"--filters must be whole numbers with commas between. Received: {text!r}."
-        ) from None
-
-
-def _lengths(one: Any) -> Any:
-    """Returns what makes three numbers of an argument, of one number three times the same."""
-
-    def read(text: str) -> tuple[Any, ...]:
-        found = tuple(one(part) for part in text.split(","))
-        if len(found) not in (1, 3):
-            raise argparse.ArgumentTypeError(f"must be one number or three. Received: {text!r}.")
-        return found
-
-    return read
-
-
-def _three(lengths: tuple[Any, ...] | None) -> Any:
-    return lengths * 3 if lengths is not None and len(lengths) == 1 else lengths

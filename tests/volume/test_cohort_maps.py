@@ -155,6 +155,40 @@ class TestRegionTable:
             found = region_table(maps, given, NAMES, affine=affine)
             assert found.equals(wanted)
 
+    def test_a_full_table_of_names_and_an_axis_of_one_image(self):
+        maps = np.random.default_rng(0).normal(size=(2, 4, 5, 6))
+        found = region_table(maps, LABELS[..., None], {**NAMES, 0: "no", 3: "other", 99: "more"})
+        assert found.equals(region_table(maps, LABELS, NAMES))
+        image = nibabel.Nifti1Image(LABELS[..., None], np.eye(4))
+        assert region_table(maps, image, NAMES)["region"].equals(found["region"])
+
+    def test_a_region_lost_on_the_grid_keeps_its_row(self):
+        fine = np.repeat(np.repeat(np.repeat(LABELS, 3, 0), 3, 1), 3, 2)
+        fine[9, 12, 15] = 40  # a corner, between the centres of the coarse voxels
+        image = nibabel.Nifti1Image(fine, nibabel.affines.from_matvec(np.eye(3), (-1,) * 3))
+        maps = np.random.default_rng(0).normal(size=(2, 4, 5, 6))
+        affine = np.diag([3.0, 3, 3, 1])
+        table = region_table(maps, image, {**NAMES, 40: "small"}, affine=affine)
+        lost = table.set_index("region").loc["small"]
+        assert (lost["voxels"], lost["share"]) == (0, 0) and np.isnan(lost["enrichment"])
+        others = table[table["region"] != "small"].reset_index(drop=True)
+        assert others.equals(region_table(maps, LABELS, NAMES, affine=affine))
+
+    def test_labels_and_names_like_those_of_the_tables_own_rows(self):
+        labels = np.where(LABELS == 2, -1, LABELS)
+        brain = np.ones(LABELS.shape, bool)
+        brain[-1] = False
+        names = {-1: "elsewhere", 7: "outside the brain"}
+        table = region_table(np.ones((1, 4, 5, 6)), labels, names, brain=brain)
+        assert table["region"].tolist() == [
+            "elsewhere (-1)",
+            "outside the brain (7)",
+            "elsewhere",
+            "outside the brain",
+        ]
+        assert table["label"].tolist() == [-1, 7, 0, -2]
+        assert table["voxels"].tolist() == [12, 30, 48, 30]
+
     def test_a_label_image_gives_the_affine(self):
         image = nibabel.Nifti1Image(LABELS, np.diag([10.0, 10, 10, 1]))
         table = region_table(np.ones((1, 4, 5, 6)), image)
@@ -166,7 +200,12 @@ class TestRegionTable:
             ({"label_image": np.zeros((4, 5, 6), int)}, ValueError, "has no region"),
             ({"label_image": LABELS + 0.5}, ValueError, "whole numbers.*float64"),
             ({"label_image": LABELS[:2]}, ValueError, r"\(4, 5, 6\).*\(2, 5, 6\)"),
-            ({"names": {3: "other"}}, ValueError, "labels that the image has not: 3. It has 2, 7"),
+            (
+                {"names": {3: "other"}},
+                ValueError,
+                "only labels that the image has not: 3. It has 2, 7",
+            ),
+            ({"label_image": np.stack([LABELS] * 2, -1)}, ValueError, r"one image.*\(4, 5, 6, 2\)"),
             ({"brain": np.ones((4, 5, 6))}, TypeError, "`brain` must be boolean"),
             ({"classes": [1]}, ValueError, "`classes` must have one entry for each of the 2"),
             ({"affine": np.zeros((4, 4))}, ValueError, "`affine` must be an invertible"),

@@ -1,3 +1,6 @@
+import shutil
+from dataclasses import replace
+
 import nibabel
 import numpy as np
 import pytest
@@ -81,25 +84,20 @@ def test_the_folder_holds_the_result(explained):
 def test_what_is_done_is_not_done_again(cohort, found, tmp_path):
     calls = []
 
-    def counted(network):
-        method = Saliency(network)
-
-        def explain(x, target):
+    class Counted(Saliency):
+        def __call__(self, x, target=None, **options):
             calls.append(len(x))
             if sum(calls) > 8:
                 raise KeyboardInterrupt
-            return method(x, target)
-
-        explain.settings = method.settings
-        return explain
+            return super().__call__(x, target, **options)
 
     options = {"rows": range(12), "batch_size": 4}
     with pytest.raises(KeyboardInterrupt):
-        explain_cohort(found, cohort, PREPARE, {"saliency": counted}, tmp_path, **options)
+        explain_cohort(found, cohort, PREPARE, {"saliency": Counted}, tmp_path, **options)
     with pytest.raises(ValueError, match="no finished maps"):
         CohortExplanation.load(tmp_path)
     calls[:] = [-12]  # twelve more are allowed
-    resumed = explain_cohort(found, cohort, PREPARE, {"saliency": counted}, tmp_path, **options)
+    resumed = explain_cohort(found, cohort, PREPARE, {"saliency": Counted}, tmp_path, **options)
     assert 0 < sum(calls[1:]) <= 8
     whole = explain_cohort(found, cohort, PREPARE, {"saliency": Saliency}, tmp_path / "other")
     np.testing.assert_allclose(resumed.maps("saliency"), whole.maps("saliency"), atol=1e-6)
@@ -115,10 +113,95 @@ def test_a_lost_file_is_written_again(cohort, found, tmp_path):
     np.testing.assert_allclose(nibabel.load(file).get_fdata(), before, atol=1e-6)
 
 
+def test_more_methods_and_images_leave_the_others_as_they_are(cohort, found, tmp_path, monkeypatch):
+    first, second, third = np.flatnonzero(found.predictions["fold"] == 0)[:3].tolist()
+    before = explain_cohort(
+        found, cohort, None, {"saliency": Saliency}, tmp_path, rows=[first, third]
+    )
+    kept = before.maps("saliency")
+    made = []
+    call = Saliency.__call__
+    monkeypatch.setattr(
+        Saliency, "__call__", lambda *a, **b: made.append(len(a[1])) or call(*a, **b)
+    )
+    both = explain_cohort(found, cohort, PREPARE, METHODS, tmp_path, rows=[second, third, first])
+    assert made == [1]
+    np.testing.assert_array_equal(both.maps("saliency")[[2, 1]], kept)
+    assert both.maps("grad_cam").shape == both.volumes.shape == (3, *kept.shape[1:])
+    assert both.table["row"].tolist() == [second, third, first]
+
+
+def test_what_is_gone_is_told(cohort, found, explained, tmp_path):
+    folder = shutil.copytree(explained.folder, tmp_path / "maps")
+    whole = CohortExplanation.load(folder)
+    shutil.rmtree(folder / "saliency" / "arrays")
+    with pytest.raises(ValueError, match=r"part-00000.npz is gone.* makes again what is missing"):
+        whole.maps("saliency")
+    with pytest.raises(ValueError, match=r"part-00000.npz is gone"):
+        CohortExplanation.load(folder)
+    (folder / "result.json").unlink()
+    with pytest.raises(ValueError, match="no finished maps"):
+        CohortExplanation.load(folder)
+
+
 class TestErrors:
+    @pytest.mark.parametrize(
+        ("labels", "message"),
+        [
+            (["b", "a"], "of the classes 0, 1, in this order. The cohort's are 'a', 'b'"),
+            ([1, 0], "labels differ in the positions 0, 1, 2"),
+        ],
+    )
+    def test_other_classes_or_labels(self, cohort, found, tmp_path, labels, message):
+        table = cohort.table.assign(label=[labels[code] for code in cohort.labels])
+        with pytest.raises(ValueError, match=message):
+            explain_cohort(found, read_cohort(table), PREPARE, METHODS, tmp_path)
+
+    def test_other_images_of_the_same_subjects(self, cohort, found, tmp_path):
+        table = cohort.table.assign(
+            **{name: cohort.table[name].to_numpy()[::-1] for name in ("path", "mask")}
+        )
+        with pytest.raises(ValueError, match="of other images: of the same subjects and labels"):
+            explain_cohort(found, read_cohort(table), PREPARE, METHODS, tmp_path)
+
+    def test_another_preprocessing(self, cohort, found, tmp_path):
+        other = replace(PREPARE, normalization="percentile")
+        message = r"that of the training.*'normalization': 'percentile'.*training.*'zscore'"
+        with pytest.raises(ValueError, match=message):
+            explain_cohort(found, cohort, other, METHODS, tmp_path)
+        with pytest.raises(ValueError, match="must be given for a network"):
+            explain_cohort(found.models[0], cohort, None, METHODS, tmp_path)
+
+    @pytest.mark.parametrize(
+        ("methods", "error", "message"),
+        [
+            ({"mine": lambda network: None}, TypeError, r"methods\['mine'\].*returned: None"),
+            ({"mine": lambda network: network}, TypeError, r"methods\['mine'\].*returned: <Func"),
+            ({"mine": "saliency"}, TypeError, r"methods\['mine'\].*is: 'saliency'"),
+            ({1: Saliency}, TypeError, "Names of `methods` must be texts. Received: 1"),
+            ([Saliency], TypeError, "by name.*Received: list"),
+            ({}, ValueError, "at least one method"),
+            ({"a": Saliency, "A": Saliency}, ValueError, "Received: 'a', 'A'"),
+            ({"volumes": Saliency}, ValueError, "none called 'volumes'"),
+        ],
+    )
+    def test_what_is_no_method(self, cohort, found, tmp_path, methods, error, message):
+        with pytest.raises(error, match=message):
+            explain_cohort(found, cohort, PREPARE, methods, tmp_path)
+
+    def test_maps_of_another_training(self, found, explained, tmp_path):
+        other = replace(found, models=found.models[::-1])
+        with pytest.raises(ValueError, match="explain other networks than those of the cross"):
+            cohort_report(other, explained, tmp_path)
+        assert not list(tmp_path.iterdir())
+
     def test_other_settings(self, cohort, found, explained):
         with pytest.raises(ValueError, match="were made otherwise"):
             explain_cohort(found, cohort, PREPARE, METHODS, explained.folder, target="predicted")
+
+    def test_another_network(self, cohort, found, explained):
+        with pytest.raises(ValueError, match=r"made otherwise.*delete .* whole"):
+            explain_cohort(found.models[0], cohort, PREPARE, METHODS, explained.folder)
 
     def test_another_cohort(self, cohort, found, tmp_path):
         with pytest.raises(ValueError, match="is of another cohort"):

@@ -95,8 +95,10 @@ def region_table(
             map `(X, Y, Z)`.
         label_image: Whole numbers `(X, Y, Z)` on the maps' grid, 0 outside of all regions; or a nibabel image
             or the path of one. An image on another grid than the `affine` says is resampled, each voxel to
-            the nearest label, by nilearn.
-        names: The regions' names by their labels; others are called by their label.
+            the nearest label, by nilearn; a region that gets no voxel so keeps its row, with 0 `voxels`.
+        names: The regions' names by their labels, such as a full lookup table: those that the image lacks
+            have no effect. Regions without a name are called by their label, and those named as the table's
+            own rows get it behind.
         brain: Booleans `(X, Y, Z)` or `(samples, X, Y, Z)`. Outside of it nothing counts to a region, but to
             a row of its own, `"outside the brain"`: an unstripped volume shows there what it gives away.
         classes: A class of each sample, by which rows are told apart; None takes all samples together.
@@ -104,7 +106,8 @@ def region_table(
 
     Returns:
         A data frame with a row for each class and region in the order of labels, behind them `"elsewhere"`
-        for label 0, and `"outside the brain"` where one is given. Columns: `class`, `label`, `region`;
+        for label 0, and `"outside the brain"` where one is given, whose label is −1 (or where the image has
+        negative labels, the next below). Columns: `class`, `label`, `region`;
         `samples`; `voxels`, their mean number; `volume_ml`, NaN without an affine; `mean`, the mean
         attribution in the region, over samples; `share`, the share of a map's absolute attribution that lies
         there, with `low` and `high`, the 95 % interval of its mean over samples by Student's t; and
@@ -112,8 +115,8 @@ def region_table(
         up to 1; maps of zeros have none and are left out of `share`.
 
     Raises:
-        ValueError: If shapes do not fit, labels are not whole numbers or none is in the image, names are of
-            labels that it has not, or a map is not finite.
+        ValueError: If shapes do not fit, labels are not whole numbers or none is in the image, all names are
+            of labels that it has not, or a map is not finite.
         TypeError: If `brain` is not boolean.
         ImportError: If the label image has to be read or resampled, and nibabel or nilearn cannot be
             imported.
@@ -128,8 +131,8 @@ def region_table(
         1    elsewhere       48.0   1.0    0.5    0.666667
     """
     values = volume_maps(maps)
-    labels, placed = _label_array(label_image, values.shape[1:], affine)
-    known = _named(labels, names)
+    labels, placed, present = _label_array(label_image, values.shape[1:], affine)
+    known = _named(present, names)
     groups = (
         np.zeros(len(values), int)
         if classes is None
@@ -177,41 +180,59 @@ def _places(
     """Label, name and places `(samples, X, Y, Z)` of each row."""
     found = [(label, name, inside & (labels == label)) for label, name in known.items()]
     found.append((0, ELSEWHERE, inside & (labels == 0)))
-    return [*found, (-1, OUTSIDE, ~inside)] if has_brain else found
+    return [*found, (min(0, *known) - 1, OUTSIDE, ~inside)] if has_brain else found
 
 
-def _named(labels: NDArray[np.int64], names: Mapping[int, str] | None) -> dict[int, str]:
-    present = [int(label) for label in np.unique(labels) if label]
+def _named(present: list[int], names: Mapping[int, str] | None) -> dict[int, str]:
+    """The name of each region, in the order of labels."""
     if not present:
         raise ValueError("`label_image` has no region: all its labels are 0.")
-    absent = [label for label in names or {} if label not in present and label]
-    if absent:
+    given = names or {}
+    if given and not any(label in given for label in (0, *present)):
         raise ValueError(
-            f"`names` has labels that the image has not: {quoted(absent)}. It has {quoted(present)}."
+            f"`names` has only labels that the image has not: {quoted(given)}. It has {quoted(present)}."
         )
-    return {label: (names or {}).get(label, str(label)) for label in present}
+    called = {label: str(given.get(label, label)) for label in present}
+    own = (ELSEWHERE, OUTSIDE)
+    return {label: f"{name} ({label})" if name in own else name for label, name in called.items()}
 
 
 def _label_array(
     label_image: Any, sizes: tuple[int, ...], affine: ArrayLike | None
-) -> tuple[NDArray[np.int64], Affine | None]:
-    """The labels on the maps' grid, and its affine where that is known."""
+) -> tuple[NDArray[np.int64], Affine | None, list[int]]:
+    """The labels on the maps' grid, its affine where that is known, and the regions of the whole image."""
     placed = None if affine is None else _checked_affine(affine, "affine")
     image = _loaded(label_image)
     if image is None:
-        array = np.asarray(label_image)
+        array = _checked_labels(label_image)
+        present = array
     else:
         placed = image.affine if placed is None else placed
-        if image.shape != sizes or not np.allclose(image.affine, placed, atol=1e-4):
-            image = _resampled_labels(image, placed, sizes)
-        array = np.asarray(image.dataobj)
+        array = present = _checked_labels(image.dataobj)
+        if array.shape != sizes or not np.allclose(image.affine, placed, atol=1e-4):
+            kind = imported("nibabel", "A label image on another grid").Nifti1Image
+            flat = kind(array.astype(np.int32), image.affine)
+            array = _checked_labels(_resampled_labels(flat, placed, sizes).dataobj)
     if array.shape != sizes:
         raise ValueError(
             f"`label_image` must have the shape of the maps, {sizes}. Received shape {array.shape}."
         )
+    return array, placed, [int(label) for label in np.unique(present) if label]
+
+
+def _checked_labels(labels: Any) -> NDArray[np.int64]:
+    """Whole numbers `(X, Y, Z)`; a fourth axis of one image is dropped."""
+    array = np.asarray(labels)
+    if array.ndim == 4 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim != 3:
+        raise ValueError(
+            "`label_image` must be one image (X, Y, Z) of labels; of an atlas with an image for each region, "
+            f"take the strongest in each voxel. Received shape {array.shape}."
+        )
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all() or (array % 1).any():
         raise ValueError(f"`label_image` must hold whole numbers. Received dtype {array.dtype}.")
-    return array.astype(np.int64), placed
+    return array.astype(np.int64)
 
 
 def _resampled_labels(image: Any, affine: Affine, sizes: tuple[int, ...]) -> Any:

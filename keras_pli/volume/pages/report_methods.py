@@ -1,0 +1,185 @@
+"""The parts of a report on one method: mean maps, regions, what is found in the voxels highlighted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ... import plotting
+from ...brief import counted
+from ...plotting.page import page_figure, page_note, page_table
+from ..explaining.cohort_maps import mean_map, region_table
+from ..explaining.file_names import file_names
+from ..explaining.map_measures import fold_stability
+from ..explaining.masked_inputs import masked_input_accuracy
+from ..explaining.mean_of_others import mean_of_others
+from .report_data import ReportData
+
+
+@dataclass(frozen=True, eq=False)
+class MethodParts:
+    """Writes what a report says of one method.
+
+    Args:
+        data: The cross-validation and its maps.
+        method: The method's name.
+        regions: A label image, or None.
+        region_names: Names by label.
+        share: Share of the brain's voxels that count as highlighted.
+    """
+
+    data: ReportData
+    method: str
+    regions: Any
+    region_names: Mapping[int, str] | None
+    share: float
+
+    def parts(self) -> Iterator[str]:
+        """The parts of the page, in HTML."""
+        yield f"<h2>{escape(self.method)}</h2>"
+        maps = self.data.explained.maps(self.method)
+        means = self._means(maps)
+        for label, mean in means.items():
+            yield self._mosaic(label, mean)
+        if self.data.stripped:
+            yield page_note(
+                "Drawn within the brain; what a coarse map has outside is in the files, and with regions in "
+                "the table."
+            )
+        if self.regions is not None:
+            yield from self._regions(maps, means)
+        yield from self.masked(maps)
+        yield from self.agreement(maps)
+
+    def _labels(self, column: str) -> NDArray[Any]:
+        return self.data.explained.table[column].to_numpy(object)
+
+    @property
+    def _folds(self) -> NDArray[np.int64]:
+        rows = self.data.explained.table["row"].to_numpy()
+        return self.data.found.predictions["fold"].to_numpy()[rows]
+
+    def _means(self, maps: NDArray[np.float32]) -> dict[Any, Any]:
+        """The mean map of each class that is explained, which is kept as a file."""
+        data, labels = self.data, self._labels("explained")
+        pairs = [(one, label) for one in data.explained.methods for label in data.found.classes]
+        names = file_names((one, str(label)) for one, label in pairs)
+        files = dict(zip(pairs, names, strict=True))
+        folder = data.folder / "mean_maps"
+        folder.mkdir(parents=True, exist_ok=True)
+        means = {}
+        for label in data.found.classes:
+            chosen = labels == label
+            if chosen.any():
+                mean = mean_map(maps[chosen], data.affines[chosen], data.goal, scaling="share")
+                mean.to_filename(folder / f"{files[self.method, label]}.nii.gz")
+                means[label] = mean
+        return means
+
+    def _mosaic(self, label: Any, mean: Any) -> str:
+        background = self.data.background
+        count = int((self._labels("explained") == label).sum())
+        figure = plotting.volume_mosaic(
+            background.get_fdata(),
+            np.where(self.data.mean_brain, mean.get_fdata(), 0),
+            affine=background.affine,
+            slices=15,
+            title=f"mean map of class {label}, {counted(count, 'image')}",
+        )
+        return page_figure(figure, f"Mean {self.method} map of class {label}")
+
+    def _regions(self, maps: NDArray[np.float32], means: Mapping[Any, Any]) -> Iterator[str]:
+        """What maps hold in each region: of each image where all are on one grid, else of the means."""
+        affine, classes = self.data.affines[0], list(self._labels("explained"))
+        brain = self.data.brains
+        if not np.allclose(self.data.affines, affine, atol=1e-3):
+            maps = np.stack([image.get_fdata() for image in means.values()])
+            classes, affine, brain = list(means), next(iter(means.values())).affine, None
+        names = [str(label) for label in classes]
+        table = region_table(
+            maps, self.regions, self.region_names, classes=names, affine=affine, brain=brain
+        )
+        lost = table.loc[table["voxels"] == 0, "region"].unique()
+        figure = plotting.region_bars(
+            table[["class", "region", "enrichment"]].dropna().assign(chance=1.0),
+            group="class",
+            value="enrichment",
+            chance="chance",
+            label="share of the attribution over share of the voxels",
+        )
+        yield "<h3>Regions</h3>"
+        yield page_figure(figure, "Attribution of each region, as a multiple of chance")
+        shown = table.pivot_table(
+            index="region", columns="class", values=["share", "enrichment"], sort=False
+        )
+        yield page_table(shown.round(3))
+        if len(lost):
+            yield page_note(f"Without a voxel on the maps' grid, in the brain: {', '.join(lost)}.")
+
+    def masked(self, maps: NDArray[np.float32]) -> Iterator[str]:
+        """What the classifiers find in the voxels that the maps of other images of the fold highlight."""
+        data, folds = self.data, self._folds
+        volumes, classes = data.volumes[..., np.newaxis], list(data.found.classes)
+        codes = np.array([classes.index(label) for label in self._labels("label")])
+        subjects = self._labels("subject").astype(str)
+        tables: list[pd.DataFrame] = []
+        for fold in np.unique(folds):
+            held_out = np.flatnonzero(folds == fold)
+            means, known = mean_of_others(maps[held_out], codes[held_out], subjects[held_out])
+            judged = held_out[known]
+            if not len(judged):
+                continue
+            table = masked_input_accuracy(
+                data.found.models[int(fold)],
+                volumes[judged],
+                codes[judged],
+                means[known],
+                share=self.share,
+                within=None if data.brains is None else data.brains[judged],
+            )
+            tables.append(table.assign(images=len(judged)))
+        yield "<h3>Seeing a part only</h3>"
+        if not tables:
+            yield page_note(
+                "Not told: a fold needs maps of two subjects of each of its classes for the mean map of the "
+                "others."
+            )
+            return
+        place = "volume" if data.brains is None else "brain"
+        count = sum(int(table["images"].iloc[0]) for table in tables)
+        yield page_table(_pooled(tables).round(3))
+        yield page_note(
+            f"Accuracy on {counted(count, 'image')} where everything but the named part is filled with 0. "
+            f"The map's part is the strongest {100 * self.share:.0f} % of the {place} in the mean map over "
+            "the images of other subjects in the same fold, each class counting the same. The network that "
+            "judges an image has made these maps, and has trained on none of the images."
+        )
+
+    def agreement(self, maps: NDArray[np.float32]) -> Iterator[str]:
+        """How far the folds' mean maps agree, in the voxels that most brains share."""
+        folds, brains = self._folds, self.data.brains
+        means: dict[object, Any] = {
+            int(fold): maps[folds == fold].mean(axis=0) for fold in np.unique(folds)
+        }
+        if len(means) < 2:
+            return
+        within = None if brains is None else brains.mean(axis=0) > 0.5
+        yield "<h3>Agreement of the folds' mean maps</h3>"
+        if within is not None and not within.any():
+            yield page_note("Not told: no voxel is in most of the brains' masks.")
+            return
+        yield page_table(fold_stability(means, within, share=self.share).round(3))
+
+
+def _pooled(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The folds' accuracies, weighed by their images."""
+    weights = np.array([table["images"].iloc[0] for table in tables], float)
+    columns = ["accuracy", "seen"]
+    total = sum(table[columns] * weight for table, weight in zip(tables, weights, strict=True))
+    return pd.DataFrame(total / weights.sum())
