@@ -274,7 +274,7 @@ def main():
     parser.add_argument(
         "--repeats", type=int, default=2, help="draws for each size of the transfer"
     )
-    parser.add_argument("--explained", type=int, default=48, help="volumes whose maps are made")
+    parser.add_argument("--explained", type=int, default=40, help="volumes whose maps are made")
     options = parser.parse_args()
     out = Path(options.out)
     phantoms, cohort = make_cohort(out / "cohort", options.subjects, options.seed, **SHORT_CUTS)
