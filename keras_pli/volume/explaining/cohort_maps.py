@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -71,7 +72,9 @@ def mean_map(
         if scaling == "share" and size:
             values = values / size
         # What lies outside of a map's grid is told apart from zeros in it.
-        one = resampled(nibabel.Nifti1Image(values, affine), goal, fill_value=np.nan, **options)
+        with warnings.catch_warnings():  # a map of two values is a map all the same
+            warnings.filterwarnings("ignore", message="Resampling binary images")
+            one = resampled(nibabel.Nifti1Image(values, affine), goal, fill_value=np.nan, **options)
         inside = np.isfinite(one.get_fdata())
         total += np.where(inside, one.get_fdata(), 0.0)
         covered += inside
