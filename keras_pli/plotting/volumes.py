@@ -19,7 +19,7 @@ from .style import INK, TEXT_SIZE, TITLE_SIZE, new_figure, plain
 
 _TALLEST, _WIDEST = 3.2, 8.2  # inches that the slices may take up
 _NARROWEST = 1.45  # inches that the name of a slice takes up
-_LETTERS = 0.22  # inches around a slice for its letters and marks
+_LETTERS = 0.28  # inches around a slice for its letters and marks
 _TICKS, _TICKS_BELOW = 0.5, 0.45
 
 
