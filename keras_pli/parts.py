@@ -115,8 +115,8 @@ class PartFolder:
         before, now = _differing(stored, identity)
         if before:
             raise ValueError(
-                f"{self.folder} holds {self.what} that were made otherwise: {before}, and now {now}. Delete it, "
-                "or choose another folder."
+                f"{self.folder} holds {self.what} that were made otherwise: {before}, and now {now}. Delete "
+                "it, or choose another folder."
             )
 
     def clear(self) -> None:
@@ -213,7 +213,8 @@ def _differing(one: Any, other: Any) -> tuple[Any, Any]:
         return one, other
     keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
     pairs = {key: _differing(one.get(key), other.get(key)) for key in keys}
-    return tuple({key: pair[side] for key, pair in pairs.items()} for side in (0, 1))
+    before, now = ({key: pair[side] for key, pair in pairs.items()} for side in (0, 1))
+    return before, now
 
 
 def _number(file: Path) -> int:

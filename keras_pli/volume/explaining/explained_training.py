@@ -74,12 +74,12 @@ def checked_target(target: Any, classes: Sequence[Any]) -> str | int:
         names = [str(name) for name in classes]
         if target in names:
             return names.index(target)
-    elif isinstance(target, int | np.integer) and not isinstance(target, bool):
-        if 0 <= target < len(classes):
-            return int(target)
+    whole = isinstance(target, int | np.integer) and not isinstance(target, bool)
+    if whole and 0 <= target < len(classes):
+        return int(target)
     raise ValueError(
-        f"`target` must be 'predicted', 'label', one of the classes {quoted(map(str, classes))} as text, or a "
-        f"class's position from 0 to {len(classes) - 1}. Received: {target!r}."
+        f"`target` must be 'predicted', 'label', one of the classes {quoted(map(str, classes))} as text, or "
+        f"a class's position from 0 to {len(classes) - 1}. Received: {target!r}."
     )
 
 

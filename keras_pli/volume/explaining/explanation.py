@@ -158,8 +158,8 @@ def explain_cohort(
         methods: What makes each method of a network, by name: `{"grad_cam": GradCAM}`, or a function such as
             `lambda network: GradCAM(network, layer="conv_2")`.
         out: The folder of the maps. What in a name cannot be in a file's name is replaced.
-        target: `"predicted"`, `"label"` for each image's own class, a class as the table names it, as text, or
-            the position of a class.
+        target: `"predicted"`, `"label"` for each image's own class, a class as the table names it, as text,
+            or the position of a class.
         rows: Positions of the images to explain; None: all.
         batch_size: Volumes in memory at a time.
         verbose: 1 draws a progress bar.

@@ -190,8 +190,8 @@ class Work:
             if other != str(self.target):
                 raise ValueError(
                     f"{note.parent.parent} holds maps that were made otherwise: of the target "
-                    f"{self._called(other)}, and now {self._called(str(self.target))}. A folder's maps are all "
-                    "of one target: choose another folder."
+                    f"{self._called(other)}, and now {self._called(str(self.target))}. A folder's maps are "
+                    "all of one target: choose another folder."
                 )
 
     def _called(self, target: str) -> str:
