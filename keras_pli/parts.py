@@ -112,13 +112,11 @@ class PartFolder:
             stored = read_json(self.note)
         except FileNotFoundError:
             stored = {}
-        every = {**stored, **identity}
-        differing = [key for key in every if stored.get(key) != identity.get(key)]
-        if differing:
+        before, now = _differing(stored, identity)
+        if before:
             raise ValueError(
-                f"{self.folder} holds {self.what} that were made otherwise: "
-                f"{ {key: stored.get(key) for key in differing} }, and now "
-                f"{ {key: identity.get(key) for key in differing} }. Delete it, or choose another folder."
+                f"{self.folder} holds {self.what} that were made otherwise: {before}, and now {now}. Delete "
+                "it, or choose another folder."
             )
 
     def clear(self) -> None:
@@ -207,6 +205,16 @@ def listed_files(mark: Path) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"{mark} is damaged: it must list `files`. Received: {names!r:.80}.")
     return names
+
+
+def _differing(one: Any, other: Any) -> tuple[Any, Any]:
+    """What differs between two notes; of settings within settings only those that do."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return one, other
+    keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    pairs = {key: _differing(one.get(key), other.get(key)) for key in keys}
+    before, now = ({key: pair[side] for key, pair in pairs.items()} for side in (0, 1))
+    return before, now
 
 
 def _number(file: Path) -> int:

@@ -53,7 +53,29 @@ def test_everything_is_written(folder, out):
 def test_the_classes_are_called_as_in_the_table(folder, out, capsys):
     cohort = ["--cohort", str(folder / "cohort.csv"), "--out", str(out)]
     assert main(["volume", "explain", *cohort, "--target", "patient"]) == 1
-    assert "must be label, predicted or one of 0, 1. Received: 'patient'" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "one of the classes '0', '1' as text" in error and "Received: 'patient'" in error
+
+
+def test_what_differs_is_named_and_finds_room_beside(folder, out, capsys):
+    cohort = ["--cohort", str(folder / "cohort.csv"), "--out", str(out)]
+    explain = ["volume", "explain", *cohort, "--method", "grad_cam", "--images", "1"]
+    assert main([*explain, "--cam-weights", "mean"]) == 1
+    error = capsys.readouterr().err
+    assert "{'weights': 'positive'}" in error and "{'weights': 'mean'}" in error
+    assert main([*explain, "--cam-weights", "mean", "--target", "1", "--maps", "of 1"]) == 0
+    assert len(list((out / "of 1" / "grad_cam").glob("*.nii.gz"))) == 1
+    assert len(list((out / "maps" / "grad_cam").glob("*.nii.gz"))) == 6
+    for name in ("a/b", "..", "", "training"):
+        assert main([*explain, "--maps", name]) == 1
+        assert "--maps must be the name of a folder" in capsys.readouterr().err
+    assert main(["volume", "report", "--out", str(out), "--maps", "none"]) == 1
+    assert "run `keras-pli volume explain" in capsys.readouterr().err
+    augment = ["--augment", "rotation,scaling,flips,intensity", "--scaling", "quantile"]
+    train = ["volume", "train", *cohort, *SMALL[:-1], "2", *augment, "--learning-rate", "0.01"]
+    assert main(train) == 1
+    expected = "{'epochs': 1, 'learning_rate': 0.001}, and now {'epochs': 2, 'learning_rate': 0.01}"
+    assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -108,10 +130,29 @@ def test_clipped_voxels_belong_to_the_brain(folder):
     assert (found & ~brains).sum() < 0.03 * brains.sum()
 
 
+def test_damaged_images_are_left_out_where_that_is_asked_for(folder, tmp_path, capsys):
+    table = pd.read_csv(folder / "cohort.csv")
+    table.loc[2, "path"] = "none.nii.gz"
+    table.to_csv(tmp_path / "cohort.csv", index=False)
+    cohort = ["--cohort", str(tmp_path / "cohort.csv"), "--root", str(folder)]
+    train = ["volume", "train", *cohort, "--out", str(tmp_path)]
+    assert main([*train, "--folds", "2"]) == 1
+    assert "1 of the cohort's 8 rows cannot be used" in capsys.readouterr().err
+    assert (
+        main([*train, "--skip-damaged", "--folds", "7"]) == 1
+    )  # too many: it ends before training
+    told = capsys.readouterr()
+    assert "Left out: row 2, none.nii.gz: there is no such file" in told.out + told.err
+    assert "Cohort(7 images of 7 subjects" in told.out + told.err
+    assert "at least 7 subjects of each class" in told.err
+
+
 def test_explaining_needs_training(folder, tmp_path, capsys):
     cohort = ["--cohort", str(folder / "cohort.csv"), "--out", str(tmp_path)]
-    assert main(["volume", "explain", *cohort]) == 1
-    assert "no finished cross-validation" in capsys.readouterr().err
+    for command in (["explain", *cohort], ["report", *cohort[2:]]):
+        assert main(["volume", *command]) == 1
+        error = capsys.readouterr().err
+        assert "no finished cross-validation: run `keras-pli volume train --out " in error
 
 
 def test_a_missing_table(tmp_path, capsys):

@@ -43,6 +43,15 @@ def test_parts_come_back_by_number(folder):
     assert folder.read(12) is None
 
 
+def test_of_settings_within_settings_those_are_named_that_differ(folder):
+    write(folder, 0, identity={"seed": 1, "method": {"steps": 3, "layer": "a", "of": {"x": 1}}})
+    now = {"seed": 1, "method": {"steps": 4, "layer": "a", "of": {"x": 1}, "new": 2}}
+    message = r"otherwise: {'method': {'steps': 3, 'new': None}}, and now {'method': {'steps': 4, 'new': 2}}"
+    with pytest.raises(ValueError, match=message):
+        folder.check(now)
+    folder.check({"seed": 1, "method": {"steps": 3, "layer": "a", "of": {"x": 1}}})
+
+
 def test_a_number_of_more_digits_is_read_as_any(folder):
     write(folder, 99_999, 100_000)
     assert folder.numbers == [99_999, 100_000]

@@ -48,17 +48,18 @@ def method_name(method: type[Method]) -> str:
 
 
 def find_method(name: str) -> type[Method]:
-    """Returns the method of a name; underscores, hyphens and capitals do not matter.
+    """Returns the method of a name; underscores, hyphens, spaces and capitals do not matter.
 
     Raises:
-        ValueError: If there is none; those that exist are named.
+        ValueError: If there is none, or the name has other signs, as that of Grad-CAM++, which is another
+            method; those that exist are named.
 
     Example:
         >>> find_method("grad-cam")
         <class 'keras_pli.attribution.cam.GradCAM'>
     """
     plain = {_plain(method.__name__): method for method in METHODS}
-    if _plain(name) not in plain:
+    if not re.fullmatch(r"[A-Za-z0-9 _-]*", name) or _plain(name) not in plain:
         names = [method_name(method) for method in METHODS]
         raise ValueError(
             f"There is no attribution method {name!r}. There are {quoted(names, most=30)}."

@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .files import Report, add_out, kinds_named, positive, whole, written
-from .volume_options import brains_in, filters_of, lengths, region_names, three
+from .volume_options import (
+    brains_in,
+    check_step,
+    filters_of,
+    lengths,
+    maps_folder,
+    region_names,
+    three,
+)
 
 if TYPE_CHECKING:
     import keras
 
     from ..attribution import Method
-    from ..volume import Cohort, CrossValidation
+    from ..volume import Cohort, CrossValidation, Preprocessing
 
 AUGMENTATIONS = ("rotation", "scaling", "flips", "intensity")
 TRAINED, MAPS = "training", "maps"
@@ -115,6 +123,7 @@ def _add_explain(kinds: Any) -> None:
         "--images", type=whole(0), default=0, help="the first so many; 0 for all (default)"
     )
     explain.add_argument("--batch-size", type=whole(1), default=8, help="default: %(default)s")
+    _add_maps(explain)
     add_out(explain)
     explain.set_defaults(run=_explain)
 
@@ -128,6 +137,7 @@ def _add_report(kinds: Any) -> None:
         "--subjects", type=whole(0), default=4, help="pages of subjects (default: %(default)s)"
     )
     report.add_argument("--title", default="Report on a cohort", help="heading of the page")
+    _add_maps(report)
     add_out(report)
     report.set_defaults(run=_report)
 
@@ -136,6 +146,22 @@ def _add_cohort(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cohort", required=True, help="the table, a CSV file")
     parser.add_argument(
         "--root", help="what the table's relative paths start from (default: its folder)"
+    )
+    parser.add_argument(
+        "--skip-damaged",
+        action="store_true",
+        help="leave out images that cannot be used, after saying what is wrong with each (default: stop); "
+        "to be given to train and explain alike",
+    )
+
+
+def _add_maps(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--maps",
+        default=MAPS,
+        metavar="NAME",
+        help="the folder of the maps below --out (default: %(default)s); another one for another target or "
+        "other settings of a method",
     )
 
 
@@ -151,6 +177,7 @@ def _train(arguments: argparse.Namespace, report: Report) -> None:
         normalization=arguments.normalization,
         center=arguments.center,
     )
+    cohort = _sound(cohort, preprocessing, arguments, report)
     out = Path(arguments.out)
     found = cross_validate(
         cohort,
@@ -185,7 +212,9 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
 
     out = Path(arguments.out)
     kinds = kinds_named(arguments.method)
-    cohort, found = _cohort(arguments), _trained(out)
+    maps = maps_folder(out, arguments.maps)
+    found = _trained(out)
+    cohort = _sound(_cohort(arguments), found.preprocessing, arguments, report)
     count = min(arguments.images or len(cohort), len(cohort))
     report(f"{', '.join(kinds)} of {count} images …")
     explained = explain_cohort(
@@ -193,14 +222,14 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
         cohort,
         None,  # as in training
         {name: partial(_made, kind, arguments, found) for name, kind in kinds.items()},
-        out / MAPS,
-        target=_target(arguments.target, found),
+        maps,
+        target=arguments.target,
         rows=np.arange(count),
         batch_size=arguments.batch_size,
         verbose=1,
     )
     folders = [explained.file(name, 0).parent.name for name in explained.methods]
-    report(written(out, *(f"{MAPS}/{name}/*.nii.gz" for name in folders)))
+    report(written(out, *(f"{maps.name}/{name}/*.nii.gz" for name in folders)))
 
 
 def _report(arguments: argparse.Namespace, report: Report) -> None:
@@ -208,9 +237,12 @@ def _report(arguments: argparse.Namespace, report: Report) -> None:
 
     out = Path(arguments.out)
     names = region_names(arguments.region_names)
+    maps = maps_folder(out, arguments.maps)
+    found = _trained(out)
+    check_step(maps, "explain", "finished maps", out)
     page = cohort_report(
-        _trained(out),
-        CohortExplanation.load(out / MAPS),
+        found,
+        CohortExplanation.load(maps),
         out,
         regions=arguments.regions,
         region_names=names,
@@ -228,9 +260,24 @@ def _cohort(arguments: argparse.Namespace) -> Cohort:
     return read_cohort(arguments.cohort, root=arguments.root)
 
 
+def _sound(
+    cohort: Cohort, preprocessing: Preprocessing, arguments: argparse.Namespace, report: Report
+) -> Cohort:
+    """The cohort, or where damaged images are to be skipped, what is left of it."""
+    if not arguments.skip_damaged:
+        return cohort
+    left, faults = cohort.without_faults(preprocessing)
+    for fault in faults:
+        report(f"Left out: {fault}")
+    if faults:
+        report(repr(left))
+    return left
+
+
 def _trained(out: Path) -> CrossValidation:
     from ..volume import CrossValidation
 
+    check_step(out / TRAINED, "train", "finished cross-validation", out)
     return CrossValidation.load(out / TRAINED)
 
 
@@ -281,14 +328,3 @@ def _made(
     if issubclass(kind, MeaningfulPerturbation) and found.preprocessing.skull_stripping != "none":
         options["within"] = brains_in
     return kind(model, **options)
-
-
-def _target(text: str, found: CrossValidation) -> Any:
-    if text in ("label", "predicted"):
-        return text
-    named = {str(label): code for code, label in enumerate(found.classes)}
-    if text not in named:
-        raise ValueError(
-            f"--target must be label, predicted or one of {', '.join(named)}. Received: {text!r}."
-        )
-    return named[text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 
@@ -71,6 +72,29 @@ def filters_of(text: str) -> tuple[int, ...]:
         raise ValueError(
             f"--filters must be whole numbers with commas between. Received: {text!r}."
         ) from None
+
+
+def maps_folder(out: Path, name: str) -> Path:
+    """Returns the folder of maps of a name.
+
+    Raises:
+        ValueError: If the name is not that of a folder right below, or is taken by something else.
+    """
+    taken = ("training", "preprocessed", "subjects", "mean_maps")
+    if Path(name).name != name or "\\" in name or name in ("", "..", *taken):
+        raise ValueError(
+            "--maps must be the name of a folder below --out, without separators, and none of "
+            f"{', '.join(taken)}. Received: {name!r}."
+        )
+    return out / name
+
+
+def check_step(folder: Path, step: str, what: str, out: Path) -> None:
+    """Raises a `ValueError` if a step that others rest on has not been run to its end."""
+    if not (folder / "result.json").is_file():
+        raise ValueError(
+            f"{folder} holds no {what}: run `keras-pli volume {step} --out {out} …` first."
+        )
 
 
 def lengths(one: Any) -> Any:

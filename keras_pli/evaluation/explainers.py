@@ -91,6 +91,20 @@ def explainers(
     return found
 
 
+def check_channels(model: Any, x: ArrayLike) -> None:
+    """Raises a `ValueError` if inputs lack the axis of channels alone that a model's input has."""
+    wanted = getattr(model, "input_shape", None)
+    given = np.shape(x)
+    if not isinstance(wanted, tuple) or len(wanted) < 3 or len(given) != len(wanted) - 1:
+        return
+    fits = all(one in (None, size) for one, size in zip(wanted[1:-1], given[1:], strict=True))
+    if fits and wanted[-1] in (None, 1):
+        raise ValueError(
+            f"`x` must have an axis of channels behind its positions, as the model's input {wanted[1:]} has: "
+            f"`x[..., np.newaxis]`. Received shape {given}."
+        )
+
+
 def checked_within(within: ArrayLike | None, x: ArrayLike) -> NDArray[np.bool_] | None:
     """Returns the positions of each sample that count, booleans `(samples, *positions)`; None for all.
 

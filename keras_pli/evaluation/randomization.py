@@ -15,6 +15,7 @@ from ..network.inputs import GivenTarget
 from .explainers import (
     Explainer,
     Factory,
+    check_channels,
     checked_within,
     explainers,
     maps_by_name,
@@ -109,6 +110,7 @@ def model_randomization_test(
     one_of(mode, ("cascading", "independent"), "mode")
     check_ranges(threshold=threshold, share=share)
     numbers = checked_seeds(seeds)
+    check_channels(model, x)
     region = checked_within(within, x)
     steps = weighted_layers(model, layers)
     found = explainers(named_factories(methods), model, x, target)

@@ -102,6 +102,13 @@ def test_an_unknown_name_is_quoted():
         find_method("salience")
 
 
+def test_names_of_other_methods_are_not_taken_for_ours():
+    assert find_method("grad cam") is find_method("gradcam") is find_method("Grad-CAM") is GradCAM
+    for name in ("gradcam++", "Grad-CAM++", "score-cam", "grad.cam", ""):
+        with pytest.raises(ValueError, match=r"no attribution method .*'grad_cam'"):
+            find_method(name)
+
+
 def test_inputs_without_a_gradient_are_met():
     embedding = [keras.layers.Embedding(5, 4), keras.layers.Flatten(), keras.layers.Dense(2)]
     model = keras.Sequential([keras.Input((3,)), *embedding])

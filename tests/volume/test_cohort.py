@@ -185,6 +185,12 @@ def test_rows_keep_their_names():
             found.select(rows)
 
 
+def test_labels_that_differ_in_capitals_alone():
+    message = "labels 'Patient' and 'patient' differ in capitals alone"
+    with pytest.warns(UserWarning, match=message):
+        assert len(read_cohort(table(["Patient", "well", "patient"])).classes) == 3
+
+
 def test_labels_of_any_kind():
     assert read_cohort(table([True, False])).classes == (False, True)
     assert read_cohort(table(pd.Categorical(["b", "a"]))).classes == ("a", "b")

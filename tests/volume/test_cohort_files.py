@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import sys
+import warnings
 
 import nibabel as nib
 import numpy as np
@@ -27,6 +29,7 @@ def write_files(folder, count=COUNT, masks=False):
         if masks:
             brain = np.zeros((15, 14, 13), "u1")
             brain[3:11, 3:11, 3:11] = 1
+            brain[2, 3, 3 + number] = 1  # each its own
             nib.save(nib.Nifti1Image(brain, affine), folder / f"m{number}.nii.gz")
             row["mask"] = f"m{number}.nii.gz"
         rows.append(row)
@@ -146,6 +149,33 @@ def test_all_bad_files_are_found_in_one_pass(damaged, preprocessing):
     assert [int(re.match(r"row (\d+), s\1\.nii\.gz: ", fault)[1]) for fault in faults] == [*FAULTS]
     for fault, message in zip(faults, FAULTS.values(), strict=True):
         assert message in fault
+
+
+def test_what_is_left_without_faults(damaged):
+    left, faults = damaged.without_faults(PREPARE, verbose=0)
+    assert left.table.index.tolist() == [row for row in range(COUNT) if row not in FAULTS]
+    with pytest.raises(CohortError) as raised:
+        damaged.check(PREPARE, verbose=0)
+    assert faults == raised.value.faults
+    left.check(PREPARE, verbose=0)
+    with pytest.raises(CohortError, match="All 2 rows of the cohort cannot be used"):
+        damaged.select([1, 3]).without_faults(verbose=0)
+
+
+def test_masks_of_other_subjects(cohort, tmp_path):
+    table = cohort.table.iloc[[0, 5, 1]].copy()
+    file = shutil.copy(table["mask"].iloc[0], tmp_path / "copy.nii.gz")
+    own = table["mask"].iloc[2]
+    for mask, full in ((table["mask"].iloc[0], False), (file, True)):
+        table["mask"] = [cohort.table["mask"].iloc[0], str(mask), own]
+        name = re.escape(os.path.basename(mask))
+        message = rf"image: row 5, s5.nii.gz \({name}, as of row 0, s0.nii.gz\)\. That"
+        with pytest.warns(UserWarning, match=message):
+            read_cohort(table.assign(label=["a", "b", "a"])).check(full=full, verbose=0)
+    one = table.assign(subject="p", label=["a", "b", "a"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_cohort(one).check(full=False, verbose=0)
 
 
 def test_headers_alone(damaged):

@@ -131,6 +131,42 @@ def test_more_methods_and_images_leave_the_others_as_they_are(cohort, found, tmp
     assert both.table["row"].tolist() == [second, third, first]
 
 
+def test_a_call_with_less_takes_nothing_from_what_is_loaded(cohort, found, explained, tmp_path):
+    folder = shutil.copytree(explained.folder, tmp_path / "maps")
+    less = explain_cohort(
+        found, cohort, None, {"saliency": Saliency}, folder, target="label", rows=[3, 0]
+    )
+    assert less.table["row"].tolist() == [3, 0] and less.methods == ("saliency",)
+    loaded = CohortExplanation.load(folder)
+    assert loaded.methods == ("saliency", "grad_cam") and len(loaded) == len(cohort)
+    assert loaded.table.astype(str).equals(explained.table.astype(str))
+    # A method that lacks some of the images is no part of it any more.
+    shutil.rmtree(folder / "grad_cam" / "arrays")
+    explain_cohort(found, cohort, None, {"saliency": Saliency}, folder, target="label", rows=[0])
+    assert CohortExplanation.load(folder).methods == ("saliency",)
+
+
+def test_classes_by_their_names(cohort, found, tmp_path):
+    named = read_cohort(cohort.table.assign(label=np.array(["ill", "well"])[cohort.labels]))
+    options = {"methods": {"saliency": Saliency}, "rows": [0]}
+    one = explain_cohort(found.models[0], named, PREPARE, out=tmp_path, target="well", **options)
+    assert one.table["explained"].tolist() == ["well"]
+    explain_cohort(found.models[0], named, PREPARE, out=tmp_path, target=1, **options)
+    message = r"of the target 'well', and now 'label'.*choose another"
+    with pytest.raises(ValueError, match=message):
+        explain_cohort(
+            found.models[0], named, PREPARE, {"grad_cam": GradCAM}, tmp_path, target="label"
+        )
+    message = r"one of the classes 'ill', 'well' as text.*from 0 to 1. Received: 'Well'"
+    with pytest.raises(ValueError, match=message):
+        explain_cohort(found.models[0], named, PREPARE, out=tmp_path, target="Well", **options)
+
+
+def test_it_is_told_in_a_line(explained):
+    text = f"CohortExplanation(12 images by 'saliency', 'grad_cam', in {explained.folder})"
+    assert repr(explained) == text
+
+
 def test_what_is_gone_is_told(cohort, found, explained, tmp_path):
     folder = shutil.copytree(explained.folder, tmp_path / "maps")
     whole = CohortExplanation.load(folder)
@@ -198,6 +234,12 @@ class TestErrors:
     def test_other_settings(self, cohort, found, explained):
         with pytest.raises(ValueError, match="were made otherwise"):
             explain_cohort(found, cohort, PREPARE, METHODS, explained.folder, target="predicted")
+
+    def test_other_options_of_a_method(self, cohort, found, explained):
+        methods = {"grad_cam": lambda network: GradCAM(network, weights="positive")}
+        message = r"otherwise: {'method': {'weights': 'mean'}}, and now .*'positive'}}\. Delete"
+        with pytest.raises(ValueError, match=message):
+            explain_cohort(found, cohort, None, methods, explained.folder, target="label")
 
     def test_another_network(self, cohort, found, explained):
         with pytest.raises(ValueError, match=r"made otherwise.*delete .* whole"):

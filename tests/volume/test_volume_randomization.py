@@ -95,6 +95,14 @@ def test_regions_that_do_not_fit(within, error, message):
         data_randomization_test(Saliency, built, x, [0, 1], x, within=within)
 
 
+def test_a_missing_axis_of_channels_is_named():
+    model = keras.Sequential([keras.Input((*SIZES, 1)), L.Flatten(), L.Dense(2)])
+    message = r"`x` must have an axis of channels.*\(10, 11, 9, 1\).*shape \(2, 10, 11, 9\)"
+    for within in (None, np.ones(SIZES, bool)):
+        with pytest.raises(ValueError, match=message):
+            model_randomization_test(Saliency, model, np.zeros((2, *SIZES)), within=within)
+
+
 @pytest.mark.slow
 def test_permuted_labels_change_gradients_and_not_edges():
     (x, y), (held_out, _) = cohort(60, 0), cohort(8, 1)

@@ -17,7 +17,7 @@ from ...checks import checked_number, one_of, quoted
 from ..images.preprocessed import PreprocessedVolume
 from ..images.preprocessing import Preprocessing
 from ..images.reading import PathLike
-from .cohort_check import check_rows
+from .cohort_check import check_rows, found_in_rows, named_faults
 from .cohort_splits import fold_rows, split_rows
 from .cohort_streams import VolumeReader, dataset_of, worker_count
 from .cohort_table import (
@@ -27,6 +27,7 @@ from .cohort_table import (
     plain_label,
     row_name,
     sorted_labels,
+    warn_of_case,
 )
 from .table_files import read_table
 
@@ -42,9 +43,10 @@ def read_cohort(
     The table has a row for each image, and these columns; others (age, site, …) are kept as they are:
 
     - `path`: the image, any format of `read_volume`;
-    - `label`: its class, a text, a number or a truth value; spaces around a text do not count. Labels of a
-      file are numbers where all of them are written plainly, as whole numbers or as decimal fractions, and
-      truth values where all are `True` or `False`. Else all are texts: `007` or `1.50` keep their zeros;
+    - `label`: its class, a text, a number or a truth value; spaces around a text do not count, capitals do
+      (labels that differ in them alone give a warning). Labels of a file are numbers where all of them are
+      written plainly, as whole numbers or as decimal fractions, and truth values where all are `True` or
+      `False`. Else all are texts: `007` or `1.50` keep their zeros;
     - `subject`, optional: who it is of. Images of a subject are never divided between parts. Without the
       column, each image counts as a subject of its own;
     - `mask`, optional: the file of the brain's mask, empty where there is none;
@@ -74,7 +76,9 @@ def read_cohort(
     """
     found, folder = read_table(table)
     folder = folder if root is None else Path(root)
-    return Cohort(checked_table(found, folder), None if classes is None else tuple(classes))
+    cohort = Cohort(checked_table(found, folder), None if classes is None else tuple(classes))
+    warn_of_case(cohort.classes or ())
+    return cohort
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -154,7 +158,8 @@ class Cohort:
 
         Found are files that are missing, damaged, cut, constant, of several frames or with NaN; affines that
         cannot be inverted; masks that are empty or of another image; one subject's numbers under another's
-        name; a brain outside of the grid; and, with `preprocessing`, volumes of different shapes.
+        name; a brain outside of the grid; and, with `preprocessing`, volumes of different shapes. A mask that
+        is another subject's, too, gives a warning: in a template's space it may be.
 
         Args:
             preprocessing: What the cohort will be preprocessed by; it is tried on each image. None: not
@@ -175,6 +180,34 @@ class Cohort:
         return check_rows(
             self.table, preprocessing, full=full, workers=worker_count(workers), verbose=verbose
         )
+
+    def without_faults(
+        self,
+        preprocessing: Preprocessing | None = None,
+        *,
+        full: bool = True,
+        workers: int | None = None,
+        verbose: int = 1,
+    ) -> tuple[Cohort, list[str]]:
+        """Returns the cohort of the rows that can be used, and what `check` finds wrong with the others.
+
+        Args:
+            preprocessing: As for `check`.
+            full: As for `check`.
+            workers: As for `check`.
+            verbose: 1 draws a progress bar.
+
+        Raises:
+            CohortError: If all rows are at fault.
+        """
+        found = found_in_rows(
+            self.table, preprocessing, full=full, workers=worker_count(workers), verbose=verbose
+        )
+        faults = named_faults(self.table, found)
+        sound = np.array([not result.faults for result in found])
+        if not sound.any():
+            raise CohortError(f"All {len(self)} rows of the cohort cannot be used:", faults)
+        return self.select(sound), faults
 
     def select(self, rows: ArrayLike) -> Cohort:
         """Returns the cohort of some rows.

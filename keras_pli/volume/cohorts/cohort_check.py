@@ -23,6 +23,8 @@ from ..images.stripping import mask_on_grid
 from .cohort_streams import in_order
 from .cohort_table import CohortError, row_name
 
+_MOST_SHARED = 5  # rows that a warning names
+
 
 @dataclass
 class Found:
@@ -31,6 +33,7 @@ class Found:
     faults: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     identity: str | None = None  # of the image's numbers
+    mask: str | None = None  # of its mask's numbers
     made: tuple[int, ...] | None = None  # the shape that preprocessing gives
 
 
@@ -47,6 +50,29 @@ def check_rows(
     Raises:
         CohortError: If any row is at fault; names them all.
     """
+    found = found_in_rows(table, preprocessing, full=full, workers=workers, verbose=verbose)
+    _raise_faults(table, found)
+    _warn_of_masks(table, found)
+    facts = pd.DataFrame([result.facts for result in found], index=table.index)
+    unknown = facts.loc[~facts["known_orientation"], "path"]
+    if len(unknown):
+        warnings.warn(
+            f"{len(unknown)} of {len(table)} files do not say how their axes lie in the head (Analyze, or "
+            f"qform and sform codes of 0), so that left and right may be swapped: {quoted(unknown, most=3)}.",
+            stacklevel=3,
+        )
+    return facts
+
+
+def found_in_rows(
+    table: pd.DataFrame,
+    preprocessing: Preprocessing | None,
+    *,
+    full: bool,
+    workers: int,
+    verbose: int,
+) -> list[Found]:
+    """Reads the files of all rows, and compares what was found in them."""
     imported("nibabel", "Reading brain images", extra="volume")  # no fault of the rows
     masks = table["mask"] if "mask" in table.columns else [None] * len(table)
     rows = list(zip(table["path"], masks, strict=True))
@@ -57,24 +83,20 @@ def check_rows(
         progress.add(1)
     _compare_shapes(found)
     _compare_contents(table, found)
-    _raise_faults(table, found)
-    facts = pd.DataFrame([result.facts for result in found], index=table.index)
-    unknown = facts.loc[~facts["known_orientation"], "path"]
-    if len(unknown):
-        warnings.warn(
-            f"{len(unknown)} of {len(rows)} files do not say how their axes lie in the head (Analyze, or "
-            f"qform and sform codes of 0), so that left and right may be swapped: {quoted(unknown, most=3)}.",
-            stacklevel=3,
-        )
-    return facts
+    return found
 
 
-def _raise_faults(table: pd.DataFrame, found: list[Found]) -> None:
-    faults = [
+def named_faults(table: pd.DataFrame, found: list[Found]) -> list[str]:
+    """All faults of rows, each with its row's name."""
+    return [
         f"{row_name(table, position)}: {fault}"
         for position, result in enumerate(found)
         for fault in result.faults
     ]
+
+
+def _raise_faults(table: pd.DataFrame, found: list[Found]) -> None:
+    faults = named_faults(table, found)
     count = sum(bool(result.faults) for result in found)
     head = f"{count} of the cohort's {len(table)} rows cannot be used:"
     if table["label"].nunique() < 2:
@@ -101,6 +123,7 @@ def _check(path: str, mask: str | None, preprocessing: Preprocessing | None, ful
         found.identity = digest(image.get_fdata(dtype=np.float32))
     try:
         brain = _checked_mask(mask, image, full)
+        found.mask = None if brain is None else digest(brain)
         if full and preprocessing is not None:
             found.made = preprocessing(image, mask=brain).values.shape
         elif preprocessing is not None and mask is None and preprocessing.skull_stripping == "mask":
@@ -159,6 +182,32 @@ def _compare_contents(table: pd.DataFrame, found: list[Found]) -> None:
             result.faults.append(
                 f"holds the same numbers as {row_name(table, before)}, which is another subject's."
             )
+
+
+def _warn_of_masks(table: pd.DataFrame, found: list[Found]) -> None:
+    """A mask of two subjects is that of a template, or a slip of the table. It cannot be told which."""
+    if "mask" not in table.columns:
+        return
+    first: dict[str, int] = {}
+    shared = []
+    subjects, masks = table["subject"].tolist(), table["mask"].tolist()
+    for position, (mask, result) in enumerate(zip(masks, found, strict=True)):
+        if mask is None:
+            continue
+        keys = [os.path.realpath(mask), *([result.mask] if result.mask else [])]
+        before = [first.setdefault(key, position) for key in keys]
+        others = [other for other in before if subjects[other] != subjects[position]]
+        if others:
+            of = row_name(table, others[0])
+            shared.append(f"{row_name(table, position)} ({Path(mask).name}, as of {of})")
+    if shared:
+        more = f" and {len(shared) - _MOST_SHARED} more" if len(shared) > _MOST_SHARED else ""
+        warnings.warn(
+            "Masks, or their numbers, are those of another subject's image: "
+            f"{'; '.join(shared[:_MOST_SHARED])}{more}. That is right only of images in one "
+            "template's space.",
+            stacklevel=4,
+        )
 
 
 def _without_name(error: Exception, *paths: str | None) -> str:

@@ -109,6 +109,20 @@ def sorted_labels(labels: set[Any]) -> list[Any]:
         return sorted(labels, key=lambda label: (type(label).__name__, str(label)))
 
 
+def warn_of_case(classes: Iterable[Any]) -> None:
+    """Warns of classes that differ in capitals alone, which are mostly one class typed in two ways."""
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(str(name).casefold(), []).append(str(name))
+    for names in alike.values():
+        if len(names) > 1:
+            warnings.warn(
+                f"The labels {' and '.join(map(repr, names))} differ in capitals alone, and count as "
+                "different classes.",
+                stacklevel=3,
+            )
+
+
 def _blank(table: pd.DataFrame) -> list[str]:
     """Rows whose path, label, subject or split is missing."""
     faults = []

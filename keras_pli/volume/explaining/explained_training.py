@@ -62,6 +62,27 @@ def explained_by(
     return Explained([models], np.zeros(count, int), [1.0] * count, classes, preprocessing)
 
 
+def checked_target(target: Any, classes: Sequence[Any]) -> str | int:
+    """Returns `"predicted"`, `"label"` or the position of a class, given that or its name.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if isinstance(target, str):
+        if target in ("predicted", "label"):
+            return str(target)
+        names = [str(name) for name in classes]
+        if target in names:
+            return names.index(target)
+    whole = isinstance(target, int | np.integer) and not isinstance(target, bool)
+    if whole and 0 <= target < len(classes):
+        return int(target)
+    raise ValueError(
+        f"`target` must be 'predicted', 'label', one of the classes {quoted(map(str, classes))} as text, or "
+        f"a class's position from 0 to {len(classes) - 1}. Received: {target!r}."
+    )
+
+
 def _check_cohort(models: CrossValidation, cohort: Cohort) -> None:
     known, classes = models.predictions, tuple(cohort.classes or ())
     if list(map(str, classes)) != list(map(str, models.classes)):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ...brief import brief_repr
+from ...brief import counted
 from ...checks import checked_number, quoted
 from ...files import read_arrays, read_json, write_json
 from ...identity import model_identity, value_identity
@@ -21,11 +21,13 @@ from ...parts import PartFolder
 from ..cohorts.cohort import Cohort
 from ..images.preprocessing import Preprocessing
 from ..training.cross_validation import CrossValidation
-from .explained_training import explained_by
+from .explained_training import checked_target, explained_by
 from .explanation_work import (
     Factory,
     Work,
+    covers,
     file_stems,
+    made_from,
     made_methods,
     map_file,
     map_parts,
@@ -45,17 +47,28 @@ class CohortExplanation:
             `predicted`, the class `explained`, and the file `name` of its maps.
         methods: The methods' names.
         models: A digest of the weights of each network that was explained.
+
+    Example:
+        >>> import pandas as pd
+        >>> CohortExplanation(Path("maps"), pd.DataFrame({"row": [0, 1]}), ("saliency",), ("0f3a",))
+        CohortExplanation(2 images by 'saliency', in maps)
     """
 
     folder: Path
     table: pd.DataFrame
     methods: tuple[str, ...]
     models: tuple[str, ...]
-    __repr__ = brief_repr
+
+    def __repr__(self) -> str:
+        images = counted(len(self), "image")
+        return f"CohortExplanation({images} by {quoted(self.methods)}, in {self.folder})"
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> CohortExplanation:
         """Reads what `explain_cohort` left in a folder.
+
+        The images are those of the call that explained most, the latest of equal ones; the methods, of all
+        calls, those that have a map of each of these images.
 
         Raises:
             ValueError: If there is no finished explanation, or parts of it are gone.
@@ -133,7 +146,9 @@ def explain_cohort(
     """Explains the images of a cohort, and writes each map as a NIfTI file on the subject's own grid.
 
     What is done stays: an interrupted run goes on where it stopped, and a further call with the same folder
-    and more methods or rows makes only what is missing. Only a batch of volumes is in memory.
+    and more methods or rows makes only what is missing. A call with fewer returns these, and takes nothing
+    from what `CohortExplanation.load` gives. All maps of a folder are of one target. Only a batch of volumes
+    is in memory.
 
     Args:
         models: A `CrossValidation` of this cohort, of which each image is explained by the network that did
@@ -143,7 +158,8 @@ def explain_cohort(
         methods: What makes each method of a network, by name: `{"grad_cam": GradCAM}`, or a function such as
             `lambda network: GradCAM(network, layer="conv_2")`.
         out: The folder of the maps. What in a name cannot be in a file's name is replaced.
-        target: `"predicted"`, `"label"` for each image's own class, or the position of a class.
+        target: `"predicted"`, `"label"` for each image's own class, a class as the table names it, as text,
+            or the position of a class.
         rows: Positions of the images to explain; None: all.
         batch_size: Volumes in memory at a time.
         verbose: 1 draws a progress bar.
@@ -174,11 +190,10 @@ def explain_cohort(
     """
     chosen = np.arange(len(cohort)) if rows is None else _checked_rows(rows, len(cohort))
     by = explained_by(models, cohort, preprocessing)
-    if target not in ("predicted", "label"):
-        checked_number(target, "target", least=0, below=len(by.classes), whole=True)
+    aim = checked_target(target, by.classes)
     size = checked_number(batch_size, "batch_size", least=1, whole=True)
     folder = Path(out)
-    work = Work(cohort, by, made_methods(methods, by.networks), target, folder)
+    work = Work(cohort, by, made_methods(methods, by.networks), aim, folder)
     work.run(chosen, size, keras.utils.Progbar(len(chosen), verbose=verbose, unit_name="image"))
     volumes = volume_parts(folder)
     predicted = np.array(
@@ -199,9 +214,32 @@ def explain_cohort(
         }
     )
     weights = tuple(model_identity(network)["weights"] for network in by.networks)
-    about = {"table": table.to_dict("list"), "methods": list(methods), "models": list(weights)}
-    write_json(folder / _RESULT, value_identity(about))
+    about = {
+        "table": table.to_dict("list"),
+        "methods": list(methods),
+        "models": list(weights),
+        "target": aim,
+    }
+    write_json(folder / _RESULT, _with_earlier(folder, value_identity(about), work.basis))
     return CohortExplanation(folder, table, tuple(methods), weights)
+
+
+def _with_earlier(folder: Path, about: dict[str, Any], basis: Mapping[str, Any]) -> dict[str, Any]:
+    """A result, and what an earlier one in the folder has beyond it."""
+    try:
+        earlier = read_json(folder / _RESULT)
+    except (FileNotFoundError, ValueError):  # there is none, or it is damaged
+        return about
+    if any(earlier.get(name) != about[name] for name in ("models", "target")):
+        return about
+    names = dict.fromkeys([*earlier["methods"], *about["methods"]])
+    of_these = [name for name in names if made_from(folder, name, basis)]
+    tables = sorted([about["table"], earlier["table"]], key=lambda table: -len(table["row"]))
+    for table in tables:
+        methods = [name for name in of_these if covers(folder, name, table["row"], table["name"])]
+        if methods:
+            return {**about, "table": table, "methods": methods}
+    return about
 
 
 def _checked_rows(rows: ArrayLike, count: int) -> NDArray[np.intp]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from ...attribution import Method
 from ...checks import quoted
-from ...identity import identity_digest, model_identity
+from ...files import read_json
+from ...identity import identity_digest, model_identity, value_identity
 from ...parts import PartFolder, PartWriter
 from ...version import __version__
 from ..cohorts.cohort import Cohort
@@ -43,6 +45,31 @@ def map_parts(folder: Path, method: str) -> PartFolder:
 def volume_parts(folder: Path) -> PartFolder:
     """What the networks saw, numbered by the images' rows in the cohort."""
     return PartFolder(folder / _VOLUMES, _VOLUMES)
+
+
+def made_from(folder: Path, method: str, basis: Mapping[str, Any]) -> bool:
+    """Whether a method's maps are there, and of some networks and images."""
+    note = _noted(map_parts(folder, method))
+    return bool(note) and all(note.get(key) == value for key, value in basis.items())
+
+
+def covers(folder: Path, method: str, rows: Sequence[int], names: Sequence[str]) -> bool:
+    """Whether there is all of each of some images."""
+    volumes, maps = volume_parts(folder), map_parts(folder, method)
+    return all(
+        volumes.path(row).is_file()
+        and maps.path(row).is_file()
+        and map_file(folder, method, name).is_file()
+        for row, name in zip(rows, names, strict=True)
+    )
+
+
+def _noted(parts: PartFolder) -> dict[str, Any]:
+    """What parts were made from; nothing where there are none, or the note is damaged."""
+    try:
+        return read_json(parts.note) if parts.numbers else {}
+    except (FileNotFoundError, ValueError):
+        return {}
 
 
 def _method_folder(folder: Path, method: str) -> Path:
@@ -125,7 +152,29 @@ class Work:
         Raises:
             ValueError: If the folder holds something else.
         """
-        basis = {
+        basis = self.basis
+        try:
+            volume_parts(self.folder).check(basis)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} The maps beside it are of the same networks and images: delete {self.folder} whole."
+            ) from error
+        self._check_target()
+        with ExitStack() as stack:
+            volumes = stack.enter_context(volume_parts(self.folder).writing(basis))
+            maps = {}
+            for kind, method in self.methods[0].items():
+                identity = {**basis, "method": _told(method), "target": str(self.target)}
+                parts = map_parts(self.folder, kind)
+                maps[kind] = stack.enter_context(parts.writing(identity))
+            for batch in _batches(self.by.fold, rows, size):
+                self._explain(batch, volumes, maps)
+                progress.add(len(batch))
+
+    @cached_property
+    def basis(self) -> dict[str, Any]:
+        """What all maps of the folder are made from, as it is noted."""
+        return {
             **cohort_identity(self.cohort, self.by.preprocessing),
             # The cohort's identity covers the template's file.
             "preprocessing": identity_digest(replace(self.by.preprocessing, template=None)),
@@ -133,26 +182,22 @@ class Work:
             "folds": identity_digest([self.by.fold, list(self.by.scales)]),
             "keras_pli": __version__,
         }
-        try:
-            volume_parts(self.folder).check(basis)
-        except ValueError as error:
-            raise ValueError(
-                f"{error} The maps beside it are of the same networks and images: delete {self.folder} whole."
-            ) from error
-        with ExitStack() as stack:
-            volumes = stack.enter_context(volume_parts(self.folder).writing(basis))
-            maps = {}
-            for kind, method in self.methods[0].items():
-                identity = {
-                    **basis,
-                    "method": identity_digest(method.settings()),
-                    "target": str(self.target),
-                }
-                parts = map_parts(self.folder, kind)
-                maps[kind] = stack.enter_context(parts.writing(identity))
-            for batch in _batches(self.by.fold, rows, size):
-                self._explain(batch, volumes, maps)
-                progress.add(len(batch))
+
+    def _check_target(self) -> None:
+        """Raises a `ValueError` if there are maps of another target, by whatever method."""
+        for note in sorted(self.folder.glob("*/arrays/maps.json")):
+            other = _noted(PartFolder(note.parent, "maps")).get("target", str(self.target))
+            if other != str(self.target):
+                raise ValueError(
+                    f"{note.parent.parent} holds maps that were made otherwise: of the target "
+                    f"{self._called(other)}, and now {self._called(str(self.target))}. A folder's maps are "
+                    "all of one target: choose another folder."
+                )
+
+    def _called(self, target: str) -> str:
+        """A target as the table names it."""
+        known = target.isdecimal() and int(target) < len(self.by.classes)
+        return repr(str(self.by.classes[int(target)]) if known else target)
 
     def _explain(self, rows: Rows, volumes: PartWriter, maps: Mapping[str, PartWriter]) -> None:
         """Explains images of one fold."""
@@ -198,6 +243,13 @@ class Work:
     def _volume(self, row: int) -> PreprocessedVolume:
         scale = self.by.scales[row] * self.by.preprocessing.scale
         return self.cohort.volume(row, self.by.preprocessing, scale=scale)
+
+
+def _told(method: Method) -> dict[str, Any]:
+    """What makes a method's maps, so that errors can say which option differs."""
+    kind = f"{type(method).__module__}.{type(method).__qualname__}"
+    told: dict[str, Any] = value_identity({**method.settings(), "class": kind})
+    return told
 
 
 def _batches(folds: NDArray[np.int64], rows: Rows, size: int) -> Iterator[Rows]:
