@@ -109,6 +109,22 @@ def test_a_correlation_that_is_not_known():
     assert "cannot be told" in told and "nan" not in told and "hardly" not in told
 
 
+@pytest.mark.parametrize("scaling", [None, "quantile", "pot", "reference"])
+def test_what_was_done_about_sizes_is_told(scaling):
+    found = replace(validated((0, 1), [0, 1] * 8), scaling=scaling)
+    odds = np.random.default_rng(0).normal(size=16)
+    sizes = np.exp(odds / 9) * 1000
+    scale = (1000 / sizes) ** (1 / 3) if scaling == "reference" else 1.0
+    predictions = found.predictions.assign(
+        p_0=1 / (1 + np.exp(odds)), p_1=1 / (1 + np.exp(-odds)), brain_volume=sizes, scale=scale
+    )
+    found = replace(found, predictions=predictions)
+    told = " ".join(verdicts(found))
+    assert ("Train with optimal scaling" in told) == (scaling is None)
+    assert ("something that goes with size is left" in told) == (scaling is not None)
+    assert ("all brains were brought to one size" in told) == (scaling == "reference")
+
+
 class TestMeanOfOthers:
     def test_by_hand(self):
         random = np.random.default_rng(0)

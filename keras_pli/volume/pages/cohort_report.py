@@ -24,6 +24,24 @@ from .report_subjects import subject_parts
 
 PAGE = "cohort_report.html"
 _SIZE_DECIDES = 0.3  # a correlation with the brain's size that a reader must hear of
+_SCALED = {
+    None: "sizes left as scanned",
+    "quantile": "sizes of the classes matched in training (quantile)",
+    "pot": "sizes of the classes matched in training (pot)",
+    "reference": "all brains brought to one size (reference)",
+}
+_MATCHED = "Here the classes' sizes were matched in training; held-out brains keep theirs."
+_SIZE_NOTES = {
+    None: "Optimal scaling matches the distributions in training.",
+    "quantile": _MATCHED,
+    "pot": _MATCHED,
+    "reference": "Here all brains were brought to one size, held-out ones, too.",
+}
+_STILL = {
+    "quantile": "although the classes' sizes were matched in training",
+    "pot": "although the classes' sizes were matched in training",
+    "reference": "although all brains were brought to one size",
+}
 
 
 def cohort_report(
@@ -98,7 +116,7 @@ def _told(found: CrossValidation, explained: CohortExplanation) -> str:
     return (
         f"{counted(len(found.predictions), 'image')} of "
         f"{counted(found.predictions['subject'].nunique(), 'subject')}, "
-        f"{len(found.classes)} classes, {counted(len(found.table), 'fold')}; "
+        f"{len(found.classes)} classes, {counted(len(found.table), 'fold')}; {_SCALED[found.scaling]}; "
         f"{counted(len(explained), 'image')} explained by {', '.join(explained.methods)}, each "
         "by the network that has not seen it"
     )
@@ -114,6 +132,12 @@ def verdicts(found: CrossValidation) -> Iterator[str]:
         yield (
             "Whether the decision follows the brain's size within classes cannot be told: that takes two "
             "images of a class in a fold, of different size."
+        )
+    elif abs(followed) >= _SIZE_DECIDES and found.scaling is not None:
+        yield (
+            f"Within classes the decision still follows the brain's size (correlation {followed:+.2f}) "
+            f"{_STILL[found.scaling]}: something that goes with size is left, such as resolution or field "
+            "of view."
         )
     elif abs(followed) >= _SIZE_DECIDES:
         yield (
@@ -153,14 +177,16 @@ def _size(found: CrossValidation) -> Iterator[str]:
     told = size_predictability(
         volumes, codes, groups=given["subject"].to_numpy(), folds=len(found.table)
     )
-    figure = plotting.size_distributions(
-        {f"as scanned; size alone tells the class with an AUC of {told.auc:.2f}": volumes},
-        codes,
-        class_names=[str(label) for label in found.classes],
-    )
+    stages = {f"as scanned; size alone tells the class with an AUC of {told.auc:.2f}": volumes}
+    if found.scaling is not None:
+        seen = volumes * given["scale"].to_numpy() ** 3
+        kept = "" if found.scaling == "reference" else ": their sizes are kept"
+        stages[f"as the networks saw the held-out images{kept}"] = seen
+    names = [str(label) for label in found.classes]
+    figure = plotting.size_distributions(stages, codes, class_names=names)
     yield "<h2>Brain size</h2>"
     yield page_figure(figure, "Distribution of brain volumes in each class")
     yield page_note(
-        "A classifier can learn size wherever size tells the class (AUC far from 0.5). Optimal scaling "
-        "matches the distributions in training."
+        "A classifier can learn size wherever size tells the class (AUC far from 0.5). "
+        + _SIZE_NOTES[found.scaling]
     )
