@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from ... import plotting
 from ...brief import counted
+from ...optional import imported
 from ...plotting.page import page_figure, page_note, page_table
-from ..explaining.cohort_maps import mean_map, region_table
+from ..explaining.cohort_maps import OUTSIDE, mean_map, region_table
 from ..explaining.file_names import file_names
 from ..explaining.map_measures import fold_stability
 from ..explaining.masked_inputs import masked_input_accuracy
@@ -53,7 +55,7 @@ class MethodParts:
                 "the table."
             )
         if self.regions is not None:
-            yield from self._regions(maps, means)
+            yield from self._regions(maps)
         yield from self.masked(maps)
         yield from self.agreement(maps)
 
@@ -94,27 +96,30 @@ class MethodParts:
         )
         return page_figure(figure, f"Mean {self.method} map of class {label}")
 
-    def _regions(self, maps: NDArray[np.float32], means: Mapping[Any, Any]) -> Iterator[str]:
-        """What maps hold in each region: of each image where all are on one grid, else of the means."""
-        affine, classes = self.data.affines[0], list(self._labels("explained"))
-        brain = self.data.brains
-        if not np.allclose(self.data.affines, affine, atol=1e-3):
-            maps = np.stack([image.get_fdata() for image in means.values()])
-            classes, affine, brain = list(means), next(iter(means.values())).affine, None
-        names = [str(label) for label in classes]
+    def _regions(self, maps: NDArray[np.float32]) -> Iterator[str]:
+        """What the map of each image holds in each region, on the image's own grid."""
+        data, regions, affine = self.data, self.regions, self.data.affines[0]
+        if not np.allclose(data.affines, affine, atol=1e-3):
+            affine = data.affines
+            if not isinstance(regions, str | Path) and not hasattr(regions, "affine"):
+                kind = imported("nibabel", "Regions on grids of their own").Nifti1Image
+                regions = kind(np.asarray(regions).astype(np.int32), data.background.affine)
+        names = [str(label) for label in self._labels("explained")]
         table = region_table(
-            maps, self.regions, self.region_names, classes=names, affine=affine, brain=brain
+            maps, regions, self.region_names, classes=names, affine=affine, brain=data.brains
         )
         lost = table.loc[table["voxels"] == 0, "region"].unique()
+        within = "" if data.brains is None else ", in the brain"
         figure = plotting.region_bars(
             table[["class", "region", "enrichment"]].dropna().assign(chance=1.0),
             group="class",
             value="enrichment",
             chance="chance",
-            label="share of the attribution over share of the voxels",
+            label=f"share of the attribution over share of the voxels{within}",
         )
         yield "<h3>Regions</h3>"
         yield page_figure(figure, "Attribution of each region, as a multiple of chance")
+        yield from _outside(table)
         shown = table.pivot_table(
             index="region", columns="class", values=["share", "enrichment"], sort=False
         )
@@ -175,6 +180,22 @@ class MethodParts:
             yield page_note("Not told: no voxel is in most of the brains' masks.")
             return
         yield page_table(fold_stability(means, within, share=self.share).round(3))
+
+
+def _outside(table: pd.DataFrame) -> Iterator[str]:
+    """Which share of the attribution lies outside of the brain, where brains are known."""
+    outside = table[table["region"] == OUTSIDE]
+    if not len(outside):
+        return
+    shares = ", ".join(
+        f"{100 * share:.0f} % (class {label})"
+        for label, share in zip(outside["class"], outside["share"], strict=True)
+    )
+    yield page_note(
+        f"Outside the brain lies this share of the attribution: {shares}. A region's enrichment is its share "
+        "of the attribution inside the brain over its share of the brain's voxels; that of the row "
+        "“outside the brain” relates to the whole volume."
+    )
 
 
 def _pooled(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
