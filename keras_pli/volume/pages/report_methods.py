@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from ..explaining.masked_inputs import masked_input_accuracy
 from ..explaining.mean_of_others import mean_of_others
 from .report_data import ReportData
 
+_AGREE = 0.3  # a rank correlation of mean maps below which folds do not agree
+
 
 @dataclass(frozen=True, eq=False)
 class MethodParts:
@@ -34,6 +36,7 @@ class MethodParts:
         regions: A label image, or None.
         region_names: Names by label.
         share: Share of the brain's voxels that count as highlighted.
+        verdicts: Gets what the parts find, a sentence each.
     """
 
     data: ReportData
@@ -41,6 +44,7 @@ class MethodParts:
     regions: Any
     region_names: Mapping[int, str] | None
     share: float
+    verdicts: list[str] = field(default_factory=list)
 
     def parts(self) -> Iterator[str]:
         """The parts of the page, in HTML."""
@@ -80,21 +84,28 @@ class MethodParts:
             chosen = labels == label
             if chosen.any():
                 mean = mean_map(maps[chosen], data.affines[chosen], data.goal, scaling="share")
-                mean.to_filename(folder / f"{files[self.method, label]}.nii.gz")
+                file = f"{files[self.method, label]}.nii.gz"
+                mean.to_filename(folder / file)
+                data.written.add(f"mean_maps/{file}")
                 means[label] = mean
         return means
 
     def _mosaic(self, label: Any, mean: Any) -> str:
         background = self.data.background
-        count = int((self._labels("explained") == label).sum())
+        chosen = self._labels("explained") == label
+        own = int((self._labels("label")[chosen] == label).sum())
+        images = counted(int(chosen.sum()), "image")
+        told = f"mean map of class {label}, {images}"
+        if own < chosen.sum():
+            told = f"evidence for {label}, {images} (of which {own} are labelled {label})"
         figure = plotting.volume_mosaic(
             background.get_fdata(),
             np.where(self.data.mean_brain, mean.get_fdata(), 0),
             affine=background.affine,
             slices=15,
-            title=f"mean map of class {label}, {counted(count, 'image')}",
+            title=told,
         )
-        return page_figure(figure, f"Mean {self.method} map of class {label}")
+        return page_figure(figure, f"{self.method}: {told}")
 
     def _regions(self, maps: NDArray[np.float32]) -> Iterator[str]:
         """What the map of each image holds in each region, on the image's own grid."""
@@ -123,7 +134,8 @@ class MethodParts:
         shown = table.pivot_table(
             index="region", columns="class", values=["share", "enrichment"], sort=False
         )
-        yield page_table(shown.round(3))
+        shown.columns = [f"{value}, class {label}" for value, label in shown.columns]
+        yield page_table(shown.round(3), "What the maps hold in each region, means over images")
         if len(lost):
             yield page_note(f"Without a voxel on the maps' grid, in the brain: {', '.join(lost)}.")
 
@@ -158,7 +170,13 @@ class MethodParts:
             return
         place = "volume" if data.brains is None else "brain"
         count = sum(int(table["images"].iloc[0]) for table in tables)
-        yield page_table(_pooled(tables).round(3))
+        pooled = _pooled(tables)
+        self.verdicts.append(_decides(self.method, pooled, count))
+        shown = pooled.rename(
+            index=_parts_of(place),
+            columns={"accuracy": "held-out accuracy", "seen": "share seen"},
+        )
+        yield page_table(shown.round(3), "Accuracy where only a part is seen")
         yield page_note(
             f"Accuracy on {counted(count, 'image')} where everything but the named part is filled with 0. "
             f"The map's part is the strongest {100 * self.share:.0f} % of the {place} in the mean map over "
@@ -179,7 +197,26 @@ class MethodParts:
         if within is not None and not within.any():
             yield page_note("Not told: no voxel is in most of the brains' masks.")
             return
-        yield page_table(fold_stability(means, within, share=self.share).round(3))
+        found = fold_stability(means, within, share=self.share)
+        alike = float(found["spearman"].mean())
+        if alike < _AGREE:
+            self.verdicts.append(
+                f"{self.method}: the folds' mean maps do not agree (rank correlation {alike:.2f} on "
+                "average): none of them alone tells what sets the classes apart."
+            )
+        shown = found[["spearman", "dice"]].rename(columns={"spearman": "Spearman", "dice": "Dice"})
+        shown.index = pd.Index(
+            [
+                f"{one} and {other}"
+                for one, other in zip(found["first"], found["second"], strict=True)
+            ],
+            name="folds",
+        )
+        yield page_table(
+            shown.round(3),
+            f"Rank correlation, and Dice of the strongest {100 * self.share:.0f} % (by chance 0 and "
+            f"{self.share:.2f})",
+        )
 
 
 def _outside(table: pd.DataFrame) -> Iterator[str]:
@@ -196,6 +233,34 @@ def _outside(table: pd.DataFrame) -> Iterator[str]:
         "of the attribution inside the brain over its share of the brain's voxels; that of the row "
         "“outside the brain” relates to the whole volume."
     )
+
+
+def _parts_of(place: str) -> dict[str, str]:
+    """What the parts that a classifier sees are called on the page."""
+    return {
+        "whole region": place,
+        "map": "map's part",
+        "complement": f"{place} without the map's part",
+    }
+
+
+def _decides(method: str, table: pd.DataFrame, images: int) -> str:
+    """Whether the map's part decides, as far as the accuracies tell."""
+    whole, alone, rest, random = (
+        float(table.loc[name, "accuracy"])
+        for name in ("whole region", "map", "complement", "random region")
+    )
+    figures = (
+        f"that part alone gives an accuracy of {alone:.2f}, random regions {random:.2f}; without it "
+        f"{rest:.2f} instead of {whole:.2f}"
+    )
+    cost = whole - rest
+    less = 0.5 / images  # than half an image is no difference
+    if alone - random < less and cost < less:
+        return f"{method}: the mean map does not show what decides ({figures})."
+    if cost < less:
+        return f"{method}: leaving the mean map's part out costs no accuracy ({figures})."
+    return f"{method}: leaving the mean map's part out costs {cost:.2f} of accuracy ({figures})."
 
 
 def _pooled(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

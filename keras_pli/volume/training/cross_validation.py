@@ -127,8 +127,8 @@ class CrossValidation:
     def __str__(self) -> str:
         shown = self.table["validation_accuracy"]
         return (
-            f"Accuracy on held-out subjects {shown.mean():.3f} (standard deviation over {len(shown)} folds "
-            f"{shown.std(ddof=1):.3f}), on training subjects {self.table['training_accuracy'].mean():.3f}."
+            f"Accuracy on held-out images {shown.mean():.3f} (standard deviation over {len(shown)} folds "
+            f"{shown.std(ddof=1):.3f}), on training images {self.table['training_accuracy'].mean():.3f}."
         )
 
 
