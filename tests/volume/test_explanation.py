@@ -240,6 +240,11 @@ def test_the_page_and_what_lies_beside_it(page, found):
     for heading in ("Accuracy", "Brain size", "saliency", "grad_cam", "Regions", "Subjects"):
         assert f"{heading}</h" in text
     linked = {file.name for file in (page / "subjects").iterdir()}
+    for file in (page / "subjects").iterdir():
+        of_subject = file.read_text("utf-8")
+        title = f"<title>Subject {file.stem.removesuffix('_T1w')}, {file.stem}</title>"
+        assert title in of_subject
+        assert "(saliency) orange speaks for the explained class, blue against it" in of_subject
     assert len(linked) == 2 and all(f'href="subjects/{name}"' in text for name in linked)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from cohorts import PREPARE, SHAPE, build, phantoms
 
+from keras_pli import plotting
 from keras_pli.attribution import Saliency
 from keras_pli.volume import (
     CrossValidation,
@@ -226,6 +227,18 @@ def test_what_a_mean_map_tells_of_the_decision(parts, monkeypatch):
         told = unescape("".join(method.masked(maps)))
         assert "brain without the map's part" in told and "whole region" not in told
         assert method.verdicts.pop().startswith(message) and not method.verdicts
+
+
+def test_what_a_mean_map_is_called(parts, monkeypatch):
+    method, maps = parts
+    method.data.background = SimpleNamespace(get_fdata=lambda: maps[0], affine=np.eye(4))
+    method.data.mean_brain = True
+    monkeypatch.setattr(plotting, "volume_mosaic", lambda *_, title, **__: title)
+    monkeypatch.setattr(report_methods, "page_figure", lambda figure, text: figure)
+    mean = SimpleNamespace(get_fdata=lambda: maps[0])
+    assert method._mosaic(1, mean) == "mean map of class 1, 4 images"
+    method.data.explained.table["explained"] = [1, 1, 1, 1, 0, 1, 0, 1]
+    assert method._mosaic(1, mean) == "evidence for 1, 6 images (of which 4 are labelled 1)"
 
 
 def test_folds_that_do_not_agree(parts):

@@ -16,9 +16,9 @@ _FOLDERS = ("mean_maps", "subjects")
 def own_files(folder: Path, written: set[str]) -> Iterator[None]:
     """Removes what is left of an earlier report; the files of this one are put into `written` meanwhile.
 
-    Files are named as `subjects/a.html`. What an earlier report wrote into the folder, by its own list, and this one does not write anew is removed
-    when the report is done. Nothing else is. A report that is broken off removes nothing, and what it wrote
-    stays in the list.
+    Files are named as `subjects/a.html`. What an earlier report wrote into the folder, by its own list, and
+    this one does not write anew is removed when the report is done. Nothing else is. A report that is broken
+    off removes nothing, and what it wrote stays in the list.
 
     Raises:
         ValueError: If the list is damaged.

@@ -247,7 +247,7 @@ def _parts_of(place: str) -> dict[str, str]:
 def _decides(method: str, table: pd.DataFrame, images: int) -> str:
     """Whether the map's part decides, as far as the accuracies tell."""
     whole, alone, rest, random = (
-        float(table.loc[name, "accuracy"])
+        float(table["accuracy"].loc[name])
         for name in ("whole region", "map", "complement", "random region")
     )
     figures = (
