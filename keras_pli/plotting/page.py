@@ -26,6 +26,7 @@ th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bo
 thead th { border-bottom: 2px solid #aab4c0; }
 .scroll { margin: 1rem 0; }
 caption { text-align: left; color: #5b6675; padding: 0 0 .4rem; white-space: nowrap; }
+thead th:first-child { text-align: left; }
 tbody th { text-align: left; font-weight: 600; }
 .figure { margin: 1rem 0; break-inside: avoid; }
 .figure img { max-width: max(100%, 40rem); height: auto; display: block; }

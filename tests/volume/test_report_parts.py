@@ -23,6 +23,7 @@ from keras_pli.volume import (
 )
 from keras_pli.volume.explaining.file_names import file_name, file_names
 from keras_pli.volume.explaining.mean_of_others import mean_of_others
+from keras_pli.volume.pages import cohort_report as pages
 from keras_pli.volume.pages import report_methods
 from keras_pli.volume.pages.cohort_report import verdicts
 from keras_pli.volume.pages.own_files import own_files
@@ -114,7 +115,7 @@ def test_a_correlation_that_is_not_known():
 
 
 @pytest.mark.parametrize("scaling", [None, "quantile", "pot", "reference"])
-def test_what_was_done_about_sizes_is_told(scaling):
+def test_what_was_done_about_sizes_is_told(scaling, monkeypatch):
     found = replace(validated((0, 1), [0, 1] * 8), scaling=scaling)
     odds = np.random.default_rng(0).normal(size=16)
     sizes = np.exp(odds / 9) * 1000
@@ -127,6 +128,15 @@ def test_what_was_done_about_sizes_is_told(scaling):
     assert ("Train with optimal scaling" in told) == (scaling is None)
     assert ("something that goes with size is left" in told) == (scaling is not None)
     assert ("all brains were brought to one size" in told) == (scaling == "reference")
+    stages = {}
+    monkeypatch.setattr(
+        plotting, "size_distributions", lambda sizes, *_, **__: stages.update(sizes)
+    )
+    monkeypatch.setattr(pages, "page_figure", lambda figure, text: text)
+    list(pages._size(found))
+    assert len(stages) == 1 + (scaling is not None)
+    seen = 1000 if scaling == "reference" else sizes
+    np.testing.assert_allclose(list(stages.values())[-1], seen)
 
 
 class TestMeanOfOthers:
