@@ -132,6 +132,8 @@ def shifted(wide: Tensor, jitter: Sequence[int], seed: int, step: Tensor) -> Ten
         seed: Seed of the draws.
         step: Number of the step.
     """
+    if not any(jitter):
+        return wide
     draws = uniform((len(jitter),), (seed, 2 * step))
     starts = tf.cast(draws * tf.constant([2.0 * most + 1 for most in jitter]), tf.int32)
     sizes = [wide.shape[axis] - 2 * most for axis, most in enumerate(jitter, start=1)]

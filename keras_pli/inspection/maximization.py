@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from ..attribution.deletion import shifted
+from ..attribution.deletion import shifted, widened
 from ..checks import checked_number, one_of
 from ..network.adam import Moments, adam_step
 from ..network.backward import backpropagate
@@ -225,7 +225,8 @@ class ActivationMaximization:
             step: Tensor, values: Tensor, moments: Moments, history: Any
         ) -> tuple[Tensor, Tensor, Moments, Any]:
             def shown(values: Tensor) -> Tensor:
-                return score(shifted(self.canvas.images(values), self._shifts, seed, step))
+                wide = widened(self.canvas.images(values), self._shifts)
+                return score(shifted(wide, self._shifts, seed, step))
 
             scores, slopes = self._rising(shown, values)
             if self._has_penalty:
