@@ -24,6 +24,9 @@ h2 { font-size: 1.15rem; margin: 2.6rem 0 .6rem; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #e4e8ed; }
 thead th { border-bottom: 2px solid #aab4c0; }
+.scroll { margin: 1rem 0; }
+caption { text-align: left; color: #5b6675; padding: 0 0 .4rem; white-space: nowrap; }
+thead th:first-child { text-align: left; }
 tbody th { text-align: left; font-weight: 600; }
 .figure { margin: 1rem 0; break-inside: avoid; }
 .figure img { max-width: max(100%, 40rem); height: auto; display: block; }
@@ -71,6 +74,12 @@ def page_figure(figure: Figure, text: str) -> str:
     return f'<div class="figure"><img alt="{escape(text)}" src="{to_data_uri(figure)}"></div>'
 
 
-def page_table(table: pd.DataFrame) -> str:
-    """Returns a table as part of a page."""
-    return f'<div class="scroll">{table.to_html(border=0, na_rep="-")}</div>'
+def page_table(table: pd.DataFrame, caption: str | None = None) -> str:
+    """Returns a table as part of a page; the name of its index heads the first column."""
+    if table.index.name is not None and table.columns.nlevels == 1:
+        table = table.rename_axis(index=None, columns=str(table.index.name))
+    text = table.to_html(border=0, na_rep="-")
+    if caption is not None:
+        start = text.index(">") + 1  # behind <table …>
+        text = f"{text[:start]}<caption>{escape(caption, quote=False)}</caption>{text[start:]}"
+    return f'<div class="scroll">{text}</div>'

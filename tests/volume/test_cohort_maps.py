@@ -135,6 +135,44 @@ class TestRegionTable:
         assert np.isnan(table["volume_ml"]).all()
         np.testing.assert_allclose(table["enrichment"], 1)
 
+    def test_enrichment_is_that_within_the_brain(self):
+        brain = np.zeros((4, 5, 6), bool)
+        brain[:2] = True  # 60 voxels: 30 of label 7, 12 of label 2, 18 of none
+        maps = np.full((1, 4, 5, 6), 5.0)
+        maps[:, :2] = 1.0
+        maps[:, 0] = 3.0
+        table = region_table(maps, LABELS, brain=brain).set_index("region")
+        wanted = {
+            "7": 90 / 420,
+            "2": 12 / 420,
+            "elsewhere": 18 / 420,
+            "outside the brain": 300 / 420,
+        }
+        assert table["share"].to_dict() == pytest.approx(wanted)
+        wanted = {"7": 1.5, "2": 0.5, "elsewhere": 0.5, "outside the brain": 300 / 420 / 0.5}
+        assert table["enrichment"].to_dict() == pytest.approx(wanted)
+        maps[:, 2:] = 500.0  # a skull that takes all
+        after = region_table(maps, LABELS, brain=brain).set_index("region")
+        assert after["enrichment"][:3].to_dict() == pytest.approx(table["enrichment"][:3].to_dict())
+
+    def test_maps_of_nothing_in_the_brain_have_no_enrichment(self):
+        brain, maps = np.zeros((4, 5, 6), bool), np.zeros((1, 4, 5, 6))
+        brain[:2], maps[:, 2:] = True, 1.0
+        table = region_table(maps, LABELS, brain=brain).set_index("region")
+        assert np.isnan(table["enrichment"][:3]).all()
+        assert table.loc["outside the brain", "enrichment"] == pytest.approx(2)
+
+    def test_grids_of_their_own(self):
+        affines = np.stack([np.eye(4), np.eye(4)])
+        affines[1, 0, 3] = 1.0  # one voxel on: the second map lacks the plane of label 7
+        image = nibabel.Nifti1Image(LABELS, np.eye(4))
+        table = region_table(np.ones((2, 4, 5, 6)), image, affine=affines).set_index("region")
+        assert table["voxels"].to_dict() == {"2": 12, "7": 15, "elsewhere": 93}
+        np.testing.assert_allclose(table["volume_ml"], table["voxels"] / 1000)
+        np.testing.assert_allclose(table["enrichment"], 1)
+        with pytest.raises(ValueError, match="each map has an affine of its own"):
+            region_table(np.ones((2, 4, 5, 6)), LABELS, affine=affines)
+
     def test_classes_have_rows_of_their_own(self):
         maps = np.zeros((4, 4, 5, 6))
         maps[:2, 0], maps[2, 1], maps[3] = 1, 1, 0

@@ -272,10 +272,21 @@ def page(found, explained, folder, tmp_path_factory):
 
 def test_the_page_and_what_lies_beside_it(page, found):
     text = (page / "cohort_report.html").read_text("utf-8")
-    assert f"Accuracy on held-out subjects {found.accuracy:.3f}" in text
+    assert f"Accuracy on held-out images {found.accuracy:.3f}" in text
+    assert "12 held-out images of 12 subjects" in text
+    for heading in ("held-out accuracy", "AUC", "sensitivity", "Spearman", "Dice", "share seen"):
+        assert f"<th>{heading}" in text
+    assert "<th>brain</th>" in text and "whole region" not in text and "validation_" not in text
+    assert text.index("Subjects</h2>") < text.index("saliency</h2>")
+    assert "of the attribution: " in text and "saliency: " in text
     for heading in ("Accuracy", "Brain size", "saliency", "grad_cam", "Regions", "Subjects"):
         assert f"{heading}</h" in text
     linked = {file.name for file in (page / "subjects").iterdir()}
+    for file in (page / "subjects").iterdir():
+        of_subject = file.read_text("utf-8")
+        title = f"<title>Subject {file.stem.removesuffix('_T1w')}, {file.stem}</title>"
+        assert title in of_subject
+        assert "(saliency) orange speaks for the explained class, blue against it" in of_subject
     assert len(linked) == 2 and all(f'href="subjects/{name}"' in text for name in linked)
 
 

@@ -1,5 +1,6 @@
 """Parts of the report on a cohort, in cases that a small cohort of two classes with masks does not meet."""
 
+import json
 from dataclasses import replace
 from html import unescape
 from re import findall
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from cohorts import PREPARE, SHAPE, build, phantoms
 
+from keras_pli import plotting
 from keras_pli.attribution import Saliency
 from keras_pli.volume import (
     CrossValidation,
@@ -21,11 +23,14 @@ from keras_pli.volume import (
 )
 from keras_pli.volume.explaining.file_names import file_name, file_names
 from keras_pli.volume.explaining.mean_of_others import mean_of_others
+from keras_pli.volume.pages import cohort_report as pages
 from keras_pli.volume.pages import report_methods
 from keras_pli.volume.pages.cohort_report import verdicts
+from keras_pli.volume.pages.own_files import own_files
 from keras_pli.volume.pages.report_methods import MethodParts
 from keras_pli.volume.training.cross_validation import training_identity
 
+ROWS = ["everything", "whole region", "map", "complement", "random region", "nothing"]
 ODD = ("../../../a", "b?c", "b#c")
 
 
@@ -109,6 +114,31 @@ def test_a_correlation_that_is_not_known():
     assert "cannot be told" in told and "nan" not in told and "hardly" not in told
 
 
+@pytest.mark.parametrize("scaling", [None, "quantile", "pot", "reference"])
+def test_what_was_done_about_sizes_is_told(scaling, monkeypatch):
+    found = replace(validated((0, 1), [0, 1] * 8), scaling=scaling)
+    odds = np.random.default_rng(0).normal(size=16)
+    sizes = np.exp(odds / 9) * 1000
+    scale = (1000 / sizes) ** (1 / 3) if scaling == "reference" else 1.0
+    predictions = found.predictions.assign(
+        p_0=1 / (1 + np.exp(odds)), p_1=1 / (1 + np.exp(-odds)), brain_volume=sizes, scale=scale
+    )
+    found = replace(found, predictions=predictions)
+    told = " ".join(verdicts(found))
+    assert ("Train with optimal scaling" in told) == (scaling is None)
+    assert ("something that goes with size is left" in told) == (scaling is not None)
+    assert ("all brains were brought to one size" in told) == (scaling == "reference")
+    stages = {}
+    monkeypatch.setattr(
+        plotting, "size_distributions", lambda sizes, *_, **__: stages.update(sizes)
+    )
+    monkeypatch.setattr(pages, "page_figure", lambda figure, text: text)
+    list(pages._size(found))
+    assert len(stages) == 1 + (scaling is not None)
+    seen = 1000 if scaling == "reference" else sizes
+    np.testing.assert_allclose(list(stages.values())[-1], seen)
+
+
 class TestMeanOfOthers:
     def test_by_hand(self):
         random = np.random.default_rng(0)
@@ -145,7 +175,7 @@ def parts():
         volumes=random.normal(size=(8, *SHAPE)),
         brains=np.ones((8, *SHAPE), bool),
     )
-    return MethodParts(data, "saliency", None, None, 0.1), random.normal(size=(8, *SHAPE))
+    return MethodParts(data, "m", None, None, 0.1), random.normal(size=(8, *SHAPE))
 
 
 def test_an_image_is_judged_in_the_mean_map_of_others_of_its_fold(parts, monkeypatch):
@@ -154,7 +184,7 @@ def test_an_image_is_judged_in_the_mean_map_of_others_of_its_fold(parts, monkeyp
 
     def measured(network, x, y, means, **options):
         calls.append((network, x, y, means))
-        return pd.DataFrame({"accuracy": [0.5], "seen": [0.1]}, index=["map"])
+        return pd.DataFrame({"accuracy": 0.5, "seen": 0.1}, index=pd.Index(ROWS, name="seen part"))
 
     monkeypatch.setattr(report_methods, "masked_input_accuracy", measured)
     assert "the images of other subjects in the same fold" in unescape("".join(method.masked(maps)))
@@ -193,6 +223,77 @@ def test_masks_without_a_common_voxel(parts):
         brains[row, row] = True
     told = "".join(method.agreement(maps))
     assert "no voxel is in most of the brains" in told and "<table" not in told
+
+
+def test_what_a_mean_map_tells_of_the_decision(parts, monkeypatch):
+    method, maps = parts
+    for accuracies, message in (
+        ([0.9, 0.9, 0.6, 0.9, 0.6, 0.5], "m: the mean map does not show what decides"),
+        ([0.9, 0.9, 0.7, 0.9, 0.6, 0.5], "m: leaving the mean map's part out costs no accuracy"),
+        ([0.95, 0.9, 0.8, 0.7, 0.6, 0.5], "m: leaving the mean map's part out costs 0.20"),
+    ):
+        table = pd.DataFrame({"accuracy": accuracies, "seen": 0.1}, index=ROWS)
+        monkeypatch.setattr(report_methods, "masked_input_accuracy", lambda *_, t=table, **__: t)
+        told = unescape("".join(method.masked(maps)))
+        assert "brain without the map's part" in told and "whole region" not in told
+        assert method.verdicts.pop().startswith(message) and not method.verdicts
+
+
+def test_what_a_mean_map_is_called(parts, monkeypatch):
+    method, maps = parts
+    method.data.background = SimpleNamespace(get_fdata=lambda: maps[0], affine=np.eye(4))
+    method.data.mean_brain = True
+    monkeypatch.setattr(plotting, "volume_mosaic", lambda *_, title, **__: title)
+    monkeypatch.setattr(report_methods, "page_figure", lambda figure, text: figure)
+    mean = SimpleNamespace(get_fdata=lambda: maps[0])
+    assert method._mosaic(1, mean) == "mean map of class 1, 4 images"
+    method.data.explained.table["explained"] = [1, 1, 1, 1, 0, 1, 0, 1]
+    assert method._mosaic(1, mean) == "evidence for 1, 6 images (of which 4 are labelled 1)"
+
+
+def test_folds_that_do_not_agree(parts):
+    method, maps = parts
+    list(method.agreement(maps))
+    assert "the folds' mean maps do not agree" in method.verdicts.pop()
+    maps[4:] = maps[:4]
+    assert "0 and 1" in "".join(method.agreement(maps)) and not method.verdicts
+
+
+def test_a_report_removes_what_an_earlier_one_left(tmp_path):
+    foreign = tmp_path / "subjects" / "mine.html"
+    (tmp_path / "subjects").mkdir()
+    foreign.write_text("")
+
+    def report(*names):
+        written = set()
+        with own_files(tmp_path, written):
+            for name in names:
+                (tmp_path / "subjects" / name).write_text("")
+                written.add(f"subjects/{name}")
+
+    def files():
+        return {path.name for path in (tmp_path / "subjects").iterdir()}
+
+    report("a.html", "b.html")
+    report("b.html", "c.html")
+    assert files() == {"mine.html", "b.html", "c.html"}
+    with pytest.raises(OSError), own_files(tmp_path, set()):  # broken off: nothing is lost
+        raise OSError
+    assert files() == {"mine.html", "b.html", "c.html"}
+    outside = tmp_path / "kept.txt"
+    outside.write_text("")
+    note = {
+        "files": [
+            "kept.txt",
+            "subjects/../kept.txt",
+            str(outside),
+            "subjects/..",
+            "subjects/b.html",
+        ]
+    }
+    (tmp_path / "report_files.json").write_text(json.dumps(note))
+    report()
+    assert files() == {"mine.html", "c.html"} and outside.is_file()
 
 
 @pytest.mark.parametrize("text", ["../x", "a/b", "..", "", "a:b", "x" * 300, ".hidden", "a\\b"])

@@ -105,7 +105,9 @@ def region_table(
         brain: Booleans `(X, Y, Z)` or `(samples, X, Y, Z)`. Outside of it nothing counts to a region, but to
             a row of its own, `"outside the brain"`: an unstripped volume shows there what it gives away.
         classes: A class of each sample, by which rows are told apart; None takes all samples together.
-        affine: The maps' affine, `(4, 4)`, for volumes in ml. None takes that of a label image that has one.
+        affine: The maps' affine, `(4, 4)`, for volumes in ml; or one of each map, `(samples, 4, 4)`, where
+            their grids differ: the label image, which needs its own affine then, is brought to each. None
+            takes that of a label image that has one.
 
     Returns:
         A data frame with a row for each class and region in the order of labels, behind them `"elsewhere"`
@@ -114,8 +116,12 @@ def region_table(
         `samples`; `voxels`, their mean number; `volume_ml`, NaN without an affine; `mean`, the mean
         attribution in the region, over samples; `share`, the share of a map's absolute attribution that lies
         there, with `low` and `high`, the 95 % interval of its mean over samples by Student's t; and
-        `enrichment`, that share over the region's share of the voxels: 1 by chance. Shares of a class add
-        up to 1; maps of zeros have none and are left out of `share`.
+        `enrichment`, that share over the region's share of the voxels: 1 by chance. Where a `brain` is given,
+        both shares are those of the brain for what lies inside: the region's part of the attribution inside
+        the brain, over its part of the brain's voxels. So what an unstripped volume gives away outside
+        changes no region's enrichment, only the row of its own, which is in relation to the whole volume.
+        Shares of a class add up to 1; maps of zeros have none and are left out of `share`, as those of zeros
+        in the brain are of `enrichment`.
 
     Raises:
         ValueError: If shapes do not fit, labels are not whole numbers or none is in the image, all names are
@@ -134,7 +140,7 @@ def region_table(
         1    elsewhere       48.0   1.0    0.5    0.666667
     """
     values = volume_maps(maps)
-    labels, placed, present = _label_array(label_image, values.shape[1:], affine)
+    labels, voxel_ml, present = _labels_of_each(label_image, values.shape, affine)
     known = _named(present, names)
     groups = (
         np.zeros(len(values), int)
@@ -144,36 +150,42 @@ def region_table(
     inside = np.ones(values.shape, bool)
     if brain is not None:
         inside = volume_masks(brain, values.shape, "brain")
-    voxel_ml = np.nan if placed is None else abs(np.linalg.det(placed[:3, :3])) / 1000
     rows = []
     for group in np.unique(groups):
         chosen = groups == group
         heading = {"class": "all" if classes is None else group}
-        for label, name, places in _places(labels, known, inside[chosen], brain is not None):
-            row = _row(values[chosen], places, voxel_ml)
+        for label, name, places in _places(
+            labels[chosen], known, inside[chosen], brain is not None
+        ):
+            whole = np.ones_like(places) if name == OUTSIDE else inside[chosen]
+            row = _row(values[chosen], places, whole, voxel_ml[chosen])
             rows.append({**heading, "label": label, "region": name, **row})
     return pd.DataFrame(rows)
 
 
-def _row(values: Maps, places: Masks, voxel_ml: float) -> dict[str, float]:
-    """What the maps of one class hold at some places of each."""
+def _row(
+    values: Maps, places: Masks, whole: Masks, voxel_ml: NDArray[np.float64]
+) -> dict[str, float]:
+    """What the maps of one class hold at some places of each, whose enrichment is that within a whole."""
     axes = (1, 2, 3)
     counts, sizes = places.sum(axis=axes), np.abs(values).sum(axis=axes)
     held = np.where(places, values, 0)
     filled = counts > 0
     means = held.sum(axis=axes)[filled] / counts[filled]
-    shares = np.abs(held).sum(axis=axes)[sizes > 0] / sizes[sizes > 0]
-    share, low, high = mean_interval(shares)
-    part = counts.mean() / values[0].size
+    sums = np.abs(held).sum(axis=axes)
+    share, low, high = mean_interval(sums[sizes > 0] / sizes[sizes > 0])
+    within = np.abs(np.where(whole, values, 0)).sum(axis=axes)
+    known = within > 0
+    part = float((counts / whole.sum(axis=axes))[known].mean()) if known.any() else 0.0
     return {
         "samples": len(values),
         "voxels": float(counts.mean()),
-        "volume_ml": float(counts.mean() * voxel_ml),
+        "volume_ml": float((counts * voxel_ml).mean()),
         "mean": float(means.mean()) if len(means) else np.nan,
         "share": share,
         "low": low,
         "high": high,
-        "enrichment": share / part if part else np.nan,
+        "enrichment": float(np.mean(sums[known] / within[known])) / part if part else np.nan,
     }
 
 
@@ -198,6 +210,27 @@ def _named(present: list[int], names: Mapping[int, str] | None) -> dict[int, str
     called = {label: str(given.get(label, label)) for label in present}
     own = (ELSEWHERE, OUTSIDE)
     return {label: f"{name} ({label})" if name in own else name for label, name in called.items()}
+
+
+def _labels_of_each(
+    label_image: Any, shape: tuple[int, ...], affine: ArrayLike | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64], list[int]]:
+    """The labels on the grid of each map, its voxel in ml (NaN where not known), and all regions."""
+    several = None if affine is None else np.asarray(affine, dtype=np.float64)
+    if several is None or several.ndim != 3:
+        labels, placed, present = _label_array(label_image, shape[1:], affine)
+        ml = np.nan if placed is None else abs(np.linalg.det(placed[:3, :3])) / 1000
+        return np.broadcast_to(labels, shape), np.full(shape[0], ml), present
+    image = _loaded(label_image)
+    if image is None:
+        raise ValueError(
+            "`label_image` must be a nibabel image or the path of one where each map has an affine of its "
+            f"own. Received: {type(label_image).__name__}."
+        )
+    placed_each = _affines(several, shape[0])
+    found = [_label_array(image, shape[1:], one) for one in placed_each]
+    voxels = np.array([abs(np.linalg.det(one[:3, :3])) / 1000 for one in placed_each])
+    return np.stack([labels for labels, _, _ in found]), voxels, found[0][2]
 
 
 def _label_array(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class ReportData:
         explained: Its maps.
         folder: Where the report is written.
         template: On whose grid mean maps are; None: on that of the first volume.
+        written: Gets the files written beside the page, relative to the folder.
 
     Raises:
         ValueError: If the maps explain other networks than the cross-validation's.
@@ -36,6 +37,7 @@ class ReportData:
     explained: CohortExplanation
     folder: Path
     template: Any
+    written: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         weights = [model_identity(network)["weights"] for network in self.found.models]

@@ -42,16 +42,25 @@ def _subject(data: ReportData, position: int) -> str:
     row = data.explained.table.iloc[position]
     p = data.found.predictions.iloc[int(row["row"])]
     file = f"{row['name']}.html"
+    data.written.add(f"subjects/{file}")
+    maps = {method: data.explained.maps(method)[position] for method in data.explained.methods}
+    told = [f"Maps explain class {row['explained']}, by a network that has not seen this subject."]
+    signed = [method for method, values in maps.items() if values.min() < 0]
+    if signed:
+        which = "" if len(signed) == len(maps) else f" ({', '.join(signed)})"
+        told.append(
+            f"In maps with signs{which} orange speaks for the explained class, blue against it."
+        )
     subject_page(
         data.folder / "subjects" / file,
         data.shown[position],
-        {method: data.explained.maps(method)[position] for method in data.explained.methods},
+        maps,
         affine=data.affines[position],
-        title=f"Subject {row['subject']}",
+        title=f"Subject {row['subject']}, {row['name']}",
         prediction=str(row["predicted"]),
         truth=str(row["label"]),
         probabilities={str(name): float(p[f"p_{name}"]) for name in data.found.classes},
-        verdicts=f"Maps explain class {row['explained']}, by a network that has not seen this subject.",
+        verdicts=told,
         outlines=None if data.brains is None else {"brain": data.brains[position]},
     )
     verdict = "right" if row["label"] == row["predicted"] else "wrong"

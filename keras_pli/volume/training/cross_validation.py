@@ -45,6 +45,7 @@ class CrossValidation:
         preprocessing: What brought the files to the form that the networks receive.
         identity: A short text that tells this training from others: of other images, labels or
             preprocessing, or with other networks as its result. See `training_identity`.
+        scaling: What was done about the brains' sizes: None, `"quantile"`, `"pot"` or `"reference"`.
     """
 
     predictions: pd.DataFrame
@@ -54,6 +55,7 @@ class CrossValidation:
     classes: tuple[Any, ...]
     preprocessing: Preprocessing
     identity: str
+    scaling: Scaling = None
     __repr__ = brief_repr
 
     @classmethod
@@ -76,6 +78,7 @@ class CrossValidation:
             tuple(about["classes"]),
             Preprocessing.from_dict(about["preprocessing"]),
             about["identity"],
+            about.get("scaling"),  # folders of earlier versions do not tell
         )
 
     @property
@@ -124,8 +127,8 @@ class CrossValidation:
     def __str__(self) -> str:
         shown = self.table["validation_accuracy"]
         return (
-            f"Accuracy on held-out subjects {shown.mean():.3f} (standard deviation over {len(shown)} folds "
-            f"{shown.std(ddof=1):.3f}), on training subjects {self.table['training_accuracy'].mean():.3f}."
+            f"Accuracy on held-out images {shown.mean():.3f} (standard deviation over {len(shown)} folds "
+            f"{shown.std(ddof=1):.3f}), on training images {self.table['training_accuracy'].mean():.3f}."
         )
 
 
@@ -238,7 +241,8 @@ def cross_validate(
         found = [_kept_fold(training, *pair, number, writer) for number, pair in enumerate(parts)]
         writer.finish(len(found))
         result = _result(training, found)
-        note = note_of(cohort, preprocessing) | {"identity": result.identity}
+        told = {"identity": result.identity, "scaling": scaling}
+        note = note_of(cohort, preprocessing) | told
         write_tables(kept.folder, note, (result.predictions, result.table, result.history))
     return result
 
@@ -324,7 +328,14 @@ def _result(training: FoldTraining, folds: list[Fold]) -> CrossValidation:
         cohort, training.preprocessing, models, of_cohort=training.of_cohort
     )
     return CrossValidation(
-        predictions, table, history.reset_index(), models, classes, training.preprocessing, identity
+        predictions,
+        table,
+        history.reset_index(),
+        models,
+        classes,
+        training.preprocessing,
+        identity,
+        training.scaling,
     )
 
 
