@@ -126,8 +126,8 @@ def _no_such_type() -> str:
     policy = keras.config.dtype_policy()
     return (
         f"Keras's policy of numbers is {policy.name!r}, and TensorFlow has no 3-D pooling of "
-        f"{policy.compute_dtype} on this device. 'float32' and 'mixed_bfloat16' work: "
-        "`keras.config.set_dtype_policy`."
+        f"{policy.compute_dtype} on this device. 'float32' works, and where the processor has it "
+        "'mixed_bfloat16': `keras.config.set_dtype_policy`."
     )
 
 
