@@ -7,7 +7,7 @@ of the skull, augmented, and scaled so that size cannot decide; each time it is 
 an autoencoder make a better start, which method finds the planted place, and which maps would look the same
 had nothing been learned?
 
-    python examples/volume_phantom.py --out runs/volume             # offline, some ten minutes on two cores
+    python examples/volume_phantom.py --out runs/volume             # offline, eight to ten minutes on two cores
     python examples/volume_phantom.py --out runs/volume --subjects 120 --epochs 6       # a first look
 
 A cohort of your own goes the same way by `keras-pli volume train|explain|report --cohort cohort.csv`.
@@ -231,7 +231,7 @@ def randomization_verdicts(found, cohort, options):
     x, brain = scaled_arrays(found, cohort)
     network = found.models[int(found.predictions["fold"].iloc[0])]
     result = evaluation.model_randomization_test(
-        METHODS, network, x[:6], seeds=3, within=brain[:6], verbose=1
+        METHODS, network, x[:6], seeds=2, within=brain[:6], verbose=1
     )
     print(result)
     quick = {name: METHODS[name] for name in list(METHODS)[:4]}
@@ -269,7 +269,7 @@ def main():
     parser.add_argument("--out", default="runs/volume")
     parser.add_argument("--subjects", type=int, default=400)
     parser.add_argument("--folds", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--seed", type=int, default=10, help="of the phantoms")
     parser.add_argument(
         "--repeats", type=int, default=2, help="draws for each size of the transfer"
