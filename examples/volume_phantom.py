@@ -7,7 +7,7 @@ of the skull, augmented, and scaled so that size cannot decide; each time it is 
 an autoencoder make a better start, which method finds the planted place, and which maps would look the same
 had nothing been learned?
 
-    python examples/volume_phantom.py --out runs/volume             # offline, nine minutes on two cores
+    python examples/volume_phantom.py --out runs/volume             # offline, nine to ten minutes on two cores
     python examples/volume_phantom.py --out runs/volume --subjects 120 --epochs 6       # a first look
 
 A cohort of your own goes the same way by `keras-pli volume train|explain|report --cohort cohort.csv`.
@@ -231,7 +231,7 @@ def randomization_verdicts(found, cohort, options):
     x, brain = scaled_arrays(found, cohort)
     network = found.models[int(found.predictions["fold"].iloc[0])]
     result = evaluation.model_randomization_test(
-        METHODS, network, x[:6], seeds=2, within=brain[:6], verbose=1
+        METHODS, network, x[:4], seeds=3, within=brain[:4], verbose=1
     )
     print(result)
     quick = {name: METHODS[name] for name in list(METHODS)[:4]}
