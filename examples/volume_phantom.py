@@ -7,8 +7,8 @@ of the skull, augmented, and scaled so that size cannot decide; each time it is 
 an autoencoder make a better start, which method finds the planted place, and which maps would look the same
 had nothing been learned?
 
-    python examples/volume_phantom.py --out runs/volume             # offline, nine to ten minutes on two cores
-    python examples/volume_phantom.py --out runs/volume --subjects 120 --epochs 6       # a first look
+    python examples/volume_phantom.py --out runs/volume        # offline, nine to ten minutes on two cores
+    python examples/volume_phantom.py --out runs/volume --subjects 120 --epochs 6  # a first look
 
 A cohort of your own goes the same way by `keras-pli volume train|explain|report --cohort cohort.csv`.
 """
