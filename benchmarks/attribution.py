@@ -17,10 +17,12 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from bare import bare_forward, bare_gradient, in_batches
 from measure import figures_of, in_fresh_process, seconds
 
 BATCH, STEPS = 64, 50
@@ -104,13 +106,6 @@ def floor(folder: Path, kind: str) -> dict[str, Method]:
     head = keras.Model(maps, z)
 
     @tf.function(reduce_retracing=True)
-    def gradient(x, target):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            score = tf.gather(model(x, training=False), target, axis=1, batch_dims=1)
-        return tape.gradient(score, x)
-
-    @tf.function(reduce_retracing=True)
     def map_gradient(x, target):
         values = to_maps(x, training=False)
         with tf.GradientTape() as tape:
@@ -118,21 +113,8 @@ def floor(folder: Path, kind: str) -> dict[str, Method]:
             score = tf.gather(head(values, training=False), target, axis=1, batch_dims=1)
         return tape.gradient(score, values)
 
-    @tf.function(reduce_retracing=True)
-    def forward(x, target):
-        return model(x, training=False)
-
-    def times(function, count: int) -> Method:
-        def run(x, target):
-            for start in range(0, len(x), BATCH):
-                part = tf.constant(x[start : start + BATCH])
-                aim = tf.constant(target[start : start + BATCH])
-                for _ in range(count):
-                    found = function(part, aim).numpy()
-            return found
-
-        return run
-
+    gradient, forward = bare_gradient(model), bare_forward(model)
+    times = partial(in_batches, size=BATCH)
     window = WINDOWS[kind]
     size = model.input_shape[1]
     windows = (-(-size // window)) ** (len(model.input_shape) - 2)
@@ -146,15 +128,15 @@ def floor(folder: Path, kind: str) -> dict[str, Method]:
     )
     many = ("SmoothGrad", "IntegratedGradients", "InteriorGradients", "GuidedIntegratedGradients")
     return {
-        **{name: times(gradient, 1) for name in once},
-        **{name: times(gradient, STEPS) for name in many},
-        "GradCAM": times(map_gradient, 1),
-        "GuidedGradCAM": times(gradient, 1),
-        "Occlusion": times(forward, windows + 1),
-        "LIME": lambda x, target: times(forward, 1)(
+        **{name: times(gradient, count=1) for name in once},
+        **{name: times(gradient, count=STEPS) for name in many},
+        "GradCAM": times(map_gradient, count=1),
+        "GuidedGradCAM": times(gradient, count=1),
+        "Occlusion": times(forward, count=windows + 1),
+        "LIME": lambda x, target: times(forward, count=1)(
             np.repeat(x, LIME_SAMPLES, axis=0), np.repeat(target, LIME_SAMPLES)
         ),
-        "MeaningfulPerturbation": times(gradient, MASK_STEPS),
+        "MeaningfulPerturbation": times(gradient, count=MASK_STEPS),
     }
 
 

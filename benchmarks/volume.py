@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from bare import bare_forward, bare_gradient, in_batches
 from measure import figures_of, in_fresh_process, peak_megabytes, seconds
 
 SHAPE, FILTERS = (40, 48, 40), (32, 64, 128)
@@ -209,31 +210,12 @@ def methods_ours(arguments) -> Figures:
 
 def methods_floor(arguments) -> Figures:
     """Volumes per second of the bare passes of each method, by hand."""
-    import tensorflow as tf
-
     model, (x, y) = network(arguments), volumes(arguments, arguments.volumes)
-
-    @tf.function(reduce_retracing=True)
-    def gradient(images, labels):
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            score = tf.gather(model(images, training=False), labels, axis=1, batch_dims=1)
-        return tape.gradient(score, images)
-
-    @tf.function(reduce_retracing=True)
-    def forward(images, labels):
-        return model(images, training=False)
-
     rates = {}
-    for name, function in (("gradient", gradient), ("forward", forward)):
-
-        def passes(function=function):
-            for start in range(0, len(x), BATCH):
-                part = slice(start, start + BATCH)
-                function(tf.constant(x[part]), tf.constant(y[part])).numpy()
-
-        passes()
-        _, took = seconds(passes)
+    for name, bare in (("gradient", bare_gradient), ("forward", bare_forward)):
+        passes = in_batches(bare(model), BATCH)
+        passes(x, y)
+        _, took = seconds(passes, x, y)
         rates[name] = len(x) / took
     needs = {name: need for name, (_, *need) in explaining(arguments).items()}
     return {name: rates[kind] / count for name, (kind, count) in needs.items()}

@@ -90,6 +90,28 @@ def label_array(labels: ArrayLike, samples: int, name: str = "labels") -> NDArra
     return array
 
 
+def boolean_masks(masks: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.bool_]:
+    """Returns masks of all samples, `shape`; a mask without the samples axis holds for each.
+
+    Raises:
+        TypeError: If they are not boolean.
+        ValueError: If the shape is another.
+
+    Example:
+        >>> boolean_masks([True, False], (3, 2), "masks").shape
+        (3, 2)
+    """
+    array = np.asarray(masks)
+    if array.dtype != bool:
+        raise TypeError(f"`{name}` must be boolean. Received dtype {array.dtype}.")
+    if array.shape not in (shape, shape[1:]):
+        raise ValueError(
+            f"`{name}` must have the shape {shape[1:]}, or {shape} for each of the samples. "
+            f"Received shape {array.shape}."
+        )
+    return np.broadcast_to(array, shape)
+
+
 def checked_number(
     value: Any, name: str, *, least: float = -np.inf, below: float = np.inf, whole: bool = False
 ) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..attribution import Attribution, Method
 from ..attribution.names import method_name
+from ..checks import boolean_masks
 from ..network.inputs import GivenTarget
 from .scoring import Aim, Scorer, position_maps, single_input
 
@@ -119,16 +120,8 @@ def checked_within(within: ArrayLike | None, x: ArrayLike) -> NDArray[np.bool_] 
     """
     if within is None:
         return None
-    array, shape = np.asarray(within), np.shape(x)
-    shape = shape if len(shape) == 2 else shape[:-1]
-    if array.dtype != bool:
-        raise TypeError(f"`within` must be boolean. Received dtype {array.dtype}.")
-    if array.shape not in (shape, shape[1:]):
-        raise ValueError(
-            f"`within` must have the shape {shape[1:]}, or {shape} for each of the samples. "
-            f"Received shape {array.shape}."
-        )
-    found = np.broadcast_to(array, shape)
+    shape = np.shape(x)
+    found = boolean_masks(within, shape if len(shape) == 2 else shape[:-1], "within")
     if (found.reshape(len(found), -1).sum(axis=1) < 2).any():
         raise ValueError("`within` must hold at least two positions of each sample.")
     return found

@@ -16,10 +16,10 @@ from ..checks import checked_number, one_of, quoted
 from ..intervals import mean_interval
 from .heatmaps import number
 from .legends import legend_above
+from .mean_marks import mark_mean, write_beside
 from .scores import check_columns
 from .style import (
     INK,
-    SMALL_SIZE,
     TEXT_SIZE,
     new_figure,
     plain,
@@ -116,20 +116,9 @@ def _draw_row(
     mixed = np.random.default_rng(0).permutation(strewn)
     alpha = float(np.clip(3.0 / np.sqrt(len(values)), 0.15, 0.5))
     ax.scatter(values, place + mixed, s=16, color=_COLOR, alpha=alpha, linewidths=0, zorder=2)
-    if np.isfinite(low):
-        ax.plot([low, high], [place] * 2, color=_COLOR, linewidth=2.2, zorder=3)
-    ax.plot(mean, place, marker="D", markersize=6, color=_COLOR, mec="white", zorder=4)
-    ax.annotate(
-        f"{100 * mean:.1f}" if percent else number(mean, digits=3),
-        (1.0, place),
-        xycoords=ax.get_yaxis_transform(),
-        xytext=(6, 0),
-        textcoords="offset points",
-        va="center_baseline",
-        fontsize=SMALL_SIZE,
-        color=INK,
-        annotation_clip=False,
-    )
+    mark_mean(ax, place, (mean, low, high), color=_COLOR)
+    text = f"{100 * mean:.1f}" if percent else number(mean, digits=3)
+    write_beside(ax, place, text, color=INK)
 
 
 def _handles(points: str, mean: str) -> list[Line2D]:

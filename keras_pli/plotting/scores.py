@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..checks import one_of, quoted
 from ..intervals import mean_interval
+from .mean_marks import mark_mean, write_beside
 from .style import (
     FRAME,
     INK,
@@ -202,21 +203,9 @@ def _draw_seeds(ax: Axes, place: int, values: NDArray[Any], confidence: float) -
         linewidths=0,
         zorder=3,
     )
-    if np.isfinite(low):
-        ax.plot([low, high], [place - 0.15] * 2, color=color, linewidth=2.2, zorder=3)
-    ax.plot(mean, place - 0.15, marker="D", markersize=6, color=color, mec="white", zorder=4)
-    ax.annotate(
-        f"{mean:+.3f}".replace("-", "\N{MINUS SIGN}"),
-        (1.0, place),
-        xycoords=ax.get_yaxis_transform(),
-        xytext=(6, 0),
-        textcoords="offset points",
-        va="center_baseline",
-        fontsize=SMALL_SIZE,
-        fontweight="bold" if clear else "normal",
-        color=color,
-        annotation_clip=False,
-    )
+    mark_mean(ax, place - 0.15, (mean, low, high), color=color)
+    text = f"{mean:+.3f}".replace("-", "\N{MINUS SIGN}")
+    write_beside(ax, place, text, color=color, bold=bool(clear))
 
 
 def _name_rows(ax: Axes, names: list[str], emphasised: list[str]) -> None:

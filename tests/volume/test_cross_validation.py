@@ -20,7 +20,7 @@ from keras_pli.volume import (
     read_cohort,
     read_volume,
 )
-from keras_pli.volume.training import cross_validation, fold_training
+from keras_pli.volume.training import fold_training
 from keras_pli.volume.training.cross_validation import training_identity
 from keras_pli.volume.training.divergence import EndOfDivergence
 from keras_pli.volume.training.stored_folds import note_of, read_tables, write_tables
@@ -102,14 +102,6 @@ def test_the_tables_of_a_folder_are_the_result(found, kept):
     )
     for one, other in zip(loaded.models, found.models, strict=True):
         np.testing.assert_array_equal(weights(one), weights(other))
-
-
-def test_a_folder_that_does_not_tell_its_scaling(kept, monkeypatch):
-    about, tables = read_tables(kept)
-    del about["scaling"]
-    monkeypatch.setattr(cross_validation, "read_tables", lambda folder: (about, tables))
-    monkeypatch.setattr(keras.saving, "load_model", lambda file, compile: None)
-    assert CrossValidation.load(kept).scaling is None
 
 
 def test_an_interrupted_run_goes_on_where_it_was(found, calls):

@@ -172,7 +172,8 @@ class Cohort:
         Returns:
             A row for each image: path, shape, voxel size in mm, the directions of its axes (such as `"LAS"`),
             and whether the file says so (`known_orientation`; where it does not, left and right may be
-            swapped, and a warning says so).
+            swapped, and a warning says so). A full check with `preprocessing` tells `brain_volume`, too: the
+            brain's in ml, None without a mask.
 
         Raises:
             CohortError: If any row is at fault, or all images are of one class. `.faults` lists them.

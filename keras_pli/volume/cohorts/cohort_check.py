@@ -125,7 +125,9 @@ def _check(path: str, mask: str | None, preprocessing: Preprocessing | None, ful
         brain = _checked_mask(mask, image, full)
         found.mask = None if brain is None else digest(brain)
         if full and preprocessing is not None:
-            found.made = preprocessing(image, mask=brain).values.shape
+            prepared = preprocessing(image, mask=brain)
+            found.made = prepared.values.shape
+            found.facts["brain_volume"] = prepared.brain_volume
         elif preprocessing is not None and mask is None and preprocessing.skull_stripping == "mask":
             found.faults.append("skull_stripping='mask' needs a mask, and the row has none.")
     except Exception as error:  # whatever it is, the other rows are still to be checked

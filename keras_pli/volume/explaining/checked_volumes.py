@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...attribution import Attribution
 from ...attribution.attribution import PositionAttribution
-from ...checks import quoted, real_array
+from ...checks import boolean_masks, quoted, real_array
 
 Maps = NDArray[np.float64]
 Masks = NDArray[np.bool_]
@@ -60,18 +60,10 @@ def volume_masks(masks: ArrayLike, shape: tuple[int, ...], name: str) -> Masks:
         ValueError: If the shape is another, or a mask is empty.
         TypeError: If they are not boolean.
     """
-    array = np.asarray(masks)
-    if array.dtype != bool:
-        raise TypeError(f"`{name}` must be boolean. Received dtype {array.dtype}.")
-    if array.shape not in (shape, shape[1:]):
-        raise ValueError(
-            f"`{name}` must have the shape {shape[1:]}, or {shape} for each of the volumes. "
-            f"Received shape {array.shape}."
-        )
-    found = np.broadcast_to(array, shape)
+    found = boolean_masks(masks, shape, name)
     empty = np.flatnonzero(~found.reshape(len(found), -1).any(axis=1))
     if len(empty):
-        where = "" if array.ndim == 3 else f" for samples {quoted(empty)}"
+        where = "" if np.ndim(masks) == 3 else f" for samples {quoted(empty)}"
         raise ValueError(f"`{name}` is empty{where}.")
     return found
 

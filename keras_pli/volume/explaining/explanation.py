@@ -17,6 +17,7 @@ from ...brief import counted
 from ...checks import checked_number, quoted
 from ...files import read_arrays, read_json, write_json
 from ...identity import model_identity, value_identity
+from ...locks import one_writer
 from ...parts import PartFolder
 from ..cohorts.cohort import Cohort
 from ..images.preprocessing import Preprocessing
@@ -26,7 +27,6 @@ from .explanation_work import (
     Factory,
     Work,
     covers,
-    file_stems,
     made_from,
     made_methods,
     map_file,
@@ -199,7 +199,6 @@ def explain_cohort(
     predicted = np.array(
         [int(read_arrays(volumes.path(row), ["predicted"])["predicted"]) for row in chosen]
     )
-    stems = file_stems(cohort)
     codes = {
         "label": cohort.labels[chosen],
         "predicted": predicted,
@@ -210,7 +209,7 @@ def explain_cohort(
             "row": chosen,
             "subject": cohort.subjects[chosen],
             **{name: [by.classes[code] for code in found] for name, found in codes.items()},
-            "name": [stems[row] for row in chosen],
+            "name": [work.stems[row] for row in chosen],
         }
     )
     weights = tuple(model_identity(network)["weights"] for network in by.networks)
@@ -220,7 +219,8 @@ def explain_cohort(
         "models": list(weights),
         "target": aim,
     }
-    write_json(folder / _RESULT, _with_earlier(folder, value_identity(about), work.basis))
+    with one_writer(folder, "result", wait=60):  # two calls that end at once both count
+        write_json(folder / _RESULT, _with_earlier(folder, value_identity(about), work.basis))
     return CohortExplanation(folder, table, tuple(methods), weights)
 
 

@@ -183,6 +183,11 @@ class Work:
             "keras_pli": __version__,
         }
 
+    @cached_property
+    def stems(self) -> list[str]:
+        """What the files of each image's maps are called."""
+        return file_stems(self.cohort)
+
     def _check_target(self) -> None:
         """Raises a `ValueError` if there are maps of another target, by whatever method."""
         for note in sorted(self.folder.glob("*/arrays/maps.json")):
@@ -201,7 +206,7 @@ class Work:
 
     def _explain(self, rows: Rows, volumes: PartWriter, maps: Mapping[str, PartWriter]) -> None:
         """Explains images of one fold."""
-        stems = file_stems(self.cohort)
+        stems = self.stems
         missing = {
             kind: [
                 int(row)

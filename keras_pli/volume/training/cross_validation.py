@@ -23,7 +23,7 @@ from ..cohorts.cohort import Cohort
 from ..cohorts.cohort_identity import cohort_identity
 from ..images.preprocessing import Preprocessing
 from .built_networks import Build, check_pooling
-from .fold_training import HISTORY, Fold, FoldTraining, Scaling, known_brain_volumes
+from .fold_training import HISTORY, Fold, FoldTraining, Scaling, brains_are_known
 from .stored_folds import network_file, note_of, read_tables, write_tables
 
 _FOLD = ("validation", "logits", "history", "scales")
@@ -78,7 +78,7 @@ class CrossValidation:
             tuple(about["classes"]),
             Preprocessing.from_dict(about["preprocessing"]),
             about["identity"],
-            about.get("scaling"),  # folders of earlier versions do not tell
+            about["scaling"],
         )
 
     @property
@@ -208,29 +208,33 @@ def cross_validate(
     one_of(scaling, (None, "quantile", "pot", "reference"), "scaling")
     if build is None or pretraining_epochs:
         check_pooling()
+    checked_number(pretraining_epochs, "pretraining_epochs", least=0, whole=True)
+    checked_number(epochs, "epochs", least=1, whole=True)
+    checked_number(batch_size, "batch_size", least=1, whole=True)
+    checked_number(learning_rate, "learning_rate", least=0)
     if out is not None:
         note_of(cohort, preprocessing)  # what cannot be stored fails here
     parts = cohort.folds(folds, seed=checked_number(seed, "seed", least=0, whole=True))
-    cohort.check(preprocessing, verbose=verbose)
-    volumes = known_brain_volumes(cohort, preprocessing)
-    if volumes is None and scaling is not None:
+    known = brains_are_known(cohort, preprocessing)
+    if not known and scaling is not None:
         raise ValueError(
             "`scaling` needs the brain of each image: a column `mask`, or `skull_stripping`."
         )
+    checked = cohort.check(preprocessing, verbose=verbose)
     training = FoldTraining(
         cohort,
         preprocessing,
         build,
         tuple(augmentation),
         scaling,
-        checked_number(pretraining_epochs, "pretraining_epochs", least=0, whole=True),
-        checked_number(epochs, "epochs", least=1, whole=True),
-        checked_number(batch_size, "batch_size", least=1, whole=True),
-        checked_number(learning_rate, "learning_rate", least=0),
+        pretraining_epochs,
+        epochs,
+        batch_size,
+        learning_rate,
         seed,
         cache,
         verbose,
-        volumes,
+        checked["brain_volume"].to_numpy(np.float64) if known else None,
     )
     training.check(stored=out is not None)
     if out is None:

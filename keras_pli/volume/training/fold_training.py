@@ -16,7 +16,6 @@ from ...identity import identity_digest, value_identity
 from ...version import __version__
 from ..cohorts.cohort import Cohort
 from ..cohorts.cohort_identity import cohort_identity
-from ..cohorts.cohort_streams import in_order, worker_count
 from ..images.preprocessing import Preprocessing
 from .built_networks import (
     Build,
@@ -222,17 +221,10 @@ class FoldTraining:
         )
 
 
-def known_brain_volumes(cohort: Cohort, preprocessing: Preprocessing) -> NDArray[np.float64] | None:
-    """Returns the brains' volumes in ml, or None where an image has no mask."""
-    masked = "mask" in cohort.table and cohort.table["mask"].notna().all()
-    if preprocessing.skull_stripping == "none" and not masked:
-        return None
-
-    def volume(position: int) -> float | None:
-        return cohort.volume(position, preprocessing).brain_volume
-
-    found = in_order(volume, range(len(cohort)), worker_count(None))
-    return np.array(list(found), dtype=np.float64)
+def brains_are_known(cohort: Cohort, preprocessing: Preprocessing) -> bool:
+    """Whether each image has a mask of its brain, given or made."""
+    masked = "mask" in cohort.table and bool(cohort.table["mask"].notna().all())
+    return masked or preprocessing.skull_stripping != "none"
 
 
 def _paper_network(shape: tuple[int, ...], classes: int, seed: int) -> keras.Model:

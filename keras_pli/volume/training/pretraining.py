@@ -143,6 +143,8 @@ def compare_transfer(
     if shared:
         raise ValueError(f"Subjects are in both `train` and `test`: {sorted(shared)[:10]}.")
     checked_number(repeats, "repeats", least=1, whole=True)
+    checked_number(epochs, "epochs", least=1, whole=True)
+    checked_number(batch_size, "batch_size", least=1, whole=True)
     check_pooling()
     draws = [
         (size, repeat, _balanced(train.labels, size, seed + repeat))
@@ -165,24 +167,25 @@ def compare_transfer(
             )
             if start == "autoencoder":
                 transfer_encoder(autoencoder, network, freeze=freeze)
-            keras.utils.set_random_seed(seed + repeat)  # the order of batches
             network.compile(
                 keras.optimizers.Adam(learning_rate),
                 loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             )
             end = EndOfDivergence(f"The training on {size} volumes", learning_rate)
-            network.fit(
-                x[rows],
-                y[rows],
-                batch_size=batch_size,
-                epochs=epochs,
-                callbacks=[end],
-                verbose=0,
-            )
+            stream = _shuffled(x[rows], y[rows], batch_size, seed + repeat)
+            # Without `shuffle`, as the stream is, which leaves the global random state alone.
+            network.fit(stream, epochs=epochs, shuffle=False, callbacks=[end], verbose=0)
             place = {"labelled": int(size), "repeat": repeat, "start": start}
             found.append({**place, **_scores(network, *held_out)})
             progress.add(1)
     return pd.DataFrame(found)
+
+
+def _shuffled(x: NDArray[Any], y: NDArray[Any], batch_size: int, seed: int) -> Any:
+    """Batches in another order in each epoch."""
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed).batch(batch_size)
 
 
 def _balanced(labels: NDArray[np.int32], size: int, seed: int) -> NDArray[np.intp]:
