@@ -79,6 +79,7 @@ def test_the_folder_holds_the_result(explained):
     assert loaded.methods == explained.methods
     assert loaded.table.astype(str).equals(explained.table.astype(str))
     np.testing.assert_array_equal(loaded.maps("grad_cam"), explained.maps("grad_cam"))
+    np.testing.assert_array_equal(loaded.map("grad_cam", 5), explained.maps("grad_cam")[5])
 
 
 def test_what_is_done_is_not_done_again(cohort, found, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,35 +96,47 @@ class CohortExplanation:
         Raises:
             ValueError: If the method was not asked for, or a file is gone.
         """
-        if method not in self.methods:
-            raise ValueError(
-                f"`method` must be one of {quoted(self.methods)}. Received: {method!r}."
-            )
-        return self._stored(map_parts(self.folder, method), "map")
+        return self._stored(self._parts(method), "map", self.table["row"])
+
+    def map(self, method: str, position: int) -> NDArray[np.float32]:
+        """Returns one of `maps`, `(X, Y, Z)`, by the image's position in `table`.
+
+        Raises:
+            ValueError: As `maps`.
+        """
+        return self._stored(self._parts(method), "map", [self.table["row"].iloc[position]])[0]
 
     @property
     def volumes(self) -> NDArray[np.float32]:
         """What the network saw, `(images, X, Y, Z)`."""
-        return self._stored(volume_parts(self.folder), "values")
+        return self._stored(volume_parts(self.folder), "values", self.table["row"])
 
     @property
     def brains(self) -> NDArray[np.bool_] | None:
         """The brains on that grid, or None where some are not known."""
-        found = self._stored(volume_parts(self.folder), "brain")
+        found = self._stored(volume_parts(self.folder), "brain", self.table["row"])
         return found if found.any(axis=(1, 2, 3)).all() else None
 
     @property
     def affines(self) -> NDArray[np.float64]:
         """From that grid's voxels to mm, `(images, 4, 4)`."""
-        return self._stored(volume_parts(self.folder), "affine")
+        return self._stored(volume_parts(self.folder), "affine", self.table["row"])
 
     def file(self, method: str, position: int) -> Path:
         """Returns where a map lies, by the image's position in `table`."""
         return map_file(self.folder, method, self.table["name"].iloc[position])
 
-    def _stored(self, parts: PartFolder, name: str) -> NDArray[Any]:
-        """One array of each image."""
-        paths = [parts.path(row) for row in self.table["row"]]
+    def _parts(self, method: str) -> PartFolder:
+        if method not in self.methods:
+            raise ValueError(
+                f"`method` must be one of {quoted(self.methods)}. Received: {method!r}."
+            )
+        return map_parts(self.folder, method)
+
+    @staticmethod
+    def _stored(parts: PartFolder, name: str, rows: Iterable[int]) -> NDArray[Any]:
+        """One array of each image, by rows of the cohort."""
+        paths = [parts.path(row) for row in rows]
         try:
             return np.stack([read_arrays(path, [name])[name] for path in paths])
         except FileNotFoundError as error:

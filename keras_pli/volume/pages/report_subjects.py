@@ -43,7 +43,7 @@ def _subject(data: ReportData, position: int) -> str:
     p = data.found.predictions.iloc[int(row["row"])]
     file = f"{row['name']}.html"
     data.written.add(f"subjects/{file}")
-    maps = {method: data.explained.maps(method)[position] for method in data.explained.methods}
+    maps = {method: data.explained.map(method, position) for method in data.explained.methods}
     told = [f"Maps explain class {row['explained']}, by a network that has not seen this subject."]
     signed = [method for method, values in maps.items() if values.min() < 0]
     if signed:
