@@ -22,8 +22,7 @@ def convert_dicom(
 
     Orientation, units and slice order are dcm2niix's (Li et al. 2016, "The first step for neuroimaging data
     analysis: DICOM to NIfTI conversion"). Beside each image it writes a `.json` file of the scanner's
-        settings,
-    without name and dates. An image may show a face, all the same: deface before sharing.
+    settings, without name and dates. An image may show a face, all the same: deface before sharing.
 
     Args:
         folder: Where the series are, in whatever order and up to five folders deep.

@@ -58,9 +58,8 @@ def read_volume(path: PathLike, *, fill_nonfinite: float | None = None) -> Image
     fill_nonfinite = checked_fill(fill_nonfinite)
     image = _unpacked(checked_header(opened(path), name=name), Path(path))
     image = checked_image(image, name=name, fill_nonfinite=fill_nonfinite)
-    with suppress(
-        Exception
-    ):  # endings that nibabel reads and would not write; errors do without the name
+    # Errors do without the name of a file whose ending nibabel reads and would not write.
+    with suppress(Exception):
         image.set_filename(name)
     return image
 
