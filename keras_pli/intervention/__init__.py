@@ -13,6 +13,7 @@ from .moves import (
     Shift,
     WholeMap,
 )
+from .occupancy import Occupancy, occupancy
 from .plan import InterventionPlan
 from .selection import ClassLabel, Indices, Mask, Polygon, Selection
 from .suggestion import suggest
@@ -28,6 +29,7 @@ __all__ = [
     "Move",
     "MovePoints",
     "MoveTo",
+    "Occupancy",
     "Polygon",
     "Rotate",
     "Scale",
@@ -35,5 +37,6 @@ __all__ = [
     "Separate",
     "Shift",
     "WholeMap",
+    "occupancy",
     "suggest",
 ]
