@@ -33,6 +33,7 @@ from .style import (
 )
 
 _FEW_CLASSES = 6
+_MOST_NAMED = 30
 
 
 @dataclass(frozen=True)
@@ -157,8 +158,8 @@ def embedding_comparison(
         class_names: A sequence that integer labels index, or a mapping from label to name.
         contours: Whether to draw the contour lines; by default unless in some panel a point lies within
             more than four of them on average.
-        direct_labels: Whether to write the class names into the panels; by default up to ten
-            classes, beyond which the legend alone names them.
+        direct_labels: Whether to write the class names into the panels, as far as they find a place; by
+            default up to thirty classes, beyond which the legend alone names them.
         highlight: Labels of the classes that keep their colour while all others turn grey.
         mark: Title to indices of samples to ring and number in that panel.
         came_from: Title to where that panel's points were before, and booleans that say which of them
@@ -318,7 +319,8 @@ def _draw_panels(
     last: Sequence[Axes],
 ) -> None:
     """Draws each map into its axes; those in `last` have a scale bar."""
-    avoid = {}
+    avoid: dict[str, NDArray[Any]] = {}
+    moved_classes: dict[str, set[Any]] = {}
     for title, ax in places.items():
         panel = compared.panels[title]
         _draw_map(ax, panel, compared.limits, contours=compared.contours, named=compared.named)
@@ -328,15 +330,16 @@ def _draw_panels(
             before, moved = compared.came_from[title]
             kept = draw_origins(ax, before, panel.points, panel.labels, moved, panel.styles)
             marked = np.concatenate([marked[:, :2], kept])
+            moved_classes[title] = set(panel.labels[moved].tolist())
         avoid[title] = marked
     for ax in last:
         draw_scale_bar(ax, compared.limits)
     if direct_labels is None:
-        direct_labels = len(compared.shown) <= 10
+        direct_labels = len(compared.shown) <= _MOST_NAMED
     # Names come last: they find their places in the finished layout.
     if compared.named and direct_labels and len(compared.limits) == 4:
         for title, ax in places.items():
-            _draw_names(ax, compared.panels[title], avoid[title])
+            _draw_names(ax, compared.panels[title], avoid[title], moved_classes.get(title, ()))
 
 
 def _origins(
@@ -428,13 +431,21 @@ def _draw_points(ax: Axes, data: _MapData, color: str | None) -> None:
             )
 
 
-def _draw_names(ax: Axes, data: _MapData, avoid: NDArray[Any]) -> None:
-    """Names the classes at their densest spots, coloured before grey, large before small."""
+def _draw_names(
+    ax: Axes, data: _MapData, avoid: NDArray[Any], first: Collection[Any] = frozenset()
+) -> None:
+    """Names the classes at their densest spots, `first` ones first, coloured before grey, large before small."""
     present = [label for label in data.styles if label in data.outlines]
-    present.sort(key=lambda label: (label in data.pale, -int((data.labels == label).sum())))
+    present.sort(
+        key=lambda label: (
+            label not in first,
+            label in data.pale,
+            -int((data.labels == label).sum()),
+        )
+    )
     spots = [data.outlines[label].density.peak for label in present]
     inked = [_with_grey(data.styles, data.pale, MUTED)[label] for label in present]
-    label_spots(ax, spots, inked, avoid=avoid)
+    label_spots(ax, spots, inked, avoid=avoid, important=len(set(first) & set(present)))
 
 
 def _draw_marks(ax: Axes, points: NDArray[Any], mark: ArrayLike | None) -> NDArray[Any]:

@@ -33,7 +33,7 @@ _SHADES = (_PURE, _DARK, _LIGHT)
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 # How much larger than a circle's box a marker's must be to weigh as much.
 _AREAS = {"^": 1.25, "v": 1.25, "s": 0.8, "D": 0.72, "P": 1.3, "X": 1.3, "*": 1.9}
-_RUNS = {"baseline": "#CFCFCF", "control": "#939393", "pli": _PURE[0]}
+_RUNS = {"baseline": "#C4C4C4", "control": "#868686", "pli": _PURE[0]}
 
 INK = "#222222"
 MUTED = "#6B6B6B"

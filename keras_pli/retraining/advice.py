@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from ..brief import counted
+from ..intervention.occupancy import occupancy
 from ..intervals import mean_interval
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _COST, _COST_OF_ONE = 0.005, 0.01
 _NOTHING_TO_GAIN = 0.97
 _UNTRAINED = 0.01
 _MOST_SEEDS = 60
+_MOST_COLLISIONS = 2
 
 
 def advice(result: ExperimentResult) -> list[str]:
@@ -103,6 +105,11 @@ def _of_the_way(found: _Found) -> Iterator[str]:
 
 
 def _of_the_cost(found: _Found) -> Iterator[str]:
+    if not found.better and (met := _collisions(found.result)):
+        yield (
+            f"The plan moves {met}: points of two classes in one place contradict the classification. Move "
+            "elsewhere; `plan.check` says what is free."
+        )
     if found.costs:
         yield (
             f"Accuracy fell by {found.cost[0]:.3f} against the control: lower λ, or let "
@@ -147,7 +154,7 @@ def _of_the_noise(found: _Found) -> Iterator[str]:
         yield "Run five seeds or more: one says nothing about the noise between them."
         return
     mean, low, high = (float(found.group[key]) for key in ("mean", "low", "high"))
-    if not low <= 0 <= high or low == high:
+    if mean <= 0 or not low <= 0 <= high:
         return
     needed = _seeds_needed(mean, (high - low) / 2, found.seeds)
     if needed is not None:
@@ -155,6 +162,21 @@ def _of_the_noise(found: _Found) -> Iterator[str]:
             f"To tell a difference of {mean:+.3f} from noise takes about {counted(needed, 'seed')} "
             f"(here {found.seeds})."
         )
+
+
+def _collisions(result: ExperimentResult) -> str:
+    """The classes that the first seed's plan moves into others, in words; nothing where there are none."""
+    run = result.runs[0]
+    if not run.train_moved.any():
+        return ""
+    found = occupancy(run.train_map, run.train_targets, result.train_labels, run.train_moved)
+    named = [
+        f"{result.name_of(one.label)} to where {result.name_of(one.other)} lives (its share of the nearest "
+        f"neighbours rises from {one.before:.0%} to {one.after:.0%})"
+        for one in found.collisions[:_MOST_COLLISIONS]
+    ]
+    more = len(found.collisions) - len(named)
+    return " and ".join(named) + (f", and {counted(more, 'more collision')}" if more > 0 else "")
 
 
 def _seeds_needed(mean: float, half: float, seeds: int) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import one_of, quoted
 from ..files import read_arrays, read_json, write_arrays, write_json, write_text
 from ..intervals import mean_interval
+from .advice import advice
 from .response import SCORES, embedding_response, performance_response
 from .seed_run import ARMS, RUNS, SeedRun, seed_file
-from .verdict import verdict
+from .verdict import answer, verdict
 
 Array = NDArray[Any]
 FORMAT = "keras_pli.ExperimentResult"
@@ -94,6 +96,10 @@ class ExperimentResult:
             Columns `seed`, `run` (`"baseline"`, `"control"`, `"PLI"`), `name`, `kind` (`"class"` or
             `"group"`), `precision`, `recall`, `f1`, `support`.
         """
+        return self._scores.copy()
+
+    @cached_property
+    def _scores(self) -> pd.DataFrame:
         tables = []
         for run in self.runs:
             for arm in RUNS:
@@ -111,23 +117,32 @@ class ExperimentResult:
         return pd.concat(tables, ignore_index=True)
 
     def summary(self) -> pd.DataFrame:
-        """Means over seeds with their intervals.
+        """Means over seeds with their intervals; a baseline that is the same for all seeds has none.
 
         Returns:
             Columns `run`, `name`, `kind`, `metric`, `mean`, `low`, `high`.
         """
+        return self._summary.copy()
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
         tidy = self.scores().melt(
             id_vars=["seed", "run", "name", "kind"], value_vars=list(SCORES), var_name="metric"
         )
         rows = []
         for keys, part in tidy.groupby(["metric", "run", "name", "kind"], sort=False):
-            mean, low, high = mean_interval(part["value"])
             names = dict(zip(("metric", "run", "name", "kind"), keys, strict=True))
+            values = part["value"]
+            # A classifier that was given is one, however many seeds retrain it.
+            one = names["run"] == "baseline" and values.nunique() == 1
+            mean, low, high = mean_interval(values.iloc[:1] if one else values)
             rows.append({**names, "mean": mean, "low": low, "high": high})
         return pd.DataFrame(rows)
 
     def table(self) -> pd.DataFrame:
-        """The paper's Table 1: a column for each class and group, a row for each metric and run.
+        """The paper's Table 1: a column for each group and class, a row for each metric and run.
+
+        Groups come first, such as the moved classes and the others.
 
         Returns:
             A data frame of texts, mean ± half the interval.
@@ -140,7 +155,7 @@ class ExperimentResult:
         ]
         wide = summary.pivot(index=["metric", "run"], columns="name", values="text")
         order = pd.MultiIndex.from_product([SCORES, RUNS], names=["metric", "run"])
-        return wide.reindex(index=order, columns=list(dict.fromkeys(summary["name"])))
+        return wide.reindex(index=order, columns=list(dict.fromkeys(_groups_first(summary)["name"])))
 
     def differences(self, metric: str = "f1") -> pd.DataFrame:
         """PLI less control of the same seed.
@@ -193,6 +208,10 @@ class ExperimentResult:
         Returns:
             Columns `seed`, `run`, `achieved`, `missed`, `drift`, `separation`.
         """
+        return self._response.copy()
+
+    @cached_property
+    def _response(self) -> pd.DataFrame:
         rows = []
         for run in self.runs:
             if run.test_targets is None or run.test_moved is None:
@@ -231,8 +250,25 @@ class ExperimentResult:
             }
         )
 
+    def answer(self) -> str:
+        """Says in one sentence whether the intervention helped."""
+        return answer(self.response(), self.effects("f1"), len(self.runs))
+
+    def advice(self) -> list[str]:
+        """Says what to try next, the most pressing first: each a sentence or two.
+
+        Nearly no way gone asks for a larger λ or more epochs; accuracy lost for a smaller λ, and for moves
+        that do not end where other classes live, which are named; a control that is as good already for
+        other classes; an interval that holds zero for more seeds.
+        """
+        return advice(self)
+
     def verdict(self) -> str:
-        """Says in words what the intervention did, and whether that is more than seed noise."""
+        """Says in words what the intervention did, whether that is more than seed noise, and what to try next."""
+        found = [self._findings(), *(f"Next: {step}" for step in self.advice())]
+        return "\n".join(found)
+
+    def _findings(self) -> str:
         lacking = [label for label in self.moved_classes if label not in self.labels]
         names = [f"class {self.name_of(label)!r}" for label in lacking]
         return verdict(self.response(), self.effects("f1"), len(self.runs), names)
@@ -364,3 +400,8 @@ class ExperimentResult:
     def _classes(self) -> list[Any]:
         count = self.runs[0].outputs["baseline"].shape[1] if self.runs else 0
         return list(range(count))
+
+
+def _groups_first(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table's rows, those of groups before those of classes."""
+    return table.sort_values("kind", key=lambda kind: kind != "group", kind="stable")

@@ -36,6 +36,44 @@ def verdict(
     return "\n".join(lines)
 
 
+def answer(response: pd.DataFrame, effects: pd.DataFrame, seeds: int) -> str:
+    """Says in one sentence whether the intervention helped.
+
+    Args:
+        response: The embedding response of each seed and arm.
+        effects: Paired differences in F1 with their intervals.
+        seeds: The number of seeds.
+    """
+    groups = list(effects[effects["kind"] == "group"].itertuples())
+    first, others = groups[0], groups[1:]
+    if np.isnan(first.mean):
+        return f"Open: no held-out sample is of the {first.name!r} classes."
+    whose = f"F1 of {first.name!r} classes"
+    interval = f"95 % interval {first.low:+.3f} to {first.high:+.3f}, {seeds} seeds"
+    change = f"{'rose' if first.mean > 0 else 'fell'} by {abs(first.mean):.3f}"
+    if seeds < 2 or np.isnan(first.low):
+        start = f"Open: {whose} {change} against the control, in a single seed, which may be noise"
+    elif first.low > 0:
+        start = f"Yes: {whose} {change} against the matched control ({interval})"
+    elif first.high < 0:
+        start = f"No, it did harm: {whose} {change} against the matched control ({interval})"
+    else:
+        start = f"Not shown: {whose} changed by {first.mean:+.3f}, within seed noise ({interval})"
+    losers = [other for other in others if other.high < 0]
+    lost = "".join(f", and {other.name!r} classes lost {-other.mean:.3f}" for other in losers)
+    return f"{start}{lost}{_way(response)}."
+
+
+def _way(response: pd.DataFrame) -> str:
+    if response.empty or response["achieved"].isna().all():
+        return ""
+    gone = response.groupby("run")["achieved"].mean()
+    return (
+        f"; held-out points went {_share(gone['PLI'])} of the way asked for, "
+        f"{_share(gone['control'])} in the control"
+    )
+
+
 def _embedding_sentence(response: pd.DataFrame, lacking: Sequence[str]) -> str:
     if response.empty and lacking:
         return (
