@@ -5,6 +5,9 @@ The one place below the command line that draws: a result shows itself, and plot
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +18,9 @@ from numpy.typing import ArrayLike
 from .. import plotting
 from ..brief import counted
 from ..intervals import mean_interval
+from ..intervention import InterventionPlan
+from ..intervention.data_changes import UNLABELLED
+from ..intervention.edited_data import EditedData
 from ..plotting.page import (
     page,
     page_code,
@@ -30,6 +36,7 @@ from ..plotting.page import (
 from ..plotting.style import class_styles, new_figure
 from .provenance import checksums, page_date, versions
 from .seed_run import ARMS, RUNS
+from .subgroups import WORST
 
 if TYPE_CHECKING:
     from .result import ExperimentResult
@@ -59,12 +66,15 @@ def html_page(
         seed: Seed whose maps are drawn.
     """
     run = result.run_of(seed)
+    figures = _map_figures(result, run)
     parts = [
         "<h2>What to try next</h2>",
         page_list(result.advice()),
-        *_plan_and_maps(result, run),
+        *_plan(result, run, figures),
+        *_held_out_maps(result, run, figures),
         *_embedding_response(result),
         *_performance_response(result),
+        *_subgroups(result),
         *_changed_samples(result, run, images),
         *_provenance(result, run),
     ]
@@ -79,14 +89,22 @@ def html_page(
 
 
 def maps_figure(result: ExperimentResult, run: SeedRun) -> Figure:
-    """The paper's figure 3 and the held-out map before: training map before and edited, held-out maps after."""
-    panels, labels, came_from = _maps(result, run)
-    if run.test_targets is not None:  # with it there are two full rows
-        panels, labels = list(panels.items()), {**labels, "Asked (test)": result.labels}
-        panels = dict([*panels[:2], ("Asked (test)", run.test_targets), *panels[2:]])
-        came_from["Asked (test)"] = run.test_maps["baseline"], run.test_moved
+    """The paper's figure 3, and the held-out map before and as the plan asks for it."""
+    maps = _maps(result, run)
+    if run.test_targets is not None and run.test_moved is not None:  # with it there are two full rows
+        titles = [*maps.panels]
+        maps.panels["Asked (test)"] = run.test_targets
+        maps.labels["Asked (test)"] = result.labels
+        maps.came_from["Asked (test)"] = run.test_maps["baseline"], run.test_moved
+        titles.insert(2, "Asked (test)")
+        maps = replace(maps, panels={title: maps.panels[title] for title in titles})
     return plotting.embedding_comparison(
-        panels, labels, columns=3, class_names=_names(result), came_from=came_from
+        maps.panels,
+        maps.labels,
+        columns=3,
+        class_names=_names(result),
+        came_from=maps.came_from,
+        signs=maps.signs,
     )
 
 
@@ -142,37 +160,69 @@ def changes_figure(
 # Parts of the page
 
 
-def _plan_and_maps(result: ExperimentResult, run: SeedRun) -> list[str]:
-    panels, labels, came_from = _maps(result, run)
-    figures = plotting.embedding_panels(
-        panels, labels, class_names=_names(result), came_from=came_from
-    )
-    of_train = {name: figures[name] for name in panels if name.endswith("(train)")}
-    of_test = {name: figure for name, figure in figures.items() if name not in of_train}
-    every = np.concatenate([result.train_labels, result.labels])
-    key = page_key(class_styles(every, _names(result)).values())
+def _plan(result: ExperimentResult, run: SeedRun, figures: Mapping[str, Figure]) -> list[str]:
+    parts = [f"<h2>The plan, seed {run.seed}</h2>", page_code(run.plan)]
+    if figures:
+        parts += [_panels(figures, _of_train), _key(result)]
+    edited = edited_data(result, run)
+    if edited is not None and any(mask.any() for mask in edited.masks.values()):
+        parts += [
+            "<h3>What it changes in the training data</h3>",
+            page_table(_edited_table(result, edited), "training samples of each class"),
+        ]
+    return parts
+
+
+def _held_out_maps(
+    result: ExperimentResult, run: SeedRun, figures: Mapping[str, Figure]
+) -> list[str]:
+    if not figures:
+        return []
     parts = [
-        f"<h2>The plan, seed {run.seed}</h2>",
-        page_code(run.plan),
-        page_panels({f"Map: {name}": figure for name, figure in of_train.items()}),
-        key,
         f"<h2>What became of the held-out samples, seed {run.seed}</h2>",
         page_note(
             "All maps are drawn by the baseline's embedder, to one scale, and show samples that no training "
             "has seen."
         ),
-        page_panels({f"Map: {name}": figure for name, figure in of_test.items()}),
-        key,
+        _panels(figures, lambda title: not _of_train(title)),
+        _key(result),
     ]
-    if run.test_targets is not None and run.train_map.shape[1] == 2:
-        parts.append(
-            page_figure(arrows_figure(result, run), "Displacement of the held-out samples")
-        )
+    if run.test_targets is not None and run.test_targets.shape[1] == 2:
+        arrows = arrows_figure(result, run)
+        parts.append(page_figure(arrows, "Displacement of the held-out samples"))
     return parts
+
+
+def _panels(figures: Mapping[str, Figure], shown: Callable[[str], bool]) -> str:
+    return page_panels({f"Map: {name}": figure for name, figure in figures.items() if shown(name)})
+
+
+def _key(result: ExperimentResult) -> str:
+    every = np.concatenate([result.train_labels, result.labels])
+    return page_key(class_styles(every, _names(result)).values())
+
+
+def _of_train(title: str) -> bool:
+    return title.endswith("(train)")
+
+
+def _map_figures(result: ExperimentResult, run: SeedRun) -> dict[str, Figure]:
+    if not run.test_maps:
+        return {}
+    maps = _maps(result, run)
+    return plotting.embedding_panels(
+        maps.panels,
+        maps.labels,
+        class_names=_names(result),
+        came_from=maps.came_from,
+        signs=maps.signs,
+    )
 
 
 def _embedding_response(result: ExperimentResult) -> list[str]:
     response = result.response()
+    if not result._moves:
+        return []
     parts = ["<h2>Embedding response</h2>", page_note(EMBEDDING_NOTE)]
     if response.empty:
         return [*parts, page_note("There is none: see above.")]
@@ -204,6 +254,32 @@ def _performance_response(result: ExperimentResult) -> list[str]:
         page_table(_f1_table(result), f"F1, {_caption(result)}"),
         page_panels(charts),
         page_details("Precision, recall and F1", [page_table(result.table())]),
+    ]
+
+
+def _subgroups(result: ExperimentResult) -> list[str]:
+    effects = result.subgroup_effects()
+    if effects.empty:
+        return []
+    scores = result.subgroup_scores()
+    means = scores.groupby(["group", "run"], sort=False)[["accuracy", "support"]].mean()
+    ends = effects[["mean", "low", "high"]].itertuples(index=False)
+    table = pd.DataFrame(
+        {"PLI \N{MINUS SIGN} control": [_with_half(each, sign="+") for each in ends]},
+        index=pd.Index(effects["group"], name="group"),
+    )
+    for run in RUNS:
+        table[run] = [f"{means.loc[(group, run), 'accuracy']:.3f}" for group in effects["group"]]
+    # Which group is the worst may change from run to run, and with it its size.
+    table["samples"] = [
+        "" if group == WORST else f"{means.loc[(group, 'PLI'), 'support']:.0f}"
+        for group in effects["group"]
+    ]
+    groups = "as given" if result.subgroups is not None else "those that the plan selects, and the others"
+    return [
+        "<h2>Groups of samples</h2>",
+        page_note(f"Accuracy on groups of held-out samples: {groups}."),
+        page_table(table, _caption(result)),
     ]
 
 
@@ -242,12 +318,16 @@ def _provenance(result: ExperimentResult, run: SeedRun) -> list[str]:
     made_by = result.identity.get("keras_pli")
     if made_by is not None:
         facts["experiment made by"] = f"keras_pli {made_by}"
+    if any(run.edited.values()):
+        facts["training samples"] = ", ".join(f"{n} {what}" for what, n in run.edited.items() if n)
     facts |= {f"checksum of {name}": text for name, text in checksums(result).items()}
     parts = ["<h2>How this was made</h2>", page_facts(facts)]
     if "classifier.weights" not in result.identity and "classifier.source" not in result.identity:
         parts.append(
             page_note("Of an experiment that is kept in a folder, models and inputs are told, too.")
         )
+    if run.plan_json is not None:
+        parts.append(page_details(f"The plan as JSON, seed {run.seed}", [page_code(run.plan_json)]))
     return parts
 
 
@@ -259,19 +339,64 @@ def groups_first(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("kind", key=lambda kind: kind != "group", kind="stable")
 
 
-def _maps(
-    result: ExperimentResult, run: SeedRun
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, tuple[Any, Any]]]:
-    """The maps by title, the classes of each, and where the edited ones came from."""
+@dataclass(frozen=True)
+class _Maps:
+    """Maps by title, with what is drawn on each."""
+
+    panels: dict[str, Any]
+    labels: dict[str, Any]
+    came_from: dict[str, tuple[Any, Any]]
+    signs: dict[str, Mapping[str, Any]]
+
+
+def _maps(result: ExperimentResult, run: SeedRun) -> _Maps:
     train = {"Before (train)": run.train_map, "Edited (train)": run.train_targets}
+    train = {title: positions for title, positions in train.items() if positions is not None}
     test = {
         "Baseline (test)": run.test_maps["baseline"],
         "Control (test)": run.test_maps["control"],
         "PLI (test)": run.test_maps["PLI"],
     }
     labels = {title: result.train_labels for title in train} | dict.fromkeys(test, result.labels)
-    came_from = {"Edited (train)": (run.train_map, run.train_moved)}
-    return {**train, **test}, labels, came_from
+    came_from, signs = {}, {}
+    if "Edited (train)" in train:
+        came_from["Edited (train)"] = run.train_map, run.train_moved
+    if (edited := edited_data(result, run)) is not None and train:
+        last = list(train)[-1]
+        labels[last], signs[last] = edited.labels, edited.masks
+    return _Maps({**train, **test}, labels, came_from, signs)
+
+
+def edited_data(result: ExperimentResult, run: SeedRun) -> EditedData | None:
+    """What a seed's plan makes of the training data; None where it cannot be told from what was stored."""
+    if run.plan_json is None:
+        return None
+    plan = InterventionPlan.from_json(run.plan_json)
+    if not plan.data_changes or (plan.needs_map and run.train_map is None):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a class that is left out, which the training told
+        return plan.edited_data(result.train_labels, run.train_map, classes=len(result._classes()))
+
+
+def _edited_table(result: ExperimentResult, edited: EditedData) -> pd.DataFrame:
+    before, after = np.asarray(result.train_labels), edited.labels
+    trained = np.zeros(len(before), dtype=bool)
+    trained[edited.rows] = True
+    rows = {}
+    for label in np.unique(np.concatenate([before, after])).tolist():
+        was, now = before == label, after == label
+        weights = edited.sample_weight[now & trained]
+        rows["no label" if label == UNLABELLED else result.name_of(label)] = {
+            "samples": was.sum(),
+            "weighed": (edited.weighed & now).sum(),
+            "relabelled from": (edited.relabelled & was).sum(),
+            "relabelled to": (edited.relabelled & now).sum(),
+            "excluded": (edited.excluded & now).sum(),
+            "trained on": (now & trained).sum(),
+            "mean weight": f"{weights.mean():.3g}" if len(weights) else "-",
+        }
+    return pd.DataFrame(rows).T.rename_axis(index="class")
 
 
 def _f1_table(result: ExperimentResult) -> pd.DataFrame:
@@ -337,12 +462,25 @@ def _moved_names(result: ExperimentResult) -> list[str]:
 def _settings(result: ExperimentResult) -> str:
     about = result.about
     scale = {"spread": "in units of the map's spread", None: "plain squared distance"}
+    way = "λ = 0 as nothing moves"
+    if result._moves:
+        way = (
+            f"λ = {_weights(result)} ({scale.get(about['scale'], about['scale'])}), "
+            f"{'moved points only' if about['moved_only'] else 'all points'}"
+        )
     return (
-        f"{counted(len(result.runs), 'seed')}, layer {about['layer']}, "
-        f"λ = {about['embedding_weight']} ({scale.get(about['scale'], about['scale'])}), "
-        f"{'moved points only' if about['moved_only'] else 'all points'}, {about['epochs']} epochs of "
+        f"{counted(len(result.runs), 'seed')}, layer {about['layer']}, {way}, {about['epochs']} epochs of "
         f"retraining; {about['train_samples']} training and {about['test_samples']} held-out samples."
     )
+
+
+def _weights(result: ExperimentResult) -> str:
+    """λ as it was asked for, and those that were chosen where that says no number."""
+    asked = result.about["embedding_weight"]
+    found = {run.embedding_weight for run in result.runs} - {None}
+    if isinstance(asked, str) and found:
+        return f"{asked}: {', '.join(f'{weight:.3g}' for weight in sorted(found))}"
+    return f"{asked}"
 
 
 def _names(result: ExperimentResult) -> Any:

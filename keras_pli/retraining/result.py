@@ -19,6 +19,7 @@ from ..intervals import mean_interval
 from .advice import advice
 from .response import SCORES, embedding_response, performance_response
 from .seed_run import ARMS, RUNS, SeedRun, seed_file
+from .subgroups import WORST, paired_effects, subgroup_accuracies
 from .verdict import answer, verdict
 
 Array = NDArray[Any]
@@ -42,6 +43,7 @@ class ExperimentResult:
         groups: Groups of classes to average over; None for the moved ones and the others.
         runs: One `SeedRun` for each seed.
         identity: What the seeds depend on, by name, to tell a stored experiment from others.
+        subgroups: A group for each held-out sample, or None.
     """
 
     labels: Array
@@ -51,6 +53,7 @@ class ExperimentResult:
     groups: Mapping[str, Sequence[Any]] | None = None
     runs: tuple[SeedRun, ...] = ()
     identity: Mapping[str, Any] = field(default_factory=dict)
+    subgroups: Array | None = None
 
     @property
     def seeds(self) -> list[int]:
@@ -199,6 +202,47 @@ class ExperimentResult:
             )
         return pd.DataFrame(rows)
 
+    def subgroup_scores(self) -> pd.DataFrame:
+        """Accuracy of groups of held-out samples, and of the worst of them.
+
+        The groups are those given to the experiment; without, the samples that the plan's classes and lassos
+        select and the others.
+
+        Returns:
+            Columns `seed`, `run`, `group`, `accuracy`, `support`, with a last row `"worst"` for each seed and
+            run; empty where there are no groups.
+        """
+        tables = [
+            subgroup_accuracies(self.labels, run.predicted(arm), groups).assign(
+                seed=run.seed, run=arm
+            )
+            for run in self.runs
+            if (groups := self._groups_of(run)) is not None
+            for arm in RUNS
+        ]
+        columns = ["seed", "run", "group", "accuracy", "support"]
+        return (
+            pd.concat(tables, ignore_index=True)[columns]
+            if tables
+            else pd.DataFrame([], columns=columns)
+        )
+
+    def subgroup_effects(self) -> pd.DataFrame:
+        """Mean paired differences in the accuracy of groups of held-out samples, with their intervals.
+
+        Returns:
+            Columns `group`, `control`, `PLI` (mean accuracies), `mean`, `low`, `high` (PLI less control) and
+            `wins`, the seeds in which PLI was better; the worst group comes last.
+        """
+        return paired_effects(self.subgroup_scores())
+
+    def _groups_of(self, run: SeedRun) -> Array | None:
+        if self.subgroups is not None:
+            return self.subgroups
+        if run.test_selected is None or run.test_selected.all():
+            return None
+        return np.where(run.test_selected, "selected", "other")
+
     def response(self) -> pd.DataFrame:
         """The embedding response of each seed and arm on held-out samples (see `embedding_response`).
 
@@ -251,8 +295,12 @@ class ExperimentResult:
         )
 
     def answer(self) -> str:
-        """Says in one sentence whether the intervention helped."""
-        return answer(self.response(), self.effects("f1"), len(self.runs))
+        """Says in one sentence whether the intervention helped.
+
+        It speaks of the worst group of held-out samples where groups were given; of the samples that the plan
+        selects where it moves none; else of the F1 of the classes that it moves.
+        """
+        return answer(self.response(), self.effects("f1"), self._told_subgroups(), len(self.runs))
 
     def advice(self) -> list[str]:
         """Says what to try next, the most pressing first: each a sentence or two.
@@ -271,7 +319,27 @@ class ExperimentResult:
     def _findings(self) -> str:
         lacking = [label for label in self.moved_classes if label not in self.labels]
         names = [f"class {self.name_of(label)!r}" for label in lacking]
-        return verdict(self.response(), self.effects("f1"), len(self.runs), names)
+        return verdict(
+            self.response(),
+            self.effects("f1"),
+            len(self.runs),
+            names,
+            subgroups=self._told_subgroups(),
+            edited=self.runs[0].edited,
+            moves=self._moves,
+        )
+
+    @property
+    def _moves(self) -> bool:
+        """Whether some seed's plan moves points."""
+        return any(run.train_moved is not None and run.train_moved.any() for run in self.runs)
+
+    def _told_subgroups(self) -> pd.DataFrame:
+        """The effects on groups that words are about; none where a class tells the same."""
+        effects = self.subgroup_effects()
+        if self.subgroups is not None:
+            return effects[effects["group"] == WORST]
+        return effects[effects["group"] == "selected"] if not self._moves else effects[:0]
 
     def to_html(
         self, path: str | Path, *, images: ArrayLike | None = None, seed: int | None = None
@@ -299,18 +367,28 @@ class ExperimentResult:
         return write_text(path, html_page(self, images=images, seed=seed))
 
     def plot(self, seed: int | None = None) -> Figure:
-        """Draws the result at a glance: `plot_maps`."""
-        return self.plot_maps(seed)
+        """Draws the result at a glance: `plot_maps`, or the F1 of each class where no map was needed."""
+        from .report import scores_figure
+
+        return self.plot_maps(seed) if self.run_of(seed).test_maps else scores_figure(self)
 
     def plot_maps(self, seed: int | None = None) -> Figure:
         """Draws the paper's figure 3: training map before and edited, held-out maps of control and PLI.
 
+        Beside them stand the held-out map before and as the plan asks for it.
+
         Args:
             seed: Seed whose maps are drawn; by default the first.
+
+        Raises:
+            ValueError: If the plan needed no map, and there is none.
         """
         from .report import maps_figure
 
-        return maps_figure(self, self.run_of(seed))
+        run = self.run_of(seed)
+        if not run.test_maps:
+            raise ValueError("There are no maps: the plan moves nothing and selects by no lasso.")
+        return maps_figure(self, run)
 
     def save(self, folder: str | Path) -> Path:
         """Writes `experiment.json`, `labels.npz` and one `.npz` for each seed into a folder."""
@@ -324,7 +402,10 @@ class ExperimentResult:
             if self.groups is None
             else {name: [int(label) for label in members] for name, members in self.groups.items()},
         }
-        write_arrays(folder / "labels.npz", {"test": self.labels, "train": self.train_labels})
+        labels = {"test": self.labels, "train": self.train_labels}
+        if self.subgroups is not None:
+            labels["subgroups"] = self.subgroups
+        write_arrays(folder / "labels.npz", labels)
         write_json(folder / "experiment.json", head)
         for run in self.runs:
             run.save(seed_file(folder, run.seed))
@@ -352,7 +433,7 @@ class ExperimentResult:
             head = read_json(folder / "experiment.json")
             if head.get("format") != FORMAT:
                 raise ValueError(f"its format is {head.get('format')!r}")
-            labels = read_arrays(folder / "labels.npz", ["test", "train"])
+            labels = read_arrays(folder / "labels.npz", ["test", "train", "subgroups"])
             return cls(
                 labels["test"],
                 labels["train"],
@@ -360,6 +441,7 @@ class ExperimentResult:
                 head["class_names"],
                 head["groups"],
                 identity=dict(head.get("identity", {})),
+                subgroups=labels.get("subgroups"),
             )
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{folder} holds no stored experiment: {error}") from error
