@@ -198,8 +198,10 @@ def embedding_comparison(
         signs=signs,
         limits=limits,
     )
-    shown = compared.shown
-    axes = panel_axes(compared.limits, len(panels), columns, shown)
+    lines = bool(compared.came_from) + any(compared.signs.values())
+    axes = panel_axes(
+        compared.limits, len(panels), columns, compared.shown, below_each=0.15 * lines
+    )
     places = dict(zip(panels, axes, strict=True))
     _draw_panels(compared, places, direct_labels=direct_labels, last=axes[-1:])
     return root_figure(axes[0])
