@@ -46,7 +46,7 @@ def draw_origins(
     moved: NDArray[np.bool_],
     styles: Mapping[Any, ClassStyle],
 ) -> NDArray[np.float64]:
-    """Draws, for each class with moved points, the way of their mean and a dashed line around where they were.
+    """Draws, for each class with moved points, the way of their mean and a line around where they were.
 
     More than eight such classes have arrows alone. A class that was contracted or turned in place has no
     arrow; the dashed line shows it.
@@ -102,15 +102,19 @@ def origin_key(before: NDArray[Any], after: NDArray[Any], labels: NDArray[Any], 
 
 # What is done to a sample, how it is marked on a map, and the mark as a letter.
 _SIGNS = {
-    "weighed": ({"marker": "o", "facecolors": "none", "s": 30, "linewidths": 0.9}, "\N{WHITE CIRCLE}"),
-    "relabelled": ({"marker": "s", "facecolors": "none", "s": 34, "linewidths": 0.9}, "\N{WHITE SQUARE}"),
+    "weighed": (
+        {"marker": "o", "facecolors": "none", "s": 30, "linewidths": 0.9},
+        "\N{WHITE CIRCLE}",
+    ),
+    "relabelled": (
+        {"marker": "s", "facecolors": "none", "s": 34, "linewidths": 0.9},
+        "\N{WHITE SQUARE}",
+    ),
     "excluded": ({"marker": "x", "s": 22, "linewidths": 1.1}, "\N{MULTIPLICATION SIGN}"),
 }
 
 
-def draw_signs(
-    ax: Axes, points: NDArray[Any], signs: Mapping[str, NDArray[np.bool_]]
-) -> str:
+def draw_signs(ax: Axes, points: NDArray[Any], signs: Mapping[str, NDArray[np.bool_]]) -> str:
     """Marks samples that are weighed, relabelled or excluded; returns the words that explain the marks."""
     said = []
     for what, (look, letter) in _SIGNS.items():
@@ -127,5 +131,11 @@ def draw_key(ax: Axes, lines: Sequence[str]) -> None:
     said = [line for line in lines if line]
     if not said:
         return
-    write = {"transform": ax.transAxes, "fontsize": SMALL_SIZE, "color": MUTED, "ha": "left", "va": "top"}
+    write = {
+        "transform": ax.transAxes,
+        "fontsize": SMALL_SIZE,
+        "color": MUTED,
+        "ha": "left",
+        "va": "top",
+    }
     cast(Any, ax.text2D if ax.name == "3d" else ax.text)(0.0, -0.005, "\n".join(said), **write)

@@ -44,7 +44,9 @@ def panel_axes(
     width = 4.2 if columns <= 2 else 3.4
     height = width * (1.0 if len(spans) == 3 else spans[1] / spans[0])
     across, below = lines_below(styles, width * columns)
-    figure = new_figure(width * columns, (height + 0.35 + below_each) * rows + below + 0.1, pad=0.06)
+    figure = new_figure(
+        width * columns, (height + 0.35 + below_each) * rows + below + 0.1, pad=0.06
+    )
     axes = [
         figure.add_subplot(rows, columns, index + 1, projection="3d" if len(spans) == 3 else None)
         for index in range(count)

@@ -474,7 +474,7 @@ def _draw_points(ax: Axes, data: _MapData, color: str | None) -> None:
 def _draw_names(
     ax: Axes, data: _MapData, avoid: NDArray[Any], first: Collection[Any] = frozenset()
 ) -> None:
-    """Names the classes at their densest spots, `first` ones first, coloured before grey, large before small."""
+    """Names the classes at their densest spots: `first`, then coloured before grey, large before small."""
     present = [label for label in data.styles if label in data.outlines]
     present.sort(
         key=lambda label: (

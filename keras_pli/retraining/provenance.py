@@ -55,7 +55,9 @@ def checksums(result: ExperimentResult) -> dict[str, str]:
     An experiment that was kept in no folder knows those of its labels alone.
     """
     stored = {
-        name: str(result.identity[key]) for key, name in _CHECKSUMS.items() if key in result.identity
+        name: str(result.identity[key])
+        for key, name in _CHECKSUMS.items()
+        if key in result.identity
     }
     own = {
         "training labels": digest(result.train_labels),

@@ -80,9 +80,7 @@ def html_page(
     ]
     title = "Projective latent intervention"
     settings = f"{_settings(result)} {page_date()}."
-    return page(
-        title, parts, settings=settings, verdict=result._findings(), answer=result.answer()
-    )
+    return page(title, parts, settings=settings, verdict=result._findings(), answer=result.answer())
 
 
 # Figures
@@ -91,7 +89,9 @@ def html_page(
 def maps_figure(result: ExperimentResult, run: SeedRun) -> Figure:
     """The paper's figure 3, and the held-out map before and as the plan asks for it."""
     maps = _maps(result, run)
-    if run.test_targets is not None and run.test_moved is not None:  # with it there are two full rows
+    if (
+        run.test_targets is not None and run.test_moved is not None
+    ):  # with it there are two full rows
         titles = [*maps.panels]
         maps.panels["Asked (test)"] = run.test_targets
         maps.labels["Asked (test)"] = result.labels
@@ -250,7 +250,9 @@ def _performance_response(result: ExperimentResult) -> list[str]:
         charts["Paired differences in F1 between PLI and control"] = differences_figure(result)
     return [
         "<h2>Performance response</h2>",
-        page_note(f"Held-out samples. {CONTROL_NOTE} {_baseline_note(result)}{_accuracies(result)}"),
+        page_note(
+            f"Held-out samples. {CONTROL_NOTE} {_baseline_note(result)}{_accuracies(result)}"
+        ),
         page_table(_f1_table(result), f"F1, {_caption(result)}"),
         page_panels(charts),
         page_details("Precision, recall and F1", [page_table(result.table())]),
@@ -275,7 +277,11 @@ def _subgroups(result: ExperimentResult) -> list[str]:
         "" if group == WORST else f"{means.loc[(group, 'PLI'), 'support']:.0f}"
         for group in effects["group"]
     ]
-    groups = "as given" if result.subgroups is not None else "those that the plan selects, and the others"
+    groups = (
+        "as given"
+        if result.subgroups is not None
+        else "those that the plan selects, and the others"
+    )
     return [
         "<h2>Groups of samples</h2>",
         page_note(f"Accuracy on groups of held-out samples: {groups}."),
@@ -283,9 +289,7 @@ def _subgroups(result: ExperimentResult) -> list[str]:
     ]
 
 
-def _changed_samples(
-    result: ExperimentResult, run: SeedRun, images: ArrayLike | None
-) -> list[str]:
+def _changed_samples(result: ExperimentResult, run: SeedRun, images: ArrayLike | None) -> list[str]:
     changed = result.changed(run.seed)
     gained = int(changed["gained"].sum())
     lost = len(changed) - gained
@@ -357,7 +361,7 @@ def _maps(result: ExperimentResult, run: SeedRun) -> _Maps:
         "Control (test)": run.test_maps["control"],
         "PLI (test)": run.test_maps["PLI"],
     }
-    labels = {title: result.train_labels for title in train} | dict.fromkeys(test, result.labels)
+    labels = dict.fromkeys(train, result.train_labels) | dict.fromkeys(test, result.labels)
     came_from, signs = {}, {}
     if "Edited (train)" in train:
         came_from["Edited (train)"] = run.train_map, run.train_moved
@@ -402,9 +406,7 @@ def _edited_table(result: ExperimentResult, edited: EditedData) -> pd.DataFrame:
 def _f1_table(result: ExperimentResult) -> pd.DataFrame:
     summary = groups_first(result.summary())
     summary = summary[summary["metric"] == "f1"]
-    texts = [
-        _with_half(each) for each in summary[["mean", "low", "high"]].itertuples(index=False)
-    ]
+    texts = [_with_half(each) for each in summary[["mean", "low", "high"]].itertuples(index=False)]
     table = summary.assign(text=texts).pivot(index="name", columns="run", values="text")
     names = list(dict.fromkeys(summary["name"]))
     table = table.reindex(index=names, columns=list(RUNS))

@@ -158,7 +158,9 @@ class ExperimentResult:
         ]
         wide = summary.pivot(index=["metric", "run"], columns="name", values="text")
         order = pd.MultiIndex.from_product([SCORES, RUNS], names=["metric", "run"])
-        return wide.reindex(index=order, columns=list(dict.fromkeys(_groups_first(summary)["name"])))
+        return wide.reindex(
+            index=order, columns=list(dict.fromkeys(_groups_first(summary)["name"]))
+        )
 
     def differences(self, metric: str = "f1") -> pd.DataFrame:
         """PLI less control of the same seed.
@@ -312,7 +314,7 @@ class ExperimentResult:
         return advice(self)
 
     def verdict(self) -> str:
-        """Says in words what the intervention did, whether that is more than seed noise, and what to try next."""
+        """Says in words what the intervention did, whether that is more than noise, and what to try next."""
         found = [self._findings(), *(f"Next: {step}" for step in self.advice())]
         return "\n".join(found)
 

@@ -76,7 +76,8 @@ def answer(
     if seeds < 2 or np.isnan(first.low):
         start = f"Open: {whose} {change} against the control, in a single seed, which may be noise"
     elif first.low > 0:
-        start = f"Yes: {whose} {change} against the matched control ({interval})"
+        price = ", at a price" if any(other.high < 0 for other in others) else ""
+        start = f"Yes{price}: {whose} {change} against the matched control ({interval})"
     elif first.high < 0:
         start = f"No, it did harm: {whose} {change} against the matched control ({interval})"
     else:
