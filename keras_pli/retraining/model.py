@@ -310,7 +310,8 @@ class PLIModel(keras.Model):
                 )
             y, needed = {"label": y}, ["label"]
         else:
-            needed = ["label", "embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            targets = ["embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            needed = ["label", *(targets if self.loss_function.embedding_weight > 0 else [])]
         missing = [name for name in needed if name not in y]
         unknown = [name for name in y if name not in ("label", "embedding", "moved")]
         if missing or unknown:
