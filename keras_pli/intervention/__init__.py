@@ -1,5 +1,8 @@
-"""Step 2 of a projective latent intervention: saying on a map what should change."""
+"""Step 2 of a projective latent intervention: saying on a map, and of the data, what should change."""
 
+from .change import Change
+from .data_changes import DataChange, Exclude, Relabel, Weigh
+from .edited_data import EditedData
 from .move import Move
 from .moves import (
     Contract,
@@ -13,14 +16,19 @@ from .moves import (
     Shift,
     WholeMap,
 )
+from .occupancy import Occupancy, occupancy
 from .plan import InterventionPlan
 from .selection import ClassLabel, Indices, Mask, Polygon, Selection
 from .suggestion import suggest
 
 __all__ = [
+    "Change",
     "ClassLabel",
     "Contract",
     "Custom",
+    "DataChange",
+    "EditedData",
+    "Exclude",
     "Indices",
     "InterventionPlan",
     "Lasso",
@@ -28,12 +36,16 @@ __all__ = [
     "Move",
     "MovePoints",
     "MoveTo",
+    "Occupancy",
     "Polygon",
+    "Relabel",
     "Rotate",
     "Scale",
     "Selection",
     "Separate",
     "Shift",
+    "Weigh",
     "WholeMap",
+    "occupancy",
     "suggest",
 ]
