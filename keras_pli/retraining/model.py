@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from ..checks import finite_array, quoted
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
+from .automatic_weight import AutomaticWeight, automatic_weight
 from .data import arrays_of, count_samples, named_data, weights_by_name
 from .edited_training import edited_arrays
 from .embedders import check_trained
 from .labels import check_form, check_values, forms_taken
-from .loss import SPREAD, PLILoss, weight_like
+from .loss import AUTOMATIC, SPREAD, PLILoss, weight_like
 from .outputs import only_output, output_sizes
 
 Tensor = Any
@@ -195,6 +196,11 @@ class PLIModel(keras.Model):
         if isinstance(validation_data, tuple):
             self._check_labels(validation_data[1], "labels of validation_data")
         self._find_scale(x, y)
+        if self.loss_function.embedding_weight == AUTOMATIC:
+            lengths = {name: kwargs[name] for name in ("epochs", "batch_size") if kwargs.get(name)}
+            weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+            found = self.find_weight(x, y, **weights, **lengths)
+            self.loss_function = self.loss_function.with_weight(found.weight)
         self._class_weight = None if class_weight is None else _weight_table(class_weight)
         # What a compiled step was traced with may have changed: the scale, the class weights.
         self.train_function = self.test_function = None
@@ -205,6 +211,36 @@ class PLIModel(keras.Model):
             return super().fit(x, y, validation_data=validation_data, **kwargs)
         finally:
             self.fit_data = None
+
+    def find_weight(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        seed: int = 0,
+    ) -> AutomaticWeight:
+        """Finds the largest λ that costs no more than the loss's `most_cost`; see `automatic_weight`.
+
+        The classifier's weights and random states are as before afterwards. Arguments are those that `fit`
+        is to be called with, and the seed of the part that is held out and of the order of the batches.
+
+        Raises:
+            ValueError: As in `automatic_weight`.
+        """
+        return automatic_weight(
+            self,
+            x,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            seed=seed,
+        )
 
     def evaluate(
         self, x: Any = None, y: Any = None, *, sample_weight: Any = None, **kwargs: Any
@@ -241,7 +277,7 @@ class PLIModel(keras.Model):
         """Equation 1 over a batch, and whatever losses the classifier's own layers add."""
         y = y if isinstance(y, dict) else {"label": y}
         assert self.loss_function is not None
-        if training and self.loss_function.embedding_weight > 0 and "embedding" not in y:
+        if training and self.loss_function.needs_targets and "embedding" not in y:
             raise ValueError(
                 "A data set for PLIModel must yield (x, {'label': …, 'embedding': …}) where λ is not 0. "
                 f"Received no 'embedding', but {quoted(y)}."
@@ -303,7 +339,7 @@ class PLIModel(keras.Model):
     def _checked(self, x: Any, y: Any) -> dict[str, Any]:
         assert self.loss_function is not None
         if not isinstance(y, dict):
-            if self.loss_function.embedding_weight > 0:
+            if self.loss_function.needs_targets:
                 raise ValueError(
                     "`y` must be a dict with 'label' and 'embedding', or labels alone where λ is 0. "
                     f"Received: {type(y).__name__}."
@@ -371,7 +407,7 @@ class PLIModel(keras.Model):
         spread = getattr(self.embedder, "spread", None)
         total = 0.0 if spread is None else float(ops.convert_to_numpy(spread))
         if total == 0.0:  # an embedder that does not know its own: the targets tell
-            total = _spread_of_targets(x, y, needed=self.loss_function.embedding_weight > 0)
+            total = _spread_of_targets(x, y, needed=self.loss_function.needs_targets)
         sizes = self._output_sizes or self._sizes_by_a_pass(x)
         scale = total / max(2, sizes[-1] or 0) if total > 0 else 1.0
         self.loss_function = self.loss_function.with_scale(scale)
