@@ -1,5 +1,8 @@
-"""Step 2 of a projective latent intervention: saying on a map what should change."""
+"""Step 2 of a projective latent intervention: saying on a map, and of the data, what should change."""
 
+from .change import Change
+from .data_changes import DataChange, Exclude, Relabel, Weigh
+from .edited_data import EditedData
 from .move import Move
 from .moves import (
     Contract,
@@ -19,9 +22,13 @@ from .selection import ClassLabel, Indices, Mask, Polygon, Selection
 from .suggestion import suggest
 
 __all__ = [
+    "Change",
     "ClassLabel",
     "Contract",
     "Custom",
+    "DataChange",
+    "EditedData",
+    "Exclude",
     "Indices",
     "InterventionPlan",
     "Lasso",
@@ -31,11 +38,13 @@ __all__ = [
     "MoveTo",
     "Occupancy",
     "Polygon",
+    "Relabel",
     "Rotate",
     "Scale",
     "Selection",
     "Separate",
     "Shift",
+    "Weigh",
     "WholeMap",
     "occupancy",
     "suggest",

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import finite_array, label_array, quoted
+from .change import Change
 from .selection import BoolArray, selections_of
-from .values import text
 
 Points: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Move:
+class Move(Change):
     """One change to a map: selected points go to new positions.
 
-    A subclass is a frozen dataclass that says in `move_points` where points go and in `__str__`
-    what it does, in words. Fields whose metadata hold `convert`, a function of value and name, are
-    converted when the move is made; every field that is a `Selection` selects points. Moves are
-    known by their class name in stored plans, the caller's own moves too, once they are defined.
+    A subclass is a `Change` that says in `move_points` where points go.
 
     Args:
         reason: Why the move is made, a sentence kept with it.
 
     Example:
+        >>> from dataclasses import dataclass, field
         >>> from keras_pli.intervention.selection import SelectionLike, as_selection
         >>> @dataclass(frozen=True)
         ... class Mirror(Move):
@@ -42,27 +40,6 @@ class Move:
         >>> targets.tolist(), moved.tolist()
         ([[-1.0, 2.0], [3.0, 4.0]], [True, False])
     """
-
-    reason: str | None = field(default=None, kw_only=True, metadata={"convert": text})
-
-    kinds: ClassVar[dict[str, type[Move]]] = {}
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        known = Move.kinds.get(cls.__name__)
-        # A notebook cell run twice defines its class twice; only another module's name is a clash.
-        if known is not None and known.__module__ != cls.__module__:
-            raise TypeError(
-                f"There is a move named {cls.__name__!r} already, in {known.__module__}."
-            )
-        Move.kinds[cls.__name__] = cls
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            convert = entry.metadata.get("convert")
-            if convert is not None:
-                value = convert(getattr(self, entry.name), entry.name)
-                object.__setattr__(self, entry.name, value)
 
     def apply(
         self, embedding: ArrayLike, labels: ArrayLike | None = None

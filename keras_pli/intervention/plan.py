@@ -1,9 +1,10 @@
-"""A plan: the moves in their order, what they make of a map, and how they are undone and stored."""
+"""A plan: changes in their order, what they make of a map and of the data, how they are undone and stored."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,31 +15,35 @@ from numpy.typing import ArrayLike, NDArray
 from .. import files
 from ..brief import counted
 from . import storage
+from .change import Change
+from .data_changes import DataChange, Relabel
+from .edited_data import DataEditor, EditedData
 from .move import Move, checked
 from .moves import WholeMap
-from .selection import BoolArray, ClassLabel, Indices, Mask, selections_of
+from .selection import BoolArray, ClassLabel, Indices, Mask, Polygon, Selection, selections_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..plotting.style import ClassNames
 
-MoveLike: TypeAlias = Move | Callable[[NDArray[np.float32], Any], ArrayLike]
+ChangeLike: TypeAlias = Change | Callable[[NDArray[np.float32], Any], ArrayLike]
 
 
 class InterventionPlan:
-    """The changes a person wants to see on a map, in order.
+    """What a person wants to see changed, in order: on the map, and in the training data.
 
     Applied to an embedding y it gives the target positions y' that the classifier is retrained to
-    meet (Hinterreiter et al. 2020, section 2.2). Moves act one after another, each on the positions
-    that the one before left. A plan belongs to no sample of points: moves of classes and lassos
-    carry over to another sample, where centres of mass are taken anew; indices and masks do not.
+    meet (Hinterreiter et al. 2020, section 2.2). Changes act one after another, each on the positions
+    and labels that the one before left. A plan belongs to no sample of points: moves of classes and
+    lassos carry over to another sample, where centres of mass are taken anew; indices and masks do not.
 
     Args:
-        moves: Moves, or callables taking embedding and labels and returning targets.
+        changes: Moves, changes of the data (`Weigh`, `Relabel`, `Exclude`), or callables taking embedding
+            and labels and returning targets.
 
     Raises:
-        TypeError: If an entry is neither.
+        TypeError: If an entry is none of these.
 
     Example:
         >>> from keras_pli.intervention import Contract, Shift
@@ -54,32 +59,49 @@ class InterventionPlan:
         [[0.5, 0.0], [1.5, 0.0], [6.0, 5.0]]
     """
 
-    def __init__(self, moves: Iterable[MoveLike] = ()) -> None:
-        if isinstance(moves, Move) or callable(moves):
-            raise TypeError(f"A plan takes a list of moves: write [move]. Received: {moves!r}.")
-        self._moves = [_as_move(move) for move in moves]
-        self._undone: list[Move] = []
+    def __init__(self, changes: Iterable[ChangeLike] = ()) -> None:
+        if isinstance(changes, Change) or callable(changes):
+            raise TypeError(
+                f"A plan takes a list of changes: write [change]. Received: {changes!r}."
+            )
+        self._changes = [_as_change(change) for change in changes]
+        self._undone: list[Change] = []
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All changes in force, in order."""
+        return tuple(self._changes)
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        """The moves in force, in order."""
-        return tuple(self._moves)
+        """The changes of the map, in order."""
+        return tuple(change for change in self._changes if isinstance(change, Move))
+
+    @property
+    def data_changes(self) -> tuple[DataChange, ...]:
+        """The changes of the training data, in order."""
+        return tuple(change for change in self._changes if isinstance(change, DataChange))
 
     @property
     def labels_used(self) -> tuple[int | str, ...]:
-        """The classes that the moves name, each once, in the order they first come.
+        """The classes that the plan selects, each once, in the order they first come.
 
         Classes touched only through indices, masks or lassos depend on the sample of points:
         `np.unique(labels[moved])` after `apply` has them.
         """
-        selections = [part for move in self._moves for part in selections_of(move)]
+        selections = _selections(self._changes)
         return tuple(dict.fromkeys(s.label for s in selections if isinstance(s, ClassLabel)))
 
     @property
     def transfers(self) -> bool:
-        """Whether the plan carries over to another sample of points: no move selects by index or mask."""
-        selections = [part for move in self._moves for part in selections_of(move)]
-        return not any(isinstance(part, Indices | Mask) for part in selections)
+        """Whether the moves carry over to another sample of points: none selects by index or mask."""
+        return not any(isinstance(part, Indices | Mask) for part in _selections(self.moves))
+
+    @property
+    def needs_map(self) -> bool:
+        """Whether the plan says anything of a map: it moves points, or selects some by a polygon."""
+        drawn = any(isinstance(part, Polygon) for part in _selections(self._changes))
+        return bool(self.moves) or drawn
 
     def apply(
         self, embedding: ArrayLike, labels: ArrayLike | None = None
@@ -97,18 +119,74 @@ class InterventionPlan:
 
         Raises:
             ValueError: If the embedding holds NaN or infinity, the labels are missing or do not
-                fit, or a move does not fit the points; the move is named.
+                fit, or a change does not fit the points; the change is named.
         """
         targets, classes = checked(embedding, labels)
         targets = targets.copy()
         moved = np.zeros(len(targets), dtype=bool)
-        for place, move in enumerate(self._moves, start=1):
-            try:
-                targets, selected = move.apply(targets, classes)
-            except ValueError as error:
-                raise ValueError(f"Move {place} of {len(self)}, {move}: {error}") from error
-            moved |= selected
+        editor = None if classes is None else DataEditor(classes, None, None)
+        for place, change in enumerate(self._changes, start=1):
+            with self._naming(place, change):
+                if isinstance(change, Move):
+                    present = None if editor is None else editor.labels
+                    targets, selected = change.apply(targets, present)
+                    moved |= selected
+                elif isinstance(change, Relabel) and editor is not None:
+                    editor.make(change, targets)
         return targets, moved
+
+    def edited_data(
+        self,
+        labels: ArrayLike,
+        embedding: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        classes: int | None = None,
+    ) -> EditedData:
+        """Returns what training needs besides the targets: labels, weights, and the rows to train on.
+
+        Args:
+            labels: Labels of shape `(n,)`, -1 for samples that have none; not changed.
+            embedding: Positions of shape `(n, components)`, needed only where a polygon selects.
+            sample_weight: The caller's own weights `(n,)`; those of the plan multiply them.
+            classes: The number of classes, where labels are counted from 0; None where a `Relabel` may
+                name only labels that occur.
+
+        Returns:
+            `EditedData`, also of a plan that changes no data.
+
+        Raises:
+            ValueError: If labels, weights or embedding do not fit each other, a change does not fit the
+                samples, a sample is relabelled twice and differently, or nothing is left to train on.
+
+        Warns:
+            UserWarning: If no training sample of some class is left.
+
+        Example:
+            >>> from keras_pli.intervention import Exclude, Weigh
+            >>> plan = InterventionPlan([Weigh(8, 3.0), Exclude([0])])
+            >>> edited = plan.edited_data([3, 3, 8])
+            >>> edited.rows.tolist(), edited.sample_weight.tolist()
+            ([1, 2], [1.0, 1.0, 3.0])
+        """
+        editor = DataEditor(labels, sample_weight, classes)
+        positions = None if embedding is None else checked(embedding, editor.labels)[0]
+        for place, change in enumerate(self._changes, start=1):
+            with self._naming(place, change):
+                if isinstance(change, DataChange):
+                    editor.make(change, positions)
+                elif isinstance(change, Move) and positions is not None:
+                    positions, _ = change.apply(positions, editor.labels)
+        return editor.result()
+
+    @contextmanager
+    def _naming(self, place: int, change: Change) -> Iterator[None]:
+        """Lets an error say which change it is of."""
+        try:
+            yield
+        except ValueError as error:
+            kind = "Move" if isinstance(change, Move) else "Change"
+            raise ValueError(f"{kind} {place} of {len(self)}, {change}: {error}") from error
 
     def plot(
         self,
@@ -143,17 +221,17 @@ class InterventionPlan:
         panels = {"Before": embedding, "Edited": targets}
         return embedding_comparison(panels, labels, class_names=class_names)
 
-    def add(self, move: MoveLike) -> InterventionPlan:
-        """Puts a move at the end and returns the plan; what was undone can no longer be redone."""
-        self._moves.append(_as_move(move))
+    def add(self, change: ChangeLike) -> InterventionPlan:
+        """Puts a change at the end and returns the plan; what was undone can no longer be redone."""
+        self._changes.append(_as_change(change))
         self._undone.clear()
         return self
 
     def undo(self) -> InterventionPlan:
-        """Takes the last move back and returns the plan.
+        """Takes the last change back and returns the plan.
 
         Raises:
-            ValueError: If the plan holds no move.
+            ValueError: If the plan holds no change.
 
         Example:
             >>> from keras_pli.intervention import Shift
@@ -161,27 +239,27 @@ class InterventionPlan:
             >>> len(plan.undo()), len(plan.redo())
             (0, 1)
         """
-        if not self._moves:
-            raise ValueError("There is nothing to undo: the plan holds no move.")
-        self._undone.append(self._moves.pop())
+        if not self._changes:
+            raise ValueError("There is nothing to undo: the plan holds no change.")
+        self._undone.append(self._changes.pop())
         return self
 
     def redo(self) -> InterventionPlan:
-        """Puts back the move last taken back and returns the plan.
+        """Puts back the change last taken back and returns the plan.
 
         Raises:
-            ValueError: If no move was undone since the last `add`.
+            ValueError: If no change was undone since the last `add`.
         """
         if not self._undone:
-            raise ValueError("There is nothing to redo: no move was undone since the last `add`.")
-        self._moves.append(self._undone.pop())
+            raise ValueError("There is nothing to redo: no change was undone since the last `add`.")
+        self._changes.append(self._undone.pop())
         return self
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Returns the plan as JSON text, and writes it to `path` if one is given.
 
         Raises:
-            ValueError: If a move holds a function, which JSON cannot hold.
+            ValueError: If a change holds a function, which JSON cannot hold.
 
         Example:
             >>> from keras_pli.intervention import Shift
@@ -189,7 +267,7 @@ class InterventionPlan:
             >>> InterventionPlan.from_json(plan.to_json()) == plan
             True
         """
-        text = storage.to_json(self._moves)
+        text = storage.to_json(self._changes)
         if path is not None:
             files.write_text(path, text)
         return text
@@ -200,7 +278,7 @@ class InterventionPlan:
 
         Raises:
             ValueError: If it is neither JSON text nor a file, or what it holds is damaged, of
-                another format or version, or has a move that is unknown or not valid.
+                another format or version, or has a change that is unknown or not valid.
             FileNotFoundError: If a path object names no file.
         """
         if not isinstance(text_or_path, str):
@@ -224,48 +302,55 @@ class InterventionPlan:
         return cls(storage.from_json(storage.read(path), str(path)))
 
     def __len__(self) -> int:
-        return len(self._moves)
+        return len(self._changes)
 
-    def __iter__(self) -> Iterator[Move]:
-        return iter(self.moves)
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self.changes)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, InterventionPlan):
             return NotImplemented
-        return self._moves == other._moves
+        return self._changes == other._changes
 
     # A plan changes through `add` and `undo`, so it can be no dictionary key.
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         lines = [self._title()]
-        for place, move in enumerate(self._moves, start=1):
-            lines.append(f"{place:3}. {move}")
-            if move.reason:
-                lines.append(f"     because: {move.reason}")
+        for place, change in enumerate(self._changes, start=1):
+            lines.append(f"{place:3}. {change}")
+            if change.reason:
+                lines.append(f"     because: {change.reason}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         from ..plotting.notebook import notebook_html
 
-        moves = {"move": [str(move) for move in self._moves]}
-        if any(move.reason for move in self._moves):
-            moves["because"] = [move.reason or "" for move in self._moves]
-        table = pd.DataFrame(moves, index=range(1, len(self) + 1))
+        noun = "change" if self.data_changes else "move"
+        listed = {noun: [str(change) for change in self._changes]}
+        if any(change.reason for change in self._changes):
+            listed["because"] = [change.reason or "" for change in self._changes]
+        table = pd.DataFrame(listed, index=range(1, len(self) + 1))
         return notebook_html(self._title(), table=table if len(self) else None)
 
     def _title(self) -> str:
-        return f"InterventionPlan of {counted(len(self), 'move')}"
+        return (
+            f"InterventionPlan of {counted(len(self), 'change' if self.data_changes else 'move')}"
+        )
 
 
-def _as_move(move: Any) -> Move:
-    if isinstance(move, Move):
-        return move
-    if isinstance(move, type) and issubclass(move, Move):
-        raise TypeError(f"{move.__name__} is a class of moves; write {move.__name__}(…).")
-    if callable(move):
-        return WholeMap(move)
+def _selections(changes: Iterable[Change]) -> list[Selection]:
+    return [part for change in changes for part in selections_of(change)]
+
+
+def _as_change(change: Any) -> Change:
+    if isinstance(change, Change):
+        return change
+    if isinstance(change, type) and issubclass(change, Change):
+        raise TypeError(f"{change.__name__} is a class of changes; write {change.__name__}(…).")
+    if callable(change):
+        return WholeMap(change)
     raise TypeError(
-        f"A plan holds moves, such as Shift(4, by=(1, 0)), or callables. "
-        f"Received: {move!r} of {type(move).__name__}."
+        f"A plan holds changes, such as Shift(4, by=(1, 0)), or callables. "
+        f"Received: {change!r} of {type(change).__name__}."
     )

@@ -9,36 +9,38 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import one_of, quoted
-from .move import Move
+from .change import Change
 from .selection import SELECTION_KINDS, Selection
 
 FORMAT = "keras_pli.InterventionPlan"
-VERSION = 1
+VERSION = 2
+# In the first version there were moves alone.
+LISTS = {1: "moves", 2: "changes"}
 
 
-def to_json(moves: Sequence[Move]) -> str:
-    """Returns the JSON text of a plan, one move a line.
+def to_json(changes: Sequence[Change]) -> str:
+    """Returns the JSON text of a plan, one change a line.
 
     Raises:
-        ValueError: If a move holds a function, which JSON cannot hold; the move is named.
+        ValueError: If a change holds a function, which JSON cannot hold; the change is named.
     """
     lines = [
-        f"    {json.dumps(_record(move, f'move {place}, {move}'))}"
-        for place, move in enumerate(moves, start=1)
+        f"    {json.dumps(_record(change, f'change {place}, {change}'))}"
+        for place, change in enumerate(changes, start=1)
     ]
     listed = "[\n" + ",\n".join(lines) + "\n  ]" if lines else "[]"
-    return f'{{\n  "format": "{FORMAT}",\n  "version": {VERSION},\n  "moves": {listed}\n}}\n'
+    return f'{{\n  "format": "{FORMAT}",\n  "version": {VERSION},\n  "{LISTS[VERSION]}": {listed}\n}}\n'
 
 
-def from_json(text: str, source: str) -> list[Move]:
-    """Returns the moves that a JSON text holds.
+def from_json(text: str, source: str) -> list[Change]:
+    """Returns the changes that a JSON text holds.
 
     Args:
         text: What `to_json` returned.
         source: Where the text is from; quoted in the error.
 
     Raises:
-        ValueError: If the text is damaged, of another format or version, or holds a move that is
+        ValueError: If the text is damaged, of another format or version, or holds a change that is
             unknown or not valid.
     """
     try:
@@ -50,17 +52,19 @@ def from_json(text: str, source: str) -> list[Move]:
         raise ValueError(
             f"{source} holds no intervention plan: its format is {found!r}, not {FORMAT!r}."
         )
-    if document.get("version") != VERSION:
+    version = document.get("version")
+    if version not in LISTS:
         raise ValueError(
-            f"{source} has version {document.get('version')!r} of the format; "
-            f"this keras_pli reads version {VERSION}."
+            f"{source} has version {version!r} of the format; "
+            f"this keras_pli reads version {' and '.join(map(str, LISTS))}."
         )
-    moves = document.get("moves")
-    if not isinstance(moves, list):
-        raise ValueError(f"{source} must hold a list of moves. Received: {moves!r}.")
+    name = LISTS[version]
+    listed = document.get(name)
+    if not isinstance(listed, list):
+        raise ValueError(f"{source} must hold a list of {name}. Received: {listed!r}.")
     return [
-        _restored(record, Move.kinds, f"{source}, move {place}")
-        for place, record in enumerate(moves, start=1)
+        _restored(record, Change.kinds, f"{source}, {name[:-1]} {place}")
+        for place, record in enumerate(listed, start=1)
     ]
 
 
@@ -73,7 +77,7 @@ def read(path: str | Path) -> str:
 
 
 def _record(value: Any, where: str) -> Any:
-    if isinstance(value, Move | Selection):
+    if isinstance(value, Change | Selection):
         content = {field.name: getattr(value, field.name) for field in fields(value)}
         content["reason"] = content.pop("reason", None)
         kept = {name: _record(entry, where) for name, entry in content.items() if entry is not None}

@@ -194,11 +194,11 @@ class TestCallables:
             return embedding
 
         with pytest.raises(
-            ValueError, match=r"cannot hold a function.*move 2, .*swirl of the whole"
+            ValueError, match=r"cannot hold a function.*change 2, .*swirl of the whole"
         ):
             InterventionPlan([Shift(1, (1, 0)), swirl]).to_json()
         with pytest.raises(
-            ValueError, match=r"cannot hold a function.*move 1, .*the function tanh"
+            ValueError, match=r"cannot hold a function.*change 1, .*the function tanh"
         ):
             InterventionPlan([Custom(1, np.tanh)]).to_json()
 
@@ -252,9 +252,9 @@ class TestHistory:
     def test_what_is_no_move(self):
         with pytest.raises(TypeError, match=r"Received: 'shift' of str"):
             InterventionPlan(["shift"])
-        with pytest.raises(TypeError, match=r"Shift is a class of moves; write Shift\(…\)"):
+        with pytest.raises(TypeError, match=r"Shift is a class of changes; write Shift\(…\)"):
             InterventionPlan([Shift])
-        with pytest.raises(TypeError, match=r"write \[move\]"):
+        with pytest.raises(TypeError, match=r"write \[change\]"):
             InterventionPlan(Shift(1, (1, 0)))
 
 
@@ -352,9 +352,9 @@ class TestStorage:
     def test_header_and_one_move_a_line(self):
         text = InterventionPlan(STORABLE).to_json()
         document = json.loads(text)
-        assert (document["format"], document["version"]) == ("keras_pli.InterventionPlan", 1)
+        assert (document["format"], document["version"]) == ("keras_pli.InterventionPlan", 2)
         assert len(text.splitlines()) == len(STORABLE) + 6
-        assert document["moves"][1] == {
+        assert document["changes"][1] == {
             "type": "Contract",
             "selection": {"type": "ClassLabel", "label": 2},
             "factor": float(np.float32(0.1)),
@@ -384,7 +384,7 @@ def with_move(**content):
         ("[" * 100_000, "is not JSON"),
         ("[]", "holds no intervention plan: its format is None"),
         (stored(format="other"), "its format is 'other'"),
-        (stored(version=2), "has version 2 of the format; this keras_pli reads version 1"),
+        (stored(version=3), "has version 3 of the format; this keras_pli reads version 1 and 2"),
         (stored(moves=None), "must hold a list of moves. Received: None"),
         (stored(moves=[3]), "move 1: expected an object with a `type`. Received: 3"),
         (stored(moves=[{"by": 1}]), "move 1: expected an object with a `type`"),
