@@ -2,17 +2,21 @@
 
 from .data import ShuffledBatches
 from .experiment import pli_experiment
+from .layer_trial import LayerTrial
 from .loss import PLILoss
 from .model import PLIModel
 from .outputs import class_outputs
+from .pilot import Pilot
 from .response import embedding_response, performance_response
 from .result import ExperimentResult
 from .seed_run import SeedRun
 
 __all__ = [
     "ExperimentResult",
+    "LayerTrial",
     "PLILoss",
     "PLIModel",
+    "Pilot",
     "SeedRun",
     "ShuffledBatches",
     "class_outputs",

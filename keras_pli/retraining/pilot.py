@@ -12,16 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..brief import brief_repr
-from ..checks import checked_number, finite_array, label_array, quoted
-from .data import Inputs, ShuffledBatches, as_arrays, rows_of
-from .labels import check_classes, in_form, label_form
+from ..checks import checked_number
+from .data import ShuffledBatches
+from .labels import in_form, label_form
 from .loss import PLILoss
 from .outputs import one_column_a_class
+from .plan_samples import PlanSamples, way_gone
 from .response import performance_response
 from .starting_point import fresh_optimizer, reseed, restore, state_of
 
 Array = NDArray[Any]
-UNLABELLED = -1
+STEPS, BATCH = 80, 64
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,7 @@ class Pilot:
             NaN if none was measured, or nothing was asked of them.
         """
         chosen = np.asarray(selected, dtype=bool)[self.rows]
-        asked, went = ((end - self.before)[chosen] for end in (self.targets, self.after))
-        demand = float(np.sum(np.square(asked)))
-        return float(np.sum(asked * went)) / demand if demand > 0 else float("nan")
+        return way_gone(self.before[chosen], self.targets[chosen], self.after[chosen])
 
     def f1_change(self, classes: Iterable[Any]) -> float:
         """Mean F1 of some classes after training with the plan, less that after training without.
@@ -91,54 +90,33 @@ class Pilot:
 
 def run_pilot(
     model: Any,
-    x: Inputs,
-    labels: ArrayLike,
-    targets: ArrayLike,
+    given: PlanSamples,
     *,
-    moved: ArrayLike | None = None,
     samples: int = 2000,
-    steps: int = 80,
-    batch_size: int = 64,
+    steps: int = STEPS,
+    batch_size: int = BATCH,
     seed: int = 0,
 ) -> Pilot:
     """See `PLIModel.pilot`."""
     samples = checked_number(samples, "samples", least=2, whole=True)
     steps = checked_number(steps, "steps", least=1, whole=True)
     batch_size = checked_number(batch_size, "batch_size", least=1, whole=True)
-    loss = loss_to_try(model)
-    targets = finite_array(targets, "targets", ndim=2)
-    classes = label_array(labels, len(targets))
-    chosen = np.ones(len(targets), dtype=bool)
-    if moved is not None:
-        chosen = label_array(moved, len(targets), "moved").astype(bool)
-    x = as_arrays(x, len(targets))
-    lengths = {len(values) for values in keras.tree.flatten(x)}
-    if lengths != {len(targets)}:
-        raise ValueError(
-            f"`x` must hold the {len(targets)} samples that are on the map. Received: {quoted(lengths)}."
-        )
-    trained, measured, scored = _split(classes, chosen, samples, seed)
-    watched = rows_of(x, measured)
-    onlooker = _like(model)
-    before, given = _look(onlooker, watched)
-    if targets.shape[1] != before.shape[1]:
-        raise ValueError(
-            f"The map has {targets.shape[1]} components, the embedder gives {before.shape[1]}."
-        )
-    outputs = one_column_a_class(given, model.classifier)
-    check_classes(classes[classes != UNLABELLED], outputs.shape[1], "labels")
-    form = label_form(loss, given.shape[1:])
+    trained, measured, scored = _split(given, samples, seed)
+    watched = given.x_of(measured)
+    onlooker = like(model)
+    before, outputs = _look(onlooker, watched)
+    loss, labels = model.loss_function, given.labels[trained]
     wanted = {
-        "label": in_form(classes[trained], form, given.shape[1]),
-        "embedding": targets[trained],
-        "moved": chosen[trained].astype(np.float32),
+        "label": in_form(labels, label_form(loss, outputs.shape[1:]), outputs.shape[1]),
+        "embedding": given.targets[trained],
+        "moved": given.moved[trained].astype(np.float32),
     }
     start, begun, seen = state_of(model.classifier), time.perf_counter(), []
     for weight in (0.0, loss.embedding_weight):
-        batches = ShuffledBatches(rows_of(x, trained), wanted, batch_size=batch_size, seed=seed)
+        batches = ShuffledBatches(given.x_of(trained), wanted, batch_size=batch_size, seed=seed)
         try:
             reseed(model.classifier, seed)
-            _train(model, loss, weight, batches, steps)
+            _train(model, loss.with_weight(weight), batches, steps)
             seen.append(_look(onlooker, watched))
         finally:
             restore(model.classifier, start)
@@ -146,9 +124,9 @@ def run_pilot(
     return Pilot(
         rows=measured,
         scored=scored,
-        labels=classes[measured],
+        labels=given.labels[measured],
         before=before,
-        targets=targets[measured],
+        targets=given.targets[measured],
         control=control,
         after=after,
         control_outputs=one_column_a_class(of_control, model.classifier),
@@ -158,72 +136,41 @@ def run_pilot(
     )
 
 
-def loss_to_try(model: Any) -> PLILoss:
-    """Returns the loss that a model was compiled with, if a plan can be tried with it.
-
-    Raises:
-        ValueError: If the model is not compiled, has no embedder, or its λ is 0 or not settled.
-    """
-    loss: PLILoss | None = model.loss_function
-    if loss is None:
-        raise ValueError(
-            "A plan is tried with the loss of a compiled model: call `compile(optimizer, loss=PLILoss(...))` "
-            "first."
-        )
-    if model.embedder is None:
-        raise ValueError("A plan's moves are tried on a map: give PLIModel an `embedder`.")
-    weight = loss.embedding_weight
-    if isinstance(weight, str) or not weight > 0:
-        raise ValueError(
-            "A plan is tried with an `embedding_weight` (λ) above 0, as a number: with 0 it asks nothing of "
-            f"the classifier. Received: {weight!r}."
-        )
-    return loss
-
-
 def _split(
-    labels: Array, moved: NDArray[np.bool_], samples: int, seed: int
+    given: PlanSamples, samples: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Rows to train on, rows to measure, and how many of those, from the first, are a random draw."""
-    rows = np.random.default_rng(seed).permutation(np.flatnonzero(labels != UNLABELLED))
-    if len(rows) < 2:
-        raise ValueError(f"A pilot needs at least two samples with a label. Received: {len(rows)}.")
+    rows = np.random.default_rng(seed).permutation(given.labelled)
     size = min(samples, len(rows) // 2)
     trained, rest = rows[:size], rows[size:]
     scored, spare = rest[:samples], rest[samples:]
-    # Of few points that move among many, a random draw would hold next to none.
-    few = samples - np.count_nonzero(moved[scored])
-    return trained, np.concatenate([scored, spare[moved[spare]][: max(0, few)]]), len(scored)
+    # Of few points that move among many, a random draw holds next to none.
+    few = max(0, samples - int(np.count_nonzero(given.moved[scored])))
+    return trained, np.concatenate([scored, spare[given.moved[spare]][:few]]), len(scored)
 
 
-def _like(model: Any) -> Any:
+def like(model: Any) -> Any:
+    """Another `PLIModel` of the same parts, so that nothing that the caller compiled is touched."""
     return type(model)(model.classifier, model.embedder, model.layer)
 
 
-def _train(model: Any, loss: PLILoss, weight: float, batches: ShuffledBatches, steps: int) -> None:
-    trained = _like(model)
-    trained.compile(fresh_optimizer(model.optimizer, None), loss.with_weight(weight))
+def _train(model: Any, loss: PLILoss, batches: ShuffledBatches, steps: int) -> None:
+    trained = like(model)
+    trained.compile(fresh_optimizer(model.optimizer, None), loss)
     whole = -(-steps // len(batches))
-    history = trained.fit(
-        batches, epochs=whole, shuffle=False, verbose=0, callbacks=[_StopAfter(steps)]
-    ).history
-    if not np.isfinite(history["loss"]).all():
+    stop = _StopAfter(steps)
+    found = trained.fit(batches, epochs=whole, shuffle=False, verbose=0, callbacks=[stop]).history
+    if not np.isfinite(found["loss"]).all():
         raise ValueError(
-            f"The pilot with λ = {weight:g} diverged: its loss is {history['loss'][-1]}. Lower the learning "
-            "rate."
+            f"The pilot with λ = {loss.embedding_weight:g} diverged: its loss is {found['loss'][-1]}. Lower "
+            "the learning rate."
         )
 
 
-def _look(model: Any, x: Inputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _look(model: Any, x: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The map and the outputs of samples."""
     found = model.predict(x, batch_size=512, verbose=0)
-    outputs = np.asarray(found["label"], dtype=np.float32)
-    if outputs.ndim != 2:
-        raise ValueError(
-            "A pilot scores a classifier with outputs of shape (samples, classes). "
-            f"Received outputs of shape {outputs.shape}."
-        )
-    return np.asarray(found["embedding"], dtype=np.float32), outputs
+    return tuple(np.asarray(found[name], dtype=np.float32) for name in ("embedding", "label"))  # type: ignore[return-value]
 
 
 class _StopAfter(keras.callbacks.Callback):
