@@ -10,9 +10,9 @@ import pandas as pd
 from scipy import stats
 
 from ..brief import counted
+from ..intervals import mean_interval
 from ..intervention.data_changes import is_unlabelled
 from ..intervention.occupancy import occupancy
-from ..intervals import mean_interval
 
 if TYPE_CHECKING:
     from .result import ExperimentResult

@@ -361,7 +361,7 @@ def _maps(result: ExperimentResult, run: SeedRun) -> _Maps:
         "Control (test)": run.test_maps["control"],
         "PLI (test)": run.test_maps["PLI"],
     }
-    labels = {title: result.train_labels for title in train} | dict.fromkeys(test, result.labels)
+    labels = dict.fromkeys(train, result.train_labels) | dict.fromkeys(test, result.labels)
     came_from, signs = {}, {}
     if "Edited (train)" in train:
         came_from["Edited (train)"] = run.train_map, run.train_moved
