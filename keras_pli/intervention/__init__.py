@@ -16,6 +16,7 @@ from .moves import (
     Shift,
     WholeMap,
 )
+from .occupancy import Occupancy, occupancy
 from .plan import InterventionPlan
 from .selection import ClassLabel, Indices, Mask, Polygon, Selection
 from .suggestion import suggest
@@ -35,6 +36,7 @@ __all__ = [
     "Move",
     "MovePoints",
     "MoveTo",
+    "Occupancy",
     "Polygon",
     "Relabel",
     "Rotate",
@@ -44,5 +46,6 @@ __all__ = [
     "Shift",
     "Weigh",
     "WholeMap",
+    "occupancy",
     "suggest",
 ]

@@ -197,6 +197,9 @@ class InterventionPlan:
     ) -> Figure:
         """Draws a map before and after the plan, side by side.
 
+        On the edited map an arrow for each class leads from the mean of its moved points to where it goes,
+        and a dashed line surrounds where they were.
+
         Args:
             embedding: Positions of shape `(n, 2)` or `(n, 3)`.
             labels: Class labels of shape `(n,)`, needed where a move names a class.
@@ -217,9 +220,11 @@ class InterventionPlan:
         """
         from ..plotting import embedding_comparison
 
-        targets, _ = self.apply(embedding, labels)
+        targets, moved = self.apply(embedding, labels)
         panels = {"Before": embedding, "Edited": targets}
-        return embedding_comparison(panels, labels, class_names=class_names)
+        return embedding_comparison(
+            panels, labels, class_names=class_names, came_from={"Edited": (embedding, moved)}
+        )
 
     def add(self, change: ChangeLike) -> InterventionPlan:
         """Puts a change at the end and returns the plan; what was undone can no longer be redone."""

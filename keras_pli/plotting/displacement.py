@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import finite_array, label_array
+from .arrows import SHORTEST, draw_arrow
 from .frame import draw_scale_bar, fitting_limits, frame_axes, point_alpha, point_size
 from .legends import legend_beside, width_beside
 from .placement import FEW_NAMES, label_spots
@@ -174,9 +175,8 @@ def _draw_class_arrows(
         ends[label] = start, stop
         color = style.ink if touched[label] else MUTED
         ax.plot(*start, marker="o", markersize=4, color=color, path_effects=halo(), zorder=4)
-        # Of a shorter arrow one would see the head alone, bigger than the way.
-        if np.hypot(*(stop - start)) > 0.025 * span:
-            _draw_arrow(ax, start, stop, color)
+        if np.hypot(*(stop - start)) > SHORTEST * span:
+            draw_arrow(ax, start, stop, color)
         if asked is not None and touched[label]:
             ax.plot(
                 *asked[members].mean(axis=0),
@@ -189,24 +189,6 @@ def _draw_class_arrows(
                 zorder=5,
             )
     return ends
-
-
-def _draw_arrow(ax: Axes, start: NDArray[Any], stop: NDArray[Any], color: str) -> None:
-    arrow = ax.annotate(
-        "",
-        (float(stop[0]), float(stop[1])),
-        xytext=(float(start[0]), float(start[1])),
-        arrowprops={
-            "arrowstyle": "-|>,head_length=0.55,head_width=0.28",
-            "color": color,
-            "linewidth": 2.2,
-            "shrinkA": 0,
-            "shrinkB": 0,
-            "path_effects": halo(4.5),
-        },
-        zorder=4,
-    )
-    arrow.set_in_layout(False)
 
 
 def _draw_key(ax: Axes, *, with_target: bool) -> None:
@@ -242,7 +224,7 @@ def _draw_key(ax: Axes, *, with_target: bool) -> None:
     ax.legend(
         handles=handles,
         loc="upper left",
-        bbox_to_anchor=(0.0, -0.03),
+        bbox_to_anchor=(0.0, -0.055),
         borderaxespad=0.0,
         ncols=len(handles),
         frameon=False,

@@ -39,3 +39,12 @@ def panel_axes(
     if styles:
         legend_below(figure, styles, across)
     return axes
+
+
+def single_axes(limits: Sequence[float], width: float) -> Axes:
+    """Returns the axes of a new figure of one panel without a legend, of a width in inches."""
+    spans = np.diff(np.reshape(limits, (-1, 2)))[:, 0]
+    height = width * (1.0 if len(spans) == 3 else spans[1] / spans[0])
+    return new_figure(width, height + 0.35).add_subplot(
+        projection="3d" if len(spans) == 3 else None
+    )

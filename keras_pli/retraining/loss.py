@@ -162,9 +162,16 @@ class PLILoss(keras.losses.Loss):
 
     def with_scale(self, scale: float) -> PLILoss:
         """Returns the same loss with a number for its scale; the classification loss is shared."""
+        return self._changed(scale=scale)
+
+    def with_weight(self, embedding_weight: float) -> PLILoss:
+        """Returns the same loss with another λ; the classification loss is shared."""
+        return self._changed(embedding_weight=float(embedding_weight))
+
+    def _changed(self, **settings: Any) -> PLILoss:
         # `copy.copy` would make Keras write the loss down and read it again.
         changed: PLILoss = object.__new__(type(self))
-        changed.__dict__.update(self.__dict__ | {"scale": scale})
+        changed.__dict__.update(self.__dict__ | settings)
         return changed
 
     def get_config(self) -> dict[str, Any]:

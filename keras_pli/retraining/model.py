@@ -12,8 +12,10 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ..checks import finite_array, quoted
+from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
 from .data import arrays_of, count_samples, named_data, weights_by_name
+from .edited_training import edited_arrays
 from .embedders import check_trained
 from .labels import check_form, check_values, forms_taken
 from .loss import SPREAD, PLILoss, weight_like
@@ -32,7 +34,7 @@ class PLIModel(keras.Model):
     Args:
         classifier: A trained Keras model with one output, and one input or several.
         embedder: A trained `ParametricTSNE`, `ParametricUMAP` or the like, or any Keras model from `(batch,
-            features)` to a map.
+            features)` to a map; None to train by plans that move nothing, or with λ = 0.
         layer: The layer that was embedded, or its path, or `"logits"` (see `keras_pli.activations`).
 
     Raises:
@@ -52,17 +54,18 @@ class PLIModel(keras.Model):
     def __init__(
         self,
         classifier: keras.Model,
-        embedder: keras.Model,
+        embedder: keras.Model | None = None,
         layer: str | keras.Layer = LOGITS,
     ) -> None:
         super().__init__(name=f"{classifier.name}_pli")
         output_sizes(classifier)  # several outputs are met here
         check_trained(embedder)
         self.classifier = classifier
-        self._tap = Tap(classifier, layer)
-        self.layer = self._tap.path
+        # Without a map no activations are read, and so the classifier need not have any logits.
+        self._tap = None if embedder is None else Tap(classifier, layer)
+        self.layer = layer if self._tap is None else self._tap.path
         # Out of Keras's sight, so that the embedder's weights are neither trained nor saved.
-        self._embed = partial(embedder, training=False)
+        self._embed = None if embedder is None else partial(embedder, training=False)
         self._classification = keras.metrics.Mean(name="classification_loss")
         self._embedding = keras.metrics.Mean(name="embedding_loss")
         self._class_weight: Tensor = None
@@ -74,9 +77,9 @@ class PLIModel(keras.Model):
         self.fit_data: tuple[Any, dict[str, Any]] | None = None
 
     @property
-    def embedder(self) -> keras.Model:
-        """The frozen embedder."""
-        return self._embed.func
+    def embedder(self) -> keras.Model | None:
+        """The frozen embedder, if there is one."""
+        return None if self._embed is None else self._embed.func
 
     def compile(
         self,
@@ -111,12 +114,17 @@ class PLIModel(keras.Model):
         x: Any = None,
         y: Any = None,
         *,
+        plan: InterventionPlan | None = None,
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
         validation_data: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Trains the classifier; arguments as for `keras.Model.fit`.
+
+        With a `plan`, `y` is the labels alone: targets come from its moves, and labels, weights and the rows
+        that are trained on from its changes of the data. With λ = 0 this is plain training on those data. A
+        plan that moves nothing asks nothing of the map, and λ counts as 0.
 
         Args:
             x: Inputs, or a data set of `(x, y)` or `(x, y, sample_weight)`. A data set is read once more
@@ -125,8 +133,10 @@ class PLIModel(keras.Model):
             y: `{"label": …, "embedding": …}` and, for `moved_only`, `"moved"`: labels as the classification
                 loss takes them in plain `fit`, target positions `(samples, components)`, booleans
                 `(samples,)`.
+            plan: An `InterventionPlan` to apply to arrays `x` and labels `y`, -1 for samples without a label.
             class_weight: Weight of each class in the whole loss.
-            sample_weight: Weight of each sample in the whole loss, or for outputs with positions of each.
+            sample_weight: Weight of each sample in the whole loss, or for outputs with positions of each; the
+                weights of a plan multiply it.
             validation_data: As in Keras; where only labels are given, `val_loss` is the classification loss.
             **kwargs: As in Keras.
 
@@ -135,11 +145,45 @@ class PLIModel(keras.Model):
             `embedding_loss`, each before weighting.
 
         Raises:
-            ValueError: If targets are missing, not finite, of another length or number of components, or
-                labels do not have the form or the values that the classification loss takes.
+            ValueError: If targets are missing, not finite, of another length or number of components, labels
+                do not have the form or the values that the classification loss takes, or a plan does not fit.
         """
-        if self.loss_function is None:
+        compiled = self.loss_function
+        if compiled is None:
             raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `fit`.")
+        if plan is not None:
+            x, y, sample_weight = edited_arrays(self, x, y, plan, sample_weight)
+            if not plan.moves:
+                self.loss_function = compiled.with_weight(0.0)
+        try:
+            return self._fit(
+                x,
+                y,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                validation_data=validation_data,
+                **kwargs,
+            )
+        finally:
+            if plan is not None and not plan.moves:
+                self.loss_function = compiled
+
+    def _fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        class_weight: dict[int, float] | None,
+        sample_weight: Any,
+        validation_data: Any,
+        **kwargs: Any,
+    ) -> Any:
+        assert self.loss_function is not None
+        if self._embed is None and self.loss_function.embedding_weight > 0:
+            raise ValueError(
+                "Without an embedder only λ = 0 or a plan that moves nothing can be trained. Received: "
+                f"embedding_weight={self.loss_function.embedding_weight}."
+            )
         if y is not None:
             x, y = arrays_of(x, y)
             y = self._checked(x, y)
@@ -176,6 +220,13 @@ class PLIModel(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> dict[str, Tensor]:
         """Runs the classifier once and embeds the activations of its layer."""
+        if self._tap is None or self._embed is None:
+            outputs = (
+                self.classifier(inputs)
+                if training is None
+                else self.classifier(inputs, training=training)
+            )
+            return {"label": only_output(self.classifier, outputs)}
         outputs, features = self._tap.run(inputs, training=training)
         return {"label": only_output(self.classifier, outputs), "embedding": self._embed(features)}
 

@@ -17,6 +17,7 @@ from ..files import read_arrays, read_json, write_arrays, write_json, write_text
 from ..intervals import mean_interval
 from .response import SCORES, embedding_response, performance_response
 from .seed_run import ARMS, RUNS, SeedRun, seed_file
+from .subgroups import paired_effects, subgroup_accuracies
 from .verdict import verdict
 
 Array = NDArray[Any]
@@ -40,6 +41,7 @@ class ExperimentResult:
         groups: Groups of classes to average over; None for the moved ones and the others.
         runs: One `SeedRun` for each seed.
         identity: What the seeds depend on, by name, to tell a stored experiment from others.
+        subgroups: A group for each held-out sample, or None.
     """
 
     labels: Array
@@ -49,6 +51,7 @@ class ExperimentResult:
     groups: Mapping[str, Sequence[Any]] | None = None
     runs: tuple[SeedRun, ...] = ()
     identity: Mapping[str, Any] = field(default_factory=dict)
+    subgroups: Array | None = None
 
     @property
     def seeds(self) -> list[int]:
@@ -184,6 +187,47 @@ class ExperimentResult:
             )
         return pd.DataFrame(rows)
 
+    def subgroup_scores(self) -> pd.DataFrame:
+        """Accuracy of groups of held-out samples, and of the worst of them.
+
+        The groups are those given to the experiment; without, the samples that the plan's classes and lassos
+        select and the others.
+
+        Returns:
+            Columns `seed`, `run`, `group`, `accuracy`, `support`, with a last row `"worst"` for each seed and
+            run; empty where there are no groups.
+        """
+        tables = [
+            subgroup_accuracies(self.labels, run.predicted(arm), groups).assign(
+                seed=run.seed, run=arm
+            )
+            for run in self.runs
+            if (groups := self._groups_of(run)) is not None
+            for arm in RUNS
+        ]
+        columns = ["seed", "run", "group", "accuracy", "support"]
+        return (
+            pd.concat(tables, ignore_index=True)[columns]
+            if tables
+            else pd.DataFrame([], columns=columns)
+        )
+
+    def subgroup_effects(self) -> pd.DataFrame:
+        """Mean paired differences in the accuracy of groups of held-out samples, with their intervals.
+
+        Returns:
+            Columns `group`, `control`, `PLI` (mean accuracies), `mean`, `low`, `high` (PLI less control) and
+            `wins`, the seeds in which PLI was better; the worst group comes last.
+        """
+        return paired_effects(self.subgroup_scores())
+
+    def _groups_of(self, run: SeedRun) -> Array | None:
+        if self.subgroups is not None:
+            return self.subgroups
+        if run.test_selected is None or run.test_selected.all():
+            return None
+        return np.where(run.test_selected, "selected", "other")
+
     def response(self) -> pd.DataFrame:
         """The embedding response of each seed and arm on held-out samples (see `embedding_response`).
 
@@ -288,7 +332,10 @@ class ExperimentResult:
             if self.groups is None
             else {name: [int(label) for label in members] for name, members in self.groups.items()},
         }
-        write_arrays(folder / "labels.npz", {"test": self.labels, "train": self.train_labels})
+        labels = {"test": self.labels, "train": self.train_labels}
+        if self.subgroups is not None:
+            labels["subgroups"] = self.subgroups
+        write_arrays(folder / "labels.npz", labels)
         write_json(folder / "experiment.json", head)
         for run in self.runs:
             run.save(seed_file(folder, run.seed))
@@ -316,7 +363,7 @@ class ExperimentResult:
             head = read_json(folder / "experiment.json")
             if head.get("format") != FORMAT:
                 raise ValueError(f"its format is {head.get('format')!r}")
-            labels = read_arrays(folder / "labels.npz", ["test", "train"])
+            labels = read_arrays(folder / "labels.npz", ["test", "train", "subgroups"])
             return cls(
                 labels["test"],
                 labels["train"],
@@ -324,6 +371,7 @@ class ExperimentResult:
                 head["class_names"],
                 head["groups"],
                 identity=dict(head.get("identity", {})),
+                subgroups=labels.get("subgroups"),
             )
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{folder} holds no stored experiment: {error}") from error

@@ -1,0 +1,171 @@
+"""What to try next, from what an experiment found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..brief import counted
+from ..intervals import mean_interval
+
+if TYPE_CHECKING:
+    from .result import ExperimentResult
+
+# Below the first share of the asked way nothing can be said of the rest of it; above the second the points
+# did what was asked.
+LITTLE, MUCH = 0.15, 0.3
+# Accuracy that is worth a sentence. A single seed changes by that much of itself.
+_COST, _COST_OF_ONE = 0.005, 0.01
+_NOTHING_TO_GAIN = 0.97
+_UNTRAINED = 0.01
+_MOST_SEEDS = 60
+
+
+def advice(result: ExperimentResult) -> list[str]:
+    """Returns what to try next, the most pressing first; each a sentence or two.
+
+    Args:
+        result: An experiment with at least one finished seed.
+    """
+    found = _Found(result)
+    said = [
+        *_of_the_way(found),
+        *_of_the_cost(found),
+        *_of_the_gain(found),
+        *_of_the_noise(found),
+    ]
+    return said or [
+        "Nothing stands against it: repeat it with other data, and with more seeds, before you rely on it."
+    ]
+
+
+class _Found:
+    """The figures that advice depends on."""
+
+    def __init__(self, result: ExperimentResult) -> None:
+        self.result = result
+        response = result.response()
+        self.achieved = _mean(response, "PLI", "achieved")
+        self.drift = {arm: _mean(response, arm, "drift") for arm in ("control", "PLI")}
+        accuracy = {
+            run: np.array([np.mean(one.predicted(run) == result.labels) for one in result.runs])
+            for run in ("baseline", "control", "PLI")
+        }
+        self.accuracy = {run: float(values.mean()) for run, values in accuracy.items()}
+        self.cost = mean_interval(accuracy["control"] - accuracy["PLI"])
+        self.seeds = len(result.runs)
+        effects = result.effects("f1")
+        self.group = effects[effects["kind"] == "group"].iloc[0]
+        summary = result.summary()
+        of_control = summary[(summary["run"] == "control") & (summary["metric"] == "f1")]
+        self.control = of_control.set_index("name")["mean"]
+        self.lowest = of_control[of_control["kind"] == "class"].set_index("name")["mean"]
+        self.moves = any(bool(run.train_moved.any()) for run in result.runs)
+
+    @property
+    def better(self) -> bool:
+        return bool(self.group["low"] > 0)
+
+    @property
+    def costs(self) -> bool:
+        mean, low, _ = self.cost
+        return mean >= _COST_OF_ONE if self.seeds < 2 else mean >= _COST and low > 0
+
+
+def _of_the_way(found: _Found) -> Iterator[str]:
+    about = found.result.about
+    if not found.moves:
+        return
+    if np.isnan(found.achieved):
+        yield (
+            "How far held-out points went cannot be measured: select by class or lasso, which carry over "
+            "to them, rather than by index or mask."
+        )
+    elif found.achieved < LITTLE and not found.costs:
+        weight, epochs = about.get("embedding_weight"), about.get("epochs")
+        now = f" (now {weight:g})" if isinstance(weight, float | int) else ""
+        for_now = f" (now {epochs})" if epochs is not None else ""
+        yield (
+            f"Held-out points went {found.achieved:.0%} of the way, so the plan was hardly tried: raise λ{now} "
+            f"or the epochs{for_now}, and intervene on a smooth map (`ParametricTSNE.smooth`), which "
+            "retraining can follow; a faithful one it hardly can."
+        )
+    apart = found.drift["PLI"] - found.drift["control"]
+    if about.get("moved_only") and apart > 0.3:
+        yield (
+            f"Points not asked to move drifted by {found.drift['PLI']:.2f} of the map's spread, "
+            f"{found.drift['control']:.2f} in the control: with `moved_only=False` they are held."
+        )
+
+
+def _of_the_cost(found: _Found) -> Iterator[str]:
+    if found.costs:
+        yield (
+            f"Accuracy fell by {found.cost[0]:.3f} against the control: lower λ, or let "
+            '`embedding_weight="auto"` choose one that costs less than you allow.'
+        )
+    elif found.group["high"] < 0 and found.moves:
+        yield (
+            f"F1 of {found.group['name']!r} classes fell: what the plan asks for costs more than it gives. "
+            "Ask for less, in distance or in λ."
+        )
+
+
+def _of_the_gain(found: _Found) -> Iterator[str]:
+    name = str(found.group["name"])
+    gained = found.accuracy["control"] - found.accuracy["baseline"]
+    if gained >= _UNTRAINED and gained > 2 * abs(found.cost[0]):
+        yield (
+            f"Training on without the intervention raised accuracy from {found.accuracy['baseline']:.3f} to "
+            f"{found.accuracy['control']:.3f}: the classifier was not trained to its end. Train it first, "
+            "and ask what is left."
+        )
+    score = float(found.control.get(name, np.nan))
+    if found.better:
+        return
+    if score >= _NOTHING_TO_GAIN:
+        worst = found.lowest.nsmallest(2)
+        named = ", ".join(f"{label} {value:.3f}" for label, value in worst.items())
+        yield (
+            f"There is little to gain: the control has F1 {score:.3f} on {name!r} classes already. Its lowest "
+            f"are {named}."
+        )
+    elif found.moves and found.achieved >= MUCH:
+        yield (
+            f"Held-out points went {found.achieved:.0%} of the way and F1 did not follow, so their place is "
+            "not what these classes lack. The same selection may be worth more as `Weigh`, `Relabel` or "
+            "`Exclude`."
+        )
+
+
+def _of_the_noise(found: _Found) -> Iterator[str]:
+    if found.seeds < 2:
+        yield "Run five seeds or more: one says nothing about the noise between them."
+        return
+    mean, low, high = (float(found.group[key]) for key in ("mean", "low", "high"))
+    if not low <= 0 <= high or low == high:
+        return
+    needed = _seeds_needed(mean, (high - low) / 2, found.seeds)
+    if needed is not None:
+        yield (
+            f"To tell a difference of {mean:+.3f} from noise takes about {counted(needed, 'seed')} "
+            f"(here {found.seeds})."
+        )
+
+
+def _seeds_needed(mean: float, half: float, seeds: int) -> int | None:
+    """How many seeds, of the same noise, have an interval that leaves out zero; None if that is many."""
+    deviation = half * np.sqrt(seeds) / stats.t.ppf(0.975, df=seeds - 1)
+    for count in range(seeds + 1, _MOST_SEEDS + 1):
+        if stats.t.ppf(0.975, df=count - 1) * deviation / np.sqrt(count) < abs(mean):
+            return count
+    return None
+
+
+def _mean(response: pd.DataFrame, arm: str, what: str) -> float:
+    values = response.loc[response["run"] == arm, what].dropna()
+    return float(values.mean()) if len(values) else float("nan")
