@@ -46,7 +46,7 @@ def draw_origins(
     moved: NDArray[np.bool_],
     styles: Mapping[Any, ClassStyle],
 ) -> NDArray[np.float64]:
-    """Draws, for each class with moved points, the way of their mean and a line around where they were.
+    """Draws the way of each moved class: an arrow of its mean, and a dashed line around where it was.
 
     More than eight such classes have arrows alone. A class that was contracted or turned in place has no
     arrow; the dashed line shows it.
