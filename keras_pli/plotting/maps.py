@@ -263,7 +263,7 @@ def embedding_panels(
     )
     axes = {title: single_axes(compared.limits, width) for title in panels}
     _draw_panels(compared, axes, direct_labels=direct_labels, last=list(axes.values()))
-    return {title: cast(Figure, root_figure(ax)) for title, ax in axes.items()}
+    return {title: root_figure(ax) for title, ax in axes.items()}
 
 
 @dataclass(frozen=True)
