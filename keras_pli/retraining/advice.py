@@ -69,6 +69,8 @@ class _Found:
         self.control = of_control.set_index("name")["mean"]
         self.lowest = of_control[of_control["kind"] == "class"].set_index("name")["mean"]
         self.moves = result._moves
+        kinds = ("weighed", "relabelled", "excluded")
+        self.edits = any(run.edited.get(kind) for run in result.runs for kind in kinds)
         subgroups = result._told_subgroups()
         self.subgroup = subgroups.iloc[0] if len(subgroups) else None
 
@@ -152,7 +154,7 @@ def _of_the_gain(found: _Found) -> Iterator[str]:
             f"There is little to gain: the control has F1 {score:.3f} on {name!r} classes already. Its "
             f"lowest are {named}."
         )
-    elif found.moves and found.achieved >= MUCH:
+    elif found.moves and not found.edits and found.achieved >= MUCH:
         yield (
             f"Held-out points went {found.achieved:.0%} of the way and F1 did not follow, so their place is "
             "not what these classes lack. The same selection may be worth more as `Weigh`, `Relabel` or "
@@ -177,14 +179,15 @@ def _of_the_noise(found: _Found) -> Iterator[str]:
         yield "Run five seeds or more: one says nothing about the noise between them."
         return
     told = found.group if found.subgroup is None else found.subgroup
+    whose = "F1" if found.subgroup is None else "the accuracy of these samples"
     mean, low, high = (float(told[key]) for key in ("mean", "low", "high"))
     if mean <= 0 or not low <= 0 <= high:
         return
     needed = _seeds_needed(mean, (high - low) / 2, found.seeds)
     if needed is not None:
         yield (
-            f"To tell a difference of {mean:+.3f} from noise takes about {counted(needed, 'seed')} "
-            f"(here {found.seeds})."
+            f"To tell a difference of {mean:+.3f} in {whose} from noise takes about "
+            f"{counted(needed, 'seed')} (here {found.seeds})."
         )
 
 

@@ -23,6 +23,7 @@ from ..intervention.data_changes import UNLABELLED
 from ..intervention.edited_data import EditedData
 from ..plotting.page import (
     page,
+    page_changes,
     page_code,
     page_details,
     page_facts,
@@ -73,8 +74,9 @@ def html_page(
         *_plan(result, run, figures),
         *_held_out_maps(result, run, figures),
         *_embedding_response(result),
+        *(_subgroups(result) if result.subgroups is not None else ()),
         *_performance_response(result),
-        *_subgroups(result),
+        *(_subgroups(result) if result.subgroups is None else ()),
         *_changed_samples(result, run, images),
         *_provenance(result, run),
     ]
@@ -161,16 +163,26 @@ def changes_figure(
 
 
 def _plan(result: ExperimentResult, run: SeedRun, figures: Mapping[str, Figure]) -> list[str]:
-    parts = [f"<h2>The plan, seed {run.seed}</h2>", page_code(run.plan)]
+    parts = [f"<h2>The plan, seed {run.seed}</h2>", _plan_in_words(run)]
     if figures:
         parts += [_panels(figures, _of_train), _key(result)]
     edited = edited_data(result, run)
     if edited is not None and any(mask.any() for mask in edited.masks.values()):
         parts += [
             "<h3>What it changes in the training data</h3>",
-            page_table(_edited_table(result, edited), "training samples of each class"),
+            page_table(
+                _edited_table(result, edited),
+                "training samples of the classes that are touched; others are as they were",
+            ),
         ]
     return parts
+
+
+def _plan_in_words(run: SeedRun) -> str:
+    if run.plan_json is None:
+        return page_code(run.plan)
+    changes = InterventionPlan.from_json(run.plan_json).changes
+    return page_changes((str(change), change.reason) for change in changes)
 
 
 def _held_out_maps(
@@ -401,7 +413,9 @@ def _edited_table(result: ExperimentResult, edited: EditedData) -> pd.DataFrame:
             "trained on": (now & trained).sum(),
             "mean weight": f"{weights.mean():.3g}" if len(weights) else "-",
         }
-    return pd.DataFrame(rows).T.rename_axis(index="class")
+    table = pd.DataFrame(rows).T.rename_axis(index="class")
+    done = table[["weighed", "relabelled from", "relabelled to", "excluded"]].astype(int)
+    return table.drop(columns=done.columns[~done.any()]).loc[done.any(axis=1)]
 
 
 def _f1_table(result: ExperimentResult) -> pd.DataFrame:
