@@ -131,7 +131,7 @@ def draw_key(ax: Axes, lines: Sequence[str]) -> None:
     said = [line for line in lines if line]
     if not said:
         return
-    write = {
+    write: dict[str, Any] = {
         "transform": ax.transAxes,
         "fontsize": SMALL_SIZE,
         "color": MUTED,
