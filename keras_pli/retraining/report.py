@@ -182,7 +182,9 @@ def _plan_in_words(run: SeedRun) -> str:
     if run.plan_json is None:
         return page_code(run.plan)
     changes = InterventionPlan.from_json(run.plan_json).changes
-    return page_changes((str(change), change.reason) for change in changes)
+    return page_changes(
+        (str(change), f"because: {change.reason}" if change.reason else None) for change in changes
+    )
 
 
 def _held_out_maps(

@@ -140,7 +140,7 @@ def test_how_it_was_made(tmp_path, unseen, monkeypatch):
     assert digest(LABELS) in page and digest(TRAIN_LABELS) in page
     (text,) = re.findall(r"The plan as JSON.*?<pre>(.*?)</pre>", page, re.DOTALL)
     assert InterventionPlan.from_json(html.unescape(text)) == plan
-    assert '<span class="why">&lt;why&gt;</span>' in page and "<why>" not in page
+    assert '<span class="why">because: &lt;why&gt;</span>' in page and "<why>" not in page
 
 
 def edited_run(seed, plan, **changes):
