@@ -96,7 +96,11 @@ def _of_the_way(found: _Found) -> Iterator[str]:
         )
     elif found.achieved < LITTLE and not found.costs:
         weight, epochs = about.get("embedding_weight"), about.get("epochs")
-        now = f" (now {weight:g})" if isinstance(weight, float | int) else ""
+        chosen = [run.embedding_weight for run in found.result.runs]
+        if isinstance(weight, str):  # chosen for each seed
+            known = [one for one in chosen if one is not None]
+            weight = float(np.mean(known)) if known else None
+        now = f" (now {weight:.3g})" if weight is not None else ""
         for_now = f" (now {epochs})" if epochs is not None else ""
         yield (
             f"Held-out points went {found.achieved:.0%} of the way, so the plan was hardly tried: raise "
