@@ -242,7 +242,7 @@ def _embedding_response(result: ExperimentResult) -> list[str]:
         return [*parts, page_note("There is none: see above.")]
     each = response.set_index(["seed", "run"]).map(_number)
     if len(result.runs) < 2:
-        return [*parts, page_table(each)]
+        return [*parts, page_table(each.droplevel("seed").rename_axis(None))]
     means = {
         arm: {
             name: _with_half(mean_interval(part[name]))
@@ -464,7 +464,7 @@ def _with_half(interval: Any, sign: str = "") -> str:
     mean, low, high = interval
     if np.isnan(mean):
         return "-"
-    text = f"{mean:{sign}.3f}"
+    text = f"{round(mean, 3) + 0.0:{sign}.3f}"  # no negative zero
     return text if np.isnan(low) else f"{text} ± {(high - low) / 2:.3f}"
 
 
