@@ -27,7 +27,8 @@ DARK_FILTER = "invert(.91) hue-rotate(180deg)"
 # Wider charts, in inches, scroll on a phone: shrunk to its width their text could not be read.
 _WIDE = 5.6
 
-STYLE = """
+STYLE = (
+    """
 :root { color-scheme: light dark; --ground: #fff; --ink: #1d2530; --muted: #5b6675; --line: #e4e8ed;
   --rule: #aab4c0; --accent: #0072B2; --tint: #f2f7fb; --code: #f6f7f9; --link: #00598c; --turned: none; }
 @media (prefers-color-scheme: dark) { :root { --ground: DARK_GROUND; --ink: #e6e8eb; --muted: #a3acb8;
@@ -75,7 +76,10 @@ details { margin: .8rem 0; }
 summary { cursor: pointer; color: var(--link); }
 @media (max-width: 40rem) { body { padding: 1.4rem 1rem 3rem; } th, td { padding: .3rem .5rem; }
   table { font-size: .84rem; } .verdict { padding: .7rem .8rem; } pre { padding: .7rem; } }
-""".strip().replace("DARK_GROUND", DARK_GROUND).replace("DARK_FILTER", DARK_FILTER)
+""".strip()
+    .replace("DARK_GROUND", DARK_GROUND)
+    .replace("DARK_FILTER", DARK_FILTER)
+)
 
 
 def page(
@@ -144,9 +148,7 @@ def page_figure(figure: Figure, text: str) -> str:
     source, width = screen_png_uri(figure)
     kind = "photo" if _holds_images(figure) else "chart"
     wide = " wide" if figure.get_figwidth() > _WIDE else ""
-    return (
-        f'<div class="figure {kind}{wide}"><img alt="{escape(text)}" width="{width}" src="{source}"></div>'
-    )
+    return f'<div class="figure {kind}{wide}"><img alt="{escape(text)}" width="{width}" src="{source}"></div>'
 
 
 def page_panels(figures: Mapping[str, Figure]) -> str:
@@ -155,7 +157,9 @@ def page_panels(figures: Mapping[str, Figure]) -> str:
     Args:
         figures: Text for those who cannot see it to figure, in order.
     """
-    return f'<div class="panels">{"".join(page_figure(f, text) for text, f in figures.items())}</div>'
+    return (
+        f'<div class="panels">{"".join(page_figure(f, text) for text, f in figures.items())}</div>'
+    )
 
 
 def page_key(styles: Iterable[ClassStyle]) -> str:

@@ -180,10 +180,10 @@ class PLIModel(keras.Model):
         **kwargs: Any,
     ) -> Any:
         assert self.loss_function is not None
-        if self._embed is None and self.loss_function.embedding_weight > 0:
+        if self._embed is None and self.loss_function.needs_targets:
             raise ValueError(
                 "Without an embedder only λ = 0 or a plan that moves nothing can be trained. Received: "
-                f"embedding_weight={self.loss_function.embedding_weight}."
+                f"embedding_weight={self.loss_function.embedding_weight!r}."
             )
         if y is not None:
             x, y = arrays_of(x, y)

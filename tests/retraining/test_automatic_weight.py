@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_pli.retraining import PLILoss, PLIModel, automatic_weight
+from keras_pli.intervention import InterventionPlan, Shift, Weigh
+from keras_pli.retraining import PLILoss, PLIModel, automatic_weight, pli_experiment
 from keras_pli.retraining.automatic_weight import GRID, stratified
 from keras_pli.retraining.data import ShuffledBatches
 from keras_pli.retraining.starting_point import reseed, restore, state_of
@@ -57,7 +58,7 @@ def test_a_fit_is_one_with_the_weight_found(classifier, embedder, data, monkeypa
     monkeypatch.setattr(automatic_weight, "GRID", (0.5,))
     monkeypatch.setattr(PLIModel, "find_weight", noted)
     start, ended = state_of(classifier), []
-    length = {"epochs": 2, "batch_size": 30, "verbose": 0}
+    length = {"epochs": 1, "batch_size": 45, "verbose": 0}
     for weight in ("auto", 0.5):
         restore(classifier, start)
         keras.utils.set_random_seed(3)
@@ -74,9 +75,9 @@ def test_a_fit_is_one_with_the_weight_found(classifier, embedder, data, monkeypa
         restore(classifier, start)
         reseed(classifier, 0)
         rows = {name: values[train] for name, values in data[1].items()}
-        batches = ShuffledBatches(data[0][train], rows, batch_size=30, seed=0)
+        batches = ShuffledBatches(data[0][train], rows, batch_size=45, seed=0)
         pli = compiled(classifier, embedder, PLILoss(embedding_weight=weight, scale=1.0))
-        pli.fit(batches, epochs=2, shuffle=False, verbose=0)
+        pli.fit(batches, shuffle=False, verbose=0)
         decided = classifier.predict(data[0][test], verbose=0).argmax(axis=1)
         accuracies.append(np.mean(decided == data[1]["label"][test]))
     restore(classifier, start)
@@ -104,6 +105,29 @@ def test_halving_finds_the_largest_that_passes(classifier, embedder, data, most_
     assert len(tried) <= 5
     assert {each[1:] for each in tried} == {(7, 32)}
     assert set(found.costs) == {weight for weight, *_ in tried} - {0.0}
+
+
+def test_an_experiment_finds_one_for_each_seed(classifier, embedder, blobs, monkeypatch, tmp_path):
+    asked = []
+
+    def accuracy(self, weight, *, epochs, batch_size, class_weight=None):
+        asked.append((self._seed, epochs, batch_size, len(self._weights), tuple(self._y)))
+        return 0.9 - 0.1 * weight
+
+    monkeypatch.setattr(automatic_weight._Pilot, "accuracy", accuracy)
+    plan = InterventionPlan([Shift(1, by=(1.0, 0.0)), Weigh(2, 3.0)])
+    given = {"embedder": embedder, "epochs": 1, "batch_size": 45, "seeds": [4], "verbose": 0}
+    automatic = {"embedding_weight": "auto", "most_cost": 0.03, "out": tmp_path}
+    (run,) = pli_experiment(classifier, *blobs, plan, **given, **automatic).runs
+    assert set(asked) == {(4, 1, 45, 90, ("label", "embedding", "moved"))}
+    result = pli_experiment(classifier, *blobs, plan, **given, **automatic)
+    assert run.embedding_weight == result.runs[0].embedding_weight == 0.2
+    assert result.about["embedding_weight"] == "auto"
+    assert result.about["most_cost"] == 0.03
+    with pytest.raises(ValueError, match="differs in most_cost"):
+        pli_experiment(classifier, *blobs, plan, **given, **{**automatic, "most_cost": 0.1})
+    with pytest.raises(ValueError, match="`most_cost` must be a number"):
+        pli_experiment(classifier, *blobs, plan, **given, most_cost=-1)
 
 
 @pytest.mark.parametrize("form", ["column", "one_hot"])
