@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,46 +79,63 @@ def automatic_weight(
             "embedding_weight='auto' holds a part of the training set out, and so needs arrays `x` and "
             f"`y` = {{'label': …, 'embedding': …}}. Received `y`: {type(y).__name__}."
         )
-    weights = None if sample_weight is None else np.asarray(sample_weight)
-    pilot = _Pilot(model, x, y, weights, seed)
+    pilot = WeightPilot(model, x, y, sample_weight, seed)
     settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size}
     settings["class_weight"] = class_weight
     most = model.loss_function.most_cost
     costs: dict[float, float] = {}
+
+    def passes(place: int) -> bool:
+        costs[GRID[place]] = best - pilot.accuracy(GRID[place], **settings)
+        # Shares of so many samples differ by rounding where they are said to be equal.
+        return costs[GRID[place]] <= most + 1e-9
+
     try:
         best = pilot.accuracy(0.0, **settings)
-        low, high = (
-            -1,
-            len(GRID),
-        )  # the last λ that is known to pass, the first known to cost too much
-        while high - low > 1:
-            middle = (low + high) // 2
-            cost = best - pilot.accuracy(GRID[middle], **settings)
-            costs[GRID[middle]] = cost
-            low, high = (middle, high) if cost <= most + 1e-9 else (low, middle)
+        place = halved(len(GRID), passes)
     finally:
         pilot.end()
-    weight = GRID[low] if low >= 0 else 0.0
-    if low < 0:
+    if place < 0:
         warnings.warn(
             f"Even λ = {GRID[0]:g} costs {costs[GRID[0]]:.3f} of accuracy on {pilot.held_out} samples held "
             f"out, more than most_cost={most:g}: λ is 0, and the classifier will not follow the plan.",
             stacklevel=4,
         )
+    weight = GRID[place] if place >= 0 else 0.0
     return AutomaticWeight(weight, most, dict(sorted(costs.items())), pilot.held_out)
 
 
-class _Pilot:
+def halved(count: int, passes: Callable[[int], bool]) -> int:
+    """Returns the last of so many places that passes, where all before it do and none behind; -1 for none.
+
+    Example:
+        >>> halved(9, lambda place: place < 7), halved(9, lambda place: False)
+        (6, -1)
+    """
+    low, high = -1, count
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if passes(middle) else (low, middle)
+    return low
+
+
+class WeightPilot:
     """Retrainings of one classifier from one start on one part of the data, judged on the rest."""
 
     def __init__(
-        self, model: Any, x: Inputs, y: Mapping[str, Any], weights: Any, seed: int
+        self,
+        model: Any,
+        x: Inputs,
+        y: Mapping[str, Any],
+        sample_weight: Any = None,
+        seed: int = 0,
     ) -> None:
         self._model, self._seed = model, seed
         self._start = state_of(model.classifier)
         columns = {name: np.asarray(values) for name, values in y.items()}
         self._x = x = keras.tree.map_structure(np.asarray, x)
-        self._y, self._weights = columns, weights
+        self._y = columns
+        self._weights = None if sample_weight is None else np.asarray(sample_weight)
         width = class_outputs(model.classifier, rows_of(x, slice(1))).shape[-1]
         self._classes = _classes(columns["label"], width)
         self._train, self._test = stratified(self._classes, HELD_OUT, seed)
@@ -142,13 +159,13 @@ class _Pilot:
             run_eagerly=whole.run_eagerly,
             jit_compile=whole.jit_compile,
         )
-        weights = {} if self._weights is None else {"sample_weight": self._weights[rows]}
+        weights = None if self._weights is None else self._weights[rows]
         batches = ShuffledBatches(
             rows_of(self._x, rows),
             rows_of(self._y, rows),
             batch_size=batch_size,
             seed=self._seed,
-            **weights,
+            sample_weight=weights,
         )
         pli.fit(batches, epochs=epochs, class_weight=class_weight, shuffle=False, verbose=0)
         decided = class_outputs(classifier, rows_of(self._x, self._test)).argmax(axis=1)

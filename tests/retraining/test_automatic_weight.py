@@ -93,7 +93,7 @@ def test_halving_finds_the_largest_that_passes(classifier, embedder, data, most_
         tried.append((weight, settings["epochs"], settings["batch_size"]))
         return 0.9 - 0.1 * weight
 
-    monkeypatch.setattr(automatic_weight._Pilot, "accuracy", accuracy)
+    monkeypatch.setattr(automatic_weight.WeightPilot, "accuracy", accuracy)
     pli = compiled(classifier, embedder, PLILoss(most_cost=most_cost, **AUTO))
     wanted = max((weight for weight in GRID if 0.1 * weight <= most_cost), default=0.0)
     if wanted == 0:
@@ -114,7 +114,7 @@ def test_an_experiment_finds_one_for_each_seed(classifier, embedder, blobs, monk
         asked.append((self._seed, epochs, batch_size, len(self._weights), tuple(self._y)))
         return 0.9 - 0.1 * weight
 
-    monkeypatch.setattr(automatic_weight._Pilot, "accuracy", accuracy)
+    monkeypatch.setattr(automatic_weight.WeightPilot, "accuracy", accuracy)
     plan = InterventionPlan([Shift(1, by=(1.0, 0.0)), Weigh(2, 3.0)])
     given = {"embedder": embedder, "epochs": 1, "batch_size": 45, "seeds": [4], "verbose": 0}
     automatic = {"embedding_weight": "auto", "most_cost": 0.03, "out": tmp_path}
@@ -136,7 +136,7 @@ def test_labels_in_other_forms(classifier, embedder, data, form):
     loss = "categorical_crossentropy" if form == "one_hot" else "sparse_categorical_crossentropy"
     given = np.eye(3)[labels] if form == "one_hot" else labels[:, None]
     pli = compiled(classifier, embedder, PLILoss(loss, **AUTO))
-    pilot = automatic_weight._Pilot(pli, data[0], {**data[1], "label": given}, None, 0)
+    pilot = automatic_weight.WeightPilot(pli, data[0], {**data[1], "label": given}, None, 0)
     np.testing.assert_array_equal(pilot._classes, labels)
 
 
