@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..brief import brief_repr
 from ..checks import quoted
-from .data import Inputs, ShuffledBatches, rows_of
+from .data import Inputs, ShuffledBatches, arrays_of, rows_of
 from .outputs import class_outputs
 from .starting_point import fresh_optimizer, reseed, restore, state_of
 
@@ -79,7 +79,7 @@ def automatic_weight(
             "embedding_weight='auto' holds a part of the training set out, and so needs arrays `x` and "
             f"`y` = {{'label': …, 'embedding': …}}. Received `y`: {type(y).__name__}."
         )
-    pilot = WeightPilot(model, x, y, sample_weight, seed)
+    pilot = WeightPilot(model, *arrays_of(x, dict(y)), sample_weight, seed)
     settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size}
     settings["class_weight"] = class_weight
     most = model.loss_function.most_cost
@@ -133,11 +133,10 @@ class WeightPilot:
         self._model, self._seed = model, seed
         self._start = state_of(model.classifier)
         columns = {name: np.asarray(values) for name, values in y.items()}
-        self._x = x = keras.tree.map_structure(np.asarray, x)
+        self._x = keras.tree.map_structure(np.asarray, x)
         self._y = columns
         self._weights = None if sample_weight is None else np.asarray(sample_weight)
-        width = class_outputs(model.classifier, rows_of(x, slice(1))).shape[-1]
-        self._classes = _classes(columns["label"], width)
+        self._classes = _classes(columns["label"], self._outputs(slice(1)).shape)
         self._train, self._test = stratified(self._classes, HELD_OUT, seed)
 
     @property
@@ -168,8 +167,11 @@ class WeightPilot:
             sample_weight=weights,
         )
         pli.fit(batches, epochs=epochs, class_weight=class_weight, shuffle=False, verbose=0)
-        decided = class_outputs(classifier, rows_of(self._x, self._test)).argmax(axis=1)
+        decided = self._outputs(self._test).argmax(axis=1)
         return float(np.mean(decided == self._classes[self._test]))
+
+    def _outputs(self, rows: Any) -> Array:
+        return class_outputs(self._model.classifier, rows_of(self._x, rows))
 
     def end(self) -> None:
         """Gives the classifier back what it started from."""
@@ -199,9 +201,14 @@ def stratified(classes: Array, share: float, seed: int) -> tuple[Array, Array]:
     return np.setdiff1d(np.arange(len(classes)), test), test
 
 
-def _classes(labels: Array, width: int) -> Array:
-    """Labels in any form that a loss takes as one class a sample."""
-    if labels.ndim == 2 and labels.shape[1] == width:
+def _classes(labels: Array, outputs: Sequence[int]) -> Array:
+    """Labels in any form that a loss takes beside outputs, as one class a sample."""
+    if len(outputs) != 2:
+        raise ValueError(
+            "embedding_weight='auto' weighs the accuracy of outputs of shape (samples, classes). The "
+            f"classifier gives shape (samples, {', '.join(map(str, outputs[1:]))})."
+        )
+    if labels.ndim == 2 and labels.shape[1] == outputs[1]:
         if np.all(labels.max(axis=1) > 0) and np.allclose(labels.sum(axis=1), 1):
             return np.asarray(labels.argmax(axis=1))
     elif labels.ndim == 1 or labels.shape[1:] == (1,):

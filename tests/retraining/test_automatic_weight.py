@@ -140,6 +140,17 @@ def test_labels_in_other_forms(classifier, embedder, data, form):
     np.testing.assert_array_equal(pilot._classes, labels)
 
 
+def test_a_loss_that_is_to_find_it_is_stored_as_such():
+    loss = PLILoss("mse", "auto", most_cost=0.2)
+    read = PLILoss.from_config(loss.get_config())
+    assert (read.embedding_weight, read.most_cost) == ("auto", 0.2)
+    assert read.with_weight(0.5).embedding_weight == 0.5
+    with pytest.raises(ValueError, match=r"be 'auto', or lie between 0 and 1. Received: 'most'"):
+        PLILoss("mse", "most")
+    with pytest.raises(ValueError, match="`most_cost` must be a number from 0 and less than 1"):
+        PLILoss("mse", "auto", most_cost=1.0)
+
+
 def test_what_does_not_fit(classifier, embedder, data):
     pli = compiled(classifier, embedder, PLILoss(**AUTO))
     batches = ShuffledBatches(*data, batch_size=30, seed=0)
@@ -150,6 +161,10 @@ def test_what_does_not_fit(classifier, embedder, data):
     several = np.eye(3)[data[1]["label"]] + np.eye(3)[0]
     with pytest.raises(ValueError, match=r"must be of one class.*shape \(90, 3\)"):
         pli.find_weight(data[0], {**data[1], "label": several})
+    with pytest.raises(
+        ValueError, match=r"outputs of shape \(samples, classes\).*\(samples, 5, 3\)"
+    ):
+        automatic_weight._classes(data[1]["label"], (1, 5, 3))
     single = [0, 1, 2]
     with pytest.raises(ValueError, match="no class has two samples"):
         pli.find_weight(data[0][:3], {"label": np.array(single), "embedding": np.ones((3, 2))})
