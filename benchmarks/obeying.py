@@ -275,7 +275,7 @@ def summary(costs):
 
 
 def draw(costs, path):
-    """Way against cost over λ, a curve for each form."""
+    """Way against cost over λ, a curve for each form, with 95 % intervals of the cost."""
     from keras_pli.plotting import save_figure
     from keras_pli.plotting.style import INK, TEXT_SIZE, draw_title, new_figure, quiet_axes
 
@@ -287,7 +287,7 @@ def draw(costs, path):
         for form, marker in zip(FORMS, "o^s", strict=True):
             of_form = costs[(costs["data"] == name) & (costs["form"] == form)].groupby("weight")
             way, lost = of_form["way"].mean(), of_form["Δf1"].mean()
-            error = 1.96 * of_form["Δf1"].sem()
+            error = lost - of_form["Δf1"].agg(lambda values: mean_interval(values)[1])
             ax.errorbar(
                 way,
                 lost,
@@ -302,7 +302,7 @@ def draw(costs, path):
             if form == "embedding":
                 for weight in WEIGHTS:
                     ax.annotate(
-                        f"{weight:g}",
+                        f"λ = {weight:g}" if weight == WEIGHTS[0] else f"{weight:g}",
                         (way[weight], lost[weight]),
                         (4, 4),
                         textcoords="offset points",
