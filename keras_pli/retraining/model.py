@@ -130,6 +130,9 @@ class PLIModel(keras.Model):
         that are trained on from its changes of the data. With λ = 0 this is plain training on those data. A
         plan that moves nothing asks nothing of the map, and λ counts as 0.
 
+        Where the loss has λ `"auto"`, a pilot finds it first (see `find_weight`); `loss_function` has it
+        from then on, also in a second `fit`.
+
         Args:
             x: Inputs, or a data set of `(x, y)` or `(x, y, sample_weight)`. A data set is read once more
                 before training where the spread must be taken from its targets; one that shuffles itself
@@ -183,10 +186,10 @@ class PLIModel(keras.Model):
         **kwargs: Any,
     ) -> Any:
         assert self.loss_function is not None
-        if self._embed is None and self.loss_function.embedding_weight > 0:
+        if self._embed is None and self.loss_function.needs_targets:
             raise ValueError(
                 "Without an embedder only λ = 0 or a plan that moves nothing can be trained. Received: "
-                f"embedding_weight={self.loss_function.embedding_weight}."
+                f"embedding_weight={self.loss_function.embedding_weight!r}."
             )
         if y is not None:
             x, y = arrays_of(x, y)
@@ -201,7 +204,7 @@ class PLIModel(keras.Model):
         self._find_scale(x, y)
         if self.loss_function.embedding_weight == AUTOMATIC:
             lengths = {name: kwargs[name] for name in ("epochs", "batch_size") if kwargs.get(name)}
-            weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+            weights = {"sample_weight": _of_samples(sample_weight), "class_weight": class_weight}
             found = self.find_weight(x, y, **weights, **lengths)
             self.loss_function = self.loss_function.with_weight(found.weight)
         self._class_weight = None if class_weight is None else _weight_table(class_weight)
@@ -436,7 +439,7 @@ class PLIModel(keras.Model):
             y, needed = {"label": y}, ["label"]
         else:
             targets = ["embedding", *(["moved"] if self.loss_function.moved_only else [])]
-            needed = ["label", *(targets if self.loss_function.embedding_weight > 0 else [])]
+            needed = ["label", *(targets if self.loss_function.needs_targets else [])]
         missing = [name for name in needed if name not in y]
         unknown = [name for name in y if name not in ("label", "embedding", "moved")]
         if missing or unknown:
