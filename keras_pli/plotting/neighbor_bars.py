@@ -7,12 +7,24 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from .displacement import displacement_arrows
 from .legends import legend_below, lines_below
-from .style import INK, MUTED, TEXT_SIZE, ClassNames, ClassStyle, class_styles, draw_title, new_figure, plain
+from .style import (
+    INK,
+    MUTED,
+    TEXT_SIZE,
+    ClassNames,
+    ClassStyle,
+    class_styles,
+    contrast_on_white,
+    draw_title,
+    new_figure,
+    plain,
+)
 
 Shares = Mapping[Any, float]
 _ROW = 0.95  # inches of a move
@@ -84,7 +96,9 @@ def _draw_bars(
         ax.text(0, place - 0.34, plain(name), fontsize=TEXT_SIZE, color=INK, va="bottom")
         for when, shares, down in zip(("before", "after"), pair, (-0.13, 0.18), strict=True):
             _draw_bar(ax, place + down, shares, styles)
-            ax.text(-0.015, place + down, when, fontsize=TEXT_SIZE, color=MUTED, ha="right", va="center")
+            ax.text(
+                -0.015, place + down, when, fontsize=TEXT_SIZE, color=MUTED, ha="right", va="center"
+            )
     ax.set_xlim(-0.16, 1.02)
     ax.set_ylim(max(len(rows), 1) - 0.4, -0.75)
     ax.set_axis_off()
@@ -94,23 +108,41 @@ def _draw_bar(ax: Axes, place: float, shares: Shares, styles: Mapping[Any, Class
     left = 0.0
     for label, share in sorted(shares.items(), key=lambda item: -item[1]):
         style = styles[label]
-        ax.barh(place, share, left=left, height=0.26, color=style.color, edgecolor="white", linewidth=0.8)
+        ax.barh(
+            place,
+            share,
+            left=left,
+            height=0.26,
+            color=style.color,
+            edgecolor="white",
+            linewidth=0.8,
+        )
         if share >= _NAMED:
             ink = "white" if _dark(style.color) else INK
             text = plain(style.name)
             ax.text(
-                left + share / 2, place, text, fontsize=TEXT_SIZE, color=ink, ha="center", va="center", clip_on=True
+                left + share / 2,
+                place,
+                text,
+                fontsize=TEXT_SIZE,
+                color=ink,
+                ha="center",
+                va="center",
+                clip_on=True,
             )
         left += share
     if left < 0.995:
         ax.barh(
-            place, 1 - left, left=left, height=0.26, color="none", edgecolor=MUTED, linewidth=0.6, linestyle=":"
+            place,
+            1 - left,
+            left=left,
+            height=0.26,
+            color="none",
+            edgecolor=MUTED,
+            linewidth=0.6,
+            linestyle=":",
         )
 
 
 def _dark(color: str) -> bool:
-    from .style import contrast_on_white
-
-    from matplotlib.colors import to_rgb
-
     return contrast_on_white(np.array(to_rgb(color))) > 4.5
