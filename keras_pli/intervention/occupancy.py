@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from ..checks import checked_number, finite_array, label_array
+from .data_changes import UNLABELLED, is_unlabelled
 from .selection import as_selection
 
-UNLABELLED = -1
 # Share of neighbours that another class must gain: one point in fifty more would be taken for that class
 # by a neighbour on the map, which is the size of effect on F1 that an experiment of ten seeds can tell.
 GAIN = 0.02
@@ -57,6 +58,7 @@ class Occupancy:
             1 are neighbours so far away that they do not live at the place.
         after: The same on the edited map.
         errors: Standard errors of `after - before` over the selected points; 0 for a single point.
+        moved: The classes of which some point, selected or not, has another place on the edited map.
 
     Example:
         >>> places = [[0.0], [0.2], [5.0], [5.2], [9.0], [9.2]]
@@ -71,6 +73,7 @@ class Occupancy:
     before: NDArray[np.float64] = field(repr=False)
     after: NDArray[np.float64] = field(repr=False)
     errors: NDArray[np.float64] = field(repr=False)
+    moved: tuple[Any, ...]
 
     @property
     def gains(self) -> NDArray[np.float64]:
@@ -83,7 +86,8 @@ class Occupancy:
 
         A class collides with the points of another where its share of their neighbours grows by more than
         .02, and by more than two standard errors. Their own class never does, nor does any with points
-        that have no label. That a move names both classes is no excuse: points of two classes at one
+        that have no label. Nor do two classes of which none has moved: they see more of one another
+        where a third has left. That a move names both classes is no excuse: points of two classes at one
         place contradict the classification loss whether they were meant to meet or not.
         """
         gains = self.gains
@@ -92,7 +96,8 @@ class Occupancy:
             for row, label in enumerate(self.labels)
             for column, other in enumerate(self.classes)
             if label != other
-            and not _is_unlabelled(label)
+            and label != UNLABELLED
+            and (label in self.moved or other in self.moved)
             and gains[row, column] > max(GAIN, 2 * self.errors[row, column])
         ]
         return tuple(collision for _, collision in sorted(found, key=lambda entry: -entry[0]))
@@ -100,14 +105,19 @@ class Occupancy:
     @property
     def foreign(self) -> tuple[float, float]:
         """Share of neighbours of another class than the point's own, before and after, over all points."""
-        known = [row for row, label in enumerate(self.labels) if not _is_unlabelled(label)]
-        if not known:
+        return self.foreign_to(self.labels)
+
+    def foreign_to(self, labels: Collection[Any]) -> tuple[float, float]:
+        """The same over the selected points of these classes; NaN where there is none."""
+        rows = [
+            row for row, label in enumerate(self.labels) if label in labels and label != UNLABELLED
+        ]
+        if not rows:
             return float("nan"), float("nan")
-        own = np.array([[label == other for other in self.classes] for label in self.labels])[known]
-        weights = self.counts[known]
+        own = np.array([[self.labels[row] == other for other in self.classes] for row in rows])
         before, after = (
-            float(np.average(np.where(own, 0, shares[known]).sum(axis=1), weights=weights))
-            for shares in (self.before, self.after)
+            float(np.average(np.where(own, 0, on_map).sum(axis=1), weights=self.counts[rows]))
+            for on_map in (self.before[rows], self.after[rows])
         )
         return before, after
 
@@ -178,74 +188,81 @@ before, 0.500 after
             "The map and the edited map must have the same shape. "
             f"Received: {positions.shape} and {targets.shape}."
         )
-    classes = label_array(labels, len(positions))
-    neighbors = checked_number(neighbors, "neighbors", least=1, whole=True)
-    rows = np.flatnonzero(as_selection(selected, "selected").resolve(positions, classes))
-    known = _labelled(classes)
-    if np.count_nonzero(known) < 2:
-        raise ValueError(
-            f"At least two points must have a label. Received: {np.count_nonzero(known)}."
+    residents = Residents(positions, label_array(labels, len(positions)), neighbors)
+    chosen = as_selection(selected, "selected").resolve(positions, residents.labels)
+    return residents.after(targets, np.flatnonzero(chosen))
+
+
+class Residents:
+    """A map's points as neighbours of one another, to be compared with many edited maps.
+
+    Args:
+        positions: The map, float32 of shape `(n, components)`.
+        labels: Classes of shape `(n,)`; -1 for no label.
+        neighbors: How many neighbours of each point.
+
+    Raises:
+        ValueError: If fewer than two points have a label, or `neighbors` is not an int of at least 1.
+
+    Example:
+        >>> residents = Residents(np.array([[0.0], [0.1], [9.0]]), np.array([0, 0, 1]), 1)
+        >>> residents.after(residents.positions, np.array([0])).after.tolist()
+        [[1.0, 0.0]]
+    """
+
+    def __init__(self, positions: NDArray[Any], labels: NDArray[Any], neighbors: int) -> None:
+        self.positions, self.labels = positions, labels
+        known = ~is_unlabelled(labels)
+        self.candidates = np.flatnonzero(known)
+        if len(self.candidates) < 2:
+            raise ValueError(
+                f"At least two points must have a label. Received: {len(self.candidates)}."
+            )
+        neighbors = checked_number(neighbors, "neighbors", least=1, whole=True)
+        self.neighbors = min(neighbors, len(self.candidates) - 1)
+        self.classes, self.numbers = np.unique(labels[known], return_inverse=True)
+        self.reach = _reach(positions[known], self.neighbors)
+        self._before: dict[bytes, NDArray[np.float64]] = {}
+
+    def after(self, targets: NDArray[Any], rows: NDArray[np.intp]) -> Occupancy:
+        """Returns the occupancy of the points of these rows if the map becomes `targets`."""
+        key = rows.tobytes()
+        if key not in self._before:
+            self._before = {key: self.shares(self.positions, rows)}
+        before, after = self._before[key], self.shares(targets, rows)
+        own = np.unique(self.labels[rows])
+        groups = [self.labels[rows] == label for label in own]
+        return Occupancy(
+            classes=tuple(self.classes.tolist()),
+            labels=tuple(own.tolist()),
+            counts=np.array([np.count_nonzero(group) for group in groups]),
+            before=np.array([before[group].mean(axis=0) for group in groups]),
+            after=np.array([after[group].mean(axis=0) for group in groups]),
+            errors=np.array([_standard_error((after - before)[group]) for group in groups]),
+            moved=tuple(np.unique(self.labels[(targets != self.positions).any(axis=1)]).tolist()),
         )
-    names, numbers = np.unique(classes[known], return_inverse=True)
-    reach = _reach(positions[known], neighbors)
-    before, after = (
-        _shares(on_map, known, numbers, len(names), rows, neighbors, reach)
-        for on_map in (positions, targets)
-    )
-    own = np.unique(classes[rows])
-    groups = [classes[rows] == label for label in own]
-    return Occupancy(
-        classes=tuple(names.tolist()),
-        labels=tuple(own.tolist()),
-        counts=np.array([np.count_nonzero(group) for group in groups]),
-        before=np.array([before[group].mean(axis=0) for group in groups]),
-        after=np.array([after[group].mean(axis=0) for group in groups]),
-        errors=np.array([_standard_error((after - before)[group]) for group in groups]),
-    )
+
+    def shares(self, positions: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Share of each class among the neighbours of each of the rows, `(rows, classes)`."""
+        fitted = NearestNeighbors().fit(positions[self.candidates])
+        distances, found = fitted.kneighbors(positions[rows], self.neighbors + 1)
+        # A point is left out by its index, as duplicates of it are neighbours; where so many lie at its
+        # very place that it was not found itself, any one of them is too many.
+        itself = self.candidates[found] == rows[:, None]
+        itself[~itself.any(axis=1), -1] = True
+        shape = (len(rows), self.neighbors)
+        near = distances[~itself].reshape(shape) <= self.reach
+        columns = self.numbers[found[~itself]].reshape(shape)
+        cells = (np.arange(len(rows))[:, None] * len(self.classes) + columns)[near]
+        counts = np.bincount(cells, minlength=len(rows) * len(self.classes))
+        return np.asarray(counts.reshape(len(rows), -1) / self.neighbors)
 
 
-def _shares(
-    positions: NDArray[np.float32],
-    known: NDArray[np.bool_],
-    numbers: NDArray[np.intp],
-    classes: int,
-    rows: NDArray[np.intp],
-    neighbors: int,
-    reach: float,
-) -> NDArray[np.float64]:
-    """Share of each class among the neighbours of each of the rows, `(rows, classes)`."""
-    candidates = np.flatnonzero(known)
-    asked = min(neighbors, len(candidates) - 1)
-    fitted = NearestNeighbors().fit(positions[candidates])
-    distances, found = fitted.kneighbors(positions[rows], asked + 1)
-    # A point is left out by its index, as duplicates of it are neighbours; where so many lie at its very
-    # place that it was not found itself, any one of them is too many.
-    itself = candidates[found] == rows[:, None]
-    itself[~itself.any(axis=1), -1] = True
-    distances = distances[~itself].reshape(len(rows), asked)
-    found = numbers[found[~itself]].reshape(len(rows), asked)
-    near = distances <= reach
-    cells = (np.arange(len(rows))[:, None] * classes + found)[near]
-    counts = np.bincount(cells, minlength=len(rows) * classes).reshape(len(rows), classes)
-    return np.asarray(counts / asked)
-
-
-def _reach(positions: NDArray[np.float32], neighbors: int) -> float:
-    asked = min(neighbors, len(positions) - 1)
+def _reach(positions: NDArray[Any], neighbors: int) -> float:
     some = positions[:: -(-len(positions) // MEASURED)]
-    distances, _ = NearestNeighbors().fit(positions).kneighbors(some, asked + 1)
+    distances, _ = NearestNeighbors().fit(positions).kneighbors(some, neighbors + 1)
     # Exactly the distance asked for may come out a rounding larger on another map.
     return float(np.quantile(distances[:, -1], COVERED)) * (1 + 1e-5)
-
-
-def _labelled(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    if labels.dtype.kind in "iu":
-        return np.asarray(labels != UNLABELLED)
-    return np.array([not _is_unlabelled(label) for label in labels.tolist()], dtype=bool)
-
-
-def _is_unlabelled(label: Any) -> bool:
-    return not isinstance(label, str) and label == UNLABELLED
 
 
 def _standard_error(differences: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -291,6 +291,10 @@ class InterventionPlan:
     ) -> Figure:
         """Draws a map before and after the plan, side by side.
 
+        On the edited map an arrow for each class leads from the mean of its moved points to where it goes,
+        and a dashed line surrounds where they were. Samples that the plan weighs, relabels or excludes are
+        marked there, if there are labels.
+
         Args:
             embedding: Positions of shape `(n, 2)` or `(n, 3)`.
             labels: Class labels of shape `(n,)`, needed where a move names a class.
@@ -300,7 +304,7 @@ class InterventionPlan:
             A new `plotting.embedding_comparison`.
 
         Raises:
-            ValueError: As in `apply`, or if the map has another number of components.
+            ValueError: As in `apply` and `edited_data`, or if the map has another number of components.
 
         Example:
             >>> from keras_pli.intervention import Shift
@@ -311,9 +315,20 @@ class InterventionPlan:
         """
         from ..plotting import embedding_comparison
 
-        targets, _ = self.apply(embedding, labels)
-        panels = {"Before": embedding, "Edited": targets}
-        return embedding_comparison(panels, labels, class_names=class_names)
+        targets, moved = self.apply(embedding, labels)
+        shown: Any = labels
+        signs = {}
+        if labels is not None and self.data_changes:
+            edited = self.edited_data(labels, embedding)
+            shown = {"Before": labels, "Edited": edited.labels}
+            signs = {"Edited": edited.masks}
+        return embedding_comparison(
+            {"Before": embedding, "Edited": targets},
+            shown,
+            class_names=class_names,
+            came_from={"Edited": (embedding, moved)},
+            signs=signs,
+        )
 
     def add(self, change: ChangeLike) -> InterventionPlan:
         """Puts a change at the end and returns the plan; what was undone can no longer be redone."""

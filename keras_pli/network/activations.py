@@ -262,6 +262,7 @@ def _last_layer(model: keras.Model) -> Any:
 
 
 def squashes(operation: Any) -> bool:
+    """Whether an operation is a softmax or sigmoid, or a layer that ends in one."""
     if isinstance(operation, keras.layers.Softmax):
         return True
     activation = getattr(operation, "activation", None)

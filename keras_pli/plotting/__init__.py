@@ -23,7 +23,7 @@ from .grids import attribution_grid
 from .images import image_strip
 from .landscape_curves import loss_curve, spectral_density_curve
 from .landscapes import loss_contour_panels, loss_contours, loss_reliefs
-from .maps import embedding_comparison, embedding_map
+from .maps import embedding_comparison, embedding_map, embedding_panels
 from .mosaics import volume_mosaic
 from .rationales import animate_morphs, morph_strip, rationale_grid
 from .receptive_fields import field_grid
@@ -58,6 +58,7 @@ __all__ = [
     "displacement_arrows",
     "embedding_comparison",
     "embedding_map",
+    "embedding_panels",
     "example_rows",
     "faithfulness_curves",
     "field_grid",

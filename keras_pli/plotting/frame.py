@@ -34,7 +34,10 @@ def fitting_limits(embeddings: Sequence[NDArray[Any]]) -> tuple[float, ...]:
 
 
 def draw_scale_bar(ax: Axes, limits: Sequence[float]) -> None:
-    """Draws a bar of round length under the right corner of a two-dimensional map."""
+    """Draws a bar of round length under the right corner of a two-dimensional map.
+
+    The unit is the map's own, that in which moves say how far (`Shift(4, by=(1, 0))`).
+    """
     if len(limits) != 4:
         return
     span = limits[1] - limits[0]
@@ -53,7 +56,7 @@ def draw_scale_bar(ax: Axes, limits: Sequence[float]) -> None:
     ax.text(
         ends[0] - 0.012 * span,
         -0.02,
-        f"{length:g}",
+        f"{length:g} map {'unit' if length == 1 else 'units'}",
         transform=across,
         ha="right",
         va="center",

@@ -11,15 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import finite_array, quoted
+from ..checks import finite_array, label_array, quoted
+from .arrows import draw_key, draw_origins, draw_signs, origin_key
 from .frame import draw_scale_bar, fitting_limits, frame_axes, point_alpha, point_size
-from .layout import map_axes, panel_axes
+from .layout import map_axes, panel_axes, single_axes
 from .legends import legend_beside
 from .outlines import Outline, class_outlines, told_apart
 from .placement import label_spots
 from .style import (
     INK,
     MUTED,
+    NO_LABEL,
     PALE,
     TEXT_SIZE,
     ClassNames,
@@ -28,10 +30,12 @@ from .style import (
     class_styles,
     draw_title,
     halo,
+    marker_path,
     root_figure,
 )
 
 _FEW_CLASSES = 6
+_MOST_NAMED = 30
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def embedding_map(
     shown = list(_with_grey(styles, pale, PALE).values())
     named = labels is not None
     bounds = fitting_limits([points]) if limits is None else _checked_limits(limits, points)
-    outlines = _outlines([points], [classes], bounds) if named else [{}]
+    outlines = _outlines([points], [classes], bounds, styles) if named else [{}]
     data = _MapData(points, classes, styles, pale, outlines[0])
     contours = _with_contours(contours, [data])
     if limits is None and contours:
@@ -139,6 +143,8 @@ def embedding_comparison(
     direct_labels: bool | None = None,
     highlight: Collection[Any] | None = None,
     mark: Mapping[str, ArrayLike] | None = None,
+    came_from: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    signs: Mapping[str, Mapping[str, ArrayLike]] | None = None,
     limits: Sequence[float] | None = None,
 ) -> Figure:
     """Draws maps side by side on equal limits with one legend, as in the paper's Fig. 3.
@@ -155,10 +161,14 @@ def embedding_comparison(
         class_names: A sequence that integer labels index, or a mapping from label to name.
         contours: Whether to draw the contour lines; by default unless in some panel a point lies within
             more than four of them on average.
-        direct_labels: Whether to write the class names into the panels; by default up to ten
-            classes, beyond which the legend alone names them.
+        direct_labels: Whether to write the class names into the panels, as far as they find a place; by
+            default up to thirty classes, beyond which the legend alone names them.
         highlight: Labels of the classes that keep their colour while all others turn grey.
         mark: Title to indices of samples to ring and number in that panel.
+        came_from: Title to where that panel's points were before, and booleans that say which of them
+            moved: an arrow for each class leads from the mean of the moved points to where it is now,
+            and a dashed line surrounds where they were.
+        signs: Title to booleans by `"weighed"`, `"relabelled"` and `"excluded"`, the samples to mark so.
         limits: Lower and upper end of each component; by default those that fit the points and
             contours of all panels.
 
@@ -166,8 +176,8 @@ def embedding_comparison(
         The new figure; its first `len(panels)` axes are the panels.
 
     Raises:
-        ValueError: If there is no panel, `columns` is less than 1, titles in `labels` or `mark` do
-            not match `panels`, panels differ in components, or a panel's input is bad.
+        ValueError: If there is no panel, `columns` is less than 1, titles in `labels`, `mark` or
+            `came_from` do not match `panels`, panels differ in components, or a panel's input is bad.
 
     Example:
         >>> before = np.random.default_rng(0).normal(size=(40, 2))
@@ -176,10 +186,114 @@ def embedding_comparison(
         >>> [ax.get_title(loc="left") for ax in figure.axes]
         ['Before', 'After']
     """
-    if not panels:
-        raise ValueError(f"`panels` must hold at least one embedding. Received: {panels!r}.")
     if columns < 1:
         raise ValueError(f"`columns` must be at least 1. Received: {columns}.")
+    compared = _compared(
+        panels,
+        labels,
+        class_names=class_names,
+        contours=contours,
+        highlight=highlight,
+        mark=mark,
+        came_from=came_from,
+        signs=signs,
+        limits=limits,
+    )
+    lines = bool(compared.came_from) + any(compared.signs.values())
+    axes = panel_axes(
+        compared.limits, len(panels), columns, compared.shown, below_each=0.15 * lines
+    )
+    places = dict(zip(panels, axes, strict=True))
+    _draw_panels(compared, places, direct_labels=direct_labels, last=axes[-1:])
+    return root_figure(axes[0])
+
+
+def embedding_panels(
+    panels: Mapping[str, ArrayLike],
+    labels: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    *,
+    class_names: ClassNames | None = None,
+    contours: bool | None = None,
+    direct_labels: bool | None = None,
+    highlight: Collection[Any] | None = None,
+    mark: Mapping[str, ArrayLike] | None = None,
+    came_from: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    signs: Mapping[str, Mapping[str, ArrayLike]] | None = None,
+    limits: Sequence[float] | None = None,
+    width: float = 4.2,
+) -> dict[str, Figure]:
+    """Draws the maps of `embedding_comparison` as a figure each, on equal limits, without a legend.
+
+    A web page arranges them as its width asks, and has a legend of its own.
+
+    Args:
+        panels: As in `embedding_comparison`, as all that follow.
+        labels: Classes.
+        class_names: Names.
+        contours: Whether to draw contour lines.
+        direct_labels: Whether to write names into the maps.
+        highlight: Classes that keep their colour.
+        mark: Samples to ring and number.
+        came_from: Where points of a panel were before, and which of them moved.
+        signs: Samples that were weighed, relabelled or excluded.
+        limits: Lower and upper end of each component.
+        width: Of a map, in inches.
+
+    Returns:
+        Title to figure, in the order of `panels`.
+
+    Raises:
+        ValueError: As `embedding_comparison` does.
+
+    Example:
+        >>> before = np.random.default_rng(0).normal(size=(40, 2))
+        >>> list(embedding_panels({"Before": before, "After": 2 * before}, np.arange(40) % 2))
+        ['Before', 'After']
+    """
+    compared = _compared(
+        panels,
+        labels,
+        class_names=class_names,
+        contours=contours,
+        highlight=highlight,
+        mark=mark,
+        came_from=came_from,
+        signs=signs,
+        limits=limits,
+    )
+    axes = {title: single_axes(compared.limits, width) for title in panels}
+    _draw_panels(compared, axes, direct_labels=direct_labels, last=list(axes.values()))
+    return {title: root_figure(ax) for title, ax in axes.items()}
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Checked maps that are drawn alike."""
+
+    panels: Mapping[str, _MapData]
+    limits: tuple[float, ...]
+    contours: bool
+    named: bool
+    shown: list[ClassStyle]
+    mark: Mapping[str, ArrayLike]
+    came_from: Mapping[str, tuple[NDArray[Any], NDArray[np.bool_]]]
+    signs: Mapping[str, Mapping[str, NDArray[np.bool_]]]
+
+
+def _compared(
+    panels: Mapping[str, ArrayLike],
+    labels: ArrayLike | Mapping[str, ArrayLike] | None,
+    *,
+    class_names: ClassNames | None,
+    contours: bool | None,
+    highlight: Collection[Any] | None,
+    mark: Mapping[str, ArrayLike] | None,
+    came_from: Mapping[str, tuple[ArrayLike, ArrayLike]] | None,
+    signs: Mapping[str, Mapping[str, ArrayLike]] | None,
+    limits: Sequence[float] | None,
+) -> _Compared:
+    if not panels:
+        raise ValueError(f"`panels` must hold at least one embedding. Received: {panels!r}.")
     points = {title: _positions(values, f"panels[{title!r}]") for title, values in panels.items()}
     components = {title: values.shape[1] for title, values in points.items()}
     if len(set(components.values())) > 1:
@@ -188,45 +302,113 @@ def embedding_comparison(
     styles = class_styles(
         np.concatenate(list(classes.values())), class_names if labels is not None else None
     )
+    origins = _origins(points, came_from)
     maps = list(points.values())
     named = labels is not None
-    bounds = fitting_limits(maps) if limits is None else _checked_limits(limits, maps[0])
-    outlines = _outlines(maps, classes.values(), bounds) if named else [{} for _ in maps]
+    seen = [*maps, *(before for before, _ in origins.values())]
+    bounds = fitting_limits(seen) if limits is None else _checked_limits(limits, maps[0])
+    outlines = _outlines(maps, classes.values(), bounds, styles) if named else [{} for _ in maps]
     pale = _greyed(styles, highlight)
-    data = [
-        _MapData(values, classes[title], styles, pale, found)
+    data = {
+        title: _MapData(values, classes[title], styles, pale, found)
         for (title, values), found in zip(points.items(), outlines, strict=True)
-    ]
-    contours = _with_contours(contours, data)
+    }
+    contours = _with_contours(contours, list(data.values()))
     if limits is None and contours:
-        bounds = _fitting_contours(data)
+        bounds = _fitting_contours(list(data.values()))
     unknown = [title for title in mark or {} if title not in points]
     if unknown:
         raise ValueError(f"`mark` names no panel: {quoted(unknown)}. Panels: {quoted(points)}.")
-    if direct_labels is None:
-        direct_labels = len(styles) <= 10
     shown = list(_with_grey(styles, pale, PALE).values()) if named else []
-    axes = panel_axes(bounds, len(points), columns, shown)
-    marked = []
-    for ax, title, panel in zip(axes, points, data, strict=True):
-        _draw_map(ax, panel, bounds, contours=contours, named=named)
+    masks = _masks(points, signs)
+    return _Compared(data, bounds, contours, named, shown, mark or {}, origins, masks)
+
+
+def _draw_panels(
+    compared: _Compared,
+    places: Mapping[str, Axes],
+    *,
+    direct_labels: bool | None,
+    last: Sequence[Axes],
+) -> None:
+    """Draws each map into its axes; those in `last` have a scale bar."""
+    avoid: dict[str, NDArray[Any]] = {}
+    moved_classes: dict[str, set[Any]] = {}
+    for title, ax in places.items():
+        panel = compared.panels[title]
+        _draw_map(ax, panel, compared.limits, contours=compared.contours, named=compared.named)
         draw_title(ax, title)
-        marked.append(_draw_marks(ax, panel.points, (mark or {}).get(title)))
-    draw_scale_bar(axes[-1], bounds)
+        marked = _draw_marks(ax, panel.points, compared.mark.get(title))
+        key = [draw_signs(ax, panel.points, compared.signs.get(title, {}))]
+        if title in compared.came_from:
+            before, moved = compared.came_from[title]
+            kept = draw_origins(ax, before, panel.points, panel.labels, moved, panel.styles)
+            marked = np.concatenate([marked[:, :2], kept])
+            key.append(origin_key(before, panel.points, panel.labels, moved))
+            moved_classes[title] = set(panel.labels[moved].tolist())
+        avoid[title] = marked
+        draw_key(ax, key[::-1])
+    for ax in last:
+        draw_scale_bar(ax, compared.limits)
+    if direct_labels is None:
+        direct_labels = len(compared.shown) <= _MOST_NAMED
     # Names come last: they find their places in the finished layout.
-    if named and direct_labels and len(bounds) == 4:
-        for ax, panel, marks in zip(axes, data, marked, strict=True):
-            _draw_names(ax, panel, marks)
-    return root_figure(axes[0])
+    if compared.named and direct_labels and len(compared.limits) == 4:
+        for title, ax in places.items():
+            _draw_names(ax, compared.panels[title], avoid[title], moved_classes.get(title, ()))
+
+
+def _masks(
+    points: Mapping[str, NDArray[Any]], signs: Mapping[str, Mapping[str, ArrayLike]] | None
+) -> dict[str, dict[str, NDArray[np.bool_]]]:
+    unknown = [title for title in signs or {} if title not in points]
+    if unknown:
+        raise ValueError(f"`signs` names no panel: {quoted(unknown)}. Panels: {quoted(points)}.")
+    return {
+        title: {
+            what: label_array(mask, len(points[title]), f"signs[{title!r}][{what!r}]").astype(bool)
+            for what, mask in of_panel.items()
+        }
+        for title, of_panel in (signs or {}).items()
+    }
+
+
+def _origins(
+    points: Mapping[str, NDArray[Any]],
+    came_from: Mapping[str, tuple[ArrayLike, ArrayLike]] | None,
+) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_]]]:
+    found = {}
+    for title, (before, moved) in (came_from or {}).items():
+        if title not in points:
+            raise ValueError(f"`came_from` names no panel: {title!r}. Panels: {quoted(points)}.")
+        old = _positions(before, f"came_from[{title!r}]")
+        mask = label_array(moved, len(points[title]), f"came_from[{title!r}]").astype(bool)
+        if old.shape != points[title].shape:
+            raise ValueError(
+                f"`came_from` must hold as many positions as the panel {title!r}, "
+                f"{points[title].shape}. Received: {old.shape}."
+            )
+        found[title] = old, mask
+    return found
 
 
 def _outlines(
-    maps: Iterable[NDArray[Any]], labels: Iterable[NDArray[Any]], limits: Sequence[float]
+    maps: Iterable[NDArray[Any]],
+    labels: Iterable[NDArray[Any]],
+    limits: Sequence[float],
+    styles: Mapping[Any, ClassStyle],
 ) -> list[dict[Any, Outline]]:
-    """Returns the outlines of each map by class; there are none in three components."""
+    """Returns the outlines of each map by class; there are none in three components, and of no label."""
+    unlabelled = {label for label, style in styles.items() if style.name == NO_LABEL}
     width = limits[1] - limits[0]
     return [
-        class_outlines(points, classes, width=width) if len(limits) == 4 else {}
+        {
+            label: outline
+            for label, outline in class_outlines(points, classes, width=width).items()
+            if label not in unlabelled
+        }
+        if len(limits) == 4
+        else {}
         for points, classes in zip(maps, labels, strict=True)
     ]
 
@@ -263,40 +445,55 @@ def _draw_points(ax: Axes, data: _MapData, color: str | None) -> None:
     """Scatters the points in random order, so that no class hides another by coming last."""
     count = len(data.points)
     width = ax.get_window_extent().width / root_figure(ax).dpi
-    size, alpha = point_size(count, width), point_alpha(count)
+    alpha = point_alpha(count)
     shuffled = np.random.default_rng(0).permutation(count)
     names, position = np.unique(data.labels[shuffled], return_inverse=True)
     drawn = [data.styles[label] for label in names.tolist()]
     faces = np.array([color or style.color for style in drawn])
+    sizes = point_size(count, width) * np.array([style.area for style in drawn])
     grey = np.array([label in data.pale for label in names.tolist()])
-    # One call a marker, and the greyed classes below all others.
-    markers = dict.fromkeys(style.marker for style in drawn)
-    for marker in markers:
-        shaped = np.array([style.marker == marker for style in drawn])
+    shapes = np.array([style.marker for style in drawn])
+    # A collection may hold points of many shapes in one order, but in perspective it sorts colours alone.
+    apart = (
+        [shapes == shape for shape in dict.fromkeys(shapes)] if ax.name == "3d" else [shapes != ""]
+    )
+    paths = np.array([marker_path(style.marker) for style in drawn], dtype=object)
+    # The greyed classes below all others.
+    for of_class in apart:
         for below in (True, False):
-            chosen = (shaped & (grey == below))[position]
+            chosen = (of_class & (grey == below))[position]
             if not chosen.any():
                 continue
             # Any: mplot3d's scatter takes a third position.
-            cast(Any, ax).scatter(
+            points = cast(Any, ax).scatter(
                 *data.points[shuffled[chosen]].T,
                 c=PALE if below else faces[position[chosen]],
-                marker=marker,
-                s=size,
+                marker=shapes[of_class][0],
+                s=sizes[position[chosen]],
                 alpha=alpha,
                 linewidths=0,
                 rasterized=True,
                 zorder=1 if below else 2,
             )
+            if ax.name != "3d":
+                points.set_paths(paths[position[chosen]].tolist())
 
 
-def _draw_names(ax: Axes, data: _MapData, avoid: NDArray[Any]) -> None:
-    """Names the classes at their densest spots, coloured before grey, large before small."""
+def _draw_names(
+    ax: Axes, data: _MapData, avoid: NDArray[Any], first: Collection[Any] = frozenset()
+) -> None:
+    """Names the classes at their densest spots: `first`, then coloured before grey, large before small."""
     present = [label for label in data.styles if label in data.outlines]
-    present.sort(key=lambda label: (label in data.pale, -int((data.labels == label).sum())))
+    present.sort(
+        key=lambda label: (
+            label not in first,
+            label in data.pale,
+            -int((data.labels == label).sum()),
+        )
+    )
     spots = [data.outlines[label].density.peak for label in present]
     inked = [_with_grey(data.styles, data.pale, MUTED)[label] for label in present]
-    label_spots(ax, spots, inked, avoid=avoid)
+    label_spots(ax, spots, inked, avoid=avoid, important=len(set(first) & set(present)))
 
 
 def _draw_marks(ax: Axes, points: NDArray[Any], mark: ArrayLike | None) -> NDArray[Any]:

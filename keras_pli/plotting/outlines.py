@@ -56,7 +56,7 @@ class Outline:
         inside[near] = self.share[row[near], column[near]] > self.density.level
         return inside
 
-    def draw(self, ax: Axes, color: str) -> None:
+    def draw(self, ax: Axes, color: str, *, dashed: bool = False) -> None:
         """Draws the line, if there is one."""
         if self.exists:
             ax.contour(
@@ -66,24 +66,28 @@ class Outline:
                 levels=[self.density.level],
                 colors=[color],
                 linewidths=1.0,
+                linestyles="dashed" if dashed else "solid",
                 alpha=0.9,
                 zorder=3,
             )
 
 
 def class_outlines(
-    points: NDArray[Any], labels: NDArray[Any], *, width: float
+    points: NDArray[Any], labels: NDArray[Any], *, width: float, total: int | None = None
 ) -> dict[Any, Outline]:
     """Returns the outline of each class that has points.
 
     Args:
         points: Positions of all classes, shape `(samples, 2)`.
         labels: Classes, shape `(samples,)`.
+        total: Points of the map, where those given are but a part of it.
         width: Width of the map: a class that collapsed to a spot still gets a ring one can see on it.
     """
     found = {}
     for label in np.unique(labels).tolist():
-        density = class_density(points[labels == label], total=len(points), smallest=0.004 * width)
+        density = class_density(
+            points[labels == label], total=total or len(points), smallest=0.004 * width
+        )
         found[label] = Outline(density, density.clusters())
     return found
 

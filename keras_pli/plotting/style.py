@@ -13,6 +13,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from numpy.typing import ArrayLike, NDArray
 
@@ -21,20 +23,27 @@ from .figure import Figure
 
 ClassNames: TypeAlias = Sequence[str] | Mapping[Any, str]
 
-# Okabe and Ito's colour-blind-safe set. Its yellow vanishes on white, so an olive stands in: dark
-# enough to read, and far from orange and vermillion also for a deuteranope (see the tests).
-_PURE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#7A6A00")
-_DARK = ("#003F66", "#7F3B00", "#005A3C", "#7A1F00", "#7B3F66", "#2A6A96", "#6E6E6E", "#3F3800")
-_LIGHT = ("#7FB8DE", "#F5C669", "#74D3B4", "#F2A071", "#EBBFD6", "#B4DDF5", "#B0B0B0", "#CBBF5A")
+# Chosen by search between Okabe and Ito's hues: all eight have a contrast of 3 or more on white and on
+# the dark ground of a page (`plotting.page`), as they are and as that page redraws them, and stay apart
+# for a deuteranope and a protanope (see the tests). That leaves out black, yellow and pale blue.
+_PURE = ("#0072B2", "#C08500", "#009A5C", "#B94500", "#CA7895", "#32A0BE", "#9372E8", "#92873A")
+_DARK = ("#003F66", "#6B4A00", "#005A36", "#6E2600", "#7B3F5A", "#0A5F75", "#4A2F96", "#4E4717")
+_LIGHT = ("#6AAEDC", "#E0A93A", "#5FBF92", "#EC8A54", "#E59DB8", "#6DC0D8", "#BFA6F5", "#BDB25E")
 _SHADES = (_PURE, _DARK, _LIGHT)
-# Seven markers and three shades have no common factor, so 8 * 21 classes look different.
-_MARKERS = ("o", "^", "s", "D", "v", "P", "X")
-_RUNS = {"baseline": "#CFCFCF", "control": "#939393", "pli": _PURE[0]}
+# Each of the first eight classes has a shape of its own. The next eight begin one shape later: eight shapes
+# and three shades have no common factor, so 8 * 24 classes look different.
+_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
+# How much larger than a circle's box a marker's must be to weigh as much.
+_AREAS = {"^": 1.25, "v": 1.25, "s": 0.8, "D": 0.72, "P": 1.3, "X": 1.3, "*": 1.9}
+_RUNS = {"baseline": "#C4C4C4", "control": "#868686", "pli": _PURE[0]}
 
+# What integer labels of -1 stand for, where there are two classes or more beside them.
+NO_LABEL = "no label"
 INK = "#222222"
 MUTED = "#6B6B6B"
 FRAME = "#CCCCCC"
 PALE = "#D2D2D2"
+_UNLABELLED = "#8A8A8A"
 TITLE_SIZE = 11.0
 TEXT_SIZE = 9.0
 SMALL_SIZE = 8.0
@@ -55,6 +64,11 @@ class ClassStyle:
     marker: str
 
     @property
+    def area(self) -> float:
+        """What to multiply a marker's area by, so that no class looks larger than others for its shape."""
+        return _AREAS.get(self.marker, 1.0)
+
+    @property
     def ink(self) -> str:
         """The colour darkened until it can be read as text on white (contrast 4.5 or more)."""
         rgb = np.array(to_rgb(self.color))
@@ -69,7 +83,8 @@ def class_styles(labels: ArrayLike, class_names: ClassNames | None = None) -> di
     The style belongs to the class and not to the figure: it follows from the position in
     `class_names` or from the integer label itself, so a class that is missing from one map leaves
     the colours of the others alone. Only string or negative labels without `class_names` are
-    counted in sorted order.
+    counted in sorted order. Samples with the label -1, beside two classes or more, have no label and are
+    grey.
 
     Args:
         labels: Array-like of shape `(samples,)`, integers or strings.
@@ -87,6 +102,9 @@ def class_styles(labels: ArrayLike, class_names: ClassNames | None = None) -> di
         'owl'
     """
     present = _sorted_classes(labels)
+    if _some_unlabelled(present) and not (isinstance(class_names, Mapping) and -1 in class_names):
+        known = class_styles(np.array(present[1:]), class_names)
+        return {**known, -1: ClassStyle(NO_LABEL, _UNLABELLED, "o")}
     integers = all(isinstance(label, int) for label in present)
     if isinstance(class_names, Mapping):
         order, names = list(class_names), dict(class_names)
@@ -155,9 +173,24 @@ def halo(width: float = 2.5) -> list[AbstractPathEffect]:
 def legend_handles(styles: Iterable[ClassStyle]) -> list[Line2D]:
     """Returns one legend entry a class, of a size that does not depend on the number of points."""
     return [
-        Line2D([], [], ls="", marker=s.marker, color=s.color, markersize=6, label=plain(s.name))
+        Line2D(
+            [],
+            [],
+            ls="",
+            marker=s.marker,
+            color=s.color,
+            markersize=6 * s.area**0.5,
+            markeredgewidth=0,
+            label=plain(s.name),
+        )
         for s in styles
     ]
+
+
+def marker_path(marker: str) -> Path:
+    """Returns a marker's outline as scatter draws it at size 1."""
+    style = MarkerStyle(marker)
+    return style.get_path().transformed(style.get_transform())
 
 
 def draw_title(ax: Axes, title: str | None) -> None:
@@ -183,14 +216,35 @@ def contrast_on_white(rgb: ArrayLike) -> float:
         >>> round(contrast_on_white((0, 0, 0)))
         21
     """
+    return contrast((1.0, 1.0, 1.0), rgb)
+
+
+def contrast(one: ArrayLike, other: ArrayLike) -> float:
+    """Returns the WCAG contrast ratio, 1 to 21, of two sRGB colours.
+
+    Example:
+        >>> contrast((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        1.0
+    """
+    dark, light = sorted(_luminance(color) for color in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(rgb: ArrayLike) -> float:
     channel = np.asarray(rgb, dtype=np.float64)
     linear = np.where(channel <= 0.04045, channel / 12.92, ((channel + 0.055) / 1.055) ** 2.4)
-    return float(1.05 / (linear @ (0.2126, 0.7152, 0.0722) + 0.05))
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def _style(index: int, name: str) -> ClassStyle:
     column, row = index % len(_PURE), index // len(_PURE)
-    return ClassStyle(name, _SHADES[row % len(_SHADES)][column], _MARKERS[row % len(_MARKERS)])
+    marker = _MARKERS[(column + row) % len(_MARKERS)]
+    return ClassStyle(name, _SHADES[row % len(_SHADES)][column], marker)
+
+
+def _some_unlabelled(present: list[Any]) -> bool:
+    """Whether -1 stands for no label: beside one other label it is a class of two."""
+    return len(present) > 2 and isinstance(present[0], int) and present[0] == -1
 
 
 def _sorted_classes(labels: ArrayLike) -> list[Any]:

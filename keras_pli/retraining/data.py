@@ -133,26 +133,49 @@ class ShuffledBatches(keras.utils.PyDataset):
     Args:
         x: Inputs, shape `(samples, ...)`, or a list, tuple or dict of them.
         y: Arrays with as many samples, by name.
-        batch_size: Samples in a batch; the last of an epoch may be smaller.
+        batch_size: Samples in a batch; the last before a new order may be smaller.
         seed: Seed of the order.
+        sample_weight: A weight for each sample, or None.
+        steps: Batches in an epoch; by default as many as hold each sample once. Of fewer samples than that
+            takes, an epoch sees some again, each time in a new order.
     """
 
-    def __init__(self, x: Inputs, y: Mapping[str, Array], *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        x: Inputs,
+        y: Mapping[str, Array],
+        *,
+        batch_size: int,
+        seed: int,
+        sample_weight: Array | None = None,
+        steps: int | None = None,
+    ) -> None:
         super().__init__()
         self.x, self.y, self.batch_size = x, dict(y), batch_size
+        self.sample_weight = sample_weight
         self._samples = count_samples(x)
+        self._whole = -(-self._samples // batch_size)
+        self._steps = self._whole if steps is None else steps
         self._random = np.random.default_rng(seed)
-        self._order = self._random.permutation(self._samples)
+        self._orders = self._drawn()
 
     def __len__(self) -> int:
-        return -(-self._samples // self.batch_size)
+        return self._steps
 
-    def __getitem__(self, index: int) -> tuple[Inputs, dict[str, Array]]:
-        rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        turn, place = divmod(index, self._whole)
+        rows = self._orders[turn][place * self.batch_size : (place + 1) * self.batch_size]
         # Of a list Keras would not know that it holds inputs.
         x = tuple(self.x) if isinstance(self.x, list) else self.x
-        return rows_of(x, rows), rows_of(self.y, rows)
+        batch = rows_of(x, rows), rows_of(self.y, rows)
+        if self.sample_weight is None:
+            return batch
+        return (*batch, dict.fromkeys(self.y, self.sample_weight[rows]))
 
     def on_epoch_end(self) -> None:
         """Shuffles anew."""
-        self._order = self._random.permutation(self._samples)
+        self._orders = self._drawn()
+
+    def _drawn(self) -> list[Array]:
+        turns = -(-self._steps // self._whole)
+        return [self._random.permutation(self._samples) for _ in range(turns)]

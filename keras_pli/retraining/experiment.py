@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +13,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..checks import quoted
 from ..intervention import InterventionPlan
-from ..network.activations import LOGITS, ActivationReader
+from ..network.activations import LOGITS
 from ..network.layers import layer_path
-from .data import Inputs, ShuffledBatches, checked_data, rows_of
-from .embedders import check_trained, embedder_of
-from .labels import AUTO, check_classes, in_form, label_form
+from .data import Inputs, checked_data
+from .embedders import check_trained
+from .labels import AUTO
 from .loss import SPREAD, PLILoss
-from .model import PLIModel
-from .outputs import class_outputs, only_output, output_sizes, predicted
+from .outputs import output_sizes
 from .result import ExperimentResult
-from .seed_run import ARMS, SeedRun
-from .starting_point import fresh_optimizer, reseed, restore, state_of
+from .seed_training import PlanSource, Settings, form_taken, run_seed
+from .starting_point import fresh_optimizer
 from .stored_experiment import experiment_identity, storing
+from .subgroups import checked_subgroups
 
 Array = NDArray[Any]
 Data = tuple[Inputs, ArrayLike]
-Checked = tuple[Inputs, Array]
-PlanSource = InterventionPlan | Callable[[Array, Array, Array], InterventionPlan]
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """What stays the same from seed to seed."""
-
-    layer: str
-    plan: PlanSource
-    embedder: Any
-    loss: Any
-    label_form: str
-    embedding_weight: float
-    moved_only: bool
-    scale: float | str | None
-    optimizer: Any
-    epochs: int
-    batch_size: int
-    on_trained: Callable[[int, str, keras.Model], None] | None
 
 
 def pli_experiment(
@@ -70,6 +49,7 @@ def pli_experiment(
     seeds: int | Iterable[int] = 5,
     class_names: Sequence[str] | None = None,
     groups: Mapping[str, Sequence[Any]] | None = None,
+    subgroups: ArrayLike | None = None,
     out: str | Path | None = None,
     on_trained: Callable[[int, str, keras.Model], None] | None = None,
     verbose: Any = "auto",
@@ -85,15 +65,16 @@ def pli_experiment(
         classifier: A trained classifier, retrained once for each seed and given its weights back; or a
             function that builds and trains one from a seed, so that the whole procedure is repeated.
         train: `(x, labels)`: inputs, a list, tuple or dict of arrays where the classifier has several, and
-            classes counted from 0, integers of shape `(samples,)`.
+            classes counted from 0, integers of shape `(samples,)`, -1 for samples without a label.
         test: `(x, labels)` of held-out samples.
         plan: An `InterventionPlan`, a list of its moves, or a function of `(embedding, labels, outputs)` of
             the training samples that makes one, such as
             `lambda y, labels, outputs: suggest(outputs, labels, y)`.
         layer: Layer to embed (see `keras_pli.activations`).
         embedder: A trained embedder, such as a `ParametricUMAP`; a function of `(activations, seed)` that
-            trains and returns one; or None for a `ParametricTSNE.smooth`, trained anew for each seed.
-        embedding_weight: λ of the arm with the intervention.
+            trains and returns one; or None for a `ParametricTSNE.smooth`, trained anew for each seed, and for
+            none at all where a plan neither moves points nor selects any by a lasso.
+        embedding_weight: λ of the arm with the intervention; a plan that moves nothing has λ = 0.
         moved_only: As in `PLILoss`.
         scale: As in `PLILoss`.
         loss: Classification loss; None for the one the classifier was compiled with.
@@ -105,6 +86,8 @@ def pli_experiment(
         seeds: Number of seeds, counted from 0, or the seeds themselves.
         class_names: Names of the classes 0, 1, ….
         groups: Groups of classes to average over; None for the classes that the plan names and the others.
+        subgroups: A group for each held-out sample, an int or a string, such as the colour that misleads; for
+            accuracy by group, and of the worst. None for the samples that the plan selects and the others.
         out: Folder to keep each seed's results in as it ends. Called again with the same folder, the
             experiment is resumed: what is damaged or missing is done again.
         on_trained: Called as `on_trained(seed, arm, classifier)` after each retraining, for instance to save
@@ -142,7 +125,7 @@ def pli_experiment(
         "epochs": epochs,
         "batch_size": batch_size,
     }
-    settings = _Settings(
+    settings = Settings(
         plan=plan,
         embedder=embedder,
         loss=loss,
@@ -152,24 +135,32 @@ def pli_experiment(
         **about,
     )
     if isinstance(classifier, keras.Model):  # before `out` is touched
-        _as_the_loss_takes(classifier, train, test, settings)
+        form_taken(classifier, train, test, settings)
     if label_form != AUTO:
         about["label_form"] = label_form
     about |= {"train_samples": len(train[1]), "test_samples": len(test[1])}
     _check_names(class_names, groups, _count_classes(classifier, train[1], test[1]))
     identity = {} if out is None else _identity(classifier, train, test, settings)
-    result = ExperimentResult(test[1], train[1], about, class_names, groups, identity=identity)
+    result = ExperimentResult(
+        test[1],
+        train[1],
+        about,
+        class_names,
+        groups,
+        identity=identity,
+        subgroups=checked_subgroups(subgroups, len(test[1])),
+    )
     progress = keras.utils.Progbar(len(seeds), unit_name="seed", verbose=0 if verbose == 0 else 1)
     with storing(out, result) as stored:
         for number, seed in enumerate(seeds):
             if seed not in stored.result.seeds:
                 made = _classifier_of(classifier, seed)
-                stored.add(_run_seed(made, train, test, seed, settings))
+                stored.add(run_seed(made, train, test, seed, settings))
             progress.update(number + 1)
     return stored.result.only(seeds)
 
 
-def _identity(classifier: Any, train: Any, test: Any, settings: _Settings) -> dict[str, Any]:
+def _identity(classifier: Any, train: Any, test: Any, settings: Settings) -> dict[str, Any]:
     given = {item.name: getattr(settings, item.name) for item in fields(settings)}
     del given["on_trained"]
     own = classifier if isinstance(classifier, keras.Model) else None
@@ -178,87 +169,6 @@ def _identity(classifier: Any, train: Any, test: Any, settings: _Settings) -> di
     return experiment_identity(
         classifier, train, test, **{**given, "loss": loss, "optimizer": optimizer}
     )
-
-
-def _run_seed(
-    classifier: keras.Model,
-    train: Checked,
-    test: Checked,
-    seed: int,
-    settings: _Settings,
-) -> SeedRun:
-    (x_train, labels_train), (x_test, labels_test) = train, test
-    labels_taken = _as_the_loss_takes(classifier, train, test, settings)
-    reader = ActivationReader(classifier, settings.layer)
-    z = predicted(reader, x_train)
-    embedder = embedder_of(settings.embedder, z, seed)
-
-    def look() -> tuple[Array, Array]:
-        return predicted(embedder, predicted(reader, x_test)), class_outputs(classifier, x_test)
-
-    train_map = predicted(embedder, z)
-    plan = settings.plan
-    if not isinstance(plan, InterventionPlan):
-        plan = plan(train_map, labels_train, class_outputs(classifier, x_train))
-    targets, moved = plan.apply(train_map, labels_train)
-    seen = {"baseline": look()}
-    test_targets, test_moved = _held_out_targets(plan, seen["baseline"][0], labels_test)
-    wanted = {
-        "label": labels_taken,
-        "embedding": targets,
-        "moved": moved.astype(np.float32),
-    }
-    history = {}
-    start = state_of(classifier)
-    try:
-        for arm, weight in zip(ARMS, (0.0, settings.embedding_weight), strict=True):
-            restore(classifier, start)
-            reseed(classifier, seed)
-            history[arm] = _retrain(classifier, embedder, (x_train, wanted), weight, seed, settings)
-            seen[arm] = look()
-            if settings.on_trained is not None:
-                settings.on_trained(seed, arm, classifier)
-    finally:
-        restore(classifier, start)
-    return SeedRun(
-        seed=seed,
-        plan=repr(plan),
-        classes_moved=tuple(np.unique(labels_train[moved]).tolist()),
-        train_map=train_map,
-        train_targets=targets,
-        train_moved=moved,
-        test_targets=test_targets,
-        test_moved=test_moved,
-        test_maps={run: on_map for run, (on_map, _) in seen.items()},
-        outputs={run: outputs for run, (_, outputs) in seen.items()},
-        history=history,
-    )
-
-
-def _retrain(
-    classifier: keras.Model,
-    embedder: keras.Model,
-    data: tuple[Inputs, dict[str, Array]],
-    weight: float,
-    seed: int,
-    settings: _Settings,
-) -> dict[str, list[float]]:
-    loss = _loss_of(classifier, settings)
-    pli = PLIModel(classifier, embedder, settings.layer)
-    pli.compile(
-        fresh_optimizer(settings.optimizer, classifier),
-        PLILoss(loss, weight, moved_only=settings.moved_only, scale=settings.scale),
-    )
-    batches = ShuffledBatches(*data, batch_size=settings.batch_size, seed=seed)
-    # Keras would shuffle the order of the batches once more, from the global random state.
-    history = pli.fit(batches, epochs=settings.epochs, shuffle=False, verbose=0).history
-    bad = [epoch for epoch, loss in enumerate(history["loss"], 1) if not np.isfinite(loss)]
-    if bad:
-        raise ValueError(
-            f"Retraining with λ = {weight:g} diverged: the loss is {history['loss'][bad[0] - 1]} in epoch "
-            f"{bad[0]} of {settings.epochs}. Lower the learning rate."
-        )
-    return {name: [float(value) for value in values] for name, values in history.items()}
 
 
 def _checked_plan(plan: Any) -> PlanSource:
@@ -316,49 +226,3 @@ def _classifier_of(source: Any, seed: int) -> keras.Model:
             f"`classifier` must be a Keras model or a function that returns one. It returned: {made!r}."
         )
     return made
-
-
-def _loss_of(classifier: keras.Model, settings: _Settings) -> Any:
-    if settings.loss is not None:
-        return settings.loss
-    if getattr(classifier, "loss", None) is None:
-        raise ValueError("`loss` is needed where the classifier is not compiled.")
-    weights = getattr(getattr(classifier, "_compile_loss", None), "_user_loss_weights", None)
-    if weights is not None:
-        raise ValueError(
-            "An experiment does not take over the `loss_weights` that the classifier was compiled with: give "
-            f"`loss`, weighted as wanted. Received: {weights!r}."
-        )
-    return classifier.loss
-
-
-def _as_the_loss_takes(
-    classifier: keras.Model, train: Checked, test: Checked, settings: _Settings
-) -> Array:
-    """The training labels in the form that the loss takes, once classifier and data are seen to fit."""
-    outputs = only_output(classifier, classifier(rows_of(train[0], slice(1)), training=False))
-    if len(outputs.shape) != 2:
-        raise ValueError(
-            "An experiment scores a classifier with outputs of shape (samples, classes). "
-            f"{classifier.name!r} gives shape (samples, {', '.join(map(str, outputs.shape[1:]))})."
-        )
-    width = int(outputs.shape[-1])
-    for (_, labels), name in ((train, "train"), (test, "test")):
-        check_classes(labels, max(2, width), f"labels of {name}")
-    form = label_form(PLILoss(_loss_of(classifier, settings)), (width,), settings.label_form)
-    return in_form(train[1], form, width)
-
-
-def _held_out_targets(
-    plan: InterventionPlan, y: Array, labels: Array
-) -> tuple[Array | None, Array | None]:
-    """The plan applied to held-out points, or None where it names single training points."""
-    if not plan.transfers:
-        return None, None
-    try:
-        return plan.apply(y, labels)
-    except ValueError as error:  # such as a lasso that holds no held-out point
-        warnings.warn(
-            f"The plan does not carry over to the held-out samples: {error}", stacklevel=3
-        )
-        return None, None

@@ -12,12 +12,15 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ..checks import finite_array, quoted
+from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
+from .automatic_weight import AutomaticWeight, automatic_weight
 from .data import arrays_of, count_samples, named_data, weights_by_name
+from .edited_training import edited_arrays
 from .embedders import check_trained
 from .labels import check_form, check_values, forms_taken
 from .layer_trial import LayerTrial, try_layer
-from .loss import SPREAD, PLILoss, weight_like
+from .loss import AUTOMATIC, SPREAD, PLILoss, weight_like
 from .outputs import only_output, output_sizes
 from .pilot import BATCH, STEPS, Pilot, run_pilot
 from .plan_samples import plan_samples
@@ -35,7 +38,7 @@ class PLIModel(keras.Model):
     Args:
         classifier: A trained Keras model with one output, and one input or several.
         embedder: A trained `ParametricTSNE`, `ParametricUMAP` or the like, or any Keras model from `(batch,
-            features)` to a map.
+            features)` to a map; None to train by plans that move nothing, or with λ = 0.
         layer: The layer that was embedded, or its path, or `"logits"` (see `keras_pli.activations`).
 
     Raises:
@@ -55,17 +58,18 @@ class PLIModel(keras.Model):
     def __init__(
         self,
         classifier: keras.Model,
-        embedder: keras.Model,
+        embedder: keras.Model | None = None,
         layer: str | keras.Layer = LOGITS,
     ) -> None:
         super().__init__(name=f"{classifier.name}_pli")
         output_sizes(classifier)  # several outputs are met here
         check_trained(embedder)
         self.classifier = classifier
-        self._tap = Tap(classifier, layer)
-        self.layer = self._tap.path
+        # Without a map no activations are read, and so the classifier need not have any logits.
+        self._tap = None if embedder is None else Tap(classifier, layer)
+        self.layer = layer if self._tap is None else self._tap.path
         # Out of Keras's sight, so that the embedder's weights are neither trained nor saved.
-        self._embed = partial(embedder, training=False)
+        self._embed = None if embedder is None else partial(embedder, training=False)
         self._classification = keras.metrics.Mean(name="classification_loss")
         self._embedding = keras.metrics.Mean(name="embedding_loss")
         self._class_weight: Tensor = None
@@ -77,9 +81,9 @@ class PLIModel(keras.Model):
         self.fit_data: tuple[Any, dict[str, Any]] | None = None
 
     @property
-    def embedder(self) -> keras.Model:
-        """The frozen embedder."""
-        return self._embed.func
+    def embedder(self) -> keras.Model | None:
+        """The frozen embedder, if there is one."""
+        return None if self._embed is None else self._embed.func
 
     def compile(
         self,
@@ -114,12 +118,17 @@ class PLIModel(keras.Model):
         x: Any = None,
         y: Any = None,
         *,
+        plan: InterventionPlan | None = None,
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
         validation_data: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Trains the classifier; arguments as for `keras.Model.fit`.
+
+        With a `plan`, `y` is the labels alone: targets come from its moves, and labels, weights and the rows
+        that are trained on from its changes of the data. With λ = 0 this is plain training on those data. A
+        plan that moves nothing asks nothing of the map, and λ counts as 0.
 
         Args:
             x: Inputs, or a data set of `(x, y)` or `(x, y, sample_weight)`. A data set is read once more
@@ -128,8 +137,10 @@ class PLIModel(keras.Model):
             y: `{"label": …, "embedding": …}` and, for `moved_only`, `"moved"`: labels as the classification
                 loss takes them in plain `fit`, target positions `(samples, components)`, booleans
                 `(samples,)`.
+            plan: An `InterventionPlan` to apply to arrays `x` and labels `y`, -1 for samples without a label.
             class_weight: Weight of each class in the whole loss.
-            sample_weight: Weight of each sample in the whole loss, or for outputs with positions of each.
+            sample_weight: Weight of each sample in the whole loss, or for outputs with positions of each; the
+                weights of a plan multiply it.
             validation_data: As in Keras; where only labels are given, `val_loss` is the classification loss.
             **kwargs: As in Keras.
 
@@ -138,11 +149,45 @@ class PLIModel(keras.Model):
             `embedding_loss`, each before weighting.
 
         Raises:
-            ValueError: If targets are missing, not finite, of another length or number of components, or
-                labels do not have the form or the values that the classification loss takes.
+            ValueError: If targets are missing, not finite, of another length or number of components, labels
+                do not have the form or the values that the classification loss takes, or a plan does not fit.
         """
-        if self.loss_function is None:
+        compiled = self.loss_function
+        if compiled is None:
             raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `fit`.")
+        if plan is not None:
+            x, y, sample_weight = edited_arrays(self, x, y, plan, sample_weight)
+            if not plan.moves:
+                self.loss_function = compiled.with_weight(0.0)
+        try:
+            return self._fit(
+                x,
+                y,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                validation_data=validation_data,
+                **kwargs,
+            )
+        finally:
+            if plan is not None and not plan.moves:
+                self.loss_function = compiled
+
+    def _fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        class_weight: dict[int, float] | None,
+        sample_weight: Any,
+        validation_data: Any,
+        **kwargs: Any,
+    ) -> Any:
+        assert self.loss_function is not None
+        if self._embed is None and self.loss_function.embedding_weight > 0:
+            raise ValueError(
+                "Without an embedder only λ = 0 or a plan that moves nothing can be trained. Received: "
+                f"embedding_weight={self.loss_function.embedding_weight}."
+            )
         if y is not None:
             x, y = arrays_of(x, y)
             y = self._checked(x, y)
@@ -154,6 +199,11 @@ class PLIModel(keras.Model):
         if isinstance(validation_data, tuple):
             self._check_labels(validation_data[1], "labels of validation_data")
         self._find_scale(x, y)
+        if self.loss_function.embedding_weight == AUTOMATIC:
+            lengths = {name: kwargs[name] for name in ("epochs", "batch_size") if kwargs.get(name)}
+            weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+            found = self.find_weight(x, y, **weights, **lengths)
+            self.loss_function = self.loss_function.with_weight(found.weight)
         self._class_weight = None if class_weight is None else _weight_table(class_weight)
         # What a compiled step was traced with may have changed: the scale, the class weights.
         self.train_function = self.test_function = None
@@ -164,6 +214,36 @@ class PLIModel(keras.Model):
             return super().fit(x, y, validation_data=validation_data, **kwargs)
         finally:
             self.fit_data = None
+
+    def find_weight(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        seed: int = 0,
+    ) -> AutomaticWeight:
+        """Finds the largest λ that costs no more than the loss's `most_cost`; see `automatic_weight`.
+
+        The classifier's weights and random states are as before afterwards. Arguments are those that `fit`
+        is to be called with, and the seed of the part that is held out and of the order of the batches.
+
+        Raises:
+            ValueError: As in `automatic_weight`.
+        """
+        return automatic_weight(
+            self,
+            x,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            seed=seed,
+        )
 
     def evaluate(
         self, x: Any = None, y: Any = None, *, sample_weight: Any = None, **kwargs: Any
@@ -265,6 +345,13 @@ class PLIModel(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> dict[str, Tensor]:
         """Runs the classifier once and embeds the activations of its layer."""
+        if self._tap is None or self._embed is None:
+            outputs = (
+                self.classifier(inputs)
+                if training is None
+                else self.classifier(inputs, training=training)
+            )
+            return {"label": only_output(self.classifier, outputs)}
         outputs, features = self._tap.run(inputs, training=training)
         return {"label": only_output(self.classifier, outputs), "embedding": self._embed(features)}
 
@@ -279,7 +366,7 @@ class PLIModel(keras.Model):
         """Equation 1 over a batch, and whatever losses the classifier's own layers add."""
         y = y if isinstance(y, dict) else {"label": y}
         assert self.loss_function is not None
-        if training and self.loss_function.embedding_weight > 0 and "embedding" not in y:
+        if training and self.loss_function.needs_targets and "embedding" not in y:
             raise ValueError(
                 "A data set for PLIModel must yield (x, {'label': …, 'embedding': …}) where λ is not 0. "
                 f"Received no 'embedding', but {quoted(y)}."
@@ -341,14 +428,15 @@ class PLIModel(keras.Model):
     def _checked(self, x: Any, y: Any) -> dict[str, Any]:
         assert self.loss_function is not None
         if not isinstance(y, dict):
-            if self.loss_function.embedding_weight > 0:
+            if self.loss_function.needs_targets:
                 raise ValueError(
                     "`y` must be a dict with 'label' and 'embedding', or labels alone where λ is 0. "
                     f"Received: {type(y).__name__}."
                 )
             y, needed = {"label": y}, ["label"]
         else:
-            needed = ["label", "embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            targets = ["embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            needed = ["label", *(targets if self.loss_function.embedding_weight > 0 else [])]
         missing = [name for name in needed if name not in y]
         unknown = [name for name in y if name not in ("label", "embedding", "moved")]
         if missing or unknown:
@@ -408,7 +496,7 @@ class PLIModel(keras.Model):
         spread = getattr(self.embedder, "spread", None)
         total = 0.0 if spread is None else float(ops.convert_to_numpy(spread))
         if total == 0.0:  # an embedder that does not know its own: the targets tell
-            total = _spread_of_targets(x, y, needed=self.loss_function.embedding_weight > 0)
+            total = _spread_of_targets(x, y, needed=self.loss_function.needs_targets)
         sizes = self._output_sizes or self._sizes_by_a_pass(x)
         scale = total / max(2, sizes[-1] or 0) if total > 0 else 1.0
         self.loss_function = self.loss_function.with_scale(scale)

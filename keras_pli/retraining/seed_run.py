@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..brief import brief_repr
+from ..intervention import InterventionPlan
 from ..stored_result import read_result, write_result
 
 Array = NDArray[Any]
 ARMS = ("control", "PLI")
 RUNS = ("baseline", *ARMS)
+# Arrays that a run may do without.
+_OPTIONAL = (
+    "train_map",
+    "train_targets",
+    "train_moved",
+    "test_targets",
+    "test_moved",
+    "test_selected",
+)
 
 
 @dataclass(frozen=True)
@@ -25,28 +35,38 @@ class SeedRun:
         seed: The seed.
         plan: The plan in words.
         classes_moved: Classes with a training sample that the plan moved.
-        train_map: Map of the training samples before retraining, `(samples, components)`.
-        train_targets: The edited map.
-        train_moved: Booleans `(samples,)`.
+        train_map: Map of the training samples before retraining, `(samples, components)`; None where no map
+            was needed.
+        train_targets: The edited map; None where nothing is moved.
+        train_moved: Booleans `(samples,)`, or None.
         test_targets: The plan applied to the held-out samples' map; None where it cannot be.
         test_moved: Booleans, or None.
         test_maps: For `"baseline"`, `"control"` and `"PLI"`, the map of the held-out samples, all through
-            the baseline's embedder.
+            the baseline's embedder; empty where no map was needed.
         outputs: For the same three, the classifier's outputs, `(samples, classes)`.
         history: For `"control"` and `"PLI"`, what training logged.
+        embedding_weight: λ of the arm with the intervention; 0 where the plan moves nothing.
+        edited: How many training samples the plan weighed, relabelled and excluded, and how many have no
+            label.
+        test_selected: Booleans, the held-out samples that the plan's classes and lassos select, or None.
+        plan_json: The plan as JSON; None where it holds a function.
     """
 
     seed: int
     plan: str
     classes_moved: tuple[Any, ...]
-    train_map: Array
-    train_targets: Array
-    train_moved: Array
+    train_map: Array | None
+    train_targets: Array | None
+    train_moved: Array | None
     test_targets: Array | None
     test_moved: Array | None
     test_maps: dict[str, Array]
     outputs: dict[str, Array]
     history: dict[str, dict[str, list[float]]]
+    embedding_weight: float | None = None
+    edited: dict[str, int] = field(default_factory=dict)
+    test_selected: Array | None = None
+    plan_json: str | None = None
 
     __repr__ = brief_repr
 
@@ -61,16 +81,16 @@ class SeedRun:
             "plan": self.plan,
             "classes_moved": [int(label) for label in self.classes_moved],
             "history": self.history,
+            "embedding_weight": self.embedding_weight,
+            "edited": self.edited,
+            "plan_json": self.plan_json,
         }
+        optional = {name: getattr(self, name) for name in _OPTIONAL}
         arrays = {
-            "train_map": self.train_map,
-            "train_targets": self.train_targets,
-            "train_moved": self.train_moved,
+            **{name: values for name, values in optional.items() if values is not None},
             **{f"map_{run}": values for run, values in self.test_maps.items()},
             **{f"outputs_{run}": values for run, values in self.outputs.items()},
         }
-        if self.test_targets is not None and self.test_moved is not None:
-            arrays |= {"test_targets": self.test_targets, "test_moved": self.test_moved}
         write_result(path, SeedRun, arrays, about)
 
     @classmethod
@@ -87,22 +107,29 @@ class SeedRun:
 
     @classmethod
     def _read(cls, path: Path) -> SeedRun:
-        by_run = [f"{kind}_{run}" for kind in ("map", "outputs") for run in RUNS]
-        names = ["train_map", "train_targets", "train_moved", *by_run]
-        arrays, about = read_result(path, cls, names, optional=["test_targets", "test_moved"])
+        outputs, maps = ({run: f"{kind}_{run}" for run in RUNS} for kind in ("outputs", "map"))
+        optional = [*_OPTIONAL, *maps.values()]
+        arrays, about = read_result(path, cls, [*outputs.values()], optional=optional)
         return cls(
             seed=about["seed"],
             plan=about["plan"],
+            plan_json=about.get("plan_json"),
             classes_moved=tuple(about["classes_moved"]),
+            embedding_weight=about.get("embedding_weight"),
+            edited=about.get("edited", {}),
             history=about["history"],
-            train_map=arrays["train_map"],
-            train_targets=arrays["train_targets"],
-            train_moved=arrays["train_moved"],
-            test_targets=arrays.get("test_targets"),
-            test_moved=arrays.get("test_moved"),
-            test_maps={run: arrays[f"map_{run}"] for run in RUNS},
-            outputs={run: arrays[f"outputs_{run}"] for run in RUNS},
+            **{name: arrays.get(name) for name in _OPTIONAL},
+            test_maps={run: arrays[name] for run, name in maps.items() if name in arrays},
+            outputs={run: arrays[name] for run, name in outputs.items()},
         )
+
+
+def stored_plan(plan: InterventionPlan) -> str | None:
+    """Returns a plan as JSON, or None where it holds a function, which JSON cannot hold."""
+    try:
+        return plan.to_json()
+    except ValueError:
+        return None
 
 
 def seed_file(folder: Path, seed: int) -> Path:

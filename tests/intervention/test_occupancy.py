@@ -67,6 +67,15 @@ def test_an_empty_place_has_no_neighbours(world, rows):
     assert found.after.sum(axis=1).max() <= (len(rows) - 1) / 10
 
 
+def test_classes_that_stay_collide_with_nobody_where_another_leaves():
+    labels = np.repeat([0, 1, 2], 40)
+    positions = labels[:, None] / 2 + np.random.default_rng(0).normal(size=(120, 1))
+    targets = positions + 50 * (labels == 1)[:, None]
+    found = occupancy(positions, targets, labels, labels == 0)
+    assert found.moved == (1,) and found.gains[0, 2] > 0.05
+    assert found.collisions == ()
+
+
 def test_nothing_moved_changes_nothing(world):
     positions, _, labels = world
     found = occupancy(positions, positions, labels, labels == 1)

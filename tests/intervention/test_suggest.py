@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from keras_pli.intervention import Contract, InterventionPlan, Separate, suggest
+from keras_pli.intervention import Contract, InterventionPlan, Separate, Shift, occupancy, suggest
 
 
 def spread(points):
@@ -58,7 +58,7 @@ def test_the_most_confused_pair_is_separated_with_its_reason():
     assert move.distance == pytest.approx(2 * spreads, rel=1e-5)
     assert move.reason == (
         "Shirt and T-shirt: 15 of 100 samples confused (15.0 %); "
-        f"their clusters lie {here / spreads:.1f} spreads apart"
+        f"their clusters lie {here / spreads:.1f} spreads apart; the way is free"
     )
 
 
@@ -86,7 +86,7 @@ def test_pairs_and_counts_against_sklearn(seed):
         for i, j in combinations(range(5), 2)
     }
     worst = max(rates, key=rates.get)
-    plan = suggest(outputs, labels, embedding, pairs=1)
+    plan = suggest(outputs, labels, embedding, pairs=1, free_room=False)
     assert set(plan.labels_used) == set(worst)
     errors = matrix[worst] + matrix[worst[::-1]]
     samples = matrix[list(worst)].sum()
@@ -148,7 +148,8 @@ class TestModeration:
     @pytest.mark.parametrize(("width", "factor"), [(1.8, None), (20, 0.5)])
     def test_a_wide_confused_class_is_contracted_first(self, width, factor):
         embedding, labels = clusters(FOUR, scales=[1, width, 1, 1])
-        plan = suggest(outputs_with(labels, {(0, 1): 5}, 4), labels, embedding)
+        outputs = outputs_with(labels, {(0, 1): 5}, 4)
+        plan = suggest(outputs, labels, embedding, free_room=False)
         wide = plan.moves[0]
         typical = np.median([spread(embedding[labels == c]) for c in range(4)])
         ratio = spread(embedding[labels == 1]) / typical
@@ -173,7 +174,7 @@ class TestModeration:
             rng.normal(scale=2, size=(6, components)), seed=seed, scales=rng.uniform(0.3, 3, 6)
         )
         outputs = np.eye(6)[labels] + rng.normal(scale=0.6, size=(300, 6))
-        plan = suggest(outputs, labels, embedding, pairs=8)
+        plan = suggest(outputs, labels, embedding, pairs=8, free_room=False)
         targets, _ = plan.apply(embedding, labels)
         separated = [(m.first.label, m.second.label) for m in plan if isinstance(m, Separate)]
         assert separated
@@ -187,7 +188,7 @@ class TestModeration:
         # On a line 0 - 1 - 2, class 1 would give back more than it gained on class 0.
         embedding, labels = clusters([(0, 0), (4, 0), (5, 0)])
         outputs = outputs_with(labels, {(0, 1): 20, (1, 2): 10}, 3)
-        plan = suggest(outputs, labels, embedding, reach=9)
+        plan = suggest(outputs, labels, embedding, reach=9, free_room=False)
         kinds = [type(move) for move in plan]
         assert kinds == [Separate, Contract, Contract]
         assert plan.moves[1].reason.endswith(
@@ -209,6 +210,68 @@ class TestModeration:
         embedding = np.array([[0, 0], [1, 0], [1, 1], [3, 1], [5, 2]])
         plan = suggest(np.eye(3)[[0, 2, 2, 2, 2]], labels, embedding)
         assert [type(move) for move in plan] == [Separate]
+
+
+class TestFreeRoom:
+    """Classes 0 and 1 lie at one place; straight apart along x, 2 and 3 are in the way."""
+
+    @pytest.fixture
+    def crowded(self):
+        embedding, labels = clusters([(-0.4, 0), (0.4, 0), (-5, 0), (5, 0), (0, -30)])
+        return outputs_with(labels, {(0, 1): 9}, 5), labels, embedding
+
+    def test_pushed_into_third_classes_where_it_looks_at_two(self, crowded):
+        outputs, labels, embedding = crowded
+        plan = suggest(outputs, labels, embedding, gap=5, reach=9, free_room=False)
+        targets, moved = plan.apply(embedding, labels)
+        collisions = occupancy(embedding, targets, labels, moved).collisions
+        assert {(each.label, each.other) for each in collisions} == {(0, 2), (1, 3)}
+
+    def test_finds_a_way_around_and_says_what_it_looked_at(self, crowded):
+        outputs, labels, embedding = crowded
+        plan = suggest(outputs, labels, embedding, gap=5, reach=9)
+        assert {type(move) for move in plan} == {Shift}
+        assert "straight apart would bring class " in plan.moves[0].reason
+        assert "of 48 other ways this leaves them the fewest" in plan.moves[0].reason
+        targets, _ = plan.apply(embedding, labels)
+        found = occupancy(embedding, targets, labels, labels >= 0)
+        assert found.collisions == ()
+        before, after = found.foreign_to((0, 1))
+        assert after < 0.02 < 0.3 < before
+        straight = suggest(outputs, labels, embedding, gap=5, reach=9, free_room=False)
+        here = distance(targets, labels, (0, 1))
+        assert here == pytest.approx(straight.moves[0].distance, rel=1e-4)
+
+    @pytest.mark.parametrize("components", [1, 2, 3])
+    def test_nothing_it_proposes_collides(self, components):
+        rng = np.random.default_rng(components)
+        embedding, labels = clusters(rng.normal(scale=1.5, size=(5, components)), size=30)
+        outputs = np.eye(5)[labels] + rng.normal(scale=0.6, size=(150, 5))
+        old = suggest(outputs, labels, embedding, free_room=False)
+        new = suggest(outputs, labels, embedding)
+        everyone = labels >= 0
+        collisions = [
+            len(occupancy(embedding, plan.apply(embedding, labels)[0], labels, everyone).collisions)
+            for plan in (old, new)
+        ]
+        assert collisions[1] == 0 < collisions[0] + (components == 3)
+        assert new == suggest(outputs, labels, embedding)
+
+    def test_a_pair_with_no_room_is_contracted(self, crowded, monkeypatch):
+        monkeypatch.setattr("keras_pli.intervention.free_room.FreeRoom.best", lambda *_: None)
+        outputs, labels, embedding = crowded
+        plan = suggest(outputs, labels, embedding, gap=5, reach=9)
+        assert [type(move) for move in plan] == [Contract, Contract]
+        assert plan.moves[0].reason.endswith("after), and so would 144 other ways")
+
+    def test_many_points_are_looked_at_in_part(self, monkeypatch, crowded):
+        monkeypatch.setattr("keras_pli.intervention.free_room.MOST_POINTS", 120)
+        outputs, labels, embedding = crowded
+        plan = suggest(outputs, labels, embedding, gap=5, reach=9)
+        targets, moved = plan.apply(embedding, labels)
+        assert moved.any() and len(targets) == 250
+        found = occupancy(embedding, targets, labels, moved)
+        assert found.foreign[1] < 0.05 < found.foreign[0]
 
 
 def test_a_class_without_samples_has_no_cluster():
