@@ -130,7 +130,10 @@ def test_models_that_cannot_be_tried(tried):
     with pytest.raises(ValueError, match="compiled model: call `compile"):
         plan.check(y, labels, model=fresh, x=x)
     fresh.compile("sgd", PLILoss(LOSS, 0.0))
-    with pytest.raises(ValueError, match=r"a number above 0 as `embedding_weight`.*Received: 0.0"):
+    with pytest.raises(ValueError, match=r"`embedding_weight` \(λ\) above 0.*Received: 0.0"):
+        plan.check(y, labels, model=fresh, x=x)
+    fresh.compile("sgd", PLILoss(LOSS, "auto"))
+    with pytest.raises(ValueError, match=r"`PLIModel.find_weight` finds. Received: 'auto'"):
         plan.check(y, labels, model=fresh, x=x)
     alone = PLIModel(pli.classifier)
     alone.compile("sgd", PLILoss(LOSS, 0.5))
