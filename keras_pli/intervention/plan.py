@@ -151,8 +151,9 @@ class InterventionPlan:
         Example:
             >>> from keras_pli.intervention import Shift
             >>> plan = InterventionPlan([Shift(1, by=(9, 0))])
-            >>> [(step.place, step.selected.tolist()) for step in plan.replay([[0.0, 0.0], [5.0, 5.0]], [0, 1])]
-            [(1, [False, True])]
+            >>> for made in plan.replay([[0.0, 0.0], [5.0, 5.0]], [0, 1]):
+            ...     print(made.place, made.selected.tolist())
+            1 [False, True]
         """
         targets, classes = checked(embedding, labels)
         editor = None if classes is None else DataEditor(classes, None, None)

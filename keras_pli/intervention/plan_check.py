@@ -1,4 +1,4 @@
-"""What a plan's moves will meet, before any training: who lives there, what the layer allows, what a pilot reaches."""
+"""What the moves of a plan will meet: who lives there, what the layer allows, what a pilot reaches."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..plotting.style import ClassNames
     from .plan import InterventionPlan
 
-# Root mean squared errors of a pilot's share and change of F1, on the plans of docs/plan_check.png that had no
-# part in choosing how it is made.
+# Root mean squared errors of a pilot's share and change of F1, on plans that had no part in choosing what it
+# is like (docs/plan_check.png).
 SHARE_ERROR, F1_ERROR = 0.12, 0.02
 # What the layer is said to allow where it is not nearly everything.
 NEARLY_ALL = 0.9
@@ -290,11 +290,11 @@ def check_plan(
     classes, rows = edited.labels, edited.rows
     tried = None
     if model is not None:
-        known = np.full(len(classes), UNLABELLED, dtype=np.int64)
-        if classes.dtype.kind in "iu":  # the model refuses others, and says so
+        known = classes  # of another kind than integers, which the model refuses
+        if classes.dtype.kind in "iu":
+            known = np.full(len(classes), UNLABELLED, dtype=np.int64)
             known[rows] = classes[rows]
-        given = (x, known if classes.dtype.kind in "iu" else classes, positions, targets)
-        tried = _Tried.of(model, given, moved, samples, seed, verbose)
+        tried = _Tried.of(model, (x, known, positions, targets), moved, samples, seed, verbose)
     checks = []
     for step in steps:
         chosen = step.selected[rows]

@@ -299,7 +299,7 @@ class PLIModel(keras.Model):
                 the classifier, `embedding` is not the map of `x`, or the training diverges.
 
         Example:
-            >>> classifier = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+            >>> classifier = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
             >>> embedder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
             >>> pli = PLIModel(classifier, embedder)
             >>> pli.compile("sgd", loss=PLILoss(embedding_weight=0.5))
@@ -325,7 +325,7 @@ class PLIModel(keras.Model):
         samples: int = 1000,
         seed: int = 0,
     ) -> LayerTrial | None:
-        """Moves activations of the layer freely under this model's loss: no retraining can go farther.
+        """Moves activations of the layer freely under this model's loss: what the layer itself allows.
 
         Args:
             x: As in `pilot`, like all others.
