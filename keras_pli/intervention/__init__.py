@@ -18,6 +18,7 @@ from .moves import (
 )
 from .occupancy import Occupancy, occupancy
 from .plan import InterventionPlan
+from .plan_check import MoveCheck, PlanCheck
 from .selection import ClassLabel, Indices, Mask, Polygon, Selection
 from .suggestion import suggest
 
@@ -34,9 +35,11 @@ __all__ = [
     "Lasso",
     "Mask",
     "Move",
+    "MoveCheck",
     "MovePoints",
     "MoveTo",
     "Occupancy",
+    "PlanCheck",
     "Polygon",
     "Relabel",
     "Rotate",

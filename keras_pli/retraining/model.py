@@ -19,8 +19,11 @@ from .data import arrays_of, count_samples, named_data, weights_by_name
 from .edited_training import edited_arrays
 from .embedders import check_trained
 from .labels import check_form, check_values, forms_taken
+from .layer_trial import LayerTrial, try_layer
 from .loss import AUTOMATIC, SPREAD, PLILoss, weight_like
 from .outputs import only_output, output_sizes
+from .pilot import BATCH, STEPS, Pilot, run_pilot
+from .plan_samples import plan_samples
 
 Tensor = Any
 
@@ -254,6 +257,92 @@ class PLIModel(keras.Model):
             self._learn_forms(x)
         return super().evaluate(x, y, **kwargs)
 
+    def pilot(
+        self,
+        x: Any,
+        labels: Any,
+        embedding: Any,
+        targets: Any,
+        *,
+        moved: Any = None,
+        samples: int = 2000,
+        steps: int = STEPS,
+        batch_size: int = BATCH,
+        seed: int = 0,
+    ) -> Pilot:
+        """Trains on a sample for a few steps, without the targets and with them, and gives the weights back.
+
+        The classifier is trained by a fresh optimizer of this model's settings under this model's loss; its
+        weights, this optimizer and all random states are afterwards as they were.
+
+        Args:
+            x: Inputs, shape `(samples, ...)`, or a list, tuple or dict of them.
+            labels: Classes counted from 0, integers `(samples,)`; -1 for samples that have none.
+            embedding: The map of `x` by this model's embedder, `(samples, components)`.
+            targets: The edited map, of the same shape.
+            moved: Booleans `(samples,)`, the points that the plan moves; None for those whose target is
+                another place.
+            samples: Samples trained on, at most, and no more than half of those with a label; of the others
+                as many are measured.
+            steps: Steps of either training.
+            batch_size: Samples in a batch.
+            seed: Seed of the sample, of the order of batches, and of random layers.
+
+        Returns:
+            A `Pilot`.
+
+        Raises:
+            ValueError: If the model is not compiled or its λ is 0, lengths differ, labels are not classes of
+                the classifier, `embedding` is not the map of `x`, or the training diverges.
+
+        Example:
+            >>> classifier = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+            >>> embedder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+            >>> pli = PLIModel(classifier, embedder)
+            >>> pli.compile("sgd", loss=PLILoss(embedding_weight=0.5))
+            >>> x, labels = np.eye(2).repeat(8, axis=0).astype("float32"), np.arange(16) // 8
+            >>> y = pli.predict(x, verbose=0)["embedding"]
+            >>> pilot = pli.pilot(x, labels, y, y + 1, steps=2)
+            >>> len(pilot.rows), pilot.share(np.ones(16, bool)) > 0
+            (8, True)
+        """
+        given = plan_samples(self, x, labels, embedding, targets, moved)
+        return run_pilot(
+            self, given, samples=samples, steps=steps, batch_size=batch_size, seed=seed
+        )
+
+    def layer_reach(
+        self,
+        x: Any,
+        labels: Any,
+        embedding: Any,
+        targets: Any,
+        *,
+        moved: Any = None,
+        samples: int = 1000,
+        seed: int = 0,
+    ) -> LayerTrial | None:
+        """Moves activations of the layer freely under this model's loss: no retraining can go farther.
+
+        Args:
+            x: As in `pilot`, like all others.
+            labels: Classes counted from 0.
+            embedding: The map of `x`.
+            targets: The edited map.
+            moved: The points that the plan moves.
+            samples: How many of these are tried, at most.
+            seed: Seed of the sample.
+
+        Returns:
+            A `LayerTrial`; None, with a warning, where the classifier cannot be run from the layer (see
+            `reachable_activations`).
+
+        Raises:
+            ValueError: As in `pilot`, or if no point is moved.
+        """
+        given = plan_samples(self, x, labels, embedding, targets, moved)
+        return try_layer(self, given, samples=samples, seed=seed)
+
     def call(self, inputs: Any, training: bool | None = None) -> dict[str, Tensor]:
         """Runs the classifier once and embeds the activations of its layer."""
         if self._tap is None or self._embed is None:
@@ -346,7 +435,8 @@ class PLIModel(keras.Model):
                 )
             y, needed = {"label": y}, ["label"]
         else:
-            needed = ["label", "embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            targets = ["embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            needed = ["label", *(targets if self.loss_function.embedding_weight > 0 else [])]
         missing = [name for name in needed if name not in y]
         unknown = [name for name in y if name not in ("label", "embedding", "moved")]
         if missing or unknown:

@@ -1,0 +1,70 @@
+"""All proposals that apply, in the order in which they are best looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .duplicates import near_duplicates
+from .groups import find_groups
+from .proposal import Proposals
+from .samples import Classes, points_of
+from .suspicion import suspicious_labels
+from .unlabelled import unlabelled_clusters
+
+if TYPE_CHECKING:
+    from ...plotting.style import ClassNames
+
+
+def propose(
+    z: ArrayLike,
+    labels: ArrayLike,
+    outputs: ArrayLike | None = None,
+    *,
+    test: ArrayLike | None = None,
+    class_names: ClassNames | None = None,
+    seed: int = 0,
+) -> Proposals:
+    """Proposes changes of the training data that a layer's activations speak for.
+
+    Looks, in this order, for near-duplicates across the split (`near_duplicates`), suspicious labels
+    (`suspicious_labels`), unlabelled clusters (`unlabelled_clusters`) and small groups (`small_groups`). A
+    sample whose label is suspicious belongs to no small group. Proposals are to be looked at before they are
+    made: `plot` shows them, `pick` chooses, `plan` makes a plan.
+
+    Args:
+        z: Activations `(n, ...)` of all training samples; the layer before the logits serves best.
+        labels: Their labels `(n,)`, -1 for none.
+        outputs: Logits or probabilities `(n, classes)` of the classifier, or None.
+        test: The activations of the test samples, or None.
+        class_names: Names of the classes, for the reasons.
+        seed: Draws samples where there are too many to cluster.
+
+    Returns:
+        `Proposals`.
+
+    Raises:
+        ValueError: If shapes do not fit, a value is not finite, no sample has a label, or labels are no
+            columns of the outputs.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(40, 3)) + np.repeat([[0.0], [9.0]], 20, axis=0)
+        >>> labels = np.array([0, 0, *[-1] * 18, 1, 1, *[-1] * 18])
+        >>> found = propose(z, labels, test=z[:2])
+        >>> [proposal.kind for proposal in found]
+        ['duplicate', 'unlabelled cluster', 'unlabelled cluster']
+    """
+    points = points_of(z)
+    classes = Classes.of(labels, len(points))
+    found = [] if test is None else list(near_duplicates(z, test))
+    suspects = suspicious_labels(points, labels, class_names=class_names)
+    found += suspects
+    if len(classes.unlabelled):
+        found += unlabelled_clusters(points, labels, outputs, class_names=class_names, seed=seed)
+    for suspect in suspects:
+        classes.codes[suspect.rows] = -1
+    found += find_groups(points, classes, outputs, class_names=class_names, seed=seed)
+    looked = f"{len(points)} samples" + ("" if test is None else f" beside {len(np.asarray(test))}")
+    return Proposals(tuple(found), looked)
