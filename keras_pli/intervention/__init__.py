@@ -18,6 +18,15 @@ from .moves import (
 )
 from .occupancy import Occupancy, occupancy
 from .plan import InterventionPlan
+from .proposals import (
+    Proposal,
+    Proposals,
+    near_duplicates,
+    propose,
+    small_groups,
+    suspicious_labels,
+    unlabelled_clusters,
+)
 from .selection import ClassLabel, Indices, Mask, Polygon, Selection
 from .suggestion import suggest
 
@@ -38,6 +47,8 @@ __all__ = [
     "MoveTo",
     "Occupancy",
     "Polygon",
+    "Proposal",
+    "Proposals",
     "Relabel",
     "Rotate",
     "Scale",
@@ -46,6 +57,11 @@ __all__ = [
     "Shift",
     "Weigh",
     "WholeMap",
+    "near_duplicates",
     "occupancy",
+    "propose",
+    "small_groups",
     "suggest",
+    "suspicious_labels",
+    "unlabelled_clusters",
 ]

@@ -40,7 +40,7 @@ class Proposal:
         >>> from keras_pli import Exclude
         >>> one = Proposal(Exclude([3], reason="Twice."), "near-duplicate", np.array([3]), np.array([1.0]))
         >>> one
-        exclude 1 point: near-duplicate, 1 sample
+        exclude point 3: near-duplicate, 1 sample
           because: Twice.
     """
 
@@ -92,8 +92,8 @@ class Proposals(Sequence[Proposal]):
         >>> found = suspicious_labels(z, labels, neighbors=10)
         >>> found.plan()
         InterventionPlan of 1 change
-          1. relabel 1 point as class 0
-             because: 1 of 21 samples of class 1 lies among class 0; its label is wrong with a chance of 0.93
+          1. relabel point 3 as class 0
+             because: 1 of 21 samples of class 1 lies among class 0; its label is wrong with a chance of 0.85
     """
 
     proposals: tuple[Proposal, ...]

@@ -17,7 +17,9 @@ from .samples import Classes, Points, Rows, nearest_of, points_of, predicted_cod
 if TYPE_CHECKING:
     from ...plotting.style import ClassNames
 
-CLUSTERED = 4000  # points that are clustered, in time and memory with their square; others go with the nearest
+# Ward's method takes time and memory with the square of the points: so many are clustered, and others go with
+# the nearest of them.
+CLUSTERED = 4000
 PER_CLASS = 3  # clusters
 _NEAR = 10
 
