@@ -9,6 +9,7 @@ contracted and separated, and training is resumed for seven epochs with and with
     python examples/pli_fashion_mnist.py --out runs/fashion-decay --decay
     python examples/pli_fashion_mnist.py --out runs/fashion-plain --plain
     python examples/pli_fashion_mnist.py --out runs/study --seeds 5 --study
+    python examples/pli_fashion_mnist.py --out runs/plans --study-plans
 
 The embedding loss is in units of the map's spread unless --plain asks for the squared distance as the paper
 prints it. The authors' published code divides that by twice the batch size, which at a batch of 100 and on
@@ -20,6 +21,8 @@ Each seed's result is stored as it ends; the same command resumes an interrupted
 from __future__ import annotations
 
 import argparse
+import itertools
+import time
 from pathlib import Path
 
 import keras
@@ -29,6 +32,8 @@ from data import add_data_argument, load
 from keras import layers
 
 import keras_pli as kp
+from keras_pli.files import write_text
+from keras_pli.intervals import mean_interval
 
 NAMES = ["Shirt", "Pullover", "Coat", "Trouser", "Bag", "Ankle boot"]
 FASHION_LABELS = [6, 2, 4, 1, 8, 9]
@@ -141,6 +146,11 @@ def suggested(y, labels, outputs):
     return kp.suggest(outputs, labels, y, class_names=NAMES)
 
 
+def suggested_for_pairs_alone(y, labels, outputs):
+    """The same without a look at the classes that a pair is pushed into."""
+    return kp.suggest(outputs, labels, y, class_names=NAMES, free_room=False)
+
+
 def experiment(train, test, out, seeds, decay, **settings):
     """One paired experiment; settings are those of `pli_experiment`."""
     steps = -(-len(train[0]) // BATCH)
@@ -173,7 +183,7 @@ STUDY = {
     "λ 0.02": {"embedding_weight": 0.02},
     "λ 0.5": {"embedding_weight": 0.5},
     "λ 0.1, moved points only": {"moved_only": True},
-    "λ 0.1, suggested plan": {"plan": suggested},
+    "λ 0.1, suggested plan": {"plan": suggested_for_pairs_alone},
     "λ 0.1, layer before the logits": {"layer": "features"},
 }
 
@@ -195,6 +205,88 @@ def study(train, test, arguments):
         print(pd.DataFrame(rows).round(2).to_string(index=False), flush=True)
 
 
+PLANS = {
+    "by hand": contract_and_separate,
+    "suggest, pairs alone": suggested_for_pairs_alone,
+    "suggest, free room": suggested,
+}
+
+
+def study_of_seed(train, test, seed, weights, decay):
+    """Every plan at every λ beside one control, one row each; baseline, map and control are shared."""
+    classifier = baseline(*train, seed, decay)
+    start = classifier.get_weights()
+    tsne = kp.ParametricTSNE.smooth(perplexity=30, seed=seed)
+    z, z_test = (kp.activations(classifier, x, layer="logits") for x, _ in (train, test))
+    tsne.fit(z, verbose=0)
+    y, before = tsne.predict(z, verbose=0), tsne.predict(z_test, verbose=0)
+    outputs = classifier.predict(train[0], verbose=0)
+    steps = -(-len(train[0]) // BATCH)
+
+    def retrained(targets, moved, weight):
+        """The held-out map, F1 of each class and group, the loss and the seconds."""
+        classifier.set_weights(start)
+        keras.utils.set_random_seed(seed)
+        pli = kp.PLIModel(classifier, tsne, layer="logits")
+        loss = kp.PLILoss(LOSS, weight, scale="spread")
+        pli.compile(sgd(rate(BASELINE_EPOCHS, EPOCHS, steps, decay)), loss)
+        wanted = {"label": train[1], "embedding": targets, "moved": moved.astype("float32")}
+        begun = time.perf_counter()
+        pli.fit(train[0], wanted, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+        seconds = time.perf_counter() - begun
+        z_now = kp.activations(classifier, test[0], layer="logits")
+        predicted = classifier.predict(test[0], verbose=0).argmax(axis=1)
+        scores = kp.performance_response(
+            test[1], predicted, classes=range(len(NAMES)), groups=GROUPS
+        )
+        f1 = scores.set_index("name")["f1"]
+        return tsne.predict(z_now, verbose=0), f1, loss, seconds
+
+    rows = []
+    map_of_control, f1_of_control, _, _ = retrained(y, np.zeros(len(y)), 0.0)
+    for (name, make), weight in itertools.product(PLANS.items(), weights):
+        plan = make(y, train[1], outputs)
+        targets, moved = plan.apply(y, train[1])
+        on_map, f1, loss, seconds = retrained(targets, moved, weight)
+        asked, chosen = plan.apply(before, test[1])
+        row = {"seed": seed, "plan": name, "λ": str(weight), "λ taken": loss.embedding_weight}
+        for group in GROUPS:
+            row[f"F1 {group}"] = f1[group] - f1_of_control[group]
+        for run, shown in (("PLI", on_map), ("control", map_of_control)):
+            found = kp.embedding_response(before, asked, chosen, shown, test[1])
+            row[f"gone, {run}"] = found["achieved"]
+        for when, shown in (("asked", asked), ("PLI", on_map), ("control", map_of_control)):
+            lives = kp.intervention.occupancy(before, shown, test[1], chosen)
+            row["foreign, before"], row[f"foreign, {when}"] = lives.foreign
+            row[f"collisions, {when}"] = len(lives.collisions)
+        rows.append(row | {"seconds": seconds})
+    return pd.DataFrame(rows)
+
+
+def study_plans(train, test, arguments):
+    """Prints what each plan did at each λ, means over the seeds that have run and their intervals."""
+    tables = []
+    for seed in range(arguments.seeds):
+        path = arguments.out / f"plans-seed-{seed}.csv"
+        if not path.exists():
+            found = study_of_seed(train, test, seed, arguments.weights, arguments.decay)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, found.to_csv(index=False))
+        tables.append(pd.read_csv(path, dtype={"λ": str}))
+        rows = []
+        for (plan, weight), part in pd.concat(tables).groupby(["plan", "λ"], sort=False):
+            row = {"plan": plan, "λ": weight}
+            for column in part.columns[3:]:
+                mean, low, high = mean_interval(part[column])
+                row[column] = (
+                    f"{mean:.3f} [{low:.3f}, {high:.3f}]" if len(tables) > 1 else f"{mean:.3f}"
+                )
+            rows.append(row)
+        print(
+            f"after {len(tables)} seeds\n{pd.DataFrame(rows).T.to_string(header=False)}", flush=True
+        )
+
+
 def main():
     """Runs the experiment, or the study of its settings."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -204,12 +296,23 @@ def main():
     parser.add_argument("--decay", action="store_true", help="decay the learning rate to zero")
     parser.add_argument("--plain", action="store_true", help="the plain squared distance")
     parser.add_argument("--study", action="store_true", help="vary the settings, one at a time")
+    parser.add_argument("--study-plans", action="store_true", help="plans by hand and suggested")
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        type=lambda text: text if text == "auto" else float(text),
+        default=[0.1, "auto"],
+        help="the values of λ of --study-plans",
+    )
     arguments = parser.parse_args()
     (x_train, y_train), (x_test, y_test) = load(keras.datasets.fashion_mnist, arguments.data)
     train = imbalanced(x_train, y_train, TRAIN_COUNTS)
     test = imbalanced(x_test, y_test, TEST_COUNTS)
     if arguments.study:
         study(train, test, arguments)
+        return
+    if arguments.study_plans:
+        study_plans(train, test, arguments)
         return
     settings = PLAIN if arguments.plain else {}
     result = experiment(train, test, arguments.out, arguments.seeds, arguments.decay, **settings)

@@ -24,10 +24,12 @@ See what a trained Keras classifier learned, correct it by hand, and show why it
 
 Look at the map of a layer, edit it, retrain, and see what that did:
 
-  keras-pli embed   --model clf.keras --data data.npz --out run     the map of the logits
-  keras-pli suggest --model clf.keras --data data.npz --out run     a plan for confused classes
-  keras-pli retrain --model clf.keras --data data.npz --out run     retrain by run/plan.json
-  keras-pli report  --out run                                       tables and the page again
+  keras-pli embed      --model clf.keras --data data.npz --out run  the map of the logits
+  keras-pli suggest    --model clf.keras --data data.npz --out run  moves for confused classes
+  keras-pli propose    --model clf.keras --data data.npz --out run  samples to weigh, relabel, exclude
+  keras-pli check-plan --model clf.keras --data data.npz --out run  what run/plan.json will meet
+  keras-pli retrain    --model clf.keras --data data.npz --out run  retrain by run/plan.json
+  keras-pli report     --out run                                    tables and the page again
 
 Show what decided, and whether the maps can be believed:
 

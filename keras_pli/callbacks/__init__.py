@@ -1,5 +1,6 @@
 """What plugs into `model.fit`: each callback does one thing, at the end of an epoch."""
 
+from .accuracy_guard import AccuracyGuard
 from .attribution_snapshots import AttributionSnapshots
 from .embedding_response import EmbeddingResponse
 from .embedding_snapshots import EmbeddingSnapshots
@@ -10,6 +11,7 @@ from .performance_response import PerformanceResponse
 from .weight_trajectory import WeightTrajectory
 
 __all__ = [
+    "AccuracyGuard",
     "AttributionSnapshots",
     "EmbeddingResponse",
     "EmbeddingSnapshots",

@@ -154,13 +154,19 @@ def _check_labels(path: str, headers: Headers, x: str, y: str) -> None:
 
 
 def _parted(path: str, headers: Headers) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """The training set, less a fifth, and that fifth; the same each time."""
+    """The training set, less a fifth of what has a label, and that fifth; the same each time."""
+    import numpy as np
     from sklearn.model_selection import train_test_split
+
+    from ..intervention.data_changes import lacks_label
 
     x, y = _read_set(path, headers, "train")
     print(f"{path} has no test set; a fifth of the training set is held out.", file=sys.stderr)
-    x, x_test, y, y_test = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
-    return (x, y), (x_test, y_test)
+    missing = lacks_label(y)
+    known = np.flatnonzero(~missing)
+    kept, held_out = train_test_split(known, test_size=0.2, stratify=y[known], random_state=0)
+    kept = np.append(kept, np.flatnonzero(missing))
+    return (x[kept], y[kept]), (x[held_out], y[held_out])
 
 
 def _read_set(path: str, headers: Headers, part: str) -> tuple[Any, Any]:

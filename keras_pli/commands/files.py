@@ -43,6 +43,16 @@ def positive(text: str) -> float:
     return number
 
 
+def weight_or_auto(text: str) -> float | str:
+    """Makes λ of an argument, a number or auto."""
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number or auto. Received: {text!r}.") from None
+
+
 def add_model_and_data(parser: argparse.ArgumentParser) -> None:
     """Adds --model, --data and --layer."""
     parser.add_argument("--model", required=True, help="the classifier, a .keras file")
@@ -129,8 +139,23 @@ def load_classifier(path: str) -> Any:
     return model
 
 
-def check_classes(classifier: Any, labels: Any, path: str) -> None:
-    """Raises a `ValueError` for labels that a classifier of one output has no unit for."""
+def load_embedder(out: Path) -> Any:
+    """Returns the map that `embed` left in a folder."""
+    path = out / "embedder.keras"
+    if not path.exists():
+        raise ValueError(f"There is no {path}; run `keras-pli embed` with the same --out first.")
+    return load_model(str(path))
+
+
+def check_classes(classifier: Any, labels: Any, path: str, *, unlabelled: bool = False) -> None:
+    """Raises a `ValueError` for labels that a classifier of one output has no unit for.
+
+    Where `unlabelled`, -1 stands for no label.
+    """
+    from ..intervention.data_changes import lacks_label
+
+    if unlabelled:
+        labels = labels[~lacks_label(labels)]
     shape = getattr(classifier, "output_shape", None)
     if not isinstance(shape, tuple) or not shape or not isinstance(shape[-1], int):
         return
@@ -169,6 +194,11 @@ def kinds_named(methods: str) -> dict[str, type[Method]]:
 
     kinds = [find_method(given.strip()) for given in methods.split(",")]
     return {method_name(kind): kind for kind in kinds}
+
+
+def missing_loss(classifier: Any) -> Any:
+    """A loss for a classifier that was not compiled; None where it has its own."""
+    return None if getattr(classifier, "loss", None) is not None else loss_for(classifier)
 
 
 def loss_for(classifier: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The commands of projective latent interventions: demo, suggest, retrain, report, and embed beside them."""
+"""The commands of projective latent interventions: demo, retrain, report; embed and plans beside them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import embedding
-from .data import load_data, load_test_inputs, load_training_set
+from . import embedding, plans
+from .data import load_data, load_test_inputs
 from .files import (
     Report,
     add_model_and_data,
@@ -16,9 +16,11 @@ from .files import (
     check_classes,
     check_fits,
     load_classifier,
+    load_embedder,
     load_model,
-    loss_for,
+    missing_loss,
     positive,
+    weight_or_auto,
     whole,
     written,
 )
@@ -40,14 +42,7 @@ def add_commands(commands: Any) -> None:
 
     embedding.add_command(commands)
 
-    suggest = commands.add_parser("suggest", help="propose a plan for the most confused classes")
-    add_model_and_data(suggest)
-    add_out(suggest)
-    suggest.add_argument(
-        "--pairs", type=whole(1), default=2, help="confused pairs (default: %(default)s)"
-    )
-    suggest.add_argument("--plan", help="where to write it (default: OUT/plan.json)")
-    suggest.set_defaults(run=_suggest)
+    plans.add_commands(commands)
 
     retrain = commands.add_parser("retrain", help="retrain by a plan, beside a matched control")
     add_model_and_data(retrain)
@@ -63,16 +58,23 @@ def add_commands(commands: Any) -> None:
         "--seed", type=whole(0), help="seed whose maps are drawn (default: the first)"
     )
     report.set_defaults(run=_report)
-    for parser in (demo, suggest, retrain, report):
+    for parser in (demo, retrain, report):
         parser.set_defaults(backends=("tensorflow", "jax"))
 
 
 def _retraining_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weight",
-        type=float,
+        type=weight_or_auto,
         default=0.1,
-        help="λ, the embedding's share in the loss (default: %(default)s)",
+        help="λ, the embedding's share in the loss, or auto for the largest that does no harm "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--most-cost",
+        type=float,
+        default=0.01,
+        help="accuracy that --weight auto may cost (default: %(default)s)",
     )
     parser.add_argument(
         "--moved-only", action="store_true", help="let only moved points count in it"
@@ -105,6 +107,7 @@ def _demo(arguments: argparse.Namespace, report: Report) -> None:
     steps = [
         ["embed", *common, "--perplexity", "30", "--smooth"],
         ["suggest", *common],
+        ["check-plan", *common, "--weight", "0.1"],
         ["retrain", *common, "--weight", "0.1", "--seeds", str(arguments.seeds)],
     ]
     parser = argparse.ArgumentParser()
@@ -114,25 +117,6 @@ def _demo(arguments: argparse.Namespace, report: Report) -> None:
         chosen = parser.parse_args(step)
         chosen.run(chosen, report)
     report(f"\nOpen {out / 'report.html'}: the maps, the table and what they mean.")
-
-
-def _suggest(arguments: argparse.Namespace, report: Report) -> None:
-    from .. import plotting, suggest
-    from ..retraining import class_outputs
-
-    out = Path(arguments.out)
-    classifier = load_classifier(arguments.model)
-    x, labels = load_training_set(arguments.data)
-    check_fits(classifier, x, arguments.model)
-    check_classes(classifier, labels, arguments.model)
-    embedding = _map_of(classifier, x, arguments)
-    plan = suggest(class_outputs(classifier, x), labels, embedding, pairs=arguments.pairs)
-    path = plan.save(arguments.plan or out / "plan.json")
-    targets, _ = plan.apply(embedding, labels)
-    figure = plotting.embedding_comparison({"Before": embedding, "Edited": targets}, labels)
-    plotting.save_figure(figure, out / "plan.png")
-    report(repr(plan))
-    report(f"Wrote {path} and {out / 'plan.png'}. Edit the plan if you know better.")
 
 
 def _retrain(arguments: argparse.Namespace, report: Report) -> None:
@@ -145,9 +129,9 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
     out = Path(arguments.out)
     classifier = load_classifier(arguments.model)
     train, test = load_data(arguments.data)
-    for x, labels in (train, test):
+    for (x, labels), unlabelled in ((train, True), (test, False)):
         check_fits(classifier, x, arguments.model)
-        check_classes(classifier, labels, arguments.model)
+        check_classes(classifier, labels, arguments.model, unlabelled=unlabelled)
     plan = InterventionPlan.load(arguments.plan or out / "plan.json")
     optimizer = None
     if arguments.learning_rate is not None:
@@ -170,11 +154,12 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
         test,
         plan,
         layer=arguments.layer,
-        embedder=_load_embedder(out),
+        embedder=load_embedder(out) if plan.needs_map else None,
         embedding_weight=arguments.weight,
+        most_cost=arguments.most_cost,
         moved_only=arguments.moved_only,
         scale=None if arguments.plain else "spread",
-        loss=_missing_loss(classifier),
+        loss=missing_loss(classifier),
         optimizer=optimizer,
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
@@ -228,23 +213,3 @@ def _table_text(result: Any) -> str:
     metrics = table.index.unique("metric")
     blocks = (table.loc[metric].T.rename_axis(index=None, columns=metric) for metric in metrics)
     return "".join(f"{block.to_string()}\n\n" for block in blocks)[:-1]
-
-
-def _load_embedder(out: Path) -> Any:
-    path = out / "embedder.keras"
-    if not path.exists():
-        raise ValueError(f"There is no {path}; run `keras-pli embed` with the same --out first.")
-    return load_model(str(path))
-
-
-def _map_of(classifier: Any, x: Any, arguments: argparse.Namespace) -> Any:
-    from .. import activations
-
-    embedder = _load_embedder(Path(arguments.out))
-    z = activations(classifier, x, arguments.layer)
-    return embedder.predict(z, batch_size=1024, verbose=0)
-
-
-def _missing_loss(classifier: Any) -> Any:
-    """A loss for a classifier that was not compiled; None where it has its own."""
-    return None if getattr(classifier, "loss", None) is not None else loss_for(classifier)

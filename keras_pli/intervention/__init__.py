@@ -18,6 +18,7 @@ from .moves import (
 )
 from .occupancy import Occupancy, occupancy
 from .plan import InterventionPlan
+from .plan_check import MoveCheck, PlanCheck
 from .proposals import (
     Proposal,
     Proposals,
@@ -43,9 +44,11 @@ __all__ = [
     "Lasso",
     "Mask",
     "Move",
+    "MoveCheck",
     "MovePoints",
     "MoveTo",
     "Occupancy",
+    "PlanCheck",
     "Polygon",
     "Proposal",
     "Proposals",

@@ -127,3 +127,14 @@ def is_unlabelled(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.b
     if labels.dtype.kind not in "iuf":
         return np.zeros(len(labels), dtype=bool)
     return np.asarray(labels == UNLABELLED)
+
+
+def lacks_label(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """As `is_unlabelled`, of labels at the door: of two labels, -1 is meant for a class.
+
+    Example:
+        >>> lacks_label(np.array([0, 1, -1])).tolist(), lacks_label(np.array([1, -1])).tolist()
+        ([False, False, True], [False, False])
+    """
+    missing = is_unlabelled(labels)
+    return missing if len(np.unique(labels[~missing])) > 1 else np.zeros(len(labels), dtype=bool)

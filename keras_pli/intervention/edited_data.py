@@ -54,10 +54,14 @@ class EditedData:
         return array[self.rows]
 
     @property
+    def masks(self) -> dict[str, BoolArray]:
+        """Which samples were weighed, relabelled and excluded, by these words."""
+        return {name: getattr(self, name) for name in ("weighed", "relabelled", "excluded")}
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many samples were weighed, relabelled and excluded, and how many have no label."""
-        masks = {name: getattr(self, name) for name in ("weighed", "relabelled", "excluded")}
-        masks["unlabelled"] = is_unlabelled(self.labels)
+        masks = {**self.masks, "unlabelled": is_unlabelled(self.labels)}
         return {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
 
 

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from ..checks import checked_number, finite_array, label_array
+from .data_changes import UNLABELLED, is_unlabelled
 from .selection import as_selection
 
-UNLABELLED = -1
 # Share of neighbours that another class must gain: one point in fifty more would be taken for that class
 # by a neighbour on the map, which is the size of effect on F1 that an experiment of ten seeds can tell.
 GAIN = 0.02
@@ -96,7 +96,7 @@ class Occupancy:
             for row, label in enumerate(self.labels)
             for column, other in enumerate(self.classes)
             if label != other
-            and not _is_unlabelled(label)
+            and label != UNLABELLED
             and (label in self.moved or other in self.moved)
             and gains[row, column] > max(GAIN, 2 * self.errors[row, column])
         ]
@@ -110,9 +110,7 @@ class Occupancy:
     def foreign_to(self, labels: Collection[Any]) -> tuple[float, float]:
         """The same over the selected points of these classes; NaN where there is none."""
         rows = [
-            row
-            for row, label in enumerate(self.labels)
-            if label in labels and not _is_unlabelled(label)
+            row for row, label in enumerate(self.labels) if label in labels and label != UNLABELLED
         ]
         if not rows:
             return float("nan"), float("nan")
@@ -214,7 +212,7 @@ class Residents:
 
     def __init__(self, positions: NDArray[Any], labels: NDArray[Any], neighbors: int) -> None:
         self.positions, self.labels = positions, labels
-        known = _labelled(labels)
+        known = ~is_unlabelled(labels)
         self.candidates = np.flatnonzero(known)
         if len(self.candidates) < 2:
             raise ValueError(
@@ -265,16 +263,6 @@ def _reach(positions: NDArray[Any], neighbors: int) -> float:
     distances, _ = NearestNeighbors().fit(positions).kneighbors(some, neighbors + 1)
     # Exactly the distance asked for may come out a rounding larger on another map.
     return float(np.quantile(distances[:, -1], COVERED)) * (1 + 1e-5)
-
-
-def _labelled(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    if labels.dtype.kind in "iu":
-        return np.asarray(labels != UNLABELLED)
-    return np.array([not _is_unlabelled(label) for label in labels.tolist()], dtype=bool)
-
-
-def _is_unlabelled(label: Any) -> bool:
-    return not isinstance(label, str) and label == UNLABELLED
 
 
 def _standard_error(differences: NDArray[np.float64]) -> NDArray[np.float64]:

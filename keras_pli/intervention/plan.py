@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from .data_changes import DataChange, Relabel
 from .edited_data import DataEditor, EditedData
 from .move import Move, checked
 from .moves import WholeMap
+from .plan_check import PlanCheck, TriesPlans, check_plan
 from .selection import BoolArray, ClassLabel, Indices, Mask, Polygon, Selection, selections_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,22 @@ if TYPE_CHECKING:
     from ..plotting.style import ClassNames
 
 ChangeLike: TypeAlias = Change | Callable[[NDArray[np.float32], Any], ArrayLike]
+
+
+class MadeMove(NamedTuple):
+    """A move in the course of a plan.
+
+    Attributes:
+        place: Its number among the changes, from 1.
+        move: The move.
+        targets: The map after it.
+        selected: The points that it selected.
+    """
+
+    place: int
+    move: Move
+    targets: NDArray[np.float32]
+    selected: BoolArray
 
 
 class InterventionPlan:
@@ -121,19 +138,95 @@ class InterventionPlan:
             ValueError: If the embedding holds NaN or infinity, the labels are missing or do not
                 fit, or a change does not fit the points; the change is named.
         """
-        targets, classes = checked(embedding, labels)
+        targets, _ = checked(embedding, labels)
         targets = targets.copy()
         moved = np.zeros(len(targets), dtype=bool)
+        for step in self.replay(embedding, labels):
+            targets, moved = step.targets, moved | step.selected
+        return targets, moved
+
+    def replay(self, embedding: ArrayLike, labels: ArrayLike | None = None) -> Iterator[MadeMove]:
+        """Yields the moves one by one as they are made; arguments and errors as in `apply`.
+
+        Example:
+            >>> from keras_pli.intervention import Shift
+            >>> plan = InterventionPlan([Shift(1, by=(9, 0))])
+            >>> [(step.place, step.selected.tolist()) for step in plan.replay([[0.0, 0.0], [5.0, 5.0]], [0, 1])]
+            [(1, [False, True])]
+        """
+        targets, classes = checked(embedding, labels)
         editor = None if classes is None else DataEditor(classes, None, None)
         for place, change in enumerate(self._changes, start=1):
             with self._naming(place, change):
                 if isinstance(change, Move):
                     present = None if editor is None else editor.labels
                     targets, selected = change.apply(targets, present)
-                    moved |= selected
+                    made = MadeMove(place, change, targets, selected)
                 elif isinstance(change, Relabel) and editor is not None:
                     editor.make(change, targets)
-        return targets, moved
+            if isinstance(change, Move):
+                yield made
+
+    def check(
+        self,
+        embedding: ArrayLike,
+        labels: ArrayLike,
+        *,
+        model: TriesPlans | None = None,
+        x: Any = None,
+        neighbors: int = 10,
+        samples: int = 2000,
+        seed: int = 0,
+        verbose: int = 0,
+    ) -> PlanCheck:
+        """Says before any training what the moves will meet.
+
+        For each move: who lives where its points go; and, with a model, how far the layer lets them go
+        (activations moved freely under the loss that the model was compiled with), and how far a pilot brings
+        them and what that costs in F1 (a short training on a sample, beside one without the plan; measured on
+        samples left out). The model's weights, optimizer and random states are left as they are.
+
+        Args:
+            embedding: Positions of shape `(n, components)`; with a model, the map of `x` by its embedder.
+            labels: Class labels of shape `(n,)`; -1 for points that have none.
+            model: A `PLIModel`, compiled as for the training that is meant.
+            x: Inputs of the same samples, as the classifier takes them.
+            neighbors: How many nearest neighbours of each point are looked at.
+            samples: Samples that the pilot trains on and is measured on, as many of each at the most.
+            seed: Seed of the sample and of the pilot's training.
+            verbose: 1 to say what is being done.
+
+        Returns:
+            A `PlanCheck`: a table, a picture, and a sentence for each move.
+
+        Raises:
+            ValueError: If the plan has no move or does not fit the points, only one of `model` and `x` is
+                given, the model is not compiled or its λ is 0, `x` is of another length, or `embedding` is
+                not the map of `x`.
+            TypeError: If the model cannot try plans.
+
+        Warns:
+            UserWarning: If the classifier cannot be run from the layer, so that nobody can tell what that
+                allows.
+
+        Example:
+            >>> from keras_pli.intervention import Shift
+            >>> y = [[0.0, 0.0], [0.1, 0.0], [0.2, 0.0], [5.0, 0.0], [5.1, 0.0], [5.2, 0.0]]
+            >>> check = InterventionPlan([Shift(0, by=(5, 0))]).check(y, [0, 0, 0, 1, 1, 1], neighbors=2)
+            >>> print(check)
+            1. shift class 0 by (5, 0): collides with 1 (0.00 of its neighbours before, 0.67 after).
+        """
+        return check_plan(
+            self,
+            embedding,
+            labels,
+            model=model,
+            x=x,
+            neighbors=neighbors,
+            samples=samples,
+            seed=seed,
+            verbose=verbose,
+        )
 
     def edited_data(
         self,
@@ -198,7 +291,8 @@ class InterventionPlan:
         """Draws a map before and after the plan, side by side.
 
         On the edited map an arrow for each class leads from the mean of its moved points to where it goes,
-        and a dashed line surrounds where they were.
+        and a dashed line surrounds where they were. Samples that the plan weighs, relabels or excludes are
+        marked there, if there are labels.
 
         Args:
             embedding: Positions of shape `(n, 2)` or `(n, 3)`.
@@ -209,7 +303,7 @@ class InterventionPlan:
             A new `plotting.embedding_comparison`.
 
         Raises:
-            ValueError: As in `apply`, or if the map has another number of components.
+            ValueError: As in `apply` and `edited_data`, or if the map has another number of components.
 
         Example:
             >>> from keras_pli.intervention import Shift
@@ -221,9 +315,18 @@ class InterventionPlan:
         from ..plotting import embedding_comparison
 
         targets, moved = self.apply(embedding, labels)
-        panels = {"Before": embedding, "Edited": targets}
+        shown: Any = labels
+        signs = {}
+        if labels is not None and self.data_changes:
+            edited = self.edited_data(labels, embedding)
+            shown = {"Before": labels, "Edited": edited.labels}
+            signs = {"Edited": edited.masks}
         return embedding_comparison(
-            panels, labels, class_names=class_names, came_from={"Edited": (embedding, moved)}
+            {"Before": embedding, "Edited": targets},
+            shown,
+            class_names=class_names,
+            came_from={"Edited": (embedding, moved)},
+            signs=signs,
         )
 
     def add(self, change: ChangeLike) -> InterventionPlan:

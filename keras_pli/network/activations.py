@@ -48,7 +48,7 @@ class Tap:
             self._watched = find_layer(model, layer)
         elif _symbolic_outputs(model) is None:
             self._watched = _last_layer(model)
-        self._before = self._watched is not None and _squashes(self._watched)
+        self._before = self._watched is not None and squashes(self._watched)
         if self._wants_logits and self._watched is None:
             step = final_squashing(model)
             self._watched, self._before = (None, False) if step is None else (step.operation, True)
@@ -218,7 +218,7 @@ def final_squashing(model: keras.Model) -> Step | None:
     outputs = _symbolic_outputs(_checked(model))
     if outputs is None:
         last = _last_layer(model)
-        return Step("Softmax", [], last) if _squashes(last) else None
+        return Step("Softmax", [], last) if squashes(last) else None
     if len(outputs) != 1:
         raise ValueError(
             f"{model.name!r} has {len(outputs)} outputs; name the `layer` whose output is meant."
@@ -261,7 +261,8 @@ def _last_layer(model: keras.Model) -> Any:
     return _last_layer(last) if isinstance(last, keras.Model) else last
 
 
-def _squashes(operation: Any) -> bool:
+def squashes(operation: Any) -> bool:
+    """Whether an operation is a softmax or sigmoid, or a layer that ends in one."""
     if isinstance(operation, keras.layers.Softmax):
         return True
     activation = getattr(operation, "activation", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from .outlines import class_outlines
-from .style import MUTED, SMALL_SIZE, ClassStyle, halo
+from .style import INK, MUTED, SMALL_SIZE, ClassStyle, halo
 
 # Of a shorter arrow, as a share of the map's width, one would see the head alone, bigger than the way.
 SHORTEST = 0.025
@@ -46,7 +46,7 @@ def draw_origins(
     moved: NDArray[np.bool_],
     styles: Mapping[Any, ClassStyle],
 ) -> NDArray[np.float64]:
-    """Draws, for each class with moved points, the way of their mean and a dashed line around where they were.
+    """Draws the way of each moved class: an arrow of its mean, and a dashed line around where it was.
 
     More than eight such classes have arrows alone. A class that was contracted or turned in place has no
     arrow; the dashed line shows it.
@@ -88,20 +88,54 @@ def draw_origins(
             ax.plot(*start, marker="o", markersize=3.5, color=color, path_effects=halo(), zorder=4)
             draw_arrow(ax, start, stop, color, width=1.9)
             kept += [start + part * (stop - start) for part in (0.0, 0.35, 0.7, 1.0)]
-    _draw_origin_key(ax, arrows=bool(kept), outlines=len(names) <= _MOST_OUTLINES)
     return np.reshape(kept, (-1, 2))
 
 
-def _draw_origin_key(ax: Axes, *, arrows: bool, outlines: bool) -> None:
-    said = ["dashed: before"] if outlines else []
-    said += ["arrow: the mean's way"] if arrows else []
-    ax.text(
-        0.0,
-        -0.02,
-        "; ".join(said),
-        transform=ax.transAxes,
-        ha="left",
-        va="center",
-        fontsize=SMALL_SIZE,
-        color=MUTED,
-    )
+def origin_key(before: NDArray[Any], after: NDArray[Any], labels: NDArray[Any], moved: Any) -> str:
+    """What explains the arrows and dashed lines of `draw_origins`, in a few words."""
+    chosen = moved & np.any(before != after, axis=1)
+    if not chosen.any() or before.shape[1] == 3:
+        return ""
+    few = len(np.unique(labels[chosen])) <= _MOST_OUTLINES
+    return f"{'dashed: before; ' if few else ''}arrow: the mean's way"
+
+
+# What is done to a sample, how it is marked on a map, and the mark as a letter.
+_SIGNS = {
+    "weighed": (
+        {"marker": "o", "facecolors": "none", "s": 30, "linewidths": 0.9},
+        "\N{WHITE CIRCLE}",
+    ),
+    "relabelled": (
+        {"marker": "s", "facecolors": "none", "s": 34, "linewidths": 0.9},
+        "\N{WHITE SQUARE}",
+    ),
+    "excluded": ({"marker": "x", "s": 22, "linewidths": 1.1}, "\N{MULTIPLICATION SIGN}"),
+}
+
+
+def draw_signs(ax: Axes, points: NDArray[Any], signs: Mapping[str, NDArray[np.bool_]]) -> str:
+    """Marks samples that are weighed, relabelled or excluded; returns the words that explain the marks."""
+    said = []
+    for what, (look, letter) in _SIGNS.items():
+        rows = signs.get(what)
+        if rows is not None and rows.any():
+            color = {"edgecolors": INK} if "facecolors" in look else {"color": INK}
+            cast(Any, ax).scatter(*points[rows].T, alpha=0.85, zorder=3.5, **look, **color)
+            said.append(f"{letter} {what}")
+    return "  ".join(said)
+
+
+def draw_key(ax: Axes, lines: Sequence[str]) -> None:
+    """Writes what explains the marks below the left corner of a map."""
+    said = [line for line in lines if line]
+    if not said:
+        return
+    write = {
+        "transform": ax.transAxes,
+        "fontsize": SMALL_SIZE,
+        "color": MUTED,
+        "ha": "left",
+        "va": "top",
+    }
+    cast(Any, ax.text2D if ax.name == "3d" else ax.text)(0.0, -0.005, "\n".join(said), **write)

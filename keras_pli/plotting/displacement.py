@@ -45,6 +45,8 @@ def displacement_arrows(
     title: str | None = None,
     most: int = 150,
     seed: int = 0,
+    width: float = 6.2,
+    legend: bool | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Draws how a map moved: a thick arrow a class, thin lines for single points.
@@ -66,6 +68,8 @@ def displacement_arrows(
         title: What stands above the map.
         most: Largest number of single points drawn.
         seed: Seeds the sample.
+        width: Of the map in a new figure, in inches.
+        legend: Whether to add a legend of the classes; by default where there are more than twelve.
         ax: Axes to draw in.
 
     Returns:
@@ -89,11 +93,13 @@ def displacement_arrows(
     chosen = np.ones(len(old), bool) if moved is None else _mask(moved, len(old))
     rows = _sample(np.flatnonzero(chosen), most, seed)
     limits = fitting_limits([old, new] if asked is None else [old, new, asked])
-    beside = list(styles.values()) if len(styles) > FEW_NAMES else []
+    if legend is None:
+        legend = len(styles) > FEW_NAMES
+    beside = list(styles.values()) if legend else []
     height = None
     if ax is None:
-        height = 6.2 * (limits[3] - limits[2]) / (limits[1] - limits[0])
-        ax = new_figure(6.2 + width_beside(beside, height), height + 0.8).add_subplot()
+        height = width * (limits[3] - limits[2]) / (limits[1] - limits[0])
+        ax = new_figure(width + width_beside(beside, height), height + 0.8).add_subplot()
     frame_axes(ax, limits)
     if beside:
         # Not all of many names find a place. The key below becomes the axes' own legend.
@@ -118,7 +124,7 @@ def displacement_arrows(
     if asked is not None:
         kept += [asked[classes == label].mean(axis=0) for label in order]
     tips = [(float(x), float(y)) for x, y in (ends[label][1] for label in order)]
-    label_spots(ax, tips, inked, avoid=np.array(kept))
+    label_spots(ax, tips, inked, avoid=np.array(kept), important=sum(touched.values()))
     return root_figure(ax)
 
 
@@ -202,7 +208,7 @@ def _draw_key(ax: Axes, *, with_target: bool) -> None:
             markersize=4,
             markevery=[0],
             lw=2.2,
-            label="class mean, from its dot",
+            label="class mean",
         ),
         Line2D(
             [],
@@ -212,7 +218,7 @@ def _draw_key(ax: Axes, *, with_target: bool) -> None:
             markersize=3,
             markevery=[1],
             lw=0.7,
-            label="one sample, to its dot",
+            label="one sample",
         ),
     ]
     if with_target:

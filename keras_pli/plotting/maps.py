@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import finite_array, label_array, quoted
-from .arrows import draw_origins
+from .arrows import draw_key, draw_origins, draw_signs, origin_key
 from .frame import draw_scale_bar, fitting_limits, frame_axes, point_alpha, point_size
 from .layout import map_axes, panel_axes, single_axes
 from .legends import legend_beside
@@ -21,6 +21,7 @@ from .placement import label_spots
 from .style import (
     INK,
     MUTED,
+    NO_LABEL,
     PALE,
     TEXT_SIZE,
     ClassNames,
@@ -33,6 +34,7 @@ from .style import (
 )
 
 _FEW_CLASSES = 6
+_MOST_NAMED = 30
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def embedding_map(
     shown = list(_with_grey(styles, pale, PALE).values())
     named = labels is not None
     bounds = fitting_limits([points]) if limits is None else _checked_limits(limits, points)
-    outlines = _outlines([points], [classes], bounds) if named else [{}]
+    outlines = _outlines([points], [classes], bounds, styles) if named else [{}]
     data = _MapData(points, classes, styles, pale, outlines[0])
     contours = _with_contours(contours, [data])
     if limits is None and contours:
@@ -141,6 +143,7 @@ def embedding_comparison(
     highlight: Collection[Any] | None = None,
     mark: Mapping[str, ArrayLike] | None = None,
     came_from: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    signs: Mapping[str, Mapping[str, ArrayLike]] | None = None,
     limits: Sequence[float] | None = None,
 ) -> Figure:
     """Draws maps side by side on equal limits with one legend, as in the paper's Fig. 3.
@@ -157,13 +160,14 @@ def embedding_comparison(
         class_names: A sequence that integer labels index, or a mapping from label to name.
         contours: Whether to draw the contour lines; by default unless in some panel a point lies within
             more than four of them on average.
-        direct_labels: Whether to write the class names into the panels; by default up to ten
-            classes, beyond which the legend alone names them.
+        direct_labels: Whether to write the class names into the panels, as far as they find a place; by
+            default up to thirty classes, beyond which the legend alone names them.
         highlight: Labels of the classes that keep their colour while all others turn grey.
         mark: Title to indices of samples to ring and number in that panel.
         came_from: Title to where that panel's points were before, and booleans that say which of them
             moved: an arrow for each class leads from the mean of the moved points to where it is now,
             and a dashed line surrounds where they were.
+        signs: Title to booleans by `"weighed"`, `"relabelled"` and `"excluded"`, the samples to mark so.
         limits: Lower and upper end of each component; by default those that fit the points and
             contours of all panels.
 
@@ -191,10 +195,13 @@ def embedding_comparison(
         highlight=highlight,
         mark=mark,
         came_from=came_from,
+        signs=signs,
         limits=limits,
     )
-    shown = compared.shown
-    axes = panel_axes(compared.limits, len(panels), columns, shown)
+    lines = bool(compared.came_from) + any(compared.signs.values())
+    axes = panel_axes(
+        compared.limits, len(panels), columns, compared.shown, below_each=0.15 * lines
+    )
     places = dict(zip(panels, axes, strict=True))
     _draw_panels(compared, places, direct_labels=direct_labels, last=axes[-1:])
     return root_figure(axes[0])
@@ -210,6 +217,7 @@ def embedding_panels(
     highlight: Collection[Any] | None = None,
     mark: Mapping[str, ArrayLike] | None = None,
     came_from: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    signs: Mapping[str, Mapping[str, ArrayLike]] | None = None,
     limits: Sequence[float] | None = None,
     width: float = 4.2,
 ) -> dict[str, Figure]:
@@ -226,6 +234,7 @@ def embedding_panels(
         highlight: Classes that keep their colour.
         mark: Samples to ring and number.
         came_from: Where points of a panel were before, and which of them moved.
+        signs: Samples that were weighed, relabelled or excluded.
         limits: Lower and upper end of each component.
         width: Of a map, in inches.
 
@@ -248,6 +257,7 @@ def embedding_panels(
         highlight=highlight,
         mark=mark,
         came_from=came_from,
+        signs=signs,
         limits=limits,
     )
     axes = {title: single_axes(compared.limits, width) for title in panels}
@@ -266,6 +276,7 @@ class _Compared:
     shown: list[ClassStyle]
     mark: Mapping[str, ArrayLike]
     came_from: Mapping[str, tuple[NDArray[Any], NDArray[np.bool_]]]
+    signs: Mapping[str, Mapping[str, NDArray[np.bool_]]]
 
 
 def _compared(
@@ -277,6 +288,7 @@ def _compared(
     highlight: Collection[Any] | None,
     mark: Mapping[str, ArrayLike] | None,
     came_from: Mapping[str, tuple[ArrayLike, ArrayLike]] | None,
+    signs: Mapping[str, Mapping[str, ArrayLike]] | None,
     limits: Sequence[float] | None,
 ) -> _Compared:
     if not panels:
@@ -294,7 +306,7 @@ def _compared(
     named = labels is not None
     seen = [*maps, *(before for before, _ in origins.values())]
     bounds = fitting_limits(seen) if limits is None else _checked_limits(limits, maps[0])
-    outlines = _outlines(maps, classes.values(), bounds) if named else [{} for _ in maps]
+    outlines = _outlines(maps, classes.values(), bounds, styles) if named else [{} for _ in maps]
     pale = _greyed(styles, highlight)
     data = {
         title: _MapData(values, classes[title], styles, pale, found)
@@ -307,7 +319,8 @@ def _compared(
     if unknown:
         raise ValueError(f"`mark` names no panel: {quoted(unknown)}. Panels: {quoted(points)}.")
     shown = list(_with_grey(styles, pale, PALE).values()) if named else []
-    return _Compared(data, bounds, contours, named, shown, mark or {}, origins)
+    masks = _masks(points, signs)
+    return _Compared(data, bounds, contours, named, shown, mark or {}, origins, masks)
 
 
 def _draw_panels(
@@ -318,25 +331,45 @@ def _draw_panels(
     last: Sequence[Axes],
 ) -> None:
     """Draws each map into its axes; those in `last` have a scale bar."""
-    avoid = {}
+    avoid: dict[str, NDArray[Any]] = {}
+    moved_classes: dict[str, set[Any]] = {}
     for title, ax in places.items():
         panel = compared.panels[title]
         _draw_map(ax, panel, compared.limits, contours=compared.contours, named=compared.named)
         draw_title(ax, title)
         marked = _draw_marks(ax, panel.points, compared.mark.get(title))
+        key = [draw_signs(ax, panel.points, compared.signs.get(title, {}))]
         if title in compared.came_from:
             before, moved = compared.came_from[title]
             kept = draw_origins(ax, before, panel.points, panel.labels, moved, panel.styles)
             marked = np.concatenate([marked[:, :2], kept])
+            key.append(origin_key(before, panel.points, panel.labels, moved))
+            moved_classes[title] = set(panel.labels[moved].tolist())
         avoid[title] = marked
+        draw_key(ax, key[::-1])
     for ax in last:
         draw_scale_bar(ax, compared.limits)
     if direct_labels is None:
-        direct_labels = len(compared.shown) <= 10
+        direct_labels = len(compared.shown) <= _MOST_NAMED
     # Names come last: they find their places in the finished layout.
     if compared.named and direct_labels and len(compared.limits) == 4:
         for title, ax in places.items():
-            _draw_names(ax, compared.panels[title], avoid[title])
+            _draw_names(ax, compared.panels[title], avoid[title], moved_classes.get(title, ()))
+
+
+def _masks(
+    points: Mapping[str, NDArray[Any]], signs: Mapping[str, Mapping[str, ArrayLike]] | None
+) -> dict[str, dict[str, NDArray[np.bool_]]]:
+    unknown = [title for title in signs or {} if title not in points]
+    if unknown:
+        raise ValueError(f"`signs` names no panel: {quoted(unknown)}. Panels: {quoted(points)}.")
+    return {
+        title: {
+            what: label_array(mask, len(points[title]), f"signs[{title!r}][{what!r}]").astype(bool)
+            for what, mask in of_panel.items()
+        }
+        for title, of_panel in (signs or {}).items()
+    }
 
 
 def _origins(
@@ -359,12 +392,22 @@ def _origins(
 
 
 def _outlines(
-    maps: Iterable[NDArray[Any]], labels: Iterable[NDArray[Any]], limits: Sequence[float]
+    maps: Iterable[NDArray[Any]],
+    labels: Iterable[NDArray[Any]],
+    limits: Sequence[float],
+    styles: Mapping[Any, ClassStyle],
 ) -> list[dict[Any, Outline]]:
-    """Returns the outlines of each map by class; there are none in three components."""
+    """Returns the outlines of each map by class; there are none in three components, and of no label."""
+    unlabelled = {label for label, style in styles.items() if style.name == NO_LABEL}
     width = limits[1] - limits[0]
     return [
-        class_outlines(points, classes, width=width) if len(limits) == 4 else {}
+        {
+            label: outline
+            for label, outline in class_outlines(points, classes, width=width).items()
+            if label not in unlabelled
+        }
+        if len(limits) == 4
+        else {}
         for points, classes in zip(maps, labels, strict=True)
     ]
 
@@ -428,13 +471,21 @@ def _draw_points(ax: Axes, data: _MapData, color: str | None) -> None:
             )
 
 
-def _draw_names(ax: Axes, data: _MapData, avoid: NDArray[Any]) -> None:
-    """Names the classes at their densest spots, coloured before grey, large before small."""
+def _draw_names(
+    ax: Axes, data: _MapData, avoid: NDArray[Any], first: Collection[Any] = frozenset()
+) -> None:
+    """Names the classes at their densest spots, `first` ones first, coloured before grey, large before small."""
     present = [label for label in data.styles if label in data.outlines]
-    present.sort(key=lambda label: (label in data.pale, -int((data.labels == label).sum())))
+    present.sort(
+        key=lambda label: (
+            label not in first,
+            label in data.pale,
+            -int((data.labels == label).sum()),
+        )
+    )
     spots = [data.outlines[label].density.peak for label in present]
     inked = [_with_grey(data.styles, data.pale, MUTED)[label] for label in present]
-    label_spots(ax, spots, inked, avoid=avoid)
+    label_spots(ax, spots, inked, avoid=avoid, important=len(set(first) & set(present)))
 
 
 def _draw_marks(ax: Axes, points: NDArray[Any], mark: ArrayLike | None) -> NDArray[Any]:

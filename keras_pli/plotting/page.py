@@ -7,6 +7,7 @@ which a negative would mislead, keeps its white ground.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 
@@ -27,7 +28,8 @@ DARK_FILTER = "invert(.91) hue-rotate(180deg)"
 # Wider charts, in inches, scroll on a phone: shrunk to its width their text could not be read.
 _WIDE = 5.6
 
-STYLE = """
+STYLE = (
+    """
 :root { color-scheme: light dark; --ground: #fff; --ink: #1d2530; --muted: #5b6675; --line: #e4e8ed;
   --rule: #aab4c0; --accent: #0072B2; --tint: #f2f7fb; --code: #f6f7f9; --link: #00598c; --turned: none; }
 @media (prefers-color-scheme: dark) { :root { --ground: DARK_GROUND; --ink: #e6e8eb; --muted: #a3acb8;
@@ -57,7 +59,12 @@ caption { text-align: left; color: var(--muted); padding: 0 0 .4rem; }
 thead th:first-child { text-align: left; }
 tbody th { text-align: left; font-weight: 600; }
 table.one tr > th:first-child { position: sticky; left: 0; background: var(--ground); }
-table.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+.facts { font-size: .88rem; margin: 1rem 0; }
+.facts div { display: grid; grid-template-columns: minmax(11rem, 15rem) 1fr; gap: 0 1rem; padding: .3rem 0;
+  border-bottom: 1px solid var(--line); }
+.facts dt { color: var(--muted); }
+.facts dd { margin: 0; overflow-wrap: anywhere; }
+code { font-size: .92em; background: var(--code); padding: .08em .3em; border-radius: 3px; }
 .figure { margin: 1rem 0; break-inside: avoid; }
 .figure img { max-width: 100%; height: auto; display: block; }
 .figure.wide img { max-width: max(100%, 40rem); }
@@ -74,8 +81,12 @@ pre { background: var(--code); padding: .8rem 1rem; overflow-x: auto; font-size:
 details { margin: .8rem 0; }
 summary { cursor: pointer; color: var(--link); }
 @media (max-width: 40rem) { body { padding: 1.4rem 1rem 3rem; } th, td { padding: .3rem .5rem; }
-  table { font-size: .84rem; } .verdict { padding: .7rem .8rem; } pre { padding: .7rem; } }
-""".strip().replace("DARK_GROUND", DARK_GROUND).replace("DARK_FILTER", DARK_FILTER)
+  table { font-size: .84rem; } .verdict { padding: .7rem .8rem; } pre { padding: .7rem; }
+  .facts div { grid-template-columns: 1fr; } }
+""".strip()
+    .replace("DARK_GROUND", DARK_GROUND)
+    .replace("DARK_FILTER", DARK_FILTER)
+)
 
 
 def page(
@@ -120,9 +131,23 @@ def page_note(text: str) -> str:
 
 
 def page_list(items: Iterable[str]) -> str:
-    """Returns a numbered list of sentences."""
-    lines = "".join(f"<li>{escape(item, quote=False)}</li>" for item in items)
-    return f'<ol class="steps">{lines}</ol>'
+    """Returns a numbered list of sentences; what stands between backticks is code.
+
+    Example:
+        >>> page_list(["Try `a < b`."])
+        '<ol class="steps"><li>Try <code>a &lt; b</code>.</li></ol>'
+    """
+    lines = (re.sub("`([^`]+)`", r"<code>\1</code>", escape(item, quote=False)) for item in items)
+    return f'<ol class="steps">{"".join(f"<li>{line}</li>" for line in lines)}</ol>'
+
+
+def page_facts(facts: Mapping[str, str]) -> str:
+    """Returns names with what is said of each, such as settings, as lines that break on a phone."""
+    entries = (
+        f"<div><dt>{escape(name, quote=False)}</dt><dd>{escape(text, quote=False)}</dd></div>"
+        for name, text in facts.items()
+    )
+    return f'<dl class="facts">{"".join(entries)}</dl>'
 
 
 def page_details(summary: str, parts: Iterable[str]) -> str:
@@ -144,9 +169,7 @@ def page_figure(figure: Figure, text: str) -> str:
     source, width = screen_png_uri(figure)
     kind = "photo" if _holds_images(figure) else "chart"
     wide = " wide" if figure.get_figwidth() > _WIDE else ""
-    return (
-        f'<div class="figure {kind}{wide}"><img alt="{escape(text)}" width="{width}" src="{source}"></div>'
-    )
+    return f'<div class="figure {kind}{wide}"><img alt="{escape(text)}" width="{width}" src="{source}"></div>'
 
 
 def page_panels(figures: Mapping[str, Figure]) -> str:
@@ -155,7 +178,9 @@ def page_panels(figures: Mapping[str, Figure]) -> str:
     Args:
         figures: Text for those who cannot see it to figure, in order.
     """
-    return f'<div class="panels">{"".join(page_figure(f, text) for text, f in figures.items())}</div>'
+    return (
+        f'<div class="panels">{"".join(page_figure(f, text) for text, f in figures.items())}</div>'
+    )
 
 
 def page_key(styles: Iterable[ClassStyle]) -> str:
@@ -168,19 +193,13 @@ def page_key(styles: Iterable[ClassStyle]) -> str:
     return f'<ul class="key">{"".join(entries)}</ul>'
 
 
-def page_table(table: pd.DataFrame, caption: str | None = None, *, kind: str = "") -> str:
-    """Returns a table as part of a page; the name of its index heads the first column.
-
-    Args:
-        table: What it holds.
-        caption: What stands above it.
-        kind: A class of the page's style, such as "facts" of long texts to be read and not compared.
-    """
+def page_table(table: pd.DataFrame, caption: str | None = None) -> str:
+    """Returns a table as part of a page; the name of its index heads the first column."""
     if table.index.name is not None and table.columns.nlevels == 1:
         table = table.rename_axis(index=None, columns=str(table.index.name))
     # Where one column names the rows it stays in sight as the others scroll.
-    classes = ["dataframe", *(["one"] if table.index.nlevels == 1 else []), *kind.split()]
-    text = table.to_html(border=0, na_rep="-", classes=classes[1:])
+    classes = "one" if table.index.nlevels == 1 else None
+    text = table.to_html(border=0, na_rep="-", classes=classes)
     if caption is not None:
         start = text.index(">") + 1  # behind <table …>
         text = f"{text[:start]}<caption>{escape(caption, quote=False)}</caption>{text[start:]}"

@@ -26,19 +26,21 @@ def label_spots(
     styles: Sequence[ClassStyle],
     *,
     avoid: ArrayLike = (),
+    important: int = 0,
 ) -> list[Text]:
     """Writes each class's name at its spot, moved aside where names would overlap.
 
     The names are placed in the order given, so put the most important first. A name that had to
     move far keeps a thin line to its spot. No two overlap, and all stay inside the axes: a name that finds
     no place is left out. More than twelve are written smaller, and only near their spots, where they need no
-    lines; these would be all that one sees.
+    lines; these would be all that one sees. The important ones may move far all the same.
 
     Args:
         ax: Axes with their final limits.
         spots: One position a name, in data coordinates.
         styles: The classes to name.
         avoid: Positions of marks that no name may cover, shape `(marks, 2)`.
+        important: How many names, the first ones, must find a place wherever there is one.
 
     Returns:
         The texts that found a place, in the order of `spots`.
@@ -68,14 +70,14 @@ def label_spots(
     # A mark's ring, 11 pixels about its position, and its number to the upper right.
     marks = _pixels(ax, avoid)
     taken = [(*(mark - 11 * pixel), *(mark + 21 * pixel)) for mark in marks]
-    furthest = np.hypot(frame.width, frame.height)
-    if len(styles) > FEW_NAMES:
-        furthest = _REACH * figure.dpi / 72
+    anywhere = float(np.hypot(frame.width, frame.height))
+    near = _REACH * figure.dpi / 72 if len(styles) > FEW_NAMES else anywhere
     placed = []
-    for text, spot, style in zip(texts, spots, styles, strict=True):
+    for index, (text, spot, style) in enumerate(zip(texts, spots, styles, strict=True)):
         anchor = _pixels(ax, spot)[0]
         extent = text.get_window_extent()
         room = np.array([extent.width + 4 * pixel, extent.height + 2 * pixel])
+        furthest = anywhere if index < important else near
         centre = _free_centre(anchor, room, frame, np.reshape(taken, (-1, 4)), furthest)
         if centre is None:
             text.remove()

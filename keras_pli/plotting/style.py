@@ -33,12 +33,15 @@ _SHADES = (_PURE, _DARK, _LIGHT)
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 # How much larger than a circle's box a marker's must be to weigh as much.
 _AREAS = {"^": 1.25, "v": 1.25, "s": 0.8, "D": 0.72, "P": 1.3, "X": 1.3, "*": 1.9}
-_RUNS = {"baseline": "#CFCFCF", "control": "#939393", "pli": _PURE[0]}
+_RUNS = {"baseline": "#C4C4C4", "control": "#868686", "pli": _PURE[0]}
 
+# What integer labels of -1 stand for, where there are two classes or more beside them.
+NO_LABEL = "no label"
 INK = "#222222"
 MUTED = "#6B6B6B"
 FRAME = "#CCCCCC"
 PALE = "#D2D2D2"
+_UNLABELLED = "#8A8A8A"
 TITLE_SIZE = 11.0
 TEXT_SIZE = 9.0
 SMALL_SIZE = 8.0
@@ -78,7 +81,8 @@ def class_styles(labels: ArrayLike, class_names: ClassNames | None = None) -> di
     The style belongs to the class and not to the figure: it follows from the position in
     `class_names` or from the integer label itself, so a class that is missing from one map leaves
     the colours of the others alone. Only string or negative labels without `class_names` are
-    counted in sorted order.
+    counted in sorted order. Samples with the label -1, beside two classes or more, have no label and are
+    grey.
 
     Args:
         labels: Array-like of shape `(samples,)`, integers or strings.
@@ -96,6 +100,9 @@ def class_styles(labels: ArrayLike, class_names: ClassNames | None = None) -> di
         'owl'
     """
     present = _sorted_classes(labels)
+    if _some_unlabelled(present) and not (isinstance(class_names, Mapping) and -1 in class_names):
+        known = class_styles(np.array(present[1:]), class_names)
+        return {**known, -1: ClassStyle(NO_LABEL, _UNLABELLED, "o")}
     integers = all(isinstance(label, int) for label in present)
     if isinstance(class_names, Mapping):
         order, names = list(class_names), dict(class_names)
@@ -225,6 +232,11 @@ def _style(index: int, name: str) -> ClassStyle:
     column, row = index % len(_PURE), index // len(_PURE)
     marker = _MARKERS[(column + row) % len(_MARKERS)]
     return ClassStyle(name, _SHADES[row % len(_SHADES)][column], marker)
+
+
+def _some_unlabelled(present: list[Any]) -> bool:
+    """Whether -1 stands for no label: beside one other label it is a class of two."""
+    return len(present) > 2 and isinstance(present[0], int) and present[0] == -1
 
 
 def _sorted_classes(labels: ArrayLike) -> list[Any]:

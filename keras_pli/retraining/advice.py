@@ -11,6 +11,8 @@ from scipy import stats
 
 from ..brief import counted
 from ..intervals import mean_interval
+from ..intervention.data_changes import is_unlabelled
+from ..intervention.occupancy import occupancy
 
 if TYPE_CHECKING:
     from .result import ExperimentResult
@@ -23,6 +25,8 @@ _COST, _COST_OF_ONE = 0.005, 0.01
 _NOTHING_TO_GAIN = 0.97
 _UNTRAINED = 0.01
 _MOST_SEEDS = 60
+_MOST_COLLISIONS = 2
+_BEHIND = 0.1  # how far the worst group must lie behind all samples
 
 
 def advice(result: ExperimentResult) -> list[str]:
@@ -64,11 +68,14 @@ class _Found:
         of_control = summary[(summary["run"] == "control") & (summary["metric"] == "f1")]
         self.control = of_control.set_index("name")["mean"]
         self.lowest = of_control[of_control["kind"] == "class"].set_index("name")["mean"]
-        self.moves = any(bool(run.train_moved.any()) for run in result.runs)
+        self.moves = result._moves
+        subgroups = result._told_subgroups()
+        self.subgroup = subgroups.iloc[0] if len(subgroups) else None
 
     @property
     def better(self) -> bool:
-        return bool(self.group["low"] > 0)
+        told = self.group if self.subgroup is None else self.subgroup
+        return bool(told["low"] > 0)
 
     @property
     def costs(self) -> bool:
@@ -103,6 +110,11 @@ def _of_the_way(found: _Found) -> Iterator[str]:
 
 
 def _of_the_cost(found: _Found) -> Iterator[str]:
+    if not found.better and (met := _collisions(found.result)):
+        yield (
+            f"The plan moves {met}: points of two classes in one place contradict the classification. Move "
+            "elsewhere; `plan.check` says what is free."
+        )
     if found.costs:
         yield (
             f"Accuracy fell by {found.cost[0]:.3f} against the control: lower λ, or let "
@@ -112,6 +124,11 @@ def _of_the_cost(found: _Found) -> Iterator[str]:
         yield (
             f"F1 of {found.group['name']!r} classes fell: what the plan asks for costs more than it gives. "
             "Ask for less, in distance or in λ."
+        )
+    elif found.group["high"] < 0:
+        yield (
+            f"F1 of {found.group['name']!r} classes fell: weigh by a factor nearer to 1, or relabel and exclude "
+            "fewer samples."
         )
 
 
@@ -124,6 +141,7 @@ def _of_the_gain(found: _Found) -> Iterator[str]:
             f"{found.accuracy['control']:.3f}: the classifier was not trained to its end. Train it first, "
             "and ask what is left."
         )
+    yield from _of_the_worst_group(found)
     score = float(found.control.get(name, np.nan))
     if found.better:
         return
@@ -142,12 +160,25 @@ def _of_the_gain(found: _Found) -> Iterator[str]:
         )
 
 
+def _of_the_worst_group(found: _Found) -> Iterator[str]:
+    if found.result.subgroups is None or found.subgroup is None:
+        return
+    behind = found.accuracy["PLI"] - found.subgroup["PLI"]
+    if behind >= _BEHIND:
+        yield (
+            f"The worst group of samples has accuracy {found.subgroup['PLI']:.3f}, all together "
+            f"{found.accuracy['PLI']:.3f}: select the training samples of that group and `Weigh` them"
+            f"{' by more' if any(run.edited.get('weighed') for run in found.result.runs) else ''}."
+        )
+
+
 def _of_the_noise(found: _Found) -> Iterator[str]:
     if found.seeds < 2:
         yield "Run five seeds or more: one says nothing about the noise between them."
         return
-    mean, low, high = (float(found.group[key]) for key in ("mean", "low", "high"))
-    if not low <= 0 <= high or low == high:
+    told = found.group if found.subgroup is None else found.subgroup
+    mean, low, high = (float(told[key]) for key in ("mean", "low", "high"))
+    if mean <= 0 or not low <= 0 <= high:
         return
     needed = _seeds_needed(mean, (high - low) / 2, found.seeds)
     if needed is not None:
@@ -155,6 +186,23 @@ def _of_the_noise(found: _Found) -> Iterator[str]:
             f"To tell a difference of {mean:+.3f} from noise takes about {counted(needed, 'seed')} "
             f"(here {found.seeds})."
         )
+
+
+def _collisions(result: ExperimentResult) -> str:
+    """The classes that the first seed's plan moves into others, in words; nothing where there are none."""
+    run = result.runs[0]
+    if run.train_map is None or run.train_targets is None or run.train_moved is None:
+        return ""
+    if not run.train_moved.any() or np.count_nonzero(~is_unlabelled(result.train_labels)) < 2:
+        return ""
+    found = occupancy(run.train_map, run.train_targets, result.train_labels, run.train_moved)
+    named = [
+        f"{result.name_of(one.label)} to where {result.name_of(one.other)} lives (its share of the nearest "
+        f"neighbours rises from {one.before:.0%} to {one.after:.0%})"
+        for one in found.collisions[:_MOST_COLLISIONS]
+    ]
+    more = len(found.collisions) - len(named)
+    return " and ".join(named) + (f", and {counted(more, 'more collision')}" if more > 0 else "")
 
 
 def _seeds_needed(mean: float, half: float, seeds: int) -> int | None:

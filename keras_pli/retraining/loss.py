@@ -8,11 +8,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from ..checks import check_options, one_of, quoted
+from ..checks import check_options, checked_number, one_of, quoted
 
 Tensor = Any
 SPREAD = "spread"
-OWN = "auto"
+OWN = AUTOMATIC = "auto"
 
 
 @keras.saving.register_keras_serializable(package="keras_pli")
@@ -31,7 +31,9 @@ class PLILoss(keras.losses.Loss):
     Args:
         classification_loss: A Keras loss, its name, or a function of `(y_true, y_pred)`; a list or dict of
             one, as `compile` takes it for a model of one output, stands for that one.
-        embedding_weight: λ, in [0, 1].
+        embedding_weight: λ, in [0, 1]; or `"auto"` for the largest that does no harm, which `PLIModel.fit`
+            finds before it trains (see `PLIModel.find_weight`).
+        most_cost: Where λ is `"auto"`, the accuracy that it may cost, in [0, 1).
         moved_only: Whether the embedding term counts for the samples that the plan moved and no others;
             targets must then come with `"moved"`.
         scale: `"spread"`, a positive number to divide squared distances by, or None for the plain squared
@@ -42,7 +44,8 @@ class PLILoss(keras.losses.Loss):
         **kwargs: As for `keras.losses.Loss`.
 
     Raises:
-        ValueError: If λ lies outside [0, 1], the scale is not positive, or there are several losses.
+        ValueError: If λ lies outside [0, 1] or `most_cost` outside [0, 1), the scale is not positive, or
+            there are several losses.
 
     Example:
         >>> import numpy as np
@@ -56,8 +59,9 @@ class PLILoss(keras.losses.Loss):
     def __init__(
         self,
         classification_loss: Any = "sparse_categorical_crossentropy",
-        embedding_weight: float = 0.1,
+        embedding_weight: float | str = 0.1,
         *,
+        most_cost: float = 0.01,
         moved_only: bool = False,
         scale: float | str | None = SPREAD,
         reduction: str | None = OWN,
@@ -65,10 +69,13 @@ class PLILoss(keras.losses.Loss):
         **kwargs: Any,
     ) -> None:
         check_options(type(self), kwargs)
-        if not 0 <= embedding_weight <= 1:
-            raise ValueError(
-                f"`embedding_weight` (λ) must lie between 0 and 1. Received: {embedding_weight}."
-            )
+        if embedding_weight != AUTOMATIC:
+            if isinstance(embedding_weight, str) or not 0 <= embedding_weight <= 1:
+                raise ValueError(
+                    "`embedding_weight` (λ) must lie between 0 and 1, or be 'auto'. "
+                    f"Received: {embedding_weight!r}."
+                )
+            embedding_weight = float(embedding_weight)
         if isinstance(scale, str):
             one_of(scale, [SPREAD], "scale")
         elif scale is not None and not scale > 0:
@@ -80,7 +87,8 @@ class PLILoss(keras.losses.Loss):
         if self._own_reduction:
             reduction = getattr(self.classification_loss, "reduction", "sum_over_batch_size")
         super().__init__(name=name, reduction=reduction, **kwargs)
-        self.embedding_weight = float(embedding_weight)
+        self.embedding_weight = embedding_weight
+        self.most_cost = checked_number(most_cost, "most_cost", least=0.0, below=1.0)
         self.moved_only = moved_only
         self.scale = scale
 
@@ -160,6 +168,11 @@ class PLILoss(keras.losses.Loss):
         reduced = _Reduction(embedding, self.reduction, self.dtype)
         return self._mix(classification, reduced(embedding, embedding, sample_weight))
 
+    @property
+    def needs_targets(self) -> bool:
+        """Whether λ is, or may turn out to be, more than 0."""
+        return isinstance(self.embedding_weight, str) or self.embedding_weight > 0
+
     def with_scale(self, scale: float) -> PLILoss:
         """Returns the same loss with a number for its scale; the classification loss is shared."""
         return self._changed(scale=scale)
@@ -183,6 +196,7 @@ class PLILoss(keras.losses.Loss):
             **config,
             "classification_loss": keras.losses.serialize(self.classification_loss),
             "embedding_weight": self.embedding_weight,
+            "most_cost": self.most_cost,
             "moved_only": self.moved_only,
             "scale": self.scale,
         }
@@ -197,7 +211,13 @@ class PLILoss(keras.losses.Loss):
         positions = len(classification.shape) - len(embedding.shape)
         if len(embedding.shape) and positions > 0:  # a sample's distance stands at each of them
             embedding = ops.reshape(embedding, (-1, *[1] * positions))
-        return (1.0 - self.embedding_weight) * classification + self.embedding_weight * embedding
+        weight = self.embedding_weight
+        if isinstance(weight, str):
+            raise ValueError(
+                "λ is 'auto', and not known yet. `PLIModel.fit` finds it; elsewhere give `embedding_weight` "
+                "as a number."
+            )
+        return (1.0 - weight) * classification + weight * embedding
 
 
 def found_loss(loss: Any) -> Any:

@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from ..checks import finite_array, quoted
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
+from .automatic_weight import AutomaticWeight, automatic_weight
 from .data import arrays_of, count_samples, named_data, weights_by_name
 from .edited_training import edited_arrays
 from .embedders import check_trained
 from .labels import check_form, check_values, forms_taken
-from .loss import SPREAD, PLILoss, weight_like
+from .layer_trial import LayerTrial, try_layer
+from .loss import AUTOMATIC, SPREAD, PLILoss, weight_like
 from .outputs import only_output, output_sizes
+from .pilot import BATCH, STEPS, Pilot, run_pilot
+from .plan_samples import plan_samples
 
 Tensor = Any
 
@@ -195,6 +199,11 @@ class PLIModel(keras.Model):
         if isinstance(validation_data, tuple):
             self._check_labels(validation_data[1], "labels of validation_data")
         self._find_scale(x, y)
+        if self.loss_function.embedding_weight == AUTOMATIC:
+            lengths = {name: kwargs[name] for name in ("epochs", "batch_size") if kwargs.get(name)}
+            weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+            found = self.find_weight(x, y, **weights, **lengths)
+            self.loss_function = self.loss_function.with_weight(found.weight)
         self._class_weight = None if class_weight is None else _weight_table(class_weight)
         # What a compiled step was traced with may have changed: the scale, the class weights.
         self.train_function = self.test_function = None
@@ -205,6 +214,36 @@ class PLIModel(keras.Model):
             return super().fit(x, y, validation_data=validation_data, **kwargs)
         finally:
             self.fit_data = None
+
+    def find_weight(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        seed: int = 0,
+    ) -> AutomaticWeight:
+        """Finds the largest λ that costs no more than the loss's `most_cost`; see `automatic_weight`.
+
+        The classifier's weights and random states are as before afterwards. Arguments are those that `fit`
+        is to be called with, and the seed of the part that is held out and of the order of the batches.
+
+        Raises:
+            ValueError: As in `automatic_weight`.
+        """
+        return automatic_weight(
+            self,
+            x,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            seed=seed,
+        )
 
     def evaluate(
         self, x: Any = None, y: Any = None, *, sample_weight: Any = None, **kwargs: Any
@@ -217,6 +256,92 @@ class PLIModel(keras.Model):
         if self.loss_function is not None and self._output_sizes is None:
             self._learn_forms(x)
         return super().evaluate(x, y, **kwargs)
+
+    def pilot(
+        self,
+        x: Any,
+        labels: Any,
+        embedding: Any,
+        targets: Any,
+        *,
+        moved: Any = None,
+        samples: int = 2000,
+        steps: int = STEPS,
+        batch_size: int = BATCH,
+        seed: int = 0,
+    ) -> Pilot:
+        """Trains on a sample for a few steps, without the targets and with them, and gives the weights back.
+
+        The classifier is trained by a fresh optimizer of this model's settings under this model's loss; its
+        weights, this optimizer and all random states are afterwards as they were.
+
+        Args:
+            x: Inputs, shape `(samples, ...)`, or a list, tuple or dict of them.
+            labels: Classes counted from 0, integers `(samples,)`; -1 for samples that have none.
+            embedding: The map of `x` by this model's embedder, `(samples, components)`.
+            targets: The edited map, of the same shape.
+            moved: Booleans `(samples,)`, the points that the plan moves; None for those whose target is
+                another place.
+            samples: Samples trained on, at most, and no more than half of those with a label; of the others
+                as many are measured.
+            steps: Steps of either training.
+            batch_size: Samples in a batch.
+            seed: Seed of the sample, of the order of batches, and of random layers.
+
+        Returns:
+            A `Pilot`.
+
+        Raises:
+            ValueError: If the model is not compiled or its λ is 0, lengths differ, labels are not classes of
+                the classifier, `embedding` is not the map of `x`, or the training diverges.
+
+        Example:
+            >>> classifier = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+            >>> embedder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+            >>> pli = PLIModel(classifier, embedder)
+            >>> pli.compile("sgd", loss=PLILoss(embedding_weight=0.5))
+            >>> x, labels = np.eye(2).repeat(8, axis=0).astype("float32"), np.arange(16) // 8
+            >>> y = pli.predict(x, verbose=0)["embedding"]
+            >>> pilot = pli.pilot(x, labels, y, y + 1, steps=2)
+            >>> len(pilot.rows), pilot.share(np.ones(16, bool)) > 0
+            (8, True)
+        """
+        given = plan_samples(self, x, labels, embedding, targets, moved)
+        return run_pilot(
+            self, given, samples=samples, steps=steps, batch_size=batch_size, seed=seed
+        )
+
+    def layer_reach(
+        self,
+        x: Any,
+        labels: Any,
+        embedding: Any,
+        targets: Any,
+        *,
+        moved: Any = None,
+        samples: int = 1000,
+        seed: int = 0,
+    ) -> LayerTrial | None:
+        """Moves activations of the layer freely under this model's loss: no retraining can go farther.
+
+        Args:
+            x: As in `pilot`, like all others.
+            labels: Classes counted from 0.
+            embedding: The map of `x`.
+            targets: The edited map.
+            moved: The points that the plan moves.
+            samples: How many of these are tried, at most.
+            seed: Seed of the sample.
+
+        Returns:
+            A `LayerTrial`; None, with a warning, where the classifier cannot be run from the layer (see
+            `reachable_activations`).
+
+        Raises:
+            ValueError: As in `pilot`, or if no point is moved.
+        """
+        given = plan_samples(self, x, labels, embedding, targets, moved)
+        return try_layer(self, given, samples=samples, seed=seed)
 
     def call(self, inputs: Any, training: bool | None = None) -> dict[str, Tensor]:
         """Runs the classifier once and embeds the activations of its layer."""
@@ -241,7 +366,7 @@ class PLIModel(keras.Model):
         """Equation 1 over a batch, and whatever losses the classifier's own layers add."""
         y = y if isinstance(y, dict) else {"label": y}
         assert self.loss_function is not None
-        if training and self.loss_function.embedding_weight > 0 and "embedding" not in y:
+        if training and self.loss_function.needs_targets and "embedding" not in y:
             raise ValueError(
                 "A data set for PLIModel must yield (x, {'label': …, 'embedding': …}) where λ is not 0. "
                 f"Received no 'embedding', but {quoted(y)}."
@@ -303,14 +428,15 @@ class PLIModel(keras.Model):
     def _checked(self, x: Any, y: Any) -> dict[str, Any]:
         assert self.loss_function is not None
         if not isinstance(y, dict):
-            if self.loss_function.embedding_weight > 0:
+            if self.loss_function.needs_targets:
                 raise ValueError(
                     "`y` must be a dict with 'label' and 'embedding', or labels alone where λ is 0. "
                     f"Received: {type(y).__name__}."
                 )
             y, needed = {"label": y}, ["label"]
         else:
-            needed = ["label", "embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            targets = ["embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            needed = ["label", *(targets if self.loss_function.embedding_weight > 0 else [])]
         missing = [name for name in needed if name not in y]
         unknown = [name for name in y if name not in ("label", "embedding", "moved")]
         if missing or unknown:
@@ -370,7 +496,7 @@ class PLIModel(keras.Model):
         spread = getattr(self.embedder, "spread", None)
         total = 0.0 if spread is None else float(ops.convert_to_numpy(spread))
         if total == 0.0:  # an embedder that does not know its own: the targets tell
-            total = _spread_of_targets(x, y, needed=self.loss_function.embedding_weight > 0)
+            total = _spread_of_targets(x, y, needed=self.loss_function.needs_targets)
         sizes = self._output_sizes or self._sizes_by_a_pass(x)
         scale = total / max(2, sizes[-1] or 0) if total > 0 else 1.0
         self.loss_function = self.loss_function.with_scale(scale)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..checks import one_of, quoted
 from ..files import read_arrays, read_json, write_arrays, write_json, write_text
 from ..intervals import mean_interval
+from .advice import advice
 from .response import SCORES, embedding_response, performance_response
 from .seed_run import ARMS, RUNS, SeedRun, seed_file
-from .subgroups import paired_effects, subgroup_accuracies
-from .verdict import verdict
+from .subgroups import WORST, paired_effects, subgroup_accuracies
+from .verdict import answer, verdict
 
 Array = NDArray[Any]
 FORMAT = "keras_pli.ExperimentResult"
@@ -97,6 +99,10 @@ class ExperimentResult:
             Columns `seed`, `run` (`"baseline"`, `"control"`, `"PLI"`), `name`, `kind` (`"class"` or
             `"group"`), `precision`, `recall`, `f1`, `support`.
         """
+        return self._scores.copy()
+
+    @cached_property
+    def _scores(self) -> pd.DataFrame:
         tables = []
         for run in self.runs:
             for arm in RUNS:
@@ -114,23 +120,32 @@ class ExperimentResult:
         return pd.concat(tables, ignore_index=True)
 
     def summary(self) -> pd.DataFrame:
-        """Means over seeds with their intervals.
+        """Means over seeds with their intervals; a baseline that is the same for all seeds has none.
 
         Returns:
             Columns `run`, `name`, `kind`, `metric`, `mean`, `low`, `high`.
         """
+        return self._summary.copy()
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
         tidy = self.scores().melt(
             id_vars=["seed", "run", "name", "kind"], value_vars=list(SCORES), var_name="metric"
         )
         rows = []
         for keys, part in tidy.groupby(["metric", "run", "name", "kind"], sort=False):
-            mean, low, high = mean_interval(part["value"])
             names = dict(zip(("metric", "run", "name", "kind"), keys, strict=True))
+            values = part["value"]
+            # A classifier that was given is one, however many seeds retrain it.
+            one = names["run"] == "baseline" and values.nunique() == 1
+            mean, low, high = mean_interval(values.iloc[:1] if one else values)
             rows.append({**names, "mean": mean, "low": low, "high": high})
         return pd.DataFrame(rows)
 
     def table(self) -> pd.DataFrame:
-        """The paper's Table 1: a column for each class and group, a row for each metric and run.
+        """The paper's Table 1: a column for each group and class, a row for each metric and run.
+
+        Groups come first, such as the moved classes and the others.
 
         Returns:
             A data frame of texts, mean ± half the interval.
@@ -143,7 +158,9 @@ class ExperimentResult:
         ]
         wide = summary.pivot(index=["metric", "run"], columns="name", values="text")
         order = pd.MultiIndex.from_product([SCORES, RUNS], names=["metric", "run"])
-        return wide.reindex(index=order, columns=list(dict.fromkeys(summary["name"])))
+        return wide.reindex(
+            index=order, columns=list(dict.fromkeys(_groups_first(summary)["name"]))
+        )
 
     def differences(self, metric: str = "f1") -> pd.DataFrame:
         """PLI less control of the same seed.
@@ -237,6 +254,10 @@ class ExperimentResult:
         Returns:
             Columns `seed`, `run`, `achieved`, `missed`, `drift`, `separation`.
         """
+        return self._response.copy()
+
+    @cached_property
+    def _response(self) -> pd.DataFrame:
         rows = []
         for run in self.runs:
             if run.test_targets is None or run.test_moved is None:
@@ -275,11 +296,52 @@ class ExperimentResult:
             }
         )
 
+    def answer(self) -> str:
+        """Says in one sentence whether the intervention helped.
+
+        It speaks of the worst group of held-out samples where groups were given; of the samples that the plan
+        selects where it moves none; else of the F1 of the classes that it moves.
+        """
+        return answer(self.response(), self.effects("f1"), self._told_subgroups(), len(self.runs))
+
+    def advice(self) -> list[str]:
+        """Says what to try next, the most pressing first: each a sentence or two.
+
+        Nearly no way gone asks for a larger λ or more epochs; accuracy lost for a smaller λ, and for moves
+        that do not end where other classes live, which are named; a control that is as good already for
+        other classes; an interval that holds zero for more seeds.
+        """
+        return advice(self)
+
     def verdict(self) -> str:
-        """Says in words what the intervention did, and whether that is more than seed noise."""
+        """Says in words what the intervention did, whether that is more than seed noise, and what to try next."""
+        found = [self._findings(), *(f"Next: {step}" for step in self.advice())]
+        return "\n".join(found)
+
+    def _findings(self) -> str:
         lacking = [label for label in self.moved_classes if label not in self.labels]
         names = [f"class {self.name_of(label)!r}" for label in lacking]
-        return verdict(self.response(), self.effects("f1"), len(self.runs), names)
+        return verdict(
+            self.response(),
+            self.effects("f1"),
+            len(self.runs),
+            names,
+            subgroups=self._told_subgroups(),
+            edited=self.runs[0].edited,
+            moves=self._moves,
+        )
+
+    @property
+    def _moves(self) -> bool:
+        """Whether some seed's plan moves points."""
+        return any(run.train_moved is not None and run.train_moved.any() for run in self.runs)
+
+    def _told_subgroups(self) -> pd.DataFrame:
+        """The effects on groups that words are about; none where a class tells the same."""
+        effects = self.subgroup_effects()
+        if self.subgroups is not None:
+            return effects[effects["group"] == WORST]
+        return effects[effects["group"] == "selected"] if not self._moves else effects[:0]
 
     def to_html(
         self, path: str | Path, *, images: ArrayLike | None = None, seed: int | None = None
@@ -307,18 +369,28 @@ class ExperimentResult:
         return write_text(path, html_page(self, images=images, seed=seed))
 
     def plot(self, seed: int | None = None) -> Figure:
-        """Draws the result at a glance: `plot_maps`."""
-        return self.plot_maps(seed)
+        """Draws the result at a glance: `plot_maps`, or the F1 of each class where no map was needed."""
+        from .report import scores_figure
+
+        return self.plot_maps(seed) if self.run_of(seed).test_maps else scores_figure(self)
 
     def plot_maps(self, seed: int | None = None) -> Figure:
         """Draws the paper's figure 3: training map before and edited, held-out maps of control and PLI.
 
+        Beside them stand the held-out map before and as the plan asks for it.
+
         Args:
             seed: Seed whose maps are drawn; by default the first.
+
+        Raises:
+            ValueError: If the plan needed no map, and there is none.
         """
         from .report import maps_figure
 
-        return maps_figure(self, self.run_of(seed))
+        run = self.run_of(seed)
+        if not run.test_maps:
+            raise ValueError("There are no maps: the plan moves nothing and selects by no lasso.")
+        return maps_figure(self, run)
 
     def save(self, folder: str | Path) -> Path:
         """Writes `experiment.json`, `labels.npz` and one `.npz` for each seed into a folder."""
@@ -412,3 +484,8 @@ class ExperimentResult:
     def _classes(self) -> list[Any]:
         count = self.runs[0].outputs["baseline"].shape[1] if self.runs else 0
         return list(range(count))
+
+
+def _groups_first(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table's rows, those of groups before those of classes."""
+    return table.sort_values("kind", key=lambda kind: kind != "group", kind="stable")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..intervention import EditedData, InterventionPlan
-from ..intervention.data_changes import is_unlabelled
+from ..intervention.data_changes import is_unlabelled, lacks_label
 from ..network.activations import ActivationReader
 from .data import Inputs, ShuffledBatches, rows_of
 from .edited_training import training_arrays
@@ -200,19 +200,13 @@ def form_taken(classifier: keras.Model, train: Checked, test: Checked, settings:
             f"{classifier.name!r} gives shape (samples, {', '.join(map(str, outputs.shape[1:]))})."
         )
     width = int(outputs.shape[-1])
-    for labels, name in ((_labelled(train[1]), "train"), (test[1], "test")):
+    for labels, name in ((train[1][~lacks_label(train[1])], "train"), (test[1], "test")):
         check_classes(labels, max(2, width), f"labels of {name}")
     found = label_form(PLILoss(_loss_of(classifier, settings)), (width,), settings.label_form)
     form, plan = Form(found, width), settings.plan
     if isinstance(plan, InterventionPlan) and not plan.needs_map:
         plan.edited_data(train[1], classes=form.classes)  # before anything is trained
     return form
-
-
-def _labelled(labels: Array) -> Array:
-    """The labels that name a class; where -1 is one of two labels, it is meant for a class."""
-    names_a_class = ~is_unlabelled(labels)
-    return labels if len(np.unique(labels[names_a_class])) < 2 else labels[names_a_class]
 
 
 def _loss_of(classifier: keras.Model, settings: Settings) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,14 @@ from .seed_run import ARMS
 
 
 def verdict(
-    response: pd.DataFrame, effects: pd.DataFrame, seeds: int, lacking: Sequence[str] = ()
+    response: pd.DataFrame,
+    effects: pd.DataFrame,
+    seeds: int,
+    lacking: Sequence[str] = (),
+    *,
+    subgroups: pd.DataFrame | None = None,
+    edited: Mapping[str, int] | None = None,
+    moves: bool = True,
 ) -> str:
     """Says what an intervention did, and whether that is more than seed noise.
 
@@ -22,9 +29,18 @@ def verdict(
         effects: Paired differences in F1 with their intervals, as `ExperimentResult.effects` has them.
         seeds: The number of seeds.
         lacking: Names of classes that the plan moves and of which there is no held-out sample.
+        subgroups: Paired differences in the accuracy of groups of samples, those to be told.
+        edited: How many training samples the plan weighed, relabelled and excluded, and how many have no
+            label.
+        moves: Whether the plan moves points.
     """
-    lines = [_embedding_sentence(response, lacking)]
-    lines += [_effect_sentence(e, seeds) for e in effects[effects["kind"] == "group"].itertuples()]
+    lines = [_embedding_sentence(response, lacking)] if moves else []
+    lines += _edited_sentence(edited or {}, moves)
+    if subgroups is not None:
+        for effect in subgroups.itertuples():
+            lines.append(_effect_sentence(effect, seeds, _of_samples(effect.group)))
+    for effect in effects[effects["kind"] == "group"].itertuples():
+        lines.append(_effect_sentence(effect, seeds, f"F1 of {effect.name!r} classes"))
     singles = effects[effects["kind"] == "class"]
     clear = singles[(singles["low"] > 0) | (singles["high"] < 0)]
     if seeds > 1 and len(clear):
@@ -34,6 +50,50 @@ def verdict(
             f"in twenty would): {named}."
         )
     return "\n".join(lines)
+
+
+def answer(
+    response: pd.DataFrame, effects: pd.DataFrame, subgroups: pd.DataFrame, seeds: int
+) -> str:
+    """Says in one sentence whether the intervention helped.
+
+    Args:
+        response: The embedding response of each seed and arm.
+        effects: Paired differences in F1 with their intervals.
+        subgroups: Those in the accuracy of the group of samples to be told; empty for the F1 of classes.
+        seeds: The number of seeds.
+    """
+    groups = list(effects[effects["kind"] == "group"].itertuples())
+    first, others = groups[0], groups[1:]
+    whose = f"F1 of {first.name!r} classes"
+    if len(subgroups):
+        first, others = next(subgroups.itertuples()), groups
+        whose = _of_samples(first.group)
+    if np.isnan(first.mean):
+        return f"Open: {whose} has no measure, as no held-out sample is of them."
+    interval = f"95 % interval {first.low:+.3f} to {first.high:+.3f}, {seeds} seeds"
+    change = f"{'rose' if first.mean > 0 else 'fell'} by {abs(first.mean):.3f}"
+    if seeds < 2 or np.isnan(first.low):
+        start = f"Open: {whose} {change} against the control, in a single seed, which may be noise"
+    elif first.low > 0:
+        start = f"Yes: {whose} {change} against the matched control ({interval})"
+    elif first.high < 0:
+        start = f"No, it did harm: {whose} {change} against the matched control ({interval})"
+    else:
+        start = f"Not shown: {whose} changed by {first.mean:+.3f}, within seed noise ({interval})"
+    losers = [other for other in others if other.high < 0]
+    lost = "".join(f", and {other.name!r} classes lost {-other.mean:.3f} F1" for other in losers)
+    return f"{start}{lost}{_way(response)}."
+
+
+def _way(response: pd.DataFrame) -> str:
+    if response.empty or response["achieved"].isna().all():
+        return ""
+    gone = response.groupby("run")["achieved"].mean()
+    return (
+        f"; held-out points went {_share(gone['PLI'])} of the way asked for, "
+        f"{_share(gone['control'])} in the control"
+    )
 
 
 def _embedding_sentence(response: pd.DataFrame, lacking: Sequence[str]) -> str:
@@ -67,10 +127,27 @@ def _embedding_sentence(response: pd.DataFrame, lacking: Sequence[str]) -> str:
     return f"Share of the asked displacement achieved on held-out points: {', '.join(texts)}.{rest}"
 
 
-def _effect_sentence(effect: Any, seeds: int) -> str:
+def _edited_sentence(edited: Mapping[str, int], moves: bool) -> list[str]:
+    done = [f"{count} {what}" for what, count in edited.items() if count and what != "unlabelled"]
+    left = edited.get("unlabelled", 0)
+    rest = f" {left} have no label and are not trained on." if left else ""
+    if not done:
+        return [f"Of the training samples{rest}"] if left else []
+    said = "" if moves else " The plan moves no point, so there is no embedding response."
+    return [f"Of the training samples {', '.join(done)}.{rest}{said}"]
+
+
+def _of_samples(group: str) -> str:
+    if group == "selected":
+        return "accuracy of the held-out samples that the plan selects"
+    return f"accuracy of the {group} group"
+
+
+def _effect_sentence(effect: Any, seeds: int, whose: str) -> str:
+    whose = whose[0].upper() + whose[1:]
     if np.isnan(effect.mean):
-        return f"F1 of {effect.name!r} classes has no measure: no held-out sample is of them."
-    start = f"F1 of {effect.name!r} classes, PLI less control: {effect.mean:+.3f}"
+        return f"{whose} has no measure: no held-out sample is of them."
+    start = f"{whose}, PLI less control: {effect.mean:+.3f}"
     if seeds < 2:
         return f"{start} in a single seed, which says nothing about noise between seeds."
     interval = f"95 % interval {effect.low:+.3f} to {effect.high:+.3f}, {effect.wins} of {seeds} seeds better"
