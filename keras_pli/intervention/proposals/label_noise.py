@@ -9,11 +9,11 @@ from scipy.stats import poisson
 from .samples import Rows
 
 Shares = NDArray[np.float64]
-# The deepest tenth of a class, but no fewer than twenty samples, tells which labels its samples get.
-DEEPEST, FEWEST_DEEP = 0.1, 20
+# The deepest tenth of a class, but no fewer than fifty samples, tells which labels its samples get.
+DEEPEST, FEWEST_DEEP = 0.1, 50
 # A pair of classes is mixed up more often than all pairs are if that many labels come by chance this rarely.
 SIGNIFICANT = 1e-3
-# Classes of which more is labelled as the other, even deep within them, overlap; that tells nothing of labels.
+# Classes of which more is labelled as the other, even deep within them, overlap: that says nothing of labels.
 OVERLAP = 0.35
 _ROUNDS = 5
 

@@ -90,16 +90,16 @@ def unlabelled_clusters(
         if len(told) < fewest or counts[code] < agreement * len(told):
             continue
         name = class_name(classes.names[code], class_names)
-        reason = f"{counted(len(rows), 'unlabelled sample')} of a cluster in which {_of(counts[code], told)}"
-        reason += f" labelled samples are {name}"
+        also = ""
         if predicted is not None:
             said = predicted[rows] == code
             if 2 * said.sum() < len(rows):
                 continue
-            reason += f"; the {said.sum()} of them are labelled that are classified so too"
-            rows = rows[said]
+            rows, also = rows[said], ", classified so too,"
         if not len(rows):
             continue
+        reason = f"{counted(len(rows), 'unlabelled sample')}{also} of a cluster in which "
+        reason += f"{_of(counts[code], told)} labelled samples are {name}"
         inside = _shares_inside(points, rows, clustered)
         order = np.argsort(-inside, kind="stable")
         found.append(
