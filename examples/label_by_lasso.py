@@ -3,8 +3,9 @@
 A network is trained on the labelled images (ten a class). Clusters in its last hidden layer are proposed
 for labelling by a rule that sees no label but the hundred (`unlabelled_clusters`): Ward's clusters, three a
 class, in which at least two are labelled, four fifths of them alike; a lasso gives that label to the
-unlabelled of the cluster that the network, too, takes for the class. The largest come first. Arms, each
-beside its control, which trains from the same weights, as many steps, on the hundred:
+unlabelled of the cluster that the network, too, takes for the class. The largest come first. All arms, and
+the control on the hundred, train from the same weights for as many steps, to whole epochs; classes count
+alike, as they do in the hundred (each is weighed):
 
 - 1, 2, 5, 10 lassos;
 - 10 lassos, seen: a person looks at the first seven images of each proposal and names the class that most of
@@ -16,7 +17,8 @@ beside its control, which trains from the same weights, as many steps, on the hu
     python examples/label_by_lasso.py --out runs/lasso                   # ten seeds, on one core
     python examples/label_by_lasso.py --out runs/mine --data mine.npz
 
-Each seed's results are stored as they end; the same command resumes an interrupted run.
+Each seed's results are stored as they end; the same command resumes an interrupted run. A folder belongs to
+one set of data and settings.
 """
 
 from __future__ import annotations
@@ -35,10 +37,11 @@ from keras_pli.intervals import mean_interval
 from keras_pli.intervention import unlabelled_clusters
 
 TRAIN, TEST, PER_CLASS = 4000, 4000, 10
-BATCH, BASELINE_EPOCHS, EPOCHS = 20, 60, 8
+BATCH, BASELINE_EPOCHS, STEPS = 20, 60, 400
 LASSOS = (1, 2, 5, 10)
 SURE, ROUNDS, SEEN = 0.9, 5, 7
-ONCE, ROUNDS_ARM, PERSON = "self-training, once", "self-training", "10 lassos, seen"
+CONTROL, PERSON = "control", "10 lassos, seen"
+ONCE, ROUNDS_ARM = "self-training, once", "self-training"
 LOSS = "sparse_categorical_crossentropy"
 
 
@@ -105,7 +108,27 @@ def surest(outputs, labels, count):
     return relabelled(rows, outputs[rows].argmax(axis=1))
 
 
-def self_trained(classifier, x, labels):
+def even(plan, labels):
+    """The plan, and weights by which all classes count alike: lassos label more of some than of others."""
+    edited = plan.edited_data(labels, classes=int(labels.max()) + 1)
+    names, counts = np.unique(edited.labels[edited.rows], return_counts=True)
+    weights = counts.mean() / counts
+    changes = [kp.Weigh(int(name), weight) for name, weight in zip(names, weights, strict=True)]
+    return kp.InterventionPlan([*plan.changes, *changes])
+
+
+def retrain(classifier, x, labels, plan, seed):
+    """Trains a classifier on by a plan, STEPS steps to whole epochs."""
+    keras.utils.set_random_seed(seed)
+    plan = even(plan, labels)
+    rows = plan.edited_data(labels, classes=int(labels.max()) + 1).rows
+    pli = kp.PLIModel(classifier)
+    pli.compile("adam", loss=kp.PLILoss(LOSS, embedding_weight=0.0))
+    epochs = max(1, round(STEPS / -(-len(rows) // BATCH)))
+    pli.fit(x, labels, plan=plan, batch_size=BATCH, epochs=epochs, verbose=0)
+
+
+def self_trained(classifier, x, labels, seed):
     """Self-training in rounds: what was sure enough in one of them keeps the label that it got."""
     learner = keras.models.clone_model(classifier)
     learner.set_weights(classifier.get_weights())
@@ -116,9 +139,7 @@ def self_trained(classifier, x, labels):
         rows = np.flatnonzero((labels < 0) & (told >= 0))
         plan = relabelled(rows, told[rows])
         if round_ < ROUNDS - 1:
-            pli = kp.PLIModel(learner)
-            pli.compile("adam", loss=kp.PLILoss(LOSS, embedding_weight=0.0))
-            pli.fit(x, labels, plan=plan, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+            retrain(learner, x, labels, plan, seed)
     return plan
 
 
@@ -129,63 +150,65 @@ def plans_of(classifier, x, labels, truth, seed, arguments):
     found = unlabelled_clusters(z, labels, outputs, most=max(LASSOS))
     if seed == 0:
         kp.plotting.save_figure(found.plot(x, most=10), arguments.out / "proposals.png")
-    plans = {f"{count} lassos" if count > 1 else "1 lasso": found.plan(count) for count in LASSOS}
+    plans = {CONTROL: kp.InterventionPlan()}
+    plans |= {lassos(count): found.plan(count) for count in LASSOS}
     plans[PERSON] = seen(found, truth)
-    given = plans[f"{max(LASSOS)} lassos"].edited_data(labels).counts["relabelled"]
+    given = plans[lassos(max(LASSOS))].edited_data(labels).counts["relabelled"]
     plans[ONCE] = surest(outputs, labels, given)
-    plans[ROUNDS_ARM] = self_trained(classifier, x, labels)
+    plans[ROUNDS_ARM] = self_trained(classifier, x, labels, seed)
     return plans
 
 
 def run_seed(seed, arguments):
-    """One row for each arm: its accuracy, its control's, and how many labels were given, how many rightly."""
+    """One row for each arm: its accuracy, and how many labels were given, how many of them rightly."""
     (x, truth), test = images_of(arguments.data, seed)
     labels = few(truth, seed)
     classifier = trained(x, labels, seed)
+    start = classifier.get_weights()
     rows = []
     for arm, plan in plans_of(classifier, x, labels, truth, seed, arguments).items():
-        result = kp.pli_experiment(
-            classifier,
-            (x, labels),
-            test,
-            plan,
-            epochs=EPOCHS,
-            batch_size=BATCH,
-            seeds=[seed],
-            out=arguments.out / f"seed-{seed}" / arm.replace(",", "").replace(" ", "-"),
-            verbose=0,
-        )
-        accuracy = {
-            run: np.mean(result.runs[0].predicted(run) == test[1]) for run in ("control", "PLI")
-        }
+        classifier.set_weights(start)
+        retrain(classifier, x, labels, plan, seed)
         edited = plan.edited_data(labels, classes=int(truth.max()) + 1)
         given = edited.labels != labels
+        right = np.mean(edited.labels[given] == truth[given]) if given.any() else np.nan
+        accuracy = np.mean(classifier.predict(test[0], verbose=0).argmax(axis=1) == test[1])
         rows.append(
             {
                 "seed": seed,
                 "arm": arm,
-                "accuracy": accuracy["PLI"],
-                "control": accuracy["control"],
+                "accuracy": accuracy,
                 "labels given": given.sum(),
-                "right": np.mean(edited.labels[given] == truth[given]),
+                "right": right,
             }
         )
-    return rows
+    return pd.DataFrame(rows)
+
+
+def lassos(count):
+    """The name of the arm with so many."""
+    return "1 lasso" if count == 1 else f"{count} lassos"
+
+
+def gains_of(scores):
+    """The paired difference of each arm to the control: one row a seed, one column an arm."""
+    accuracy = scores.pivot(index="seed", columns="arm", values="accuracy")[scores["arm"].unique()]
+    return accuracy.sub(accuracy[CONTROL], axis=0)
 
 
 def summary(scores):
     """Means over seeds, and the paired difference to the control with its 95 % interval."""
     rows = []
-    for arm, of_arm in scores.groupby("arm", sort=False):
-        mean, low, high = mean_interval(of_arm["accuracy"] - of_arm["control"])
+    for arm, gains in gains_of(scores).items():
+        of_arm = scores[scores["arm"] == arm]
+        mean, low, high = mean_interval(gains)
         rows.append(
             {
                 "arm": arm,
                 "labels given": f"{of_arm['labels given'].mean():.0f}",
                 "right": f"{of_arm['right'].mean():.3f}",
                 "accuracy": f"{of_arm['accuracy'].mean():.4f}",
-                "control": f"{of_arm['control'].mean():.4f}",
-                "− control": f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]",
+                "− control": f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]" if arm != CONTROL else "",
             }
         )
     return pd.DataFrame(rows)
@@ -195,12 +218,8 @@ def figure(scores):
     """Accuracy against the number of lassos, beside self-training, as differences to the control."""
     drawn = Figure(figsize=(7, 4), layout="constrained")
     ax = drawn.subplots()
-    scores = scores.assign(gain=scores["accuracy"] - scores["control"])
-    gains = {
-        arm: mean_interval(of_arm["gain"]) for arm, of_arm in scores.groupby("arm", sort=False)
-    }
-    lassos = [gains[f"{count} lassos" if count > 1 else "1 lasso"] for count in LASSOS]
-    means, lows, highs = np.array([(0.0, 0.0, 0.0), *lassos]).T
+    gains = {arm: mean_interval(values) for arm, values in gains_of(scores).items()}
+    means, lows, highs = np.array([(0.0, 0.0, 0.0), *(gains[lassos(n)] for n in LASSOS)]).T
     counts = [0, *LASSOS]
     ax.plot(counts, means, "o-", color="#0072b2", label="lassos")
     ax.fill_between(counts, lows, highs, color="#0072b2", alpha=0.2, linewidth=0)
@@ -208,15 +227,8 @@ def figure(scores):
     for place, (arm, marker, color) in enumerate(others, start=1):
         mean, low, high = gains[arm]
         at = max(LASSOS) + 0.5 * place
-        ax.errorbar(
-            [at],
-            [mean],
-            [[mean - low], [high - mean]],
-            fmt=marker,
-            color=color,
-            capsize=4,
-            label=arm,
-        )
+        spread = [[mean - low], [high - mean]]
+        ax.errorbar([at], [mean], spread, fmt=marker, color=color, capsize=4, label=arm)
     ax.axhline(0, color="0.3", linewidth=0.8)
     ax.set_xticks(counts)
     ax.set_xlabel("lassos")
@@ -232,11 +244,14 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/lasso"))
     parser.add_argument("--seeds", type=int, default=10)
     arguments = parser.parse_args()
-    scores = []
+    arguments.out.mkdir(parents=True, exist_ok=True)
     for seed in range(arguments.seeds):
-        scores += run_seed(seed, arguments)
+        file = arguments.out / f"seed-{seed}.csv"
+        if not file.exists():
+            run_seed(seed, arguments).to_csv(file, index=False)
         print(f"seed {seed} of {arguments.seeds} done", flush=True)
-    scores = pd.DataFrame(scores)
+    files = [arguments.out / f"seed-{seed}.csv" for seed in range(arguments.seeds)]
+    scores = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
     print(summary(scores).to_string(index=False))
     kp.plotting.save_figure(figure(scores), arguments.out / "label_by_lasso.png")
 

@@ -118,7 +118,7 @@ def suspicious_labels(
                 "suspicious label",
                 rows[places],
                 chances[places],
-                found=found_as,
+                labels=tuple(classes.names[code] for code in codes[places]),
                 beside=rows[beside],
             )
         )

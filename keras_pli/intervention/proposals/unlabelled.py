@@ -108,7 +108,7 @@ def unlabelled_clusters(
                 "unlabelled cluster",
                 rows[order],
                 inside[order],
-                found=-1,
+                labels=(-1,) * len(rows),
                 beside=np.flatnonzero(members & (classes.codes == code))[:3],
             )
         )

@@ -21,8 +21,12 @@ def test_examples_run(name):
 
 @pytest.fixture(scope="module")
 def three():
-    def proposal(change, rows, found, kind, **more):
-        return Proposal(change, kind, np.array(rows), np.linspace(1, 0.5, len(rows)), found, **more)
+    def proposal(change, rows, label, kind, **more):
+        scores, labels = (
+            np.linspace(1, 0.5, len(rows)),
+            () if label is None else (label,) * len(rows),
+        )
+        return Proposal(change, kind, np.array(rows), scores, labels, **more)
 
     return Proposals(
         (
@@ -75,9 +79,11 @@ def test_pictures(three):
         )
     assert any(np.allclose(p.mean(axis=-1) if p.ndim == 3 else p, test_images[2]) for p in drawn)
     written = [text.get_text() for text in figure.texts]
-    assert {"1. dog, relabel as cat (2)", "2. dog, weigh by 5 (2)", "3. exclude (1)"} <= set(
-        written
-    )
+    assert {
+        "1. dog, relabel as cat (2)",
+        "2. dog, weigh by 5 (2)",
+        "3. duplicates, exclude (1)",
+    } <= set(written)
     assert len(three.plot(images).axes) == 6  # without test images no partner is shown
     with pytest.raises(ValueError, match=r"more than 4\. Received 3"):
         three.plot(images[:3])

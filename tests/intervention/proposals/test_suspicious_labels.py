@@ -68,14 +68,14 @@ def test_overlapping_classes_are_not_suspicious_where_nothing_was_changed():
 
 def test_swapped_labels_of_one_pair_are_found_beside_classes_that_overlap():
     random = np.random.default_rng(0)
-    centres = np.array([[0, 0], [0, 12], [12, 0], [13.5, 0]])  # the last two overlap
+    centres = np.array([[0, 0], [0, 12], [12, 0], [14, 0]])  # the last two overlap
     truth = np.repeat(np.arange(4), 300)
     z = centres[truth] + random.normal(size=(1200, 2))
     labels = truth.copy()
     wrong = np.r_[0:60, 300:360]
     labels[wrong] = 1 - truth[wrong]
     found = suspicious_labels(z, labels)
-    assert [proposal.found for proposal in found[:2]] in ([0, 1], [1, 0])
+    assert [proposal.label for proposal in found[:2]] in ([0, 1], [1, 0])
     right = np.isin(rows_of(found), wrong)
     assert right.mean() > 0.9
     assert right.sum() >= 115
