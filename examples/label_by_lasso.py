@@ -8,8 +8,8 @@ the control on the hundred, train from the same weights for as many steps, to wh
 alike, as they do in the hundred (each is weighed):
 
 - 1, 2, 5, 10 lassos;
-- 10 lassos, seen: a person looks at the first seven images of each proposal and names the class that most of
-  them show (simulated by their true classes); clusters in which no class has four of them are passed over;
+- 10 lassos, seen: a person looks at seven images of each proposal, as `Proposals.plot` shows them, names the
+  class that five or more of them show (simulated by their true classes), and passes over other proposals;
 - self-training, once: as many labels as ten lassos gave, of the images that the network is surest of;
 - self-training: images of which it is sure (.9) are labelled, it is trained on, five times over, as
   scikit-learn's SelfTrainingClassifier does.
@@ -39,7 +39,7 @@ from keras_pli.intervention import unlabelled_clusters
 TRAIN, TEST, PER_CLASS = 4000, 4000, 10
 BATCH, BASELINE_EPOCHS, STEPS = 20, 60, 400
 LASSOS = (1, 2, 5, 10)
-SURE, ROUNDS, SEEN = 0.9, 5, 7
+SURE, ROUNDS, SEEN, ALIKE = 0.9, 5, 7, 5
 CONTROL, PERSON = "control", "10 lassos, seen"
 ONCE, ROUNDS_ARM = "self-training, once", "self-training"
 LOSS = "sparse_categorical_crossentropy"
@@ -92,13 +92,13 @@ def relabelled(rows, said):
 
 
 def seen(found, truth):
-    """The proposals with the names that a person gives them who looks at the first images of each."""
+    """The proposals with the names that a person gives them who looks at some images of each."""
     changes = []
     for proposal in found:
-        counts = np.bincount(truth[proposal.rows[:SEEN]])
-        if counts.max() > SEEN / 2:
+        counts = np.bincount(truth[proposal.shown(SEEN)])
+        if counts.max() >= ALIKE:
             changes.append(kp.Relabel(proposal.rows, int(counts.argmax())))
-    return kp.InterventionPlan(changes)
+    return kp.InterventionPlan(changes[: max(LASSOS)])
 
 
 def surest(outputs, labels, count):
@@ -147,7 +147,7 @@ def plans_of(classifier, x, labels, truth, seed, arguments):
     """What each arm says, by its name."""
     z = kp.activations(classifier, x, layer="features")
     outputs = classifier.predict(x, verbose=0)
-    found = unlabelled_clusters(z, labels, outputs, most=max(LASSOS))
+    found = unlabelled_clusters(z, labels, outputs, most=100)
     if seed == 0:
         kp.plotting.save_figure(found.plot(x, most=10), arguments.out / "proposals.png")
     plans = {CONTROL: kp.InterventionPlan()}

@@ -57,6 +57,16 @@ class Proposal:
         """Why, a sentence."""
         return self.change.reason or ""
 
+    def shown(self, most: int) -> NDArray[np.int64]:
+        """Returns rows to look at: the most telling ones, of a cluster some from its core to its edge.
+
+        Args:
+            most: How many at most.
+        """
+        if self.kind != "unlabelled cluster" or len(self.rows) <= most:
+            return self.rows[:most]
+        return self.rows[np.linspace(0, len(self.rows) - 1, most).astype(np.int64)]
+
     @property
     def label(self) -> Any:
         """The label that all its samples have, or None."""
@@ -195,7 +205,7 @@ class Proposals(Sequence[Proposal]):
         if test_images is not None:
             pools["test"] = np.asarray(test_images)
         pool = _Pool(pools)
-        groups = {"proposed": [pool.places(p.rows[:columns], "train", columns) for p in shown]}
+        groups = {"proposed": [pool.places(p.shown(columns), "train", columns) for p in shown]}
         texts = {"proposed": [_texts(p, columns, class_names) for p in shown]}
         if any(p.beside is not None and p.beside_in in pools for p in shown):
             groups["to compare"] = [pool.beside(p) for p in shown]
