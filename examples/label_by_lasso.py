@@ -148,7 +148,7 @@ def plans_of(classifier, x, labels, truth, seed, arguments):
     z = kp.activations(classifier, x, layer="features")
     outputs = classifier.predict(x, verbose=0)
     found = unlabelled_clusters(z, labels, outputs, most=100)
-    if seed == 0:
+    if seed == 0 and len(found):
         kp.plotting.save_figure(found.plot(x, most=10), arguments.out / "proposals.png")
     plans = {CONTROL: kp.InterventionPlan()}
     plans |= {lassos(count): found.plan(count) for count in LASSOS}

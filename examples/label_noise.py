@@ -99,7 +99,7 @@ def run_seed(seed, share, arguments):
         if arm == "relabel" and seed == 0 and len(found):
             name = f"proposals-{share:.0%}.png".replace("%", "")
             kp.plotting.save_figure(found.plot(x), arguments.out / name)
-        suspects = np.concatenate([proposal.rows for proposal in found])
+        suspects = np.concatenate([np.zeros(0, int), *(proposal.rows for proposal in found)])
         result = kp.pli_experiment(
             classifier,
             (x, noisy),
@@ -123,7 +123,7 @@ def run_seed(seed, share, arguments):
                     "accuracy": right.mean(),
                     "accuracy of the pair": right[of_pair].mean(),
                     "proposed": len(suspects),
-                    "of them wrong": wrong[suspects].mean(),
+                    "of them wrong": wrong[suspects].sum() / max(1, len(suspects)),
                     "of the wrong found": wrong[suspects].sum() / wrong.sum(),
                 }
             )

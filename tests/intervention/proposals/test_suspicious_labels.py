@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from keras_pli.intervention import InterventionPlan, suspicious_labels
 from keras_pli.intervention.proposals.label_noise import (
@@ -57,6 +58,15 @@ def test_a_share_is_the_most_suspicious():
     assert np.isin(rows_of(found), wrong).mean() >= 0.8
     every = suspicious_labels(z, labels, least=0)
     assert chances.min() >= np.sort(np.concatenate([p.scores for p in every]))[-21] - 1e-3
+
+
+def test_digits_with_planted_labels():
+    digits = load_digits()
+    labels, wrong = changed(digits.target, 0.05)
+    found = suspicious_labels(digits.data, labels, share=0.05, least=0)
+    assert np.isin(rows_of(found), wrong).mean() > 0.93
+    put_right = suspicious_labels(digits.data, labels).plan().edited_data(labels).labels
+    assert np.mean(put_right != digits.target) < 0.02
 
 
 def test_overlapping_classes_are_not_suspicious_where_nothing_was_changed():
