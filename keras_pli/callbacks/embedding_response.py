@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..intervention import InterventionPlan
 from ..retraining import embedding_response
-from .sample import class_labels, no_classes, outputs_of, watched_sample
+from .sample import check_map, class_labels, no_classes, outputs_of, watched_sample
 
 
 class EmbeddingResponse(keras.callbacks.Callback):
@@ -22,29 +23,45 @@ class EmbeddingResponse(keras.callbacks.Callback):
     Args:
         data: `(x, {"label": …, "embedding": …, "moved": …})` to watch, best of held-out samples; None for
             those that `fit` was given. Without `"moved"`, points whose target lies off their position at the
-            start count as moved.
+            start count as moved. With a `plan`, `(x, labels)`.
+        plan: An `InterventionPlan` whose moves say where the points of `data` shall go; for held-out samples,
+            if none of them selects by index or mask.
         prefix: Put before the names, such as `"val_"`.
         most: Samples watched at the most.
         seed: Seed of their choice among more.
 
     Raises:
         TypeError: If the model is not a `PLIModel`.
-        ValueError: If there are no targets to compare with, or the labels are no classes.
+        ValueError: If there are no targets to compare with, the labels are no classes, a plan comes without
+            data or does not carry over to them, or the model has no embedder.
 
     Example:
         >>> callback = EmbeddingResponse(prefix="train_")
     """
 
     def __init__(
-        self, data: Any = None, *, prefix: str = "", most: int = 2000, seed: int = 0
+        self,
+        data: Any = None,
+        *,
+        plan: InterventionPlan | None = None,
+        prefix: str = "",
+        most: int = 2000,
+        seed: int = 0,
     ) -> None:
         super().__init__()
-        self.data, self.prefix, self.most, self.seed = data, prefix, most, seed
+        if plan is not None and (data is None or not plan.moves or not plan.transfers):
+            raise ValueError(
+                "With a plan, EmbeddingResponse needs `data=(x, labels)`, and moves that carry over to them, "
+                f"by class or lasso. Received {'no' if data is None else 'some'} data and:\n{plan!r}"
+            )
+        self.data, self.plan = data, plan
+        self.prefix, self.most, self.seed = prefix, most, seed
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Notes the map before training."""
         self._x, self._y = watched_sample(self.model, self.data, most=self.most, seed=self.seed)
-        if "embedding" not in self._y:
+        check_map(self.model, "EmbeddingResponse")
+        if "embedding" not in self._y and self.plan is None:
             raise ValueError(
                 "EmbeddingResponse needs targets: y['embedding']. "
                 f"Received: {', '.join(map(repr, self._y))}."
@@ -56,6 +73,9 @@ class EmbeddingResponse(keras.callbacks.Callback):
                 raise no_classes("EmbeddingResponse", self._y["label"])
             self._classes = classes if classes.ndim == 1 else None
         self._before = outputs_of(self.model, self._x)["embedding"]
+        if self.plan is not None:
+            moves = InterventionPlan(self.plan.moves)
+            self._y["embedding"], self._y["moved"] = moves.apply(self._before, self._classes)
         off = np.linalg.norm(self._y["embedding"] - self._before, axis=1)
         spread = float(np.sqrt(np.sum(np.var(self._before, axis=0))))
         self._moved = np.asarray(self._y.get("moved", off > 1e-3 * spread)).astype(bool)

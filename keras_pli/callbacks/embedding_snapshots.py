@@ -11,7 +11,7 @@ import keras
 from .. import plotting
 from ..checks import checked_number
 from ..files import write_arrays
-from .sample import class_labels, outputs_of, watched_sample
+from .sample import check_map, class_labels, outputs_of, watched_sample
 from .tensorboard import log_figure
 
 
@@ -34,7 +34,7 @@ class EmbeddingSnapshots(keras.callbacks.Callback):
 
     Raises:
         TypeError: If the model is not a `PLIModel`.
-        ValueError: If `every` is less than 1.
+        ValueError: If `every` is less than 1, or the model has no embedder.
 
     Example:
         >>> callback = EmbeddingSnapshots("runs/maps", every=2)
@@ -61,6 +61,7 @@ class EmbeddingSnapshots(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Stores the map before training."""
         self._x, y = watched_sample(self.model, self.data, most=self.most, seed=self.seed)
+        check_map(self.model, "EmbeddingSnapshots")
         classes = class_labels(y["label"])
         self._labels = y["label"] if classes is None else classes
         # Points of several labels, or of numbers that name no class, are drawn alike.

@@ -93,10 +93,16 @@ def no_classes(callback: str, labels: Array) -> ValueError:
 
 
 def outputs_of(model: PLIModel, x: Inputs) -> dict[str, Array]:
-    """Classifier outputs and map of some inputs, in inference mode, without disturbing `fit`."""
+    """Classifier outputs and map, if there is one, in inference mode, without disturbing `fit`."""
     starts = range(0, count_samples(x), 512)
     parts = [model(rows_of(x, slice(start, start + 512)), training=False) for start in starts]
     return {
         name: np.concatenate([np.asarray(keras.ops.convert_to_numpy(part[name])) for part in parts])
-        for name in ("label", "embedding")
+        for name in parts[0]
     }
+
+
+def check_map(model: PLIModel, callback: str) -> None:
+    """Raises a `ValueError` where a model trains without a map."""
+    if model.embedder is None:
+        raise ValueError(f"{callback} watches the map, and the PLIModel has no embedder.")

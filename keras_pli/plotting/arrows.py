@@ -138,4 +138,5 @@ def draw_key(ax: Axes, lines: Sequence[str]) -> None:
         "ha": "left",
         "va": "top",
     }
-    cast(Any, ax.text2D if ax.name == "3d" else ax.text)(0.0, -0.005, "\n".join(said), **write)
+    any_axes = cast(Any, ax)
+    (any_axes.text2D if ax.name == "3d" else ax.text)(0.0, -0.005, "\n".join(said), **write)

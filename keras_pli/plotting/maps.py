@@ -30,6 +30,7 @@ from .style import (
     class_styles,
     draw_title,
     halo,
+    marker_path,
     root_figure,
 )
 
@@ -262,7 +263,7 @@ def embedding_panels(
     )
     axes = {title: single_axes(compared.limits, width) for title in panels}
     _draw_panels(compared, axes, direct_labels=direct_labels, last=list(axes.values()))
-    return {title: cast(Figure, root_figure(ax)) for title, ax in axes.items()}
+    return {title: root_figure(ax) for title, ax in axes.items()}
 
 
 @dataclass(frozen=True)
@@ -444,37 +445,44 @@ def _draw_points(ax: Axes, data: _MapData, color: str | None) -> None:
     """Scatters the points in random order, so that no class hides another by coming last."""
     count = len(data.points)
     width = ax.get_window_extent().width / root_figure(ax).dpi
-    size, alpha = point_size(count, width), point_alpha(count)
+    alpha = point_alpha(count)
     shuffled = np.random.default_rng(0).permutation(count)
     names, position = np.unique(data.labels[shuffled], return_inverse=True)
     drawn = [data.styles[label] for label in names.tolist()]
     faces = np.array([color or style.color for style in drawn])
+    sizes = point_size(count, width) * np.array([style.area for style in drawn])
     grey = np.array([label in data.pale for label in names.tolist()])
-    # One call a marker, and the greyed classes below all others.
-    markers = {style.marker: style.area for style in drawn}
-    for marker, area in markers.items():
-        shaped = np.array([style.marker == marker for style in drawn])
+    shapes = np.array([style.marker for style in drawn])
+    # A collection may hold points of many shapes in one order, but in perspective it sorts colours alone.
+    apart = (
+        [shapes == shape for shape in dict.fromkeys(shapes)] if ax.name == "3d" else [shapes != ""]
+    )
+    paths = np.array([marker_path(style.marker) for style in drawn], dtype=object)
+    # The greyed classes below all others.
+    for of_class in apart:
         for below in (True, False):
-            chosen = (shaped & (grey == below))[position]
+            chosen = (of_class & (grey == below))[position]
             if not chosen.any():
                 continue
             # Any: mplot3d's scatter takes a third position.
-            cast(Any, ax).scatter(
+            points = cast(Any, ax).scatter(
                 *data.points[shuffled[chosen]].T,
                 c=PALE if below else faces[position[chosen]],
-                marker=marker,
-                s=size * area,
+                marker=shapes[of_class][0],
+                s=sizes[position[chosen]],
                 alpha=alpha,
                 linewidths=0,
                 rasterized=True,
                 zorder=1 if below else 2,
             )
+            if ax.name != "3d":
+                points.set_paths(paths[position[chosen]].tolist())
 
 
 def _draw_names(
     ax: Axes, data: _MapData, avoid: NDArray[Any], first: Collection[Any] = frozenset()
 ) -> None:
-    """Names the classes at their densest spots, `first` ones first, coloured before grey, large before small."""
+    """Names the classes at their densest spots: `first`, then coloured before grey, large before small."""
     present = [label for label in data.styles if label in data.outlines]
     present.sort(
         key=lambda label: (

@@ -16,11 +16,10 @@ from matplotlib.collections import QuadMesh
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.image import _ImageBase
-from matplotlib.markers import MarkerStyle
 from matplotlib.transforms import Affine2D
 
 from .export import screen_png_uri
-from .style import ClassStyle
+from .style import ClassStyle, marker_path
 
 DARK_GROUND = "#171717"
 # What turns a chart's white into the dark ground, and keeps hues.
@@ -218,8 +217,7 @@ def _holds_images(figure: Figure) -> bool:
 
 def _outline(style: ClassStyle) -> str:
     """A class's marker as the path of an SVG, within a box from -1 to 1."""
-    marker = MarkerStyle(style.marker)
-    path = marker.get_path().transformed(marker.get_transform())
+    path = marker_path(style.marker)
     bounds = path.get_extents()
     scale = 0.95 / max(abs(value) for value in (*bounds.min, *bounds.max))
     path = path.transformed(Affine2D().scale(scale, -scale))

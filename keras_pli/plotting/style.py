@@ -13,6 +13,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from numpy.typing import ArrayLike, NDArray
 
@@ -183,6 +185,12 @@ def legend_handles(styles: Iterable[ClassStyle]) -> list[Line2D]:
         )
         for s in styles
     ]
+
+
+def marker_path(marker: str) -> Path:
+    """Returns a marker's outline as scatter draws it at size 1."""
+    style = MarkerStyle(marker)
+    return style.get_path().transformed(style.get_transform())
 
 
 def draw_title(ax: Axes, title: str | None) -> None:

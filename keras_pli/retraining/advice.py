@@ -97,8 +97,8 @@ def _of_the_way(found: _Found) -> Iterator[str]:
         now = f" (now {weight:g})" if isinstance(weight, float | int) else ""
         for_now = f" (now {epochs})" if epochs is not None else ""
         yield (
-            f"Held-out points went {found.achieved:.0%} of the way, so the plan was hardly tried: raise λ{now} "
-            f"or the epochs{for_now}, and intervene on a smooth map (`ParametricTSNE.smooth`), which "
+            f"Held-out points went {found.achieved:.0%} of the way, so the plan was hardly tried: raise "
+            f"λ{now} or the epochs{for_now}, and intervene on a smooth map (`ParametricTSNE.smooth`), which "
             "retraining can follow; a faithful one it hardly can."
         )
     apart = found.drift["PLI"] - found.drift["control"]
@@ -127,8 +127,8 @@ def _of_the_cost(found: _Found) -> Iterator[str]:
         )
     elif found.group["high"] < 0:
         yield (
-            f"F1 of {found.group['name']!r} classes fell: weigh by a factor nearer to 1, or relabel and exclude "
-            "fewer samples."
+            f"F1 of {found.group['name']!r} classes fell: weigh by a factor nearer to 1, or relabel and "
+            "exclude fewer samples."
         )
 
 
@@ -149,8 +149,8 @@ def _of_the_gain(found: _Found) -> Iterator[str]:
         worst = found.lowest.nsmallest(2)
         named = ", ".join(f"{label} {value:.3f}" for label, value in worst.items())
         yield (
-            f"There is little to gain: the control has F1 {score:.3f} on {name!r} classes already. Its lowest "
-            f"are {named}."
+            f"There is little to gain: the control has F1 {score:.3f} on {name!r} classes already. Its "
+            f"lowest are {named}."
         )
     elif found.moves and found.achieved >= MUCH:
         yield (

@@ -362,7 +362,8 @@ def _maps(result: ExperimentResult, run: SeedRun) -> _Maps:
         "PLI (test)": run.test_maps["PLI"],
     }
     labels = dict.fromkeys(train, result.train_labels) | dict.fromkeys(test, result.labels)
-    came_from, signs = {}, {}
+    came_from: dict[str, tuple[Any, Any]] = {}
+    signs: dict[str, Mapping[str, Any]] = {}
     if "Edited (train)" in train:
         came_from["Edited (train)"] = run.train_map, run.train_moved
     if (edited := edited_data(result, run)) is not None and train:
@@ -479,7 +480,8 @@ def _settings(result: ExperimentResult) -> str:
 def _weights(result: ExperimentResult) -> str:
     """λ as it was asked for, and those that were chosen where that says no number."""
     asked = result.about["embedding_weight"]
-    found = {run.embedding_weight for run in result.runs} - {None}
+    weights = [run.embedding_weight for run in result.runs]
+    found = {weight for weight in weights if weight is not None}
     if isinstance(asked, str) and found:
         return f"{asked}: {', '.join(f'{weight:.3g}' for weight in sorted(found))}"
     return f"{asked}"

@@ -314,7 +314,7 @@ class ExperimentResult:
         return advice(self)
 
     def verdict(self) -> str:
-        """Says in words what the intervention did, whether that is more than seed noise, and what to try next."""
+        """Says in words what the intervention did, whether that is more than noise, and what to try next."""
         found = [self._findings(), *(f"Next: {step}" for step in self.advice())]
         return "\n".join(found)
 

@@ -38,7 +38,7 @@ def verdict(
     lines += _edited_sentence(edited or {}, moves)
     if subgroups is not None:
         for effect in subgroups.itertuples():
-            lines.append(_effect_sentence(effect, seeds, _of_samples(effect.group)))
+            lines.append(_effect_sentence(effect, seeds, _of_samples(str(effect.group))))
     for effect in effects[effects["kind"] == "group"].itertuples():
         lines.append(_effect_sentence(effect, seeds, f"F1 of {effect.name!r} classes"))
     singles = effects[effects["kind"] == "class"]
@@ -68,7 +68,7 @@ def answer(
     whose = f"F1 of {first.name!r} classes"
     if len(subgroups):
         first, others = next(subgroups.itertuples()), groups
-        whose = _of_samples(first.group)
+        whose = _of_samples(str(first.group))
     if np.isnan(first.mean):
         return f"Open: {whose} has no measure, as no held-out sample is of them."
     interval = f"95 % interval {first.low:+.3f} to {first.high:+.3f}, {seeds} seeds"
@@ -76,7 +76,8 @@ def answer(
     if seeds < 2 or np.isnan(first.low):
         start = f"Open: {whose} {change} against the control, in a single seed, which may be noise"
     elif first.low > 0:
-        start = f"Yes: {whose} {change} against the matched control ({interval})"
+        price = ", at a price" if any(other.high < 0 for other in others) else ""
+        start = f"Yes{price}: {whose} {change} against the matched control ({interval})"
     elif first.high < 0:
         start = f"No, it did harm: {whose} {change} against the matched control ({interval})"
     else:

@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.metrics import f1_score
 
 import keras_pli.callbacks as package
-from keras_pli import activations
+from keras_pli import InterventionPlan, Shift, Weigh, activations
 from keras_pli.callbacks import EmbeddingResponse, EmbeddingSnapshots, PerformanceResponse
 from keras_pli.retraining import PLILoss, PLIModel, embedding_response
 
@@ -126,6 +126,33 @@ class TestEmbeddingResponse:
                 assert float(logged[epoch][f"my_{name}"]) == history[f"my_{name}"][epoch]
         assert abs(history["my_achieved"][-1]) > 0.01
 
+    def test_a_plan_says_where_held_out_points_shall_go(self, pli, embedder, targets):
+        plan = InterventionPlan([Shift(1, (1.0, 0.5)), Weigh([0], 2.0)])
+        expected = EmbeddingResponse(
+            (X_TEST, shifted(pli.classifier, embedder, X_TEST, LABELS_TEST)), prefix="own_"
+        )
+        by_plan = EmbeddingResponse((X_TEST, LABELS_TEST), plan=plan)
+        history = fit(pli, targets, [expected, by_plan])
+        for name in RESPONSE:
+            np.testing.assert_allclose(history[name], history[f"own_{name}"], atol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("data", "changes"),
+        [(None, [Shift(1, (1, 0))]), ((X_TEST, LABELS_TEST), [Shift([0], (1, 0))])],
+    )
+    def test_a_plan_that_does_not_carry_over(self, data, changes):
+        with pytest.raises(ValueError, match=r"by class or lasso. Received \w+ data and:\nInterv"):
+            EmbeddingResponse(data, plan=InterventionPlan(changes))
+
+    def test_without_a_map(self, tmp_path):
+        model = PLIModel(classifier_of())
+        model.compile("sgd", PLILoss(embedding_weight=0.0))
+        for callback in (EmbeddingResponse(), EmbeddingSnapshots(tmp_path)):
+            with pytest.raises(
+                ValueError, match="watches the map, and the PLIModel has no embedder"
+            ):
+                fit(model, LABELS, [callback])
+
     def test_moved_are_those_whose_target_lies_elsewhere(self, pli, targets):
         without = {name: targets[name] for name in ("label", "embedding")}
         weights = pli.classifier.get_weights()
@@ -216,6 +243,20 @@ class TestPerformanceResponse:
                         labels, predicted, average="weighted", labels=classes, zero_division=0
                     )
                     assert history[prefix + key][epoch] == pytest.approx(expected)
+
+    def test_subgroups_and_the_worst_of_them(self, targets):
+        classifier = classifier_of()
+        model = PLIModel(classifier)
+        model.compile("sgd", PLILoss(embedding_weight=0.0))
+        groups = np.where(np.arange(len(X_TEST)) % 3 == 0, "few", "many")
+        callback = PerformanceResponse((X_TEST, LABELS_TEST), subgroups=groups)
+        history = fit(model, LABELS, [callback], epochs=1)
+        right = classifier.predict(X_TEST, verbose=0).argmax(axis=1) == LABELS_TEST
+        found = [right[groups == name].mean() for name in ("few", "many")]
+        assert history["accuracy_few"] + history["accuracy_many"] == pytest.approx(found)
+        assert history["accuracy_worst"] == pytest.approx([min(found)])
+        with pytest.raises(ValueError, match="are of the samples in `data`"):
+            PerformanceResponse(subgroups=groups)
 
     def test_names_and_prefix(self, pli, targets):
         history = fit(pli, targets, [PerformanceResponse(prefix="val_")], epochs=1)

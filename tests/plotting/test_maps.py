@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from keras_pli.plotting import class_styles, embedding_comparison, embedding_map
 from keras_pli.plotting.frame import fitting_limits
+from keras_pli.plotting.style import marker_path
 
 
 def scatters(ax):
@@ -25,11 +26,11 @@ def drawn_points(ax):
 
 
 def names(ax):
-    scale = {text.get_text() for text in ax.texts if text.get_text().isdigit()}
+    scale = {text.get_text() for text in ax.texts if "map unit" in text.get_text()}
     return {text.get_text() for text in ax.texts} - scale
 
 
-def test_one_scatter_a_marker_one_contour_a_class(clusters):
+def test_one_scatter_and_one_contour_a_class(clusters):
     points, labels = clusters
     figure = embedding_map(points, labels, class_names=["cat", "dog", "owl"], title="Map")
     (ax,) = figure.axes
@@ -50,12 +51,22 @@ def test_point_colours_follow_their_labels(clusters):
         assert to_hex(face) == styles[where[tuple(np.float32(point))]].color.lower()
 
 
-def test_twenty_classes_have_three_markers_and_a_legend():
+def test_twenty_classes_have_their_shapes_and_a_legend():
     rng = np.random.default_rng(0)
     labels = np.arange(400) % 20
     points = rng.uniform(-30, 30, (20, 2))[labels] + rng.normal(size=(400, 2))
     ax = embedding_map(points, labels).axes[0]
-    assert len(scatters(ax)) == 3 and drawn_points(ax) == 400
+    (scatter,) = scatters(ax)
+    assert drawn_points(ax) == 400
+    where = {tuple(point): label for point, label in zip(np.float32(points), labels, strict=True)}
+    styles = class_styles(labels)
+    for point, path, size in zip(
+        scatter.get_offsets(), scatter.get_paths(), scatter.get_sizes(), strict=True
+    ):
+        style = styles[where[tuple(np.float32(point))]]
+        shape = marker_path(style.marker)
+        np.testing.assert_array_equal(path.vertices, shape.vertices)
+        assert size == pytest.approx(scatter.get_sizes().min() * style.area / 0.72)
     assert len(ax.get_legend().get_texts()) == 20
 
 

@@ -155,7 +155,7 @@ def test_the_page_needs_nothing_else(why, tmp_path):
     text = re.sub(r'src="[^"]*"', "", page)
     assert "http" not in text and "url(" not in text and "<script" not in text
     assert "Owls &amp; cats" in text and "<b>&" not in text and "the first 3 of 6" in text
-    assert text.count('<div class="figure">') == 4 and "γ\u00a0=\u00a010" in text
+    assert text.count('<div class="figure ') == 4 and "γ\u00a0=\u00a010" in text
     heads = [name.replace("_", " ") for name in why.to_frame() if name != "verdict"]
     assert re.findall(r"<th>([^<\d]+)</th>", text) == heads
     row = re.search(r"<th>0</th>\s*<td>([^<]*)</td>\s*<td>([^<]*)</td>", text)

@@ -97,7 +97,7 @@ class TestTables:
         result = made()
         table, summary = result.table(), result.summary()
         assert table.shape == (9, 5)
-        assert list(table.columns) == ["shirt", "coat", "bag", "moved", "other"]
+        assert list(table.columns) == ["moved", "other", "shirt", "coat", "bag"]
         row = summary.query("metric == 'recall' and run == 'PLI' and name == 'bag'").iloc[0]
         expected = f"{row['mean']:.3f} ± {(row['high'] - row['low']) / 2:.3f}"
         assert table.loc[("recall", "PLI"), "bag"] == expected
@@ -105,11 +105,11 @@ class TestTables:
 
     def test_a_class_named_as_a_group(self):
         result = made(class_names=["shirt", "other", "bag"])
-        assert list(result.table().columns) == ["shirt", "other", "bag", "moved", "(other)"]
+        assert list(result.table().columns) == ["moved", "(other)", "shirt", "other", "bag"]
 
     def test_groups_of_ones_own(self):
         result = made(groups={"clothes": [0, 1]})
-        assert list(result.table().columns) == ["shirt", "coat", "bag", "clothes"]
+        assert list(result.table().columns) == ["clothes", "shirt", "coat", "bag"]
         expected = of_scikit_learn(result.runs[0], "PLI", (0, 1))["weighted avg"]["f1-score"]
         found = result.scores().query("seed == 0 and run == 'PLI' and name == 'clothes'")["f1"]
         assert found.item() == pytest.approx(expected)
@@ -294,7 +294,10 @@ class TestStorage:
         assert all(html.escape(line) in page for line in result.verdict().splitlines())
         assert "data:image" not in made(seeds=[])._repr_html_()
 
-    def test_plot_is_the_maps(self):
+    def test_plot_is_the_maps(self, monkeypatch):
         figure = made().plot(seed=1)
         titles = [ax.get_title(loc="left") for ax in figure.axes]
-        assert titles == ["Before (train)", "Edited (train)", "Control (test)", "PLI (test)"]
+        held_out = ["Baseline (test)", "Control (test)", "PLI (test)"]
+        assert titles == ["Before (train)", "Edited (train)", "Asked (test)", *held_out]
+        monkeypatch.setattr("keras_pli.plotting.embedding_comparison", lambda maps, *_, **__: maps)
+        assert list(made(held_out=False).plot()) == ["Before (train)", "Edited (train)", *held_out]

@@ -1,0 +1,128 @@
+"""What an experiment says in one sentence, and what it says to try next."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from made_results import LABELS, RUNS, TRAIN_LABELS, made, made_run
+from scipy import stats
+
+from keras_pli.retraining.advice import _seeds_needed
+
+
+def outputs(right):
+    """Outputs that are right for the first samples of each class."""
+    chosen = {
+        arm: np.where(np.arange(60) < 60 * share, LABELS, (LABELS + 1) % 3)
+        for arm, share in right.items()
+    }
+    return {arm: np.eye(3, dtype=np.float32)[found] for arm, found in chosen.items()}
+
+
+def found(shares, *, way=0.5, moved_only=False, **changes):
+    """A result with a run for each baseline, control and PLI accuracy, and a share of the way gone."""
+    runs = []
+    for seed, right in enumerate(shares):
+        run = made_run(seed, outputs=outputs(dict(zip(RUNS, right, strict=True))))
+        asked = run.test_targets - run.test_maps["baseline"]
+        maps = {**run.test_maps, "PLI": run.test_maps["baseline"] + np.float32(way) * asked}
+        far = run.train_map + 50 * run.train_moved[:, None]  # where nobody lives
+        runs.append(dataclasses.replace(run, test_maps=maps, train_targets=far, **changes))
+    result = made(runs=tuple(runs))
+    return dataclasses.replace(result, about={**result.about, "moved_only": moved_only})
+
+
+def steps(*arguments, **options):
+    return " ".join(found(*arguments, **options).advice())
+
+
+NOISE = [(0.7, 0.7, 0.75), (0.7, 0.75, 0.7), (0.7, 0.7, 0.72)]
+
+
+def test_hardly_any_way_gone():
+    said = steps(NOISE, way=0.05)
+    assert "went 5% of the way" in said and "raise λ (now 0.1) or the epochs (now 2)" in said
+    assert "raise λ" not in steps(NOISE, way=0.5)
+
+
+def test_accuracy_lost():
+    said = steps([(0.7, 0.8, 0.7), (0.7, 0.81, 0.7), (0.7, 0.8, 0.69)])
+    assert "Accuracy fell by 0.106" in said and 'embedding_weight="auto"' in said
+    assert "Accuracy fell" not in steps(NOISE)
+
+
+def test_collisions_are_named():
+    here = made_run(0).train_map[TRAIN_LABELS == 1].mean(axis=0)
+    result = found(NOISE)
+    places = np.where(TRAIN_LABELS[:, None] == 1, here, [90.0, 90.0]).astype(np.float32)
+    places[TRAIN_LABELS == 2] = [-90.0, -90.0]
+    targets = np.where(TRAIN_LABELS[:, None] == 2, here, places).astype(np.float32)
+    run = dataclasses.replace(result.runs[0], train_map=places, train_targets=targets)
+    said = " ".join(dataclasses.replace(result, runs=(run, *result.runs[1:])).advice())
+    assert "The plan moves bag to where coat lives" in said and "`plan.check`" in said
+    assert "The plan moves" not in steps(NOISE)
+
+
+def test_nothing_to_gain():
+    said = steps([(1.0, 1.0, 1.0)] * 3)
+    assert "little to gain: the control has F1 1.000 on 'moved' classes" in said
+    assert "little to gain" not in steps(NOISE)
+
+
+def test_way_gone_and_nothing_gained():
+    assert "`Weigh`, `Relabel` or `Exclude`" in steps(NOISE, way=0.8)
+    assert "`Weigh`" not in steps(NOISE, way=0.2)
+
+
+def test_a_classifier_that_was_not_trained_to_its_end():
+    shares = [(0.5, 0.8, 0.8), (0.5, 0.8, 0.82), (0.5, 0.82, 0.8)]
+    assert "raised accuracy from 0.500 to 0.811" in steps(shares)
+
+
+def test_seeds():
+    assert "one says nothing about the noise" in steps(NOISE[:1])
+    better = found([(0.7, 0.7, 0.9), (0.7, 0.72, 0.9), (0.7, 0.7, 0.92)])
+    assert better.advice()[0].startswith("Nothing stands against it")
+    assert better.verdict().splitlines()[-1] == f"Next: {better.advice()[0]}"
+
+
+def test_seeds_needed_are_the_fewest_that_would_show_it():
+    differences = np.array([0.03, -0.01, 0.02, 0.0])
+    mean, half = differences.mean(), stats.sem(differences) * stats.t.ppf(0.975, 3)
+    needed = _seeds_needed(mean, half, 4)
+    halves = [
+        stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / np.sqrt(n)
+        for n in (needed - 1, needed)
+    ]
+    assert halves[0] > mean > halves[1]
+    assert _seeds_needed(1e-6, half, 4) is None
+
+
+@pytest.mark.parametrize(
+    ("shares", "start"),
+    [
+        (
+            [(0.7, 0.7, 0.9), (0.7, 0.72, 0.9), (0.7, 0.7, 0.92)],
+            "Yes: F1 of 'moved' classes rose by 0.",
+        ),
+        ([(0.7, 0.9, 0.7), (0.7, 0.9, 0.72), (0.7, 0.92, 0.7)], "No, it did harm: F1 of 'moved'"),
+        (NOISE, "Not shown: F1 of 'moved' classes changed by "),
+        (NOISE[:1], "Open: F1 of 'moved' classes "),
+    ],
+)
+def test_answer(shares, start):
+    answer = found(shares).answer()
+    assert answer.startswith(start) and answer.count(". ") == 0
+    assert "held-out points went 50% of the way" in answer
+    assert ("interval" in answer) == (len(shares) > 1)
+
+
+def test_the_other_classes_loss_is_told():
+    runs = []
+    for seed, right in enumerate((0.9, 0.92, 0.9)):
+        control = outputs({"control": right})["control"]
+        pli = np.where(LABELS[:, None] == 2, np.eye(3)[LABELS], control[:, [1, 0, 2]])
+        run = made_run(seed, outputs={"baseline": control, "control": control, "PLI": pli})
+        runs.append(run)
+    answer = made(runs=tuple(runs)).answer()
+    assert answer.startswith("Yes, at a price: ") and "and 'other' classes lost 0.8" in answer
