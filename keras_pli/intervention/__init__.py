@@ -19,6 +19,15 @@ from .moves import (
 from .occupancy import Occupancy, occupancy
 from .plan import InterventionPlan
 from .plan_check import MoveCheck, PlanCheck
+from .proposals import (
+    Proposal,
+    Proposals,
+    near_duplicates,
+    propose,
+    small_groups,
+    suspicious_labels,
+    unlabelled_clusters,
+)
 from .selection import ClassLabel, Indices, Mask, Polygon, Selection
 from .suggestion import suggest
 
@@ -41,6 +50,8 @@ __all__ = [
     "Occupancy",
     "PlanCheck",
     "Polygon",
+    "Proposal",
+    "Proposals",
     "Relabel",
     "Rotate",
     "Scale",
@@ -49,6 +60,11 @@ __all__ = [
     "Shift",
     "Weigh",
     "WholeMap",
+    "near_duplicates",
     "occupancy",
+    "propose",
+    "small_groups",
     "suggest",
+    "suspicious_labels",
+    "unlabelled_clusters",
 ]

@@ -123,6 +123,26 @@ def test_plans_of_the_study_beside_one_control(small_digits, tmp_path):
 
 
 @pytest.mark.slow
+def test_wrong_labels_are_put_right(small_digits, tmp_path):
+    options = ["--data", str(small_digits / "grey.npz"), "--out", str(tmp_path), "--seeds", "1"]
+    printed = run("label_noise.py", *options, "--pair", "3", "8", "--noise", "0.2")
+    assert printed.count("of the wrong found") == 1
+    assert all(f"20% {arm}" in printed for arm in ("    relabel", "    exclude", "true labels"))
+    assert (tmp_path / "label_noise.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_lassos_around_unlabelled_clusters(small_digits, tmp_path):
+    options = ["--data", str(small_digits / "grey.npz"), "--out", str(tmp_path), "--seeds", "1"]
+    printed = run("label_by_lasso.py", *options)
+    assert all(arm in printed for arm in ("10 lassos, seen", "self-training, once", "1 lasso"))
+    assert (tmp_path / "label_by_lasso.png").stat().st_size > 5000
+    changed = (tmp_path / "seed-0.csv").stat().st_mtime_ns
+    assert run("label_by_lasso.py", *options) == printed  # what is there is read
+    assert (tmp_path / "seed-0.csv").stat().st_mtime_ns == changed
+
+
+@pytest.mark.slow
 def test_images_that_activate_classes_most(small_digits, tmp_path):
     options = ["--data", str(small_digits / "grey.npz"), "--epochs", "3", "--starts", "1"]
     printed = run("maximised_fashion_mnist.py", *options, "--out", str(tmp_path))

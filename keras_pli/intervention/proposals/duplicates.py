@@ -76,7 +76,9 @@ def near_duplicates(train: ArrayLike, test: ArrayLike, *, closeness: float = 0.2
             are = "is" if len(found) == 1 else "are"
             reason = f"{counted(len(found), 'training sample')} {are} {said}"
             if kind != "duplicate":
-                reason += f": no farther from it than {closeness:g} of the typical distance to the next"
+                reason += (
+                    f": no farther from it than {closeness:g} of the typical distance to the next"
+                )
             proposals.append(
                 Proposal(
                     Exclude(found, reason=reason),
@@ -87,9 +89,7 @@ def near_duplicates(train: ArrayLike, test: ArrayLike, *, closeness: float = 0.2
                     beside_in="test",
                 )
             )
-    looked = (
-        f"{counted(len(own), 'training sample')} beside {counted(len(other), 'test sample')}"
-    )
+    looked = f"{counted(len(own), 'training sample')} beside {counted(len(other), 'test sample')}"
     return Proposals(tuple(proposals), looked)
 
 

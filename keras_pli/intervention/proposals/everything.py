@@ -54,7 +54,7 @@ def propose(
         >>> labels = np.array([0, 0, *[-1] * 18, 1, 1, *[-1] * 18])
         >>> found = propose(z, labels, test=z[:2])
         >>> [proposal.kind for proposal in found]
-        ['duplicate', 'unlabelled cluster', 'unlabelled cluster']
+        ['duplicate', 'unlabelled cluster']
     """
     points = points_of(z)
     classes = Classes.of(labels, len(points))

@@ -125,7 +125,7 @@ def find_groups(
             factor = float(np.clip(len(rest) / len(rows), 1, most_weight))
             change = Weigh(rows, round(factor, 2), reason=reason)
             beside = random.choice(rest, min(3, len(rest)), replace=False)
-            proposal = Proposal(change, "small group", rows, scores, found=name, beside=beside)
+            proposal = Proposal(change, "small group", rows, scores, (name,) * len(rows), beside)
             found.append((above, proposal))
     found.sort(key=lambda pair: -pair[0])
     of = "1 class" if len(classes.names) == 1 else f"{len(classes.names)} classes"

@@ -9,10 +9,12 @@ from scipy.stats import poisson
 from .samples import Rows
 
 Shares = NDArray[np.float64]
-# The deepest tenth of a class, but no fewer than twenty samples, tells which labels its samples get.
-DEEPEST, FEWEST_DEEP = 0.1, 20
+# The deepest tenth of a class, but no fewer than fifty samples, tells which labels its samples get.
+DEEPEST, FEWEST_DEEP = 0.1, 50
 # A pair of classes is mixed up more often than all pairs are if that many labels come by chance this rarely.
 SIGNIFICANT = 1e-3
+# Classes of which more is labelled as the other, even deep within them, overlap: that says nothing of labels.
+OVERLAP = 0.35
 _ROUNDS = 5
 
 
@@ -36,7 +38,7 @@ def label_transitions(shares: Shares, codes: Rows) -> Shares:
     Where classes overlap, neighbours contradict each other for good reasons. Deep within a class only wrong
     labels are left of that, so the labels of the samples there, the anchor points of Patrini et al. (2017,
     section 4.2), tell how often classes are mixed up. A pair that is mixed up significantly more often than
-    the others has a rate of its own; the others share one.
+    the others has a rate of its own; the others share one, and so do classes that overlap altogether.
 
     Args:
         shares: What `neighbor_shares` returned, without the samples themselves.
@@ -63,7 +65,8 @@ def label_transitions(shares: Shares, codes: Rows) -> Shares:
             break
         own_rate = found
     rate = min(rate, 0.5 / len(counts))
-    transitions = np.where(own_rate, counts / np.maximum(totals, 1), rate)
+    rates = counts / np.maximum(totals, 1)
+    transitions = np.where(own_rate & (rates <= OVERLAP), rates, rate)
     transitions[~other] = 0
     # More than half of a class under another name could not be told from the other class.
     transitions *= np.minimum(1, 0.49 / np.maximum(transitions.sum(axis=1, keepdims=True), 1e-12))

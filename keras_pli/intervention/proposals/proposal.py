@@ -32,7 +32,7 @@ class Proposal:
         kind: What was found, such as `"suspicious label"`.
         rows: The samples that it selects, int64 `(k,)`, the most telling first.
         scores: float64 `(k,)`, how much each speaks for it; see the function that proposed it.
-        found: The label of the samples as they are, or None.
+        labels: The labels that they have, one a sample, or none.
         beside: Samples to compare them with, int64 `(m,)`.
         beside_in: Where those are: among the training samples, or the test samples.
 
@@ -40,7 +40,7 @@ class Proposal:
         >>> from keras_pli import Exclude
         >>> one = Proposal(Exclude([3], reason="Twice."), "near-duplicate", np.array([3]), np.array([1.0]))
         >>> one
-        exclude 1 point: near-duplicate, 1 sample
+        exclude point 3: near-duplicate, 1 sample
           because: Twice.
     """
 
@@ -48,7 +48,7 @@ class Proposal:
     kind: str
     rows: NDArray[np.int64]
     scores: NDArray[np.float64]
-    found: Any = None
+    labels: tuple[Any, ...] = ()
     beside: NDArray[np.int64] | None = None
     beside_in: Literal["train", "test"] = "train"
 
@@ -57,20 +57,36 @@ class Proposal:
         """Why, a sentence."""
         return self.change.reason or ""
 
+    def shown(self, most: int) -> NDArray[np.int64]:
+        """Returns rows to look at: the most telling ones, of a cluster some from its core to its edge.
+
+        Args:
+            most: How many at most.
+        """
+        if self.kind != "unlabelled cluster" or len(self.rows) <= most:
+            return self.rows[:most]
+        return self.rows[np.linspace(0, len(self.rows) - 1, most).astype(np.int64)]
+
+    @property
+    def label(self) -> Any:
+        """The label that all its samples have, or None."""
+        return self.labels[0] if len(set(self.labels)) == 1 else None
+
     def __repr__(self) -> str:
         first = f"{self.change}: {self.kind}, {counted(len(self.rows), 'sample')}"
         return f"{first}\n  because: {self.reason}" if self.reason else first
 
     def _title(self, names: ClassNames | None) -> str:
         """What is done, in the few words that stand beside pictures."""
+        own = "several classes" if self.label is None else class_name(self.label, names)
         if isinstance(self.change, Relabel):
             new = class_name(self.change.label, names)
             if self.kind == "unlabelled cluster":
                 return f"label as {new}"
-            return f"{class_name(self.found, names)}, relabel as {new}"
+            return f"{own}, relabel as {new}"
         if isinstance(self.change, Weigh):
-            return f"{class_name(self.found, names)}, weigh by {self.change.factor:.3g}"
-        return "exclude" if self.found is None else f"{class_name(self.found, names)}, exclude"
+            return f"{own}, weigh by {self.change.factor:.3g}"
+        return f"{own}, exclude" if self.labels else f"{self.kind}s, exclude"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +108,8 @@ class Proposals(Sequence[Proposal]):
         >>> found = suspicious_labels(z, labels, neighbors=10)
         >>> found.plan()
         InterventionPlan of 1 change
-          1. relabel 1 point as class 0
-             because: 1 of 21 samples of class 1 lies among class 0; its label is wrong with a chance of 0.93
+          1. relabel point 3 as class 0
+             because: 1 of 21 samples of class 1 lies among class 0; its label is wrong with a chance of 0.85
     """
 
     proposals: tuple[Proposal, ...]
@@ -142,12 +158,12 @@ class Proposals(Sequence[Proposal]):
     def table(self) -> pd.DataFrame:
         """Returns one row a proposal, numbered from 1.
 
-        Columns: `change`; `kind`; `samples`, how many; `label`, as they are; `score`, the mean of theirs;
-        `because`.
+        Columns: `change`; `kind`; `samples`, how many; `label`, the one that all have; `score`, the mean of
+        theirs; `because`.
         """
         columns = ["change", "kind", "samples", "label", "score", "because"]
         rows = [
-            (str(p.change), p.kind, len(p.rows), p.found, float(np.mean(p.scores)), p.reason)
+            (str(p.change), p.kind, len(p.rows), p.label, float(np.mean(p.scores)), p.reason)
             for p in self.proposals
         ]
         return pd.DataFrame(rows, columns=columns, index=range(1, len(self) + 1))
@@ -189,8 +205,8 @@ class Proposals(Sequence[Proposal]):
         if test_images is not None:
             pools["test"] = np.asarray(test_images)
         pool = _Pool(pools)
-        groups = {"proposed": [pool.places(p.rows[:columns], "train", columns) for p in shown]}
-        texts = {"proposed": [_texts(p.scores[:columns], columns) for p in shown]}
+        groups = {"proposed": [pool.places(p.shown(columns), "train", columns) for p in shown]}
+        texts = {"proposed": [_texts(p, columns, class_names) for p in shown]}
         if any(p.beside is not None and p.beside_in in pools for p in shown):
             groups["to compare"] = [pool.beside(p) for p in shown]
             texts["to compare"] = [[""] * _BESIDE for _ in shown]
@@ -268,5 +284,16 @@ def class_name(label: Any, names: ClassNames | None) -> str:
         return f"class {label!r}"
 
 
-def _texts(scores: NDArray[np.float64], columns: int) -> list[str]:
-    return [*(f"{score:.2f}" for score in scores), *[""] * (columns - len(scores))]
+def _texts(proposal: Proposal, columns: int, names: ClassNames | None) -> list[str]:
+    """What stands below the samples of a proposal: what speaks for each, where that differs."""
+    scores = proposal.scores[:columns]
+    if proposal.kind == "suspicious label":
+        labels = (class_name(label, names) for label in proposal.labels)
+        texts = [
+            f"{label}?\nwrong: {score:.2f}" for label, score in zip(labels, scores, strict=False)
+        ]
+    elif proposal.kind == "small group" and not proposal.scores.all():
+        texts = ["misclassified" if score else "" for score in scores]
+    else:
+        texts = [""] * len(scores)
+    return [*texts, *[""] * (columns - len(scores))]

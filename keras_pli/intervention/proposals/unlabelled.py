@@ -17,7 +17,9 @@ from .samples import Classes, Points, Rows, nearest_of, points_of, predicted_cod
 if TYPE_CHECKING:
     from ...plotting.style import ClassNames
 
-CLUSTERED = 4000  # points that are clustered, in time and memory with their square; others go with the nearest
+# Ward's method takes time and memory with the square of the points: so many are clustered, and others go with
+# the nearest of them.
+CLUSTERED = 4000
 PER_CLASS = 3  # clusters
 _NEAR = 10
 
@@ -88,16 +90,16 @@ def unlabelled_clusters(
         if len(told) < fewest or counts[code] < agreement * len(told):
             continue
         name = class_name(classes.names[code], class_names)
-        reason = f"{counted(len(rows), 'unlabelled sample')} of a cluster in which {_of(counts[code], told)}"
-        reason += f" labelled samples are {name}"
+        also = ""
         if predicted is not None:
             said = predicted[rows] == code
             if 2 * said.sum() < len(rows):
                 continue
-            reason += f"; the {said.sum()} of them are labelled that are classified so too"
-            rows = rows[said]
+            rows, also = rows[said], ", classified so too,"
         if not len(rows):
             continue
+        reason = f"{counted(len(rows), 'unlabelled sample')}{also} of a cluster in which "
+        reason += f"{_of(counts[code], told)} labelled samples are {name}"
         inside = _shares_inside(points, rows, clustered)
         order = np.argsort(-inside, kind="stable")
         found.append(
@@ -106,7 +108,7 @@ def unlabelled_clusters(
                 "unlabelled cluster",
                 rows[order],
                 inside[order],
-                found=-1,
+                labels=(-1,) * len(rows),
                 beside=np.flatnonzero(members & (classes.codes == code))[:3],
             )
         )
