@@ -438,8 +438,8 @@ class PLIModel(keras.Model):
                 )
             y, needed = {"label": y}, ["label"]
         else:
-            targets = ["embedding", *(["moved"] if self.loss_function.moved_only else [])]
-            needed = ["label", *(targets if self.loss_function.needs_targets else [])]
+            asked = ["embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            needed = ["label", *(asked if self.loss_function.needs_targets else [])]
         missing = [name for name in needed if name not in y]
         unknown = [name for name in y if name not in ("label", "embedding", "moved")]
         if missing or unknown:
@@ -453,6 +453,8 @@ class PLIModel(keras.Model):
                 )
         if "embedding" not in y:
             return y
+        if self._embed is None:
+            raise ValueError("Targets `y['embedding']` need an embedder, and there is none.")
         targets = finite_array(y["embedding"], "y['embedding']", ndim=2)
         components = self(_first(x), training=False)["embedding"].shape[-1]
         if targets.shape[1] != components:
