@@ -36,7 +36,7 @@ import keras_pli as kp
 from keras_pli.files import write_text
 from keras_pli.intervals import mean_interval
 from keras_pli.retraining import ShuffledBatches, reachable_activations
-from keras_pli.retraining.automatic_weight import WeightPilot, halved
+from keras_pli.retraining.trials.automatic_weight import WeightPilot, halved
 
 FORMS = ("embedding", "activations", "both")
 WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from ..checks import finite_array, quoted
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
-from .automatic_weight import AutomaticWeight, automatic_weight
 from .data import arrays_of, count_samples, named_data, weights_by_name
 from .edited_training import edited_arrays
 from .embedders import check_trained
 from .labels import check_form, check_values, forms_taken
-from .layer_trial import LayerTrial, try_layer
 from .loss import AUTOMATIC, SPREAD, PLILoss, weight_like
 from .outputs import only_output, output_sizes
-from .pilot import BATCH, STEPS, Pilot, run_pilot
-from .plan_samples import plan_samples
+from .trials.automatic_weight import AutomaticWeight, automatic_weight
+from .trials.layer_trial import LayerTrial, try_layer
+from .trials.pilot import BATCH, STEPS, Pilot, run_pilot
+from .trials.plan_samples import plan_samples
 
 Tensor = Any
 

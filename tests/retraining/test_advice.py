@@ -7,7 +7,7 @@ import pytest
 from made_results import LABELS, RUNS, TRAIN_LABELS, made, made_run
 from scipy import stats
 
-from keras_pli.retraining.advice import _seeds_needed
+from keras_pli.retraining.experiment.advice import _seeds_needed
 
 
 def outputs(right):

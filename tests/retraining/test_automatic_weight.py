@@ -6,10 +6,11 @@ import pytest
 from keras import layers
 
 from keras_pli.intervention import InterventionPlan, Shift, Weigh
-from keras_pli.retraining import PLILoss, PLIModel, automatic_weight, pli_experiment
-from keras_pli.retraining.automatic_weight import GRID, stratified
+from keras_pli.retraining import PLILoss, PLIModel, pli_experiment
 from keras_pli.retraining.data import ShuffledBatches
 from keras_pli.retraining.starting_point import reseed, restore, state_of
+from keras_pli.retraining.trials import automatic_weight
+from keras_pli.retraining.trials.automatic_weight import GRID, stratified
 
 AUTO = {"embedding_weight": "auto", "scale": 1.0}
 

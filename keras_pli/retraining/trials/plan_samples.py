@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..brief import brief_repr
-from ..checks import finite_array, label_array, quoted
-from .data import Inputs, as_arrays, rows_of
-from .labels import check_classes
-from .loss import PLILoss
+from ...brief import brief_repr
+from ...checks import finite_array, label_array, quoted
+from ..data import Inputs, as_arrays, rows_of
+from ..labels import check_classes
+from ..loss import PLILoss
 
 Array = NDArray[Any]
 UNLABELLED = -1

@@ -11,11 +11,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ..brief import brief_repr
-from ..checks import quoted
-from .data import Inputs, ShuffledBatches, arrays_of, rows_of
-from .outputs import class_outputs
-from .starting_point import fresh_optimizer, reseed, restore, state_of
+from ...brief import brief_repr
+from ...checks import quoted
+from ..data import Inputs, ShuffledBatches, arrays_of, rows_of
+from ..outputs import class_outputs
+from ..starting_point import fresh_optimizer, reseed, restore, state_of
 
 Array = NDArray[Any]
 GRID = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)

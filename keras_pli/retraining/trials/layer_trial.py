@@ -10,12 +10,12 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-from ..brief import brief_repr
-from ..checks import checked_number
-from ..network.activations import activations
+from ...brief import brief_repr
+from ...checks import checked_number
+from ...network.activations import activations
+from ..outputs import one_column_a_class
 from .head import head_of
 from .layer_reach import reachable_activations
-from .outputs import one_column_a_class
 from .plan_samples import PlanSamples, way_gone
 
 Array = NDArray[Any]

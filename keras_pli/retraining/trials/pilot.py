@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
-from ..brief import brief_repr
-from ..checks import checked_number
-from .data import ShuffledBatches
-from .labels import in_form, label_form
-from .loss import PLILoss
-from .outputs import are_probabilities, one_column_a_class
+from ...brief import brief_repr
+from ...checks import checked_number
+from ..data import ShuffledBatches
+from ..labels import in_form, label_form
+from ..loss import PLILoss
+from ..outputs import are_probabilities, one_column_a_class
+from ..starting_point import fresh_optimizer, reseed, restore, state_of
 from .plan_samples import PlanSamples, way_gone
-from .starting_point import fresh_optimizer, reseed, restore, state_of
 
 Array = NDArray[Any]
 STEPS, BATCH = 120, 64

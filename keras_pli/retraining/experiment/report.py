@@ -15,13 +15,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from .. import plotting
-from ..brief import counted
-from ..intervals import mean_interval
-from ..intervention import InterventionPlan
-from ..intervention.data_changes import UNLABELLED
-from ..intervention.edited_data import EditedData
-from ..plotting.page import (
+from ... import plotting
+from ...brief import counted
+from ...intervals import mean_interval
+from ...intervention import InterventionPlan
+from ...intervention.data_changes import UNLABELLED
+from ...intervention.edited_data import EditedData
+from ...plotting.page import (
     page,
     page_changes,
     page_code,
@@ -34,7 +34,7 @@ from ..plotting.page import (
     page_panels,
     page_table,
 )
-from ..plotting.style import class_styles, new_figure
+from ...plotting.style import class_styles, new_figure
 from .provenance import checksums, page_date, versions
 from .seed_run import ARMS, RUNS
 from .subgroups import WORST

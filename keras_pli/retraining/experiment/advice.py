@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..brief import counted
-from ..intervals import mean_interval
-from ..intervention.data_changes import is_unlabelled
-from ..intervention.occupancy import occupancy
+from ...brief import counted
+from ...intervals import mean_interval
+from ...intervention.data_changes import is_unlabelled
+from ...intervention.occupancy import occupancy
 
 if TYPE_CHECKING:
     from .result import ExperimentResult

@@ -11,18 +11,18 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import quoted
-from ..intervention import InterventionPlan
-from ..network.activations import LOGITS
-from ..network.layers import layer_path
-from .data import Inputs, checked_data
-from .embedders import check_trained
-from .labels import AUTO
-from .loss import AUTOMATIC, SPREAD, PLILoss
-from .outputs import output_sizes
+from ...checks import quoted
+from ...intervention import InterventionPlan
+from ...network.activations import LOGITS
+from ...network.layers import layer_path
+from ..data import Inputs, checked_data
+from ..embedders import check_trained
+from ..labels import AUTO
+from ..loss import AUTOMATIC, SPREAD, PLILoss
+from ..outputs import output_sizes
+from ..starting_point import fresh_optimizer
 from .result import ExperimentResult
 from .seed_training import PlanSource, Settings, form_taken, run_seed
-from .starting_point import fresh_optimizer
 from .stored_experiment import experiment_identity, storing
 from .subgroups import checked_subgroups
 

@@ -10,19 +10,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ..intervention import EditedData, InterventionPlan
-from ..intervention.data_changes import is_unlabelled, lacks_label
-from ..network.activations import ActivationReader
-from .data import Inputs, ShuffledBatches, rows_of
-from .edited_training import training_arrays
-from .embedders import embedder_of
+from ...intervention import EditedData, InterventionPlan
+from ...intervention.data_changes import is_unlabelled, lacks_label
+from ...network.activations import ActivationReader
+from ..data import Inputs, ShuffledBatches, rows_of
+from ..edited_training import training_arrays
+from ..embedders import embedder_of
+from ..labels import check_classes, in_form, label_form
+from ..loss import AUTOMATIC, PLILoss
+from ..model import PLIModel
+from ..outputs import class_outputs, only_output, predicted
+from ..starting_point import fresh_optimizer, reseed, restore, state_of
 from .held_out import held_out_selected, held_out_targets
-from .labels import check_classes, in_form, label_form
-from .loss import AUTOMATIC, PLILoss
-from .model import PLIModel
-from .outputs import class_outputs, only_output, predicted
 from .seed_run import ARMS, SeedRun, stored_plan
-from .starting_point import fresh_optimizer, reseed, restore, state_of
 
 Array = NDArray[Any]
 Checked: TypeAlias = tuple[Inputs, Array]
