@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Root mean squared errors of a pilot's share and change of F1, on plans that had no part in choosing what it
 # is like (docs/plan_check.png).
-SHARE_ERROR, F1_ERROR = 0.12, 0.02
+SHARE_ERROR, F1_ERROR = 0.10, 0.02
 # What the layer is said to allow where it is not nearly everything.
 NEARLY_ALL = 0.9
 
