@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Root mean squared errors of a pilot's share and change of F1, on plans that had no part in choosing what it
 # is like (docs/plan_check.png).
-SHARE_ERROR, F1_ERROR = 0.10, 0.02
+SHARE_ERROR, F1_ERROR = 0.08, 0.03
 # What the layer is said to allow where it is not nearly everything.
 NEARLY_ALL = 0.9
 
@@ -83,7 +83,7 @@ class MoveCheck:
         pilot_f1: Mean F1 of the move's classes after it, less that after as much training without the plan.
 
     Example:
-        >>> move = MoveCheck(1, "shift class 4 by (9, 0)", (4,), 80, pilot_share=0.42, pilot_f1=-0.031)
+        >>> move = MoveCheck(1, "shift class 4 by (9, 0)", (4,), 80, pilot_share=0.42, pilot_f1=-0.051)
         >>> move.passes
         False
     """
