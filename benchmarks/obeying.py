@@ -12,8 +12,11 @@ start from the same weights, see the same batches and take as many steps; costs 
 Measured on held-out samples: the share of the asked displacement, F1 of the moved classes, accuracy.
 
     python benchmarks/obeying.py --out runs/obeying --seeds 10
+    python benchmarks/obeying.py --out runs/obeying --seeds 10 --pilots
 
-Each seed is stored as it ends; the same command resumes. It prints a table and draws docs/obeying.png.
+Each seed is stored as it ends; the same command resumes. It prints a table and draws docs/obeying.png. With
+--pilots it asks how well `PLIModel.find_weight` finds the largest λ that costs no more than so much accuracy:
+by all λ or by halving them, in pilots as long as the training or half as long.
 """
 
 from __future__ import annotations
@@ -32,12 +35,12 @@ from sklearn.metrics import f1_score
 import keras_pli as kp
 from keras_pli.files import write_text
 from keras_pli.intervals import mean_interval
-from keras_pli.retraining import ShuffledBatches
-from keras_pli.retraining.layer_reach import reachable_activations
+from keras_pli.retraining import ShuffledBatches, reachable_activations
+from keras_pli.retraining.trials.automatic_weight import WeightPilot, halved
 
 FORMS = ("embedding", "activations", "both")
 WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)
-LOSS = "sparse_categorical_crossentropy"
+LOSS, BATCH = "sparse_categorical_crossentropy", 50
 
 
 def digits(seed):
@@ -123,19 +126,34 @@ def forms(tsne, z, reachable, targets, classes=10):
     }
 
 
-def run_seed(name, seed):
-    """All retrainings of a seed, a row each."""
+def prepared(name, seed):
+    """The data, classifier, map and plan of a seed, by name."""
     (x, labels), (x_test, labels_test) = DATA[name](seed)
-    before, epochs = EPOCHS[name]
     classifier = network(x.shape[1:], seed)
     classifier.compile("adam", LOSS)
-    classifier.fit(x, labels, epochs=before, batch_size=50, verbose=0)
-    z, z_test = kp.activations(classifier, x), kp.activations(classifier, x_test)
+    classifier.fit(x, labels, epochs=EPOCHS[name][0], batch_size=BATCH, verbose=0)
+    z = kp.activations(classifier, x)
     tsne = kp.ParametricTSNE.smooth(perplexity=30, seed=seed)
     tsne.fit(z, verbose=0)
-    y, y_test = tsne.predict(z, verbose=0), tsne.predict(z_test, verbose=0)
+    y = tsne.predict(z, verbose=0)
     plan, classes = random_plan(y, labels, seed)
     targets, moved = plan.apply(y, labels)
+    return {
+        "train": (x, labels, z, y, targets, moved),
+        "test": (x_test, labels_test),
+        "models": (classifier, tsne),
+        "plan": (plan, classes),
+    }
+
+
+def run_seed(name, seed):
+    """All retrainings of a seed, a row each."""
+    made = prepared(name, seed)
+    x, labels, z, _, targets, moved = made["train"]
+    (x_test, labels_test), (classifier, tsne), (plan, classes) = (
+        made[part] for part in ("test", "models", "plan")
+    )
+    y_test = tsne.predict(kp.activations(classifier, x_test), verbose=0)
     targets_test, moved_test = plan.apply(y_test, labels_test)
     pli = kp.PLIModel(classifier, tsne)
     pli.compile("adam", kp.PLILoss(LOSS, 0.5))
@@ -148,10 +166,9 @@ def run_seed(name, seed):
         embedder, wanted = every[form]
         pli = kp.PLIModel(classifier, embedder)
         pli.compile("adam", kp.PLILoss(LOSS, weight, scale=1.0))
-        batches = ShuffledBatches(
-            x, {"label": labels, "embedding": wanted}, batch_size=50, seed=seed
-        )
-        pli.fit(batches, epochs=epochs, shuffle=False, verbose=0)
+        y = {"label": labels, "embedding": wanted}
+        batches = ShuffledBatches(x, y, batch_size=BATCH, seed=seed)
+        pli.fit(batches, epochs=EPOCHS[name][1], shuffle=False, verbose=0)
         outputs = classifier.predict(x_test, verbose=0).argmax(axis=1)
         after = tsne.predict(kp.activations(classifier, x_test), verbose=0)
         response = kp.embedding_response(y_test, targets_test, moved_test, after)
@@ -172,16 +189,56 @@ def run_seed(name, seed):
     return rows
 
 
-def gathered(out, names, seeds):
+def run_pilots(name, seed):
+    """Accuracy on a fifth of the training set held out, after pilots with every λ, a row each."""
+    made = prepared(name, seed)
+    x, labels, _, y, targets, _ = made["train"]
+    pli = kp.PLIModel(*made["models"])
+    pli.compile("adam", kp.PLILoss(LOSS, "auto", scale=float(y.var(axis=0).sum() / 10)))
+    pilot, epochs, rows = (
+        WeightPilot(pli, x, {"label": labels, "embedding": targets}),
+        EPOCHS[name][1],
+        [],
+    )
+    for length in (epochs // 2, epochs):
+        for weight in (0.0, *WEIGHTS):
+            accuracy = pilot.accuracy(weight, epochs=length, batch_size=BATCH)
+            row = {"data": name, "seed": seed, "weight": weight, "accuracy": accuracy}
+            rows.append({**row, "length": length / epochs, "held out": pilot.held_out})
+    return rows
+
+
+def chosen_by(pilots, costs, most):
+    """The λ that pilots of every seed choose, and what training with it costs held-out samples."""
+    rows = []
+    for (name, length, seed), of_seed in pilots.groupby(["data", "length", "seed"]):
+        accuracy = of_seed.set_index("weight")["accuracy"]
+        passes = [bool(accuracy[0.0] - accuracy[weight] <= most + 1e-9) for weight in WEIGHTS]
+        of_test = costs[(costs["data"] == name) & (costs["seed"] == seed)]
+        of_test = of_test[of_test["form"] == "embedding"].set_index("weight")
+        best = [bool(lost >= -most) for lost in of_test.loc[list(WEIGHTS), "Δaccuracy"]]
+        every = {"all": passes, "halving": passes, "the test set": best}
+        for rule, passing in every.items():
+            place = halved(len(WEIGHTS), passing.__getitem__)
+            if rule != "halving":
+                place = max((index for index, passed in enumerate(passing) if passed), default=-1)
+            weight = WEIGHTS[place] if place >= 0 else 0.0
+            found = of_test.loc[weight] if weight else {"Δaccuracy": 0.0, "way": 0.0}
+            row = {"data": name, "pilot": length, "rule": rule, "seed": seed, "λ": weight}
+            rows.append({**row, "cost": -found["Δaccuracy"], "way": found["way"]})
+    return pd.DataFrame(rows).assign(most=most)
+
+
+def gathered(out, names, seeds, run, ending=""):
     """The rows of all seeds, those that are not there yet computed and stored."""
     rows = []
     for seed in range(seeds):
         for name in names:
-            file = out / f"{name}-{seed}.json"
+            file = out / f"{name}-{seed}{ending}.json"
             if not file.exists():
                 keras.backend.clear_session()
-                write_text(file, json.dumps(run_seed(name, seed)))
-                print(f"{name}, seed {seed}: done", flush=True)
+                write_text(file, json.dumps(run(name, seed)))
+                print(f"{name}, seed {seed}{ending}: done", flush=True)
             rows += json.loads(file.read_text())
     return pd.DataFrame(rows)
 
@@ -218,7 +275,7 @@ def summary(costs):
 
 
 def draw(costs, path):
-    """Way against cost over λ, a curve for each form."""
+    """Way against cost over λ, a curve for each form, with 95 % intervals of the cost."""
     from keras_pli.plotting import save_figure
     from keras_pli.plotting.style import INK, TEXT_SIZE, draw_title, new_figure, quiet_axes
 
@@ -230,7 +287,7 @@ def draw(costs, path):
         for form, marker in zip(FORMS, "o^s", strict=True):
             of_form = costs[(costs["data"] == name) & (costs["form"] == form)].groupby("weight")
             way, lost = of_form["way"].mean(), of_form["Δf1"].mean()
-            error = 1.96 * of_form["Δf1"].sem()
+            error = lost - of_form["Δf1"].agg(lambda values: mean_interval(values)[1])
             ax.errorbar(
                 way,
                 lost,
@@ -245,7 +302,7 @@ def draw(costs, path):
             if form == "embedding":
                 for weight in WEIGHTS:
                     ax.annotate(
-                        f"{weight:g}",
+                        f"λ = {weight:g}" if weight == WEIGHTS[0] else f"{weight:g}",
                         (way[weight], lost[weight]),
                         (4, 4),
                         textcoords="offset points",
@@ -268,10 +325,21 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/obeying"))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
+    parser.add_argument("--pilots", action="store_true", help="ask how λ is found")
     parser.add_argument("--figure", type=Path, default=Path("docs/obeying.png"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    costs = with_costs(gathered(arguments.out, arguments.data, arguments.seeds))
+    given = arguments.out, arguments.data, arguments.seeds
+    costs = with_costs(gathered(*given, run_seed))
+    if arguments.pilots:
+        pilots = gathered(*given, run_pilots, "-pilots")
+        chosen = pd.concat([chosen_by(pilots, costs, most) for most in (0.005, 0.01, 0.02, 0.03)])
+        chosen["over"] = chosen["cost"] > chosen["most"] + 0.005
+        means = chosen.groupby(["data", "most", "rule", "pilot"])[
+            ["λ", "cost", "way", "over"]
+        ].mean()
+        print(means.round(3).to_string())
+        return
     means = costs.groupby(["data", "form", "weight"])[["way", "Δf1", "Δaccuracy", "drift"]].mean()
     print(means.round(3).to_string())
     print(summary(costs).round(3).to_string(index=False))

@@ -224,7 +224,7 @@ def study_of_seed(train, test, seed, weights, decay):
     steps = -(-len(train[0]) // BATCH)
 
     def retrained(targets, moved, weight):
-        """The held-out map, F1 of each class and group, the loss and the seconds."""
+        """The held-out map, F1 of each class and group, the λ taken and the seconds."""
         classifier.set_weights(start)
         keras.utils.set_random_seed(seed)
         pli = kp.PLIModel(classifier, tsne, layer="logits")
@@ -240,16 +240,17 @@ def study_of_seed(train, test, seed, weights, decay):
             test[1], predicted, classes=range(len(NAMES)), groups=GROUPS
         )
         f1 = scores.set_index("name")["f1"]
-        return tsne.predict(z_now, verbose=0), f1, loss, seconds
+        taken = pli.loss_function.embedding_weight
+        return tsne.predict(z_now, verbose=0), f1, taken, seconds
 
     rows = []
     map_of_control, f1_of_control, _, _ = retrained(y, np.zeros(len(y)), 0.0)
     for (name, make), weight in itertools.product(PLANS.items(), weights):
         plan = make(y, train[1], outputs)
         targets, moved = plan.apply(y, train[1])
-        on_map, f1, loss, seconds = retrained(targets, moved, weight)
+        on_map, f1, taken, seconds = retrained(targets, moved, weight)
         asked, chosen = plan.apply(before, test[1])
-        row = {"seed": seed, "plan": name, "λ": str(weight), "λ taken": loss.embedding_weight}
+        row = {"seed": seed, "plan": name, "λ": str(weight), "λ taken": taken}
         for group in GROUPS:
             row[f"F1 {group}"] = f1[group] - f1_of_control[group]
         for run, shown in (("PLI", on_map), ("control", map_of_control)):

@@ -11,7 +11,7 @@ from keras_pli.files import read_arrays, write_arrays, write_json
 from keras_pli.intervention import Contract, InterventionPlan, Separate
 from keras_pli.rationale import Inversion, Rationale
 from keras_pli.retraining import ExperimentResult
-from keras_pli.retraining.seed_run import ARMS, RUNS, SeedRun
+from keras_pli.retraining.experiment.seed_run import ARMS, RUNS, SeedRun
 
 RNG = np.random.default_rng(0)
 

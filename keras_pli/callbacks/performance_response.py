@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from ..checks import quoted
 from ..retraining import performance_response
 from ..retraining.data import rows_of
+from ..retraining.experiment.subgroups import checked_subgroups, subgroup_accuracies
 from ..retraining.labels import check_classes
 from ..retraining.outputs import are_probabilities, one_column_a_class
-from ..retraining.subgroups import checked_subgroups, subgroup_accuracies
 from .sample import Array, class_labels, no_classes, outputs_of, watched_sample
 
 _SUBGROUP = "subgroup"

@@ -105,7 +105,7 @@ def _propose(arguments: argparse.Namespace, report: Report) -> None:
         return
     report(f"Wrote {found.plan().save(out / 'proposals.json')}, a plan of all of them.")
     if x.ndim in (3, 4):
-        save_figure(found.plot(x, test=test), out / "proposals.png")
+        save_figure(found.plot(x, test_images=test), out / "proposals.png")
         report(written(out, "proposals.png"))
     if arguments.pick is not None:
         _add_picked(found.pick(*_numbers(arguments.pick, len(found))), arguments, report)

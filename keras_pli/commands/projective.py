@@ -124,7 +124,7 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
 
     from .. import InterventionPlan, pli_experiment
     from ..files import atomic_path
-    from ..retraining.seed_run import ARMS
+    from ..retraining.experiment.seed_run import ARMS
 
     out = Path(arguments.out)
     classifier = load_classifier(arguments.model)
@@ -200,6 +200,7 @@ def _report_result(
     from ..files import write_text
 
     report(_table_text(result))
+    report(f"{result.answer()}\n")
     report(result.verdict())
     write_text(out / "scores.csv", result.scores().to_csv(index=False))
     write_text(out / "response.csv", result.response().to_csv(index=False))

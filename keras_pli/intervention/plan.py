@@ -151,8 +151,9 @@ class InterventionPlan:
         Example:
             >>> from keras_pli.intervention import Shift
             >>> plan = InterventionPlan([Shift(1, by=(9, 0))])
-            >>> [(step.place, step.selected.tolist()) for step in plan.replay([[0.0, 0.0], [5.0, 5.0]], [0, 1])]
-            [(1, [False, True])]
+            >>> for made in plan.replay([[0.0, 0.0], [5.0, 5.0]], [0, 1]):
+            ...     print(made.place, made.selected.tolist())
+            1 [False, True]
         """
         targets, classes = checked(embedding, labels)
         editor = None if classes is None else DataEditor(classes, None, None)
@@ -212,9 +213,9 @@ class InterventionPlan:
         Example:
             >>> from keras_pli.intervention import Shift
             >>> y = [[0.0, 0.0], [0.1, 0.0], [0.2, 0.0], [5.0, 0.0], [5.1, 0.0], [5.2, 0.0]]
-            >>> check = InterventionPlan([Shift(0, by=(5, 0))]).check(y, [0, 0, 0, 1, 1, 1], neighbors=2)
+            >>> check = InterventionPlan([Shift(0, by=(5.04, 0))]).check(y, [0, 0, 0, 1, 1, 1], neighbors=2)
             >>> print(check)
-            1. shift class 0 by (5, 0): collides with 1 (0.00 of its neighbours before, 0.67 after).
+            1. shift class 0 by (5.04, 0): collides with 1 (0.00 of its neighbours before, 0.83 after).
         """
         return check_plan(
             self,

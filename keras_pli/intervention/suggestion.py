@@ -194,7 +194,7 @@ class _Proposal:
         lie = f"their clusters lie {_apart(*self._distance_and_spreads(pair, self.embedding))}"
         reason = f"{self._title(pair)}: {pair}; {lie}"
         straight = Separate(pair.first, pair.second, distance=distance)
-        harm = self._harm([straight])
+        harm = self._harm(straight, pair)
         if harm is None:
             free = "; the way is free" if self.room else ""
             self._add([replace(straight, reason=f"{reason}{free}")], pair)
@@ -230,17 +230,16 @@ class _Proposal:
                 return best, looked_at
         return None, looked_at
 
-    def _harm(self, moves: Sequence[Move]) -> str | None:
-        """What moves added to the plan would bring to where it should not be."""
-        closer = self._brought_closer(moves)
+    def _harm(self, move: Move, pair: _Pair) -> str | None:
+        """What a move of a pair, added to the plan, would bring to where it should not be."""
+        closer = self._brought_closer([move])
         if closer is not None:
             return f"{self._title(closer)} closer"
-        collisions = (
-            self.room.collisions(InterventionPlan([*self.plan, *moves])) if self.room else ()
-        )
+        collisions = self.room.collisions(InterventionPlan([*self.plan, move])) if self.room else ()
         if not collisions:
             return None
-        worst = collisions[0]
+        moved = (each for each in collisions if each.label in (pair.first, pair.second))
+        worst = next(moved, collisions[0])
         return (
             f"{self.names[worst.label]} into {self.names[worst.other]} "
             f"({worst.before:.2f} of its neighbours before, {worst.after:.2f} after)"

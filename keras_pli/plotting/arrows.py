@@ -13,7 +13,7 @@ from .outlines import class_outlines
 from .style import INK, MUTED, SMALL_SIZE, ClassStyle, halo
 
 # Of a shorter arrow, as a share of the map's width, one would see the head alone, bigger than the way.
-SHORTEST = 0.025
+SHORTEST = 0.035
 _MOST_OUTLINES = 8
 
 
@@ -131,7 +131,7 @@ def draw_key(ax: Axes, lines: Sequence[str]) -> None:
     said = [line for line in lines if line]
     if not said:
         return
-    write = {
+    write: dict[str, Any] = {
         "transform": ax.transAxes,
         "fontsize": SMALL_SIZE,
         "color": MUTED,

@@ -119,12 +119,16 @@ def displacement_arrows(
         styles[label] if touched[label] else ClassStyle(styles[label].name, MUTED, "o")
         for label in order
     ]
+    # Of many, with the lines to them one would see little else.
+    important = sum(touched.values())
+    if important > FEW_NAMES:
+        important = 0
     # A name stands next to its arrow's head and covers neither arrows nor diamonds.
     kept = [start + part * (stop - start) for start, stop in ends.values() for part in (0, 0.5, 1)]
     if asked is not None:
         kept += [asked[classes == label].mean(axis=0) for label in order]
     tips = [(float(x), float(y)) for x, y in (ends[label][1] for label in order)]
-    label_spots(ax, tips, inked, avoid=np.array(kept), important=sum(touched.values()))
+    label_spots(ax, tips, inked, avoid=np.array(kept), important=important)
     return root_figure(ax)
 
 

@@ -17,7 +17,7 @@ from .frame import draw_scale_bar, fitting_limits, frame_axes, point_alpha, poin
 from .layout import map_axes, panel_axes, single_axes
 from .legends import legend_beside
 from .outlines import Outline, class_outlines, told_apart
-from .placement import label_spots
+from .placement import FEW_NAMES, label_spots
 from .style import (
     INK,
     MUTED,
@@ -493,7 +493,10 @@ def _draw_names(
     )
     spots = [data.outlines[label].density.peak for label in present]
     inked = [_with_grey(data.styles, data.pale, MUTED)[label] for label in present]
-    label_spots(ax, spots, inked, avoid=avoid, important=len(set(first) & set(present)))
+    important = len(set(first) & set(present))
+    # Of many, with the lines to them one would see little else.
+    important = important if important <= FEW_NAMES else 0
+    label_spots(ax, spots, inked, avoid=avoid, important=important)
 
 
 def _draw_marks(ax: Axes, points: NDArray[Any], mark: ArrayLike | None) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
@@ -19,6 +20,7 @@ from .style import (
     ClassNames,
     ClassStyle,
     class_styles,
+    contrast_on_white,
     draw_title,
     new_figure,
     plain,
@@ -143,8 +145,4 @@ def _draw_bar(ax: Axes, place: float, shares: Shares, styles: Mapping[Any, Class
 
 
 def _dark(color: str) -> bool:
-    from matplotlib.colors import to_rgb
-
-    from .style import contrast_on_white
-
     return contrast_on_white(np.array(to_rgb(color))) > 4.5

@@ -49,6 +49,7 @@ a { color: var(--link); }
 .note { color: var(--muted); font-size: .92rem; max-width: 46rem; }
 .steps { max-width: 50rem; padding-left: 1.3rem; }
 .steps li { margin: .35rem 0; }
+.why { color: var(--muted); font-size: .92rem; }
 .scroll, .figure { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
@@ -138,6 +139,17 @@ def page_list(items: Iterable[str]) -> str:
     """
     lines = (re.sub("`([^`]+)`", r"<code>\1</code>", escape(item, quote=False)) for item in items)
     return f'<ol class="steps">{"".join(f"<li>{line}</li>" for line in lines)}</ol>'
+
+
+def page_changes(changes: Iterable[tuple[str, str | None]]) -> str:
+    """Returns a numbered list of what is done, each with why, if that is said."""
+    lines = (
+        f"<li>{escape(what, quote=False)}"
+        + ("" if why is None else f'<br><span class="why">{escape(why, quote=False)}</span>')
+        + "</li>"
+        for what, why in changes
+    )
+    return f'<ol class="steps">{"".join(lines)}</ol>'
 
 
 def page_facts(facts: Mapping[str, str]) -> str:

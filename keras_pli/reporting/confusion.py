@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix
 
 from ..brief import counted
 from ..plotting import confusion_figure
-from ..retraining.response import performance_response
+from ..retraining.experiment.response import performance_response
 from .context import Context
 from .section import Section, Shown, in_corner, share
 

@@ -1,17 +1,17 @@
 """Step 3: the PLI loss, the model that trains with it, and the experiment with its matched control."""
 
-from .automatic_weight import AutomaticWeight
 from .data import ShuffledBatches
-from .experiment import pli_experiment
-from .layer_reach import ReachableActivations, reachable_activations
-from .layer_trial import LayerTrial
+from .experiment.paired_experiment import pli_experiment
+from .experiment.response import embedding_response, performance_response
+from .experiment.result import ExperimentResult
+from .experiment.seed_run import SeedRun
 from .loss import PLILoss
 from .model import PLIModel
 from .outputs import class_outputs
-from .pilot import Pilot
-from .response import embedding_response, performance_response
-from .result import ExperimentResult
-from .seed_run import SeedRun
+from .trials.automatic_weight import AutomaticWeight
+from .trials.layer_reach import ReachableActivations, reachable_activations
+from .trials.layer_trial import LayerTrial
+from .trials.pilot import Pilot
 
 __all__ = [
     "AutomaticWeight",

@@ -72,7 +72,7 @@ class PLILoss(keras.losses.Loss):
         if embedding_weight != AUTOMATIC:
             if isinstance(embedding_weight, str) or not 0 <= embedding_weight <= 1:
                 raise ValueError(
-                    "`embedding_weight` (λ) must lie between 0 and 1, or be 'auto'. "
+                    "`embedding_weight` (λ) must be 'auto', or lie between 0 and 1. "
                     f"Received: {embedding_weight!r}."
                 )
             embedding_weight = float(embedding_weight)

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from ..checks import finite_array, quoted
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
-from .automatic_weight import AutomaticWeight, automatic_weight
 from .data import arrays_of, count_samples, named_data, weights_by_name
 from .edited_training import edited_arrays
 from .embedders import check_trained
 from .labels import check_form, check_values, forms_taken
-from .layer_trial import LayerTrial, try_layer
 from .loss import AUTOMATIC, SPREAD, PLILoss, weight_like
 from .outputs import only_output, output_sizes
-from .pilot import BATCH, STEPS, Pilot, run_pilot
-from .plan_samples import plan_samples
+from .trials.automatic_weight import AutomaticWeight, automatic_weight
+from .trials.layer_trial import LayerTrial, try_layer
+from .trials.pilot import BATCH, STEPS, Pilot, run_pilot
+from .trials.plan_samples import plan_samples
 
 Tensor = Any
 
@@ -130,6 +130,9 @@ class PLIModel(keras.Model):
         that are trained on from its changes of the data. With λ = 0 this is plain training on those data. A
         plan that moves nothing asks nothing of the map, and λ counts as 0.
 
+        Where the loss has λ `"auto"`, a pilot finds it first (see `find_weight`); `loss_function` has it
+        from then on, also in a second `fit`.
+
         Args:
             x: Inputs, or a data set of `(x, y)` or `(x, y, sample_weight)`. A data set is read once more
                 before training where the spread must be taken from its targets; one that shuffles itself
@@ -183,10 +186,10 @@ class PLIModel(keras.Model):
         **kwargs: Any,
     ) -> Any:
         assert self.loss_function is not None
-        if self._embed is None and self.loss_function.embedding_weight > 0:
+        if self._embed is None and self.loss_function.needs_targets:
             raise ValueError(
                 "Without an embedder only λ = 0 or a plan that moves nothing can be trained. Received: "
-                f"embedding_weight={self.loss_function.embedding_weight}."
+                f"embedding_weight={self.loss_function.embedding_weight!r}."
             )
         if y is not None:
             x, y = arrays_of(x, y)
@@ -201,7 +204,7 @@ class PLIModel(keras.Model):
         self._find_scale(x, y)
         if self.loss_function.embedding_weight == AUTOMATIC:
             lengths = {name: kwargs[name] for name in ("epochs", "batch_size") if kwargs.get(name)}
-            weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+            weights = {"sample_weight": _of_samples(sample_weight), "class_weight": class_weight}
             found = self.find_weight(x, y, **weights, **lengths)
             self.loss_function = self.loss_function.with_weight(found.weight)
         self._class_weight = None if class_weight is None else _weight_table(class_weight)
@@ -296,7 +299,7 @@ class PLIModel(keras.Model):
                 the classifier, `embedding` is not the map of `x`, or the training diverges.
 
         Example:
-            >>> classifier = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+            >>> classifier = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
             >>> embedder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
             >>> pli = PLIModel(classifier, embedder)
             >>> pli.compile("sgd", loss=PLILoss(embedding_weight=0.5))
@@ -322,7 +325,7 @@ class PLIModel(keras.Model):
         samples: int = 1000,
         seed: int = 0,
     ) -> LayerTrial | None:
-        """Moves activations of the layer freely under this model's loss: no retraining can go farther.
+        """Moves activations of the layer freely under this model's loss: what the layer itself allows.
 
         Args:
             x: As in `pilot`, like all others.
@@ -435,8 +438,8 @@ class PLIModel(keras.Model):
                 )
             y, needed = {"label": y}, ["label"]
         else:
-            targets = ["embedding", *(["moved"] if self.loss_function.moved_only else [])]
-            needed = ["label", *(targets if self.loss_function.embedding_weight > 0 else [])]
+            asked = ["embedding", *(["moved"] if self.loss_function.moved_only else [])]
+            needed = ["label", *(asked if self.loss_function.needs_targets else [])]
         missing = [name for name in needed if name not in y]
         unknown = [name for name in y if name not in ("label", "embedding", "moved")]
         if missing or unknown:
@@ -450,6 +453,8 @@ class PLIModel(keras.Model):
                 )
         if "embedding" not in y:
             return y
+        if self._embed is None:
+            raise ValueError("Targets `y['embedding']` need an embedder, and there is none.")
         targets = finite_array(y["embedding"], "y['embedding']", ndim=2)
         components = self(_first(x), training=False)["embedding"].shape[-1]
         if targets.shape[1] != components:

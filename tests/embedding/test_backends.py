@@ -69,6 +69,7 @@ RETRAINING = """
     import keras, numpy as np
     from sklearn.datasets import load_digits
     from keras_pli.embedding import ParametricTSNE
+    from keras_pli.intervention import InterventionPlan, Shift
     from keras_pli.network.activations import activations
     from keras_pli.retraining.loss import PLILoss
     from keras_pli.retraining.model import PLIModel
@@ -102,6 +103,12 @@ RETRAINING = """
     assert all(np.array_equal(b, w) for b, w in zip(before, tsne.weights, strict=True))
     assert not np.array_equal(kernel, classifier.layers[0].kernel)
     classifier.predict(x, verbose=0)
+
+    y, kernel = pli.predict(x, verbose=0)["embedding"], np.array(classifier.layers[0].kernel)
+    plan = InterventionPlan([Shift(3, by=[float(y.std()), 0.0])])
+    check = plan.check(y, labels, model=pli, x=x)
+    assert 0.1 < check.pilot_share < 1.2 and check.moves[0].layer_share > 0.5
+    assert np.array_equal(kernel, classifier.layers[0].kernel)
 """
 
 

@@ -103,6 +103,26 @@ def test_digits_example(tmp_path):
 
 
 @pytest.mark.slow
+def test_what_helps_the_groups_that_a_shortcut_leaves_behind(small_digits, tmp_path):
+    data = ["--data", str(small_digits / "grey.npz"), "--out", str(tmp_path), "--seeds", "1"]
+    printed = run("shortcut.py", *data)
+    assert "seed 0: layer " in printed and "worst − control" in printed
+    assert all(arm in printed for arm in ("control", "move, λ 0.5", "exclude", "groups given"))
+    assert (tmp_path / "shortcut.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_plans_of_the_study_beside_one_control(small_digits, tmp_path):
+    data = ["--data", str(small_digits / "grey.npz"), "--out", str(tmp_path), "--seeds", "1"]
+    printed = run("pli_fashion_mnist.py", *data, "--study-plans", "--weights", "0.1")
+    assert all(
+        plan in printed for plan in ("by hand", "suggest, pairs alone", "suggest, free room")
+    )
+    assert "foreign, asked" in printed
+    assert run("pli_fashion_mnist.py", *data, "--study-plans", "--weights", "0.1") == printed
+
+
+@pytest.mark.slow
 def test_wrong_labels_are_put_right(small_digits, tmp_path):
     options = ["--data", str(small_digits / "grey.npz"), "--out", str(tmp_path), "--seeds", "1"]
     printed = run("label_noise.py", *options, "--pair", "3", "8", "--noise", "0.2")

@@ -33,7 +33,8 @@ def test_frame_and_legend_stand_still(tmp_path, clusters):
     # The rightmost columns hold the legend alone.
     legend = slice(int(0.9 * first.shape[1]), None)
     assert (first[:, legend] < 250).any()
-    assert np.abs(first[:, legend].astype(int) - second[:, legend]).max() < 40
+    # A GIF's palette changes from frame to frame; black on white that moves would differ by far more.
+    assert np.abs(first[:, legend].astype(int) - second[:, legend]).max() < 60
 
 
 def test_a_failure_midway_leaves_no_file(tmp_path, clusters, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from made_results import LABELS, RUNS, TRAIN_LABELS, made, made_run
 from scipy import stats
 
-from keras_pli.retraining.advice import _seeds_needed
+from keras_pli.retraining.experiment.advice import _seeds_needed
 
 
 def outputs(right):
@@ -43,6 +43,9 @@ def test_hardly_any_way_gone():
     said = steps(NOISE, way=0.05)
     assert "went 5% of the way" in said and "raise λ (now 0.1) or the epochs (now 2)" in said
     assert "raise λ" not in steps(NOISE, way=0.5)
+    result = found(NOISE, way=0.05, embedding_weight=0.03)
+    chosen = dataclasses.replace(result, about={**result.about, "embedding_weight": "auto"})
+    assert "raise λ (now 0.03)" in " ".join(chosen.advice())
 
 
 def test_accuracy_lost():

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_pli.retraining import PLILoss, PLIModel, automatic_weight
-from keras_pli.retraining.automatic_weight import GRID, stratified
+from keras_pli.intervention import InterventionPlan, Shift, Weigh
+from keras_pli.retraining import PLILoss, PLIModel, pli_experiment
 from keras_pli.retraining.data import ShuffledBatches
 from keras_pli.retraining.starting_point import reseed, restore, state_of
+from keras_pli.retraining.trials import automatic_weight
+from keras_pli.retraining.trials.automatic_weight import GRID, stratified
 
 AUTO = {"embedding_weight": "auto", "scale": 1.0}
 
@@ -57,7 +59,7 @@ def test_a_fit_is_one_with_the_weight_found(classifier, embedder, data, monkeypa
     monkeypatch.setattr(automatic_weight, "GRID", (0.5,))
     monkeypatch.setattr(PLIModel, "find_weight", noted)
     start, ended = state_of(classifier), []
-    length = {"epochs": 2, "batch_size": 30, "verbose": 0}
+    length = {"epochs": 1, "batch_size": 45, "verbose": 0}
     for weight in ("auto", 0.5):
         restore(classifier, start)
         keras.utils.set_random_seed(3)
@@ -74,9 +76,9 @@ def test_a_fit_is_one_with_the_weight_found(classifier, embedder, data, monkeypa
         restore(classifier, start)
         reseed(classifier, 0)
         rows = {name: values[train] for name, values in data[1].items()}
-        batches = ShuffledBatches(data[0][train], rows, batch_size=30, seed=0)
+        batches = ShuffledBatches(data[0][train], rows, batch_size=45, seed=0)
         pli = compiled(classifier, embedder, PLILoss(embedding_weight=weight, scale=1.0))
-        pli.fit(batches, epochs=2, shuffle=False, verbose=0)
+        pli.fit(batches, shuffle=False, verbose=0)
         decided = classifier.predict(data[0][test], verbose=0).argmax(axis=1)
         accuracies.append(np.mean(decided == data[1]["label"][test]))
     restore(classifier, start)
@@ -92,7 +94,7 @@ def test_halving_finds_the_largest_that_passes(classifier, embedder, data, most_
         tried.append((weight, settings["epochs"], settings["batch_size"]))
         return 0.9 - 0.1 * weight
 
-    monkeypatch.setattr(automatic_weight._Pilot, "accuracy", accuracy)
+    monkeypatch.setattr(automatic_weight.WeightPilot, "accuracy", accuracy)
     pli = compiled(classifier, embedder, PLILoss(most_cost=most_cost, **AUTO))
     wanted = max((weight for weight in GRID if 0.1 * weight <= most_cost), default=0.0)
     if wanted == 0:
@@ -106,14 +108,48 @@ def test_halving_finds_the_largest_that_passes(classifier, embedder, data, most_
     assert set(found.costs) == {weight for weight, *_ in tried} - {0.0}
 
 
+def test_an_experiment_finds_one_for_each_seed(classifier, embedder, blobs, monkeypatch, tmp_path):
+    asked = []
+
+    def accuracy(self, weight, *, epochs, batch_size, class_weight=None):
+        asked.append((self._seed, epochs, batch_size, len(self._weights), tuple(self._y)))
+        return 0.9 - 0.1 * weight
+
+    monkeypatch.setattr(automatic_weight.WeightPilot, "accuracy", accuracy)
+    plan = InterventionPlan([Shift(1, by=(1.0, 0.0)), Weigh(2, 3.0)])
+    given = {"embedder": embedder, "epochs": 1, "batch_size": 45, "seeds": [4], "verbose": 0}
+    automatic = {"embedding_weight": "auto", "most_cost": 0.03, "out": tmp_path}
+    (run,) = pli_experiment(classifier, *blobs, plan, **given, **automatic).runs
+    assert set(asked) == {(4, 1, 45, 90, ("label", "embedding", "moved"))}
+    result = pli_experiment(classifier, *blobs, plan, **given, **automatic)
+    assert run.embedding_weight == result.runs[0].embedding_weight == 0.2
+    assert result.about["embedding_weight"] == "auto"
+    assert result.about["most_cost"] == 0.03
+    with pytest.raises(ValueError, match="differs in most_cost"):
+        pli_experiment(classifier, *blobs, plan, **given, **{**automatic, "most_cost": 0.1})
+    with pytest.raises(ValueError, match="`most_cost` must be a number"):
+        pli_experiment(classifier, *blobs, plan, **given, most_cost=-1)
+
+
 @pytest.mark.parametrize("form", ["column", "one_hot"])
 def test_labels_in_other_forms(classifier, embedder, data, form):
     labels = data[1]["label"]
     loss = "categorical_crossentropy" if form == "one_hot" else "sparse_categorical_crossentropy"
     given = np.eye(3)[labels] if form == "one_hot" else labels[:, None]
     pli = compiled(classifier, embedder, PLILoss(loss, **AUTO))
-    pilot = automatic_weight._Pilot(pli, data[0], {**data[1], "label": given}, None, 0)
+    pilot = automatic_weight.WeightPilot(pli, data[0], {**data[1], "label": given}, None, 0)
     np.testing.assert_array_equal(pilot._classes, labels)
+
+
+def test_a_loss_that_is_to_find_it_is_stored_as_such():
+    loss = PLILoss("mse", "auto", most_cost=0.2)
+    read = PLILoss.from_config(loss.get_config())
+    assert (read.embedding_weight, read.most_cost) == ("auto", 0.2)
+    assert read.with_weight(0.5).embedding_weight == 0.5
+    with pytest.raises(ValueError, match=r"be 'auto', or lie between 0 and 1. Received: 'most'"):
+        PLILoss("mse", "most")
+    with pytest.raises(ValueError, match="`most_cost` must be a number from 0 and less than 1"):
+        PLILoss("mse", "auto", most_cost=1.0)
 
 
 def test_what_does_not_fit(classifier, embedder, data):
@@ -126,6 +162,10 @@ def test_what_does_not_fit(classifier, embedder, data):
     several = np.eye(3)[data[1]["label"]] + np.eye(3)[0]
     with pytest.raises(ValueError, match=r"must be of one class.*shape \(90, 3\)"):
         pli.find_weight(data[0], {**data[1], "label": several})
+    with pytest.raises(
+        ValueError, match=r"outputs of shape \(samples, classes\).*\(samples, 5, 3\)"
+    ):
+        automatic_weight._classes(data[1]["label"], (1, 5, 3))
     single = [0, 1, 2]
     with pytest.raises(ValueError, match="no class has two samples"):
         pli.find_weight(data[0][:3], {"label": np.array(single), "embedding": np.ones((3, 2))})

@@ -6,9 +6,10 @@ import pytest
 from keras import layers
 
 from keras_pli import activations
-from keras_pli.retraining import PLILoss, PLIModel, head, layer_reach
-from keras_pli.retraining.head import head_of
-from keras_pli.retraining.layer_reach import reachable_activations
+from keras_pli.retraining import PLILoss, PLIModel
+from keras_pli.retraining.trials import head, layer_reach
+from keras_pli.retraining.trials.head import head_of
+from keras_pli.retraining.trials.layer_reach import reachable_activations
 
 X = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
 LABELS = np.arange(12) % 3

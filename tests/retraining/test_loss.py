@@ -123,7 +123,7 @@ def test_targets_of_another_precision():
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, float("nan")])
 def test_lambda_out_of_range_is_quoted(weight):
-    with pytest.raises(ValueError, match=rf"between 0 and 1.*Received: {weight}"):
+    with pytest.raises(ValueError, match=rf"between 0 and 1\. Received: {weight}"):
         PLILoss(embedding_weight=weight)
 
 

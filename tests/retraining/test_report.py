@@ -140,7 +140,7 @@ def test_how_it_was_made(tmp_path, unseen, monkeypatch):
     assert digest(LABELS) in page and digest(TRAIN_LABELS) in page
     (text,) = re.findall(r"The plan as JSON.*?<pre>(.*?)</pre>", page, re.DOTALL)
     assert InterventionPlan.from_json(html.unescape(text)) == plan
-    assert "<why>" not in page
+    assert '<span class="why">because: &lt;why&gt;</span>' in page and "<why>" not in page
 
 
 def edited_run(seed, plan, **changes):
@@ -167,6 +167,8 @@ def test_changes_of_the_training_data(tmp_path, unseen):
         ["10", "0", "1", "0", "0", "9", "1"],
         ["10", "0", "0", "1", "0", "11", "1"],
     ]
+    words = [str(change) for change in plan]
+    assert re.findall(r"<li>(shift|weigh|relabel|exclude)", page) == [w.split()[0] for w in words]
     marks = unseen["signs"]["Edited (train)"]
     assert [np.flatnonzero(mask).tolist() for mask in marks.values()] == [[0, 3], [1], [9]]
     effects = result.subgroup_effects().set_index("group")
@@ -183,6 +185,9 @@ def test_a_plan_that_moves_nothing_and_needs_no_map(tmp_path, unseen):
     runs = [edited_run(seed, plan, test_selected=LABELS == 2, **none) for seed in range(2)]
     result = made(runs=tuple(runs))
     page = page_of(result, tmp_path)
+    assert re.findall(r"<tr>\s*<th>(\w+)</th>\s*<td>10</td>", page) == [
+        "bag"
+    ]  # the others are as before
     assert "Map:" not in page and "Embedding response" not in page
     assert "λ = 0 as nothing moves" in page and "The plan moves no point" in page
     assert "samples that the plan selects" in result.answer()

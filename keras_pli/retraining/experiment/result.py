@@ -13,9 +13,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import one_of, quoted
-from ..files import read_arrays, read_json, write_arrays, write_json, write_text
-from ..intervals import mean_interval
+from ...checks import one_of, quoted
+from ...files import read_arrays, read_json, write_arrays, write_json, write_text
+from ...intervals import mean_interval
 from .advice import advice
 from .response import SCORES, embedding_response, performance_response
 from .seed_run import ARMS, RUNS, SeedRun, seed_file
@@ -473,7 +473,7 @@ class ExperimentResult:
         return f"{text}\n  F1, PLI less control: {gains}"
 
     def _repr_html_(self) -> str:
-        from ..plotting.notebook import notebook_html
+        from ...plotting.notebook import notebook_html
 
         if not self.runs:
             return notebook_html(repr(self))

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..brief import brief_repr
-from ..checks import finite_array, label_array, quoted
-from .data import Inputs, as_arrays, rows_of
-from .labels import check_classes
-from .loss import PLILoss
+from ...brief import brief_repr
+from ...checks import finite_array, label_array, quoted
+from ..data import Inputs, as_arrays, rows_of
+from ..labels import check_classes
+from ..loss import PLILoss
 
 Array = NDArray[Any]
 UNLABELLED = -1
@@ -126,9 +126,14 @@ def _check_model(model: Any) -> None:
     if model.embedder is None:
         raise ValueError("A plan's moves are tried on a map: give PLIModel an `embedder`.")
     weight = loss.embedding_weight
-    if isinstance(weight, str) or not weight > 0:
+    if isinstance(weight, str):
         raise ValueError(
-            "A plan is tried with a number above 0 as `embedding_weight` (λ); with 0 it asks nothing of the "
+            "A plan is tried with a number as `embedding_weight` (λ): compile with the one that "
+            f"`PLIModel.find_weight` finds. Received: {weight!r}."
+        )
+    if not weight > 0:
+        raise ValueError(
+            "A plan is tried with an `embedding_weight` (λ) above 0; with 0 it asks nothing of the "
             f"classifier. Received: {weight!r}."
         )
 

@@ -10,12 +10,12 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-from ..brief import brief_repr
-from ..checks import checked_number, finite_array
+from ...brief import brief_repr
+from ...checks import checked_number, finite_array
+from ..labels import in_form, label_form
+from ..loss import SPREAD, PLILoss
+from ..outputs import one_column_a_class
 from .head import head_of
-from .labels import in_form, label_form
-from .loss import SPREAD, PLILoss
-from .outputs import one_column_a_class
 
 Array = NDArray[Any]
 Tensor = Any

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from ..parts import digest
-from ..version import __version__
+from ...parts import digest
+from ...version import __version__
 
 if TYPE_CHECKING:
     from .result import ExperimentResult

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ..brief import brief_repr
-from ..checks import quoted
-from .data import Inputs, ShuffledBatches, rows_of
-from .outputs import class_outputs
-from .starting_point import fresh_optimizer, reseed, restore, state_of
+from ...brief import brief_repr
+from ...checks import quoted
+from ..data import Inputs, ShuffledBatches, arrays_of, rows_of
+from ..outputs import class_outputs
+from ..starting_point import fresh_optimizer, reseed, restore, state_of
 
 Array = NDArray[Any]
 GRID = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
@@ -59,6 +59,12 @@ def automatic_weight(
     λ = 0 and with others, each for `epochs` in the same batches, and judged on what was held out. Cost is
     taken to rise with λ, so that halving the grid finds the λ in three or four retrainings.
 
+    A fifth of a small training set tells costs roughly. In `benchmarks/obeying.py`, where 200 to 600 samples
+    were held out, with a standard error of .009: the λ found for .01 cost .006 and .007 of accuracy on test
+    samples (means of six seeds on two data sets; .015 at most), and the plan was followed as
+    far as with the λ that the test samples would have chosen. Trying every λ was no better than halving, and
+    pilots of half the epochs found λ that were too small.
+
     Args:
         model: A compiled `PLIModel`, whose loss has `most_cost`. Its classifier is given its weights and
             random states back; its optimizer is not used, but others of its settings.
@@ -79,48 +85,64 @@ def automatic_weight(
             "embedding_weight='auto' holds a part of the training set out, and so needs arrays `x` and "
             f"`y` = {{'label': …, 'embedding': …}}. Received `y`: {type(y).__name__}."
         )
-    weights = None if sample_weight is None else np.asarray(sample_weight)
-    pilot = _Pilot(model, x, y, weights, seed)
+    pilot = WeightPilot(model, *arrays_of(x, dict(y)), sample_weight, seed)
     settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size}
     settings["class_weight"] = class_weight
     most = model.loss_function.most_cost
     costs: dict[float, float] = {}
+
+    def passes(place: int) -> bool:
+        costs[GRID[place]] = best - pilot.accuracy(GRID[place], **settings)
+        # Shares of so many samples differ by rounding where they are said to be equal.
+        return costs[GRID[place]] <= most + 1e-9
+
     try:
         best = pilot.accuracy(0.0, **settings)
-        low, high = (
-            -1,
-            len(GRID),
-        )  # the last λ that is known to pass, the first known to cost too much
-        while high - low > 1:
-            middle = (low + high) // 2
-            cost = best - pilot.accuracy(GRID[middle], **settings)
-            costs[GRID[middle]] = cost
-            low, high = (middle, high) if cost <= most + 1e-9 else (low, middle)
+        place = halved(len(GRID), passes)
     finally:
         pilot.end()
-    weight = GRID[low] if low >= 0 else 0.0
-    if low < 0:
+    if place < 0:
         warnings.warn(
             f"Even λ = {GRID[0]:g} costs {costs[GRID[0]]:.3f} of accuracy on {pilot.held_out} samples held "
             f"out, more than most_cost={most:g}: λ is 0, and the classifier will not follow the plan.",
             stacklevel=4,
         )
+    weight = GRID[place] if place >= 0 else 0.0
     return AutomaticWeight(weight, most, dict(sorted(costs.items())), pilot.held_out)
 
 
-class _Pilot:
+def halved(count: int, passes: Callable[[int], bool]) -> int:
+    """Returns the last of so many places that passes, where all before it do and none behind; -1 for none.
+
+    Example:
+        >>> halved(9, lambda place: place < 7), halved(9, lambda place: False)
+        (6, -1)
+    """
+    low, high = -1, count
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if passes(middle) else (low, middle)
+    return low
+
+
+class WeightPilot:
     """Retrainings of one classifier from one start on one part of the data, judged on the rest."""
 
     def __init__(
-        self, model: Any, x: Inputs, y: Mapping[str, Any], weights: Any, seed: int
+        self,
+        model: Any,
+        x: Inputs,
+        y: Mapping[str, Any],
+        sample_weight: Any = None,
+        seed: int = 0,
     ) -> None:
         self._model, self._seed = model, seed
         self._start = state_of(model.classifier)
         columns = {name: np.asarray(values) for name, values in y.items()}
-        self._x = x = keras.tree.map_structure(np.asarray, x)
-        self._y, self._weights = columns, weights
-        width = class_outputs(model.classifier, rows_of(x, slice(1))).shape[-1]
-        self._classes = _classes(columns["label"], width)
+        self._x = keras.tree.map_structure(np.asarray, x)
+        self._y = columns
+        self._weights = None if sample_weight is None else np.asarray(sample_weight)
+        self._classes = _classes(columns["label"], self._outputs(slice(1)).shape)
         self._train, self._test = stratified(self._classes, HELD_OUT, seed)
 
     @property
@@ -142,17 +164,20 @@ class _Pilot:
             run_eagerly=whole.run_eagerly,
             jit_compile=whole.jit_compile,
         )
-        weights = {} if self._weights is None else {"sample_weight": self._weights[rows]}
+        weights = None if self._weights is None else self._weights[rows]
         batches = ShuffledBatches(
             rows_of(self._x, rows),
             rows_of(self._y, rows),
             batch_size=batch_size,
             seed=self._seed,
-            **weights,
+            sample_weight=weights,
         )
         pli.fit(batches, epochs=epochs, class_weight=class_weight, shuffle=False, verbose=0)
-        decided = class_outputs(classifier, rows_of(self._x, self._test)).argmax(axis=1)
+        decided = self._outputs(self._test).argmax(axis=1)
         return float(np.mean(decided == self._classes[self._test]))
+
+    def _outputs(self, rows: Any) -> Array:
+        return class_outputs(self._model.classifier, rows_of(self._x, rows))
 
     def end(self) -> None:
         """Gives the classifier back what it started from."""
@@ -182,9 +207,14 @@ def stratified(classes: Array, share: float, seed: int) -> tuple[Array, Array]:
     return np.setdiff1d(np.arange(len(classes)), test), test
 
 
-def _classes(labels: Array, width: int) -> Array:
-    """Labels in any form that a loss takes as one class a sample."""
-    if labels.ndim == 2 and labels.shape[1] == width:
+def _classes(labels: Array, outputs: Sequence[int]) -> Array:
+    """Labels in any form that a loss takes beside outputs, as one class a sample."""
+    if len(outputs) != 2:
+        raise ValueError(
+            "embedding_weight='auto' weighs the accuracy of outputs of shape (samples, classes). The "
+            f"classifier gives shape (samples, {', '.join(map(str, outputs[1:]))})."
+        )
+    if labels.ndim == 2 and labels.shape[1] == outputs[1]:
         if np.all(labels.max(axis=1) > 0) and np.allclose(labels.sum(axis=1), 1):
             return np.asarray(labels.argmax(axis=1))
     elif labels.ndim == 1 or labels.shape[1:] == (1,):

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import label_array, quoted
-from ..intervals import mean_interval
+from ...checks import label_array, quoted
+from ...intervals import mean_interval
 
 Array = NDArray[Any]
 WORST = "worst"

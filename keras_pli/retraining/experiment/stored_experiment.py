@@ -12,14 +12,14 @@ from typing import Any
 
 import keras
 
-from ..identity import identity_digest, value_identity
-from ..intervention import InterventionPlan
-from ..locks import one_writer
-from ..parts import digest
-from ..version import __version__
+from ...identity import identity_digest, value_identity
+from ...intervention import InterventionPlan
+from ...locks import one_writer
+from ...parts import digest
+from ...version import __version__
+from ..starting_point import excluded_from_decay
 from .result import ExperimentResult
 from .seed_run import SeedRun, seed_file
-from .starting_point import excluded_from_decay
 
 _ABSENT = object()
 

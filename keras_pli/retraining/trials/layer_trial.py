@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-from ..brief import brief_repr
-from ..checks import checked_number
-from ..network.activations import ActivationReader
+from ...brief import brief_repr
+from ...checks import checked_number
+from ...network.activations import activations
+from ..outputs import one_column_a_class
 from .head import head_of
 from .layer_reach import reachable_activations
-from .outputs import class_outputs, one_column_a_class, predicted
 from .plan_samples import PlanSamples, way_gone
 
 Array = NDArray[Any]
@@ -59,7 +60,7 @@ def try_layer(
     """See `PLIModel.layer_reach`."""
     samples = checked_number(samples, "samples", least=1, whole=True)
     try:
-        head_of(model.classifier, model.layer)
+        run = head_of(model.classifier, model.layer)
     except ValueError as error:
         warnings.warn(f"How far the layer lets a plan go cannot be told: {error}", stacklevel=4)
         return None
@@ -67,16 +68,19 @@ def try_layer(
     if not len(rows):
         raise ValueError("The plan moves no sample that has a label.")
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[:samples])
-    x, labels, targets = given.x_of(rows), given.labels[rows], given.targets[rows]
-    z = predicted(ActivationReader(model.classifier, model.layer), x)
-    before = predicted(model.embedder, z)
+    labels, targets = given.labels[rows], given.targets[rows]
+    z = activations(model.classifier, given.x_of(rows), model.layer)
     found = reachable_activations(model, z, labels, targets, moved=np.ones(len(rows), dtype=bool))
-    outputs = one_column_a_class(found.outputs, model.classifier)
+
+    def right(outputs: Any) -> NDArray[np.bool_]:
+        array = np.asarray(ops.convert_to_numpy(outputs))
+        return one_column_a_class(array, model.classifier).argmax(axis=1) == labels
+
     return LayerTrial(
         rows=rows,
-        before=before,
+        before=np.asarray(ops.convert_to_numpy(model.embedder(z, training=False)), np.float32),
         targets=targets,
         after=found.embedding,
-        right=class_outputs(model.classifier, x).argmax(axis=1) == labels,
-        still=outputs.argmax(axis=1) == labels,
+        right=right(run(ops.convert_to_tensor(z))),
+        still=right(found.outputs),
     )

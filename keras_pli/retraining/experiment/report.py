@@ -15,14 +15,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from .. import plotting
-from ..brief import counted
-from ..intervals import mean_interval
-from ..intervention import InterventionPlan
-from ..intervention.data_changes import UNLABELLED
-from ..intervention.edited_data import EditedData
-from ..plotting.page import (
+from ... import plotting
+from ...brief import counted
+from ...intervals import mean_interval
+from ...intervention import InterventionPlan
+from ...intervention.data_changes import UNLABELLED
+from ...intervention.edited_data import EditedData
+from ...plotting.page import (
     page,
+    page_changes,
     page_code,
     page_details,
     page_facts,
@@ -33,7 +34,7 @@ from ..plotting.page import (
     page_panels,
     page_table,
 )
-from ..plotting.style import class_styles, new_figure
+from ...plotting.style import class_styles, new_figure
 from .provenance import checksums, page_date, versions
 from .seed_run import ARMS, RUNS
 from .subgroups import WORST
@@ -73,8 +74,9 @@ def html_page(
         *_plan(result, run, figures),
         *_held_out_maps(result, run, figures),
         *_embedding_response(result),
+        *(_subgroups(result) if result.subgroups is not None else ()),
         *_performance_response(result),
-        *_subgroups(result),
+        *(_subgroups(result) if result.subgroups is None else ()),
         *_changed_samples(result, run, images),
         *_provenance(result, run),
     ]
@@ -161,16 +163,28 @@ def changes_figure(
 
 
 def _plan(result: ExperimentResult, run: SeedRun, figures: Mapping[str, Figure]) -> list[str]:
-    parts = [f"<h2>The plan, seed {run.seed}</h2>", page_code(run.plan)]
+    parts = [f"<h2>The plan, seed {run.seed}</h2>", _plan_in_words(run)]
     if figures:
         parts += [_panels(figures, _of_train), _key(result)]
     edited = edited_data(result, run)
     if edited is not None and any(mask.any() for mask in edited.masks.values()):
         parts += [
             "<h3>What it changes in the training data</h3>",
-            page_table(_edited_table(result, edited), "training samples of each class"),
+            page_table(
+                _edited_table(result, edited),
+                "training samples of the classes that are touched; others are as they were",
+            ),
         ]
     return parts
+
+
+def _plan_in_words(run: SeedRun) -> str:
+    if run.plan_json is None:
+        return page_code(run.plan)
+    changes = InterventionPlan.from_json(run.plan_json).changes
+    return page_changes(
+        (str(change), f"because: {change.reason}" if change.reason else None) for change in changes
+    )
 
 
 def _held_out_maps(
@@ -228,7 +242,7 @@ def _embedding_response(result: ExperimentResult) -> list[str]:
         return [*parts, page_note("There is none: see above.")]
     each = response.set_index(["seed", "run"]).map(_number)
     if len(result.runs) < 2:
-        return [*parts, page_table(each)]
+        return [*parts, page_table(each.droplevel("seed").rename_axis(None))]
     means = {
         arm: {
             name: _with_half(mean_interval(part[name]))
@@ -401,7 +415,9 @@ def _edited_table(result: ExperimentResult, edited: EditedData) -> pd.DataFrame:
             "trained on": (now & trained).sum(),
             "mean weight": f"{weights.mean():.3g}" if len(weights) else "-",
         }
-    return pd.DataFrame(rows).T.rename_axis(index="class")
+    table = pd.DataFrame(rows).T.rename_axis(index="class")
+    done = table[["weighed", "relabelled from", "relabelled to", "excluded"]].astype(int)
+    return table.drop(columns=done.columns[~done.any()]).loc[done.any(axis=1)]
 
 
 def _f1_table(result: ExperimentResult) -> pd.DataFrame:
@@ -448,7 +464,7 @@ def _with_half(interval: Any, sign: str = "") -> str:
     mean, low, high = interval
     if np.isnan(mean):
         return "-"
-    text = f"{mean:{sign}.3f}"
+    text = f"{round(mean, 3) + 0.0:{sign}.3f}"  # no negative zero
     return text if np.isnan(low) else f"{text} ± {(high - low) / 2:.3f}"
 
 

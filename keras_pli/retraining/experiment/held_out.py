@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..intervention import ClassLabel, InterventionPlan, Move, Polygon
-from ..intervention.selection import selections_of
+from ...intervention import ClassLabel, InterventionPlan, Move, Polygon
+from ...intervention.selection import selections_of
 
 Array = NDArray[Any]
 

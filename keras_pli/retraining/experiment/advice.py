@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..brief import counted
-from ..intervals import mean_interval
-from ..intervention.data_changes import is_unlabelled
-from ..intervention.occupancy import occupancy
+from ...brief import counted
+from ...intervals import mean_interval
+from ...intervention.data_changes import is_unlabelled
+from ...intervention.occupancy import occupancy
 
 if TYPE_CHECKING:
     from .result import ExperimentResult
@@ -69,6 +69,8 @@ class _Found:
         self.control = of_control.set_index("name")["mean"]
         self.lowest = of_control[of_control["kind"] == "class"].set_index("name")["mean"]
         self.moves = result._moves
+        kinds = ("weighed", "relabelled", "excluded")
+        self.edits = any(run.edited.get(kind) for run in result.runs for kind in kinds)
         subgroups = result._told_subgroups()
         self.subgroup = subgroups.iloc[0] if len(subgroups) else None
 
@@ -94,7 +96,11 @@ def _of_the_way(found: _Found) -> Iterator[str]:
         )
     elif found.achieved < LITTLE and not found.costs:
         weight, epochs = about.get("embedding_weight"), about.get("epochs")
-        now = f" (now {weight:g})" if isinstance(weight, float | int) else ""
+        chosen = [run.embedding_weight for run in found.result.runs]
+        if isinstance(weight, str):  # chosen for each seed
+            known = [one for one in chosen if one is not None]
+            weight = float(np.mean(known)) if known else None
+        now = f" (now {weight:.3g})" if weight is not None else ""
         for_now = f" (now {epochs})" if epochs is not None else ""
         yield (
             f"Held-out points went {found.achieved:.0%} of the way, so the plan was hardly tried: raise "
@@ -152,7 +158,7 @@ def _of_the_gain(found: _Found) -> Iterator[str]:
             f"There is little to gain: the control has F1 {score:.3f} on {name!r} classes already. Its "
             f"lowest are {named}."
         )
-    elif found.moves and found.achieved >= MUCH:
+    elif found.moves and not found.edits and found.achieved >= MUCH:
         yield (
             f"Held-out points went {found.achieved:.0%} of the way and F1 did not follow, so their place is "
             "not what these classes lack. The same selection may be worth more as `Weigh`, `Relabel` or "
@@ -177,14 +183,15 @@ def _of_the_noise(found: _Found) -> Iterator[str]:
         yield "Run five seeds or more: one says nothing about the noise between them."
         return
     told = found.group if found.subgroup is None else found.subgroup
+    whose = "F1" if found.subgroup is None else "the accuracy of these samples"
     mean, low, high = (float(told[key]) for key in ("mean", "low", "high"))
     if mean <= 0 or not low <= 0 <= high:
         return
     needed = _seeds_needed(mean, (high - low) / 2, found.seeds)
     if needed is not None:
         yield (
-            f"To tell a difference of {mean:+.3f} from noise takes about {counted(needed, 'seed')} "
-            f"(here {found.seeds})."
+            f"To tell a difference of {mean:+.3f} in {whose} from noise takes about "
+            f"{counted(needed, 'seed')} (here {found.seeds})."
         )
 
 

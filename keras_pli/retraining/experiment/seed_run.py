@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..brief import brief_repr
-from ..intervention import InterventionPlan
-from ..stored_result import read_result, write_result
+from ...brief import brief_repr
+from ...intervention import InterventionPlan
+from ...stored_result import read_result, write_result
 
 Array = NDArray[Any]
 ARMS = ("control", "PLI")

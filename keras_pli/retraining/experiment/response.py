@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
-from ..checks import finite_array, label_array, quoted
-from ..embedding import quality
+from ...checks import finite_array, label_array, quoted
+from ...embedding import quality
 
 SCORES = ("precision", "recall", "f1")
 

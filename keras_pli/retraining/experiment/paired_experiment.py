@@ -11,18 +11,18 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import quoted
-from ..intervention import InterventionPlan
-from ..network.activations import LOGITS
-from ..network.layers import layer_path
-from .data import Inputs, checked_data
-from .embedders import check_trained
-from .labels import AUTO
-from .loss import SPREAD, PLILoss
-from .outputs import output_sizes
+from ...checks import quoted
+from ...intervention import InterventionPlan
+from ...network.activations import LOGITS
+from ...network.layers import layer_path
+from ..data import Inputs, checked_data
+from ..embedders import check_trained
+from ..labels import AUTO
+from ..loss import AUTOMATIC, SPREAD, PLILoss
+from ..outputs import output_sizes
+from ..starting_point import fresh_optimizer
 from .result import ExperimentResult
 from .seed_training import PlanSource, Settings, form_taken, run_seed
-from .starting_point import fresh_optimizer
 from .stored_experiment import experiment_identity, storing
 from .subgroups import checked_subgroups
 
@@ -38,7 +38,8 @@ def pli_experiment(
     *,
     layer: str | keras.Layer = LOGITS,
     embedder: Any = None,
-    embedding_weight: float = 0.1,
+    embedding_weight: float | str = 0.1,
+    most_cost: float = 0.01,
     moved_only: bool = False,
     scale: float | str | None = SPREAD,
     loss: Any = None,
@@ -74,7 +75,10 @@ def pli_experiment(
         embedder: A trained embedder, such as a `ParametricUMAP`; a function of `(activations, seed)` that
             trains and returns one; or None for a `ParametricTSNE.smooth`, trained anew for each seed, and for
             none at all where a plan neither moves points nor selects any by a lasso.
-        embedding_weight: λ of the arm with the intervention; a plan that moves nothing has λ = 0.
+        embedding_weight: λ of the arm with the intervention; a plan that moves nothing has λ = 0. `"auto"`
+            finds one for each seed by a pilot on its training samples (see `PLIModel.find_weight`), which
+            takes some three times as long as the training.
+        most_cost: Where λ is `"auto"`, the accuracy that it may cost, in [0, 1).
         moved_only: As in `PLILoss`.
         scale: As in `PLILoss`.
         loss: Classification loss; None for the one the classifier was compiled with.
@@ -115,7 +119,8 @@ def pli_experiment(
     """
     seeds, plan = _checked_seeds(seeds), _checked_plan(plan)
     train, test = checked_data(train, "train"), checked_data(test, "test")
-    PLILoss("mse", embedding_weight, moved_only=moved_only, scale=scale)  # a bad λ is met here
+    # A bad λ is met here.
+    PLILoss("mse", embedding_weight, most_cost=most_cost, moved_only=moved_only, scale=scale)
     check_trained(embedder)
     about: dict[str, Any] = {
         "layer": layer_path(classifier, layer),
@@ -132,8 +137,11 @@ def pli_experiment(
         label_form=label_form,
         optimizer=optimizer,
         on_trained=on_trained,
+        most_cost=most_cost,
         **about,
     )
+    if embedding_weight == AUTOMATIC:
+        about["most_cost"] = most_cost
     if isinstance(classifier, keras.Model):  # before `out` is touched
         form_taken(classifier, train, test, settings)
     if label_form != AUTO:
@@ -163,6 +171,8 @@ def pli_experiment(
 def _identity(classifier: Any, train: Any, test: Any, settings: Settings) -> dict[str, Any]:
     given = {item.name: getattr(settings, item.name) for item in fields(settings)}
     del given["on_trained"]
+    if settings.embedding_weight != AUTOMATIC:
+        del given["most_cost"]
     own = classifier if isinstance(classifier, keras.Model) else None
     loss = settings.loss if settings.loss is not None else getattr(own, "loss", None)
     optimizer = fresh_optimizer(settings.optimizer, own)

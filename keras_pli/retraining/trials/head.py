@@ -8,11 +8,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from ..checks import quoted
-from ..network.activations import LOGITS, final_squashing, squashes
-from ..network.layers import layer_paths
-from ..network.recording import applies_activation
-from .outputs import only_output
+from ...checks import quoted
+from ...network.activations import LOGITS, final_squashing, squashes
+from ...network.layers import layer_paths
+from ...network.recording import applies_activation
+from ..outputs import only_output
 
 Tensor = Any
 Run = Callable[[Tensor], Tensor]

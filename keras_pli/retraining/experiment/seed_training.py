@@ -10,19 +10,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ..intervention import EditedData, InterventionPlan
-from ..intervention.data_changes import is_unlabelled, lacks_label
-from ..network.activations import ActivationReader
-from .data import Inputs, ShuffledBatches, rows_of
-from .edited_training import training_arrays
-from .embedders import embedder_of
+from ...intervention import EditedData, InterventionPlan
+from ...intervention.data_changes import is_unlabelled, lacks_label
+from ...network.activations import ActivationReader
+from ..data import Inputs, ShuffledBatches, rows_of
+from ..edited_training import training_arrays
+from ..embedders import embedder_of
+from ..labels import check_classes, in_form, label_form
+from ..loss import AUTOMATIC, PLILoss
+from ..model import PLIModel
+from ..outputs import class_outputs, only_output, predicted
+from ..starting_point import fresh_optimizer, reseed, restore, state_of
 from .held_out import held_out_selected, held_out_targets
-from .labels import check_classes, in_form, label_form
-from .loss import PLILoss
-from .model import PLIModel
-from .outputs import class_outputs, only_output, predicted
 from .seed_run import ARMS, SeedRun, stored_plan
-from .starting_point import fresh_optimizer, reseed, restore, state_of
 
 Array = NDArray[Any]
 Checked: TypeAlias = tuple[Inputs, Array]
@@ -38,7 +38,8 @@ class Settings:
     embedder: Any
     loss: Any
     label_form: str
-    embedding_weight: float
+    embedding_weight: float | str
+    most_cost: float
     moved_only: bool
     scale: float | str | None
     optimizer: Any
@@ -96,8 +97,10 @@ def run_seed(
     edited = plan.edited_data(labels_train, train_map, classes=form.classes)
     seen = {"baseline": look()}
     test_targets, test_moved = held_out_targets(plan, seen["baseline"][0], labels_test)
-    weights = {"control": 0.0, "PLI": settings.embedding_weight if plan.moves else 0.0}
     batches = _batches(x_train, labels_train, edited, targets, form, settings.batch_size, seed)
+    weights = {"control": 0.0, "PLI": 0.0}
+    if plan.moves:
+        weights["PLI"] = _weight(classifier, embedder, batches["PLI"], seed, settings)
     history = {}
     start = state_of(classifier)
     try:
@@ -163,6 +166,45 @@ def _batches(
     return made
 
 
+def _weight(
+    classifier: keras.Model,
+    embedder: keras.Model | None,
+    batches: ShuffledBatches,
+    seed: int,
+    settings: Settings,
+) -> float:
+    """λ as it was given, or as a pilot finds it for this seed."""
+    if not isinstance(settings.embedding_weight, str):
+        return settings.embedding_weight
+    found = _compiled(classifier, embedder, AUTOMATIC, settings).find_weight(
+        batches.x,
+        batches.y,
+        sample_weight=batches.sample_weight,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        seed=seed,
+    )
+    return found.weight
+
+
+def _compiled(
+    classifier: keras.Model,
+    embedder: keras.Model | None,
+    weight: float | str,
+    settings: Settings,
+) -> PLIModel:
+    loss = PLILoss(
+        _loss_of(classifier, settings),
+        weight,
+        most_cost=settings.most_cost,
+        moved_only=settings.moved_only,
+        scale=settings.scale,
+    )
+    pli = PLIModel(classifier, embedder, settings.layer)
+    pli.compile(fresh_optimizer(settings.optimizer, classifier), loss)
+    return pli
+
+
 def _retrain(
     classifier: keras.Model,
     embedder: keras.Model | None,
@@ -170,12 +212,7 @@ def _retrain(
     weight: float,
     settings: Settings,
 ) -> dict[str, list[float]]:
-    loss = _loss_of(classifier, settings)
-    pli = PLIModel(classifier, embedder, settings.layer)
-    pli.compile(
-        fresh_optimizer(settings.optimizer, classifier),
-        PLILoss(loss, weight, moved_only=settings.moved_only, scale=settings.scale),
-    )
+    pli = _compiled(classifier, embedder, weight, settings)
     # Keras would shuffle the order of the batches once more, from the global random state.
     history = pli.fit(batches, epochs=settings.epochs, shuffle=False, verbose=0).history
     bad = [epoch for epoch, loss in enumerate(history["loss"], 1) if not np.isfinite(loss)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..intervals import mean_interval
+from ...intervals import mean_interval
 from .seed_run import ARMS
 
 

@@ -1,0 +1,1 @@
+"""Retraining beside a matched control, seed by seed; what was found, in tables, words and a page."""
