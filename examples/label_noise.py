@@ -168,6 +168,7 @@ def figure(scores):
             )
         ax.axhline(0, color="0.3", linewidth=0.8)
         ax.set_xticks(range(len(ARMS)), ARMS)
+        ax.set_xlim(-0.5, len(ARMS) - 0.5)
         ax.set_title(f"{share:.0%} of the pair's labels swapped", loc="left")
     panels[0].set_ylabel("accuracy of the pair − control")
     return drawn

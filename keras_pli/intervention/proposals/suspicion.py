@@ -44,7 +44,9 @@ def suspicious_labels(
     ones (81 % by logits; means of four trainings). Of 4,000 with 10 % of Sneakers and Ankle boots swapped, 79
     % of as many as were swapped (60 % by logits), and of Pullovers and Coats, which the network hardly tells
     apart, 30 %. Look at the images: a rare kind of a class, or one that the network gets wrong by its colour,
-    may look like a wrong label; `Weigh` it where the label is right.
+    may look like a wrong label; `Weigh` it where the label is right. Unseen, they gained little there
+    (`examples/label_noise.py`): accuracy +.0035 [.0001, .0070] for relabelling with 20 % swapped and nothing
+    certain with 10 %, where all right labels would have gained .0077 and .0014.
 
     Args:
         z: Activations `(n, ...)` of all training samples.

@@ -43,6 +43,10 @@ def unlabelled_clusters(
     that class. With the classifier's outputs, those alone that it gives that class too, and only where these
     are half of the cluster. No label is looked at but those given.
 
+    What that is worth depends on how well the layer parts the classes: of 4,000 images of Fashion-MNIST with
+    100 labels, ten clusters gave 1,383 labels, 86 % of them right, and no accuracy (−.002 [−.010, .007];
+    self-training likewise, `examples/label_by_lasso.py`). Look at the images before.
+
     Args:
         z: Activations `(n, ...)` of all training samples.
         labels: Their labels `(n,)`, ints, -1 for none; some sample has one.
