@@ -9,7 +9,7 @@ contracted and separated, and training is resumed for seven epochs with and with
     python examples/pli_fashion_mnist.py --out runs/fashion-decay --decay
     python examples/pli_fashion_mnist.py --out runs/fashion-plain --plain
     python examples/pli_fashion_mnist.py --out runs/study --seeds 5 --study
-    python examples/pli_fashion_mnist.py --out runs/plans --study-plans
+    python examples/pli_fashion_mnist.py --out runs/plans --study-plans --decay   # ten minutes of CPU a seed
 
 The embedding loss is in units of the map's spread unless --plain asks for the squared distance as the paper
 prints it. The authors' published code divides that by twice the batch size, which at a batch of 100 and on
