@@ -49,7 +49,9 @@ def test_a_plan_of_data_needs_no_map(files, tmp_path, capsys):
     assert run.train_map is None and sum(run.edited.values()) > 0
     assert (tmp_path / "report.html").exists()
     assert main(["propose", *common, "--pick", "1,99"]) == 1
-    assert "such as 1,3. Received: '1,99'" in capsys.readouterr().err
+    assert "Received: 99" in capsys.readouterr().err
+    assert main(["propose", *common, "--pick", "first"]) == 1
+    assert "such as 1,3. Received: 'first'" in capsys.readouterr().err
 
 
 def test_moves_are_checked_and_retrained_by(files, tmp_path, capsys):
@@ -67,11 +69,21 @@ def test_moves_are_checked_and_retrained_by(files, tmp_path, capsys):
     assert main(["check-plan", *common, "--weight", "0.5", "--samples", "200"]) == 0
     assert "of the way" in capsys.readouterr().out
     assert (tmp_path / "plan-check.png").stat().st_size > 5_000
-    assert main(["retrain", *common, "--epochs", "1", "--seeds", "1", "--weight", "auto"]) == 0
+    assert main(["retrain", *common, "--epochs", "1", "--seeds", "1", "--weight", "0.2"]) == 0
     run = ExperimentResult.load(tmp_path / "experiment").run_of()
-    assert run.edited["relabelled"] == 1 and 0 <= run.embedding_weight <= 1
+    assert run.edited["relabelled"] == 1 and run.embedding_weight == 0.2
     assert main(["check-plan", *common, "--weight", "0"]) == 1
     assert "λ" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_largest_weight_that_does_no_harm(files, tmp_path, capsys):
+    _, _, common = files
+    common = [*common, "--out", str(tmp_path)]
+    assert main(["embed", *common, "--perplexity", "20", "--epochs", "1", "--smooth"]) == 0
+    InterventionPlan([Shift(3, by=(5, 0))]).save(tmp_path / "plan.json")
+    assert main(["retrain", *common, "--epochs", "1", "--seeds", "1", "--weight", "auto"]) == 0
+    assert 0 <= ExperimentResult.load(tmp_path / "experiment").run_of().embedding_weight <= 1
 
 
 def test_a_fifth_is_held_out_of_what_has_a_label(files, tmp_path):

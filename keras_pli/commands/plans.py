@@ -108,7 +108,7 @@ def _propose(arguments: argparse.Namespace, report: Report) -> None:
         save_figure(found.plot(x, test_images=test), out / "proposals.png")
         report(written(out, "proposals.png"))
     if arguments.pick is not None:
-        _add_picked(found.pick(*_numbers(arguments.pick, len(found))), arguments, report)
+        _add_picked(found.pick(*_numbers(arguments.pick)), arguments, report)
 
 
 def _add_picked(chosen: Any, arguments: argparse.Namespace, report: Report) -> None:
@@ -124,14 +124,14 @@ def _add_picked(chosen: Any, arguments: argparse.Namespace, report: Report) -> N
     report(f"Added {len(new)} of {len(chosen)} to {path}, which now is:\n{plan!r}")
 
 
-def _numbers(text: str, most: int) -> list[int]:
-    """Places, counted from 0, of proposals that are numbered from 1."""
-    given = text.split(",")
-    if not all(part.strip().isdigit() and 1 <= int(part) <= most for part in given):
+def _numbers(text: str) -> list[int]:
+    """The numbers that a text names, with commas between; proposals are numbered from 1."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
         raise ValueError(
-            f"--pick takes numbers of proposals from 1 to {most}, such as 1,3. Received: {text!r}."
-        )
-    return [int(part) - 1 for part in given]
+            f"--pick takes numbers of proposals, such as 1,3. Received: {text!r}."
+        ) from None
 
 
 def _check(arguments: argparse.Namespace, report: Report) -> None:

@@ -200,8 +200,8 @@ def _report_result(
     from ..files import write_text
 
     report(_table_text(result))
-    report(f"{result.answer()}\n")
     report(result.verdict())
+    report(f"\n{result.answer()}\n")
     write_text(out / "scores.csv", result.scores().to_csv(index=False))
     write_text(out / "response.csv", result.response().to_csv(index=False))
     result.to_html(out / "report.html", images=images, seed=seed)
