@@ -180,12 +180,8 @@ def run_seed(seed, arguments):
         "of the small groups": float(np.mean(small[labels != colours])),
         "right": float(np.mean((labels != colours)[small])) if small.any() else 0.0,
     }
-    shown = (y, [("large", "small, as found")[k] for k in small.astype(int)])
-    return (
-        pd.concat(tables, ignore_index=True).drop_duplicates(["seed", "run", "group"]),
-        found,
-        shown,
-    )
+    scores = pd.concat(tables, ignore_index=True).drop_duplicates(["seed", "run", "group"])
+    return scores, found, (y, labels, small)
 
 
 def summary(scores):
@@ -209,24 +205,27 @@ def summary(scores):
 
 def figure(scores, shown):
     """The map of the first seed with what was selected, and the accuracy of each seed's worst group."""
-    drawn = Figure(figsize=(12, 5), layout="constrained")
+    drawn = Figure(figsize=(12, 4.6), layout="constrained")
     left, right = drawn.subplots(1, 2)
     y, labels, small = shown
-    for label, color in ((0, "tab:blue"), (1, "tab:orange")):
-        left.scatter(*y[labels == label].T, s=6, color=color, label=f"class {label}")
-    left.scatter(
-        *y[small].T, s=40, facecolors="none", edgecolors="black", label="small groups, as found"
-    )
-    left.set_title("Map of the first seed's training samples", loc="left")
+    for label, color, marker in ((0, "#0072B2", "o"), (1, "#D55E00", "^")):
+        points = y[labels == label]
+        left.scatter(*points.T, s=12, lw=0, marker=marker, color=color, label=f"class {label}")
+    left.scatter(*y[small].T, s=60, facecolors="none", edgecolors="black", label="selected")
+    left.set_title("First seed: training samples, and what was selected", loc="left")
     left.set_aspect("equal")
     left.set_axis_off()
-    left.legend(loc="lower center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False)
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False)
     worst = scores[scores["group"] == "worst"].pivot(index="seed", columns="run", values="accuracy")
     runs = ["control", *ARMS]
-    right.plot(runs, worst[runs].T, color="0.8", zorder=1)
-    right.scatter(runs, worst[runs].mean(), zorder=2)
-    right.set_title("Accuracy of the worst group, each seed and mean", loc="left")
+    right.plot(runs, worst[runs].T, color="0.85", zorder=1)
+    right.scatter(runs, worst[runs].mean(), s=50, color="#0072B2", zorder=2)
+    for run in runs:
+        mean = worst[run].mean()
+        right.annotate(f"{mean:.2f}", (run, mean), (7, -4), textcoords="offset points")
+    right.set_title("Accuracy of the worst group: each seed, and their mean", loc="left")
     right.set_ylim(0, 1)
+    right.spines[["top", "right"]].set_visible(False)
     return drawn
 
 
