@@ -39,11 +39,11 @@ def test_a_plan_of_data_needs_no_map(files, tmp_path, capsys):
     assert len(proposals) and not proposals.needs_map
     assert (tmp_path / "proposals.png").stat().st_size > 5_000
     assert not (tmp_path / "plan.json").exists()
-    for _ in range(2):  # what the plan has is not added twice
-        assert main(["propose", *common, "--pick", "1"]) == 0
+    InterventionPlan(proposals.changes[:1]).save(tmp_path / "plan.json")
+    assert main(["propose", *common, "--pick", "1,2"]) == 0  # what the plan has is not added twice
     plan = InterventionPlan.load(tmp_path / "plan.json")
-    assert plan.changes == proposals.changes[:1]
-    assert "Added 0 of 1 to" in capsys.readouterr().out
+    assert plan.changes == proposals.changes[:2]
+    assert "Added 1 of 2 to" in capsys.readouterr().out
     assert main(["retrain", *common, "--epochs", "1", "--seeds", "1"]) == 0
     run = ExperimentResult.load(tmp_path / "experiment").run_of()
     assert run.train_map is None and sum(run.edited.values()) > 0
@@ -54,26 +54,34 @@ def test_a_plan_of_data_needs_no_map(files, tmp_path, capsys):
     assert "such as 1,3. Received: 'first'" in capsys.readouterr().err
 
 
-def test_moves_are_checked_and_retrained_by(files, tmp_path, capsys):
+def test_moves_are_checked_on_the_map(files, tmp_path, capsys):
     _, _, common = files
     common = [*common, "--out", str(tmp_path)]
     assert main(["embed", *common, "--perplexity", "20", "--epochs", "1", "--smooth"]) == 0
-    assert main(["suggest", *common, "--pairs", "1"]) == 0
-    InterventionPlan([Shift(3, by=(5, 0)), Weigh(8, 2.0), Relabel([10], 4)]).save(
-        tmp_path / "plan.json"
-    )
+    InterventionPlan([Shift(3, by=(5, 0)), Weigh(8, 2.0)]).save(tmp_path / "plan.json")
     capsys.readouterr()
     assert main(["check-plan", *common, "--map-only"]) == 0
     assert "1. shift class 3 by (5, 0): " in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "plan-check.csv")) >= 1
+    assert main(["check-plan", *common, "--weight", "0"]) == 1
+    assert "λ" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_moves_are_tried_and_retrained_by(files, tmp_path, capsys):
+    _, _, common = files
+    common = [*common, "--out", str(tmp_path)]
+    assert main(["embed", *common, "--perplexity", "20", "--epochs", "1", "--smooth"]) == 0
+    assert main(["suggest", *common, "--pairs", "1"]) == 0
+    plan = InterventionPlan([Shift(3, by=(5, 0)), Weigh(8, 2.0), Relabel([10], 4)])
+    plan.save(tmp_path / "plan.json")
+    capsys.readouterr()
     assert main(["check-plan", *common, "--weight", "0.5", "--samples", "200"]) == 0
     assert "of the way" in capsys.readouterr().out
     assert (tmp_path / "plan-check.png").stat().st_size > 5_000
     assert main(["retrain", *common, "--epochs", "1", "--seeds", "1", "--weight", "0.2"]) == 0
     run = ExperimentResult.load(tmp_path / "experiment").run_of()
     assert run.edited["relabelled"] == 1 and run.embedding_weight == 0.2
-    assert main(["check-plan", *common, "--weight", "0"]) == 1
-    assert "λ" in capsys.readouterr().err
 
 
 @pytest.mark.slow
