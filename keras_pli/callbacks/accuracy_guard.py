@@ -10,7 +10,7 @@ import numpy as np
 from ..checks import checked_number, quoted
 from ..retraining.data import rows_of
 from ..retraining.labels import check_classes
-from ..retraining.outputs import one_column_a_class
+from ..retraining.outputs import decided_classes
 from .sample import Array, class_labels, no_classes, outputs_of, watched_sample
 
 
@@ -121,5 +121,4 @@ class AccuracyGuard(keras.callbacks.Callback):
 
     def _accuracy(self) -> float:
         outputs = outputs_of(self.model, self._x)["label"]
-        decided = one_column_a_class(outputs, self.model.classifier).argmax(axis=1)
-        return float(np.mean(decided == self._labels))
+        return float(np.mean(decided_classes(outputs, self.model.classifier) == self._labels))

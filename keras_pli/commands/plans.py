@@ -96,6 +96,7 @@ def _propose(arguments: argparse.Namespace, report: Report) -> None:
     from ..retraining import class_outputs
 
     out = Path(arguments.out)
+    picked = None if arguments.pick is None else _numbers(arguments.pick)
     classifier, x, labels = _classifier_and_training_set(arguments)
     test = load_data(arguments.data)[1][0]
     z, z_test = (activations(classifier, each, arguments.layer) for each in (x, test))
@@ -107,8 +108,8 @@ def _propose(arguments: argparse.Namespace, report: Report) -> None:
     if x.ndim in (3, 4):
         save_figure(found.plot(x, test_images=test), out / "proposals.png")
         report(written(out, "proposals.png"))
-    if arguments.pick is not None:
-        _add_picked(found.pick(*_numbers(arguments.pick)), arguments, report)
+    if picked is not None:
+        _add_picked(found.pick(*picked), arguments, report)
 
 
 def _add_picked(chosen: Any, arguments: argparse.Namespace, report: Report) -> None:

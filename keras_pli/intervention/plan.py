@@ -16,8 +16,8 @@ from .. import files
 from ..brief import counted
 from . import storage
 from .change import Change
-from .data_changes import DataChange, Relabel
-from .edited_data import DataEditor, EditedData
+from .data_changes import UNLABELLED, DataChange, Relabel
+from .edited_data import DataEditor, EditedData, with_label
 from .move import Move, checked
 from .moves import WholeMap
 from .plan_check import PlanCheck, TriesPlans, check_plan
@@ -107,7 +107,8 @@ class InterventionPlan:
         `np.unique(labels[moved])` after `apply` has them.
         """
         selections = _selections(self._changes)
-        return tuple(dict.fromkeys(s.label for s in selections if isinstance(s, ClassLabel)))
+        labels = (part.label for part in selections if isinstance(part, ClassLabel))
+        return tuple(dict.fromkeys(label for label in labels if label != UNLABELLED))
 
     @property
     def transfers(self) -> bool:
@@ -156,15 +157,15 @@ class InterventionPlan:
             1 [False, True]
         """
         targets, classes = checked(embedding, labels)
-        editor = None if classes is None else DataEditor(classes, None, None)
         for place, change in enumerate(self._changes, start=1):
             with self._naming(place, change):
                 if isinstance(change, Move):
-                    present = None if editor is None else editor.labels
-                    targets, selected = change.apply(targets, present)
+                    targets, selected = change.apply(targets, classes)
                     made = MadeMove(place, change, targets, selected)
-                elif isinstance(change, Relabel) and editor is not None:
-                    editor.make(change, targets)
+                elif isinstance(change, Relabel) and classes is not None:
+                    (selection,) = selections_of(change)
+                    relabelled = selection.resolve(targets, classes)
+                    classes = with_label(classes, relabelled, change.label)
             if isinstance(change, Move):
                 yield made
 
@@ -265,11 +266,12 @@ class InterventionPlan:
         """
         editor = DataEditor(labels, sample_weight, classes)
         positions = None if embedding is None else checked(embedding, editor.labels)[0]
+        drawn = any(isinstance(part, Polygon) for part in _selections(self.data_changes))
         for place, change in enumerate(self._changes, start=1):
             with self._naming(place, change):
                 if isinstance(change, DataChange):
                     editor.make(change, positions)
-                elif isinstance(change, Move) and positions is not None:
+                elif isinstance(change, Move) and positions is not None and drawn:
                     positions, _ = change.apply(positions, editor.labels)
         return editor.result()
 

@@ -185,6 +185,25 @@ def test_a_lasso_without_points_in_another_sample():
         InterventionPlan([Exclude(SQUARE)]).edited_data(LABELS, PLACES + 50)
 
 
+def test_a_class_without_any_labelled_sample_can_be_given_and_moved():
+    plan = InterventionPlan([Relabel(-1, 5), Shift(5, (1, 0))])
+    assert plan.edited_data(LABELS, classes=6).labels.tolist() == [3, 8, 3, 8, 5, 8]
+    assert np.flatnonzero(plan.apply(PLACES, LABELS)[1]).tolist() == [4]
+    assert plan.labels_used == (5,)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "float32"])
+def test_labels_of_narrow_types_hold_larger_ones(kind):
+    edited = InterventionPlan([Relabel([0], 299)]).edited_data(np.array([3, 8], kind), classes=300)
+    assert edited.labels.tolist() == [299, 8]
+
+
+@pytest.mark.parametrize("labels", [[0.5, 1.0], [np.nan, 1.0], np.array([3, None]), [True, False]])
+def test_labels_that_are_none(labels):
+    with pytest.raises(ValueError, match=r"must be integers or strings. Received dtype"):
+        InterventionPlan([Weigh([0], 2)]).edited_data(labels)
+
+
 def test_a_class_that_is_lost_is_warned_of():
     with pytest.warns(UserWarning, match=r"no training sample of 3"):
         InterventionPlan([Relabel(3, 8)]).edited_data(LABELS)

@@ -63,7 +63,8 @@ class ExperimentResult:
     @property
     def moved_classes(self) -> list[Any]:
         """Classes that some seed's plan moved."""
-        return sorted({label for run in self.runs for label in run.classes_moved})
+        labels = {label for run in self.runs for label in run.classes_moved}
+        return sorted(label for label in labels if label >= 0)
 
     @property
     def averaged_groups(self) -> dict[str, list[Any]]:
