@@ -418,6 +418,12 @@ class InterventionPlan:
     def __iter__(self) -> Iterator[Change]:
         return iter(self.changes)
 
+    def __add__(self, other: object) -> InterventionPlan:
+        """Returns a plan of the changes of both, one after the other."""
+        if not isinstance(other, InterventionPlan):
+            return NotImplemented
+        return InterventionPlan([*self, *other])
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, InterventionPlan):
             return NotImplemented

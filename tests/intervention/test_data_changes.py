@@ -140,6 +140,13 @@ def test_repr_undo_and_json():
     assert "<td>exclude point 5</td>" in plan._repr_html_()
 
 
+def test_plans_one_after_the_other():
+    both = InterventionPlan([Relabel([2], 8)]) + InterventionPlan([Contract(8)])
+    assert both.changes == (Relabel([2], 8), Contract(8))
+    with pytest.raises(TypeError):
+        both + 3
+
+
 def test_names_longer_than_those_there():
     edited = InterventionPlan([Relabel([0], "trousers")]).edited_data(["bag", "trousers", "bag"])
     assert edited.labels.tolist() == ["trousers", "trousers", "bag"]
