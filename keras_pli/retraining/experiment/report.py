@@ -21,6 +21,7 @@ from ...intervals import mean_interval
 from ...intervention import InterventionPlan
 from ...intervention.data_changes import UNLABELLED
 from ...intervention.edited_data import EditedData
+from ...intervention.naming import named
 from ...plotting.page import (
     page,
     page_changes,
@@ -163,7 +164,10 @@ def changes_figure(
 
 
 def _plan(result: ExperimentResult, run: SeedRun, figures: Mapping[str, Figure]) -> list[str]:
-    parts = [f"<h2>The plan, seed {run.seed}</h2>", _plan_in_words(run)]
+    parts = [f"<h2>The plan, seed {run.seed}</h2>", _plan_in_words(result, run)]
+    if run.test_maps and not figures:
+        components = run.test_maps["baseline"].shape[1]
+        parts.append(page_note(f"Maps of {counted(components, 'component')} are not drawn."))
     if figures:
         parts += [_panels(figures, _of_train), _key(result)]
     edited = edited_data(result, run)
@@ -178,10 +182,13 @@ def _plan(result: ExperimentResult, run: SeedRun, figures: Mapping[str, Figure])
     return parts
 
 
-def _plan_in_words(run: SeedRun) -> str:
+def _plan_in_words(result: ExperimentResult, run: SeedRun) -> str:
     if run.plan_json is None:
         return page_code(run.plan)
-    changes = InterventionPlan.from_json(run.plan_json).changes
+    changes = [
+        named(change, result.class_names)
+        for change in InterventionPlan.from_json(run.plan_json).changes
+    ]
     return page_changes(
         (str(change), f"because: {change.reason}" if change.reason else None) for change in changes
     )
@@ -221,7 +228,7 @@ def _of_train(title: str) -> bool:
 
 
 def _map_figures(result: ExperimentResult, run: SeedRun) -> dict[str, Figure]:
-    if not run.test_maps:
+    if not drawn(run):
         return {}
     maps = _maps(result, run)
     return plotting.embedding_panels(
@@ -355,6 +362,11 @@ def _provenance(result: ExperimentResult, run: SeedRun) -> list[str]:
 def groups_first(table: pd.DataFrame) -> pd.DataFrame:
     """Returns a table's rows, those of groups before those of classes."""
     return table.sort_values("kind", key=lambda kind: kind != "group", kind="stable")
+
+
+def drawn(run: SeedRun) -> bool:
+    """Whether a seed has maps that can be drawn."""
+    return bool(run.test_maps) and run.test_maps["baseline"].shape[1] in (2, 3)
 
 
 @dataclass(frozen=True)

@@ -369,10 +369,10 @@ class ExperimentResult:
         return write_text(path, html_page(self, images=images, seed=seed))
 
     def plot(self, seed: int | None = None) -> Figure:
-        """Draws the result at a glance: `plot_maps`, or the F1 of each class where no map was needed."""
-        from .report import scores_figure
+        """Draws the result at a glance: `plot_maps`, or the F1 of each class where there are none to draw."""
+        from .report import drawn, scores_figure
 
-        return self.plot_maps(seed) if self.run_of(seed).test_maps else scores_figure(self)
+        return self.plot_maps(seed) if drawn(self.run_of(seed)) else scores_figure(self)
 
     def plot_maps(self, seed: int | None = None) -> Figure:
         """Draws the paper's figure 3: training map before and edited, held-out maps of control and PLI.
@@ -383,13 +383,19 @@ class ExperimentResult:
             seed: Seed whose maps are drawn; by default the first.
 
         Raises:
-            ValueError: If the plan needed no map, and there is none.
+            ValueError: If the plan needed no map, and there is none, or if maps have neither two nor three
+                components.
         """
-        from .report import maps_figure
+        from .report import drawn, maps_figure
 
         run = self.run_of(seed)
         if not run.test_maps:
             raise ValueError("There are no maps: the plan moves nothing and selects by no lasso.")
+        if not drawn(run):
+            raise ValueError(
+                "Maps of 2 or 3 components can be drawn. "
+                f"Received maps of shape {run.test_maps['baseline'].shape}."
+            )
         return maps_figure(self, run)
 
     def save(self, folder: str | Path) -> Path:
