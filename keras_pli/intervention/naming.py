@@ -38,5 +38,6 @@ def named(change: Change, class_names: Sequence[Any] | None) -> Change:
 
 
 def _name(label: int | str, class_names: Sequence[Any]) -> int | str:
-    known = isinstance(label, int) and 0 <= label < len(class_names)
-    return str(class_names[label]) if known else label
+    if isinstance(label, int) and 0 <= label < len(class_names):
+        return str(class_names[label])
+    return label
