@@ -127,8 +127,9 @@ class DataEditor:
             labels=self.labels,
             sample_weight=finite_array(self.weights, "sample_weight", ndim=1),
             rows=rows,
-            weighed=self.weighed,
-            relabelled=self.labels != self.given,
+            # What is left out has no other part in the training.
+            weighed=self.weighed & ~self.excluded,
+            relabelled=(self.labels != self.given) & ~self.excluded,
             excluded=self.excluded,
         )
 

@@ -317,6 +317,9 @@ class InterventionPlan:
         """
         from ..plotting import embedding_comparison
 
+        shape = np.shape(embedding)
+        if len(shape) != 2 or shape[1] not in (2, 3):
+            raise ValueError(f"A map of 2 or 3 components can be drawn. Received shape {shape}.")
         targets, moved = self.apply(embedding, labels)
         shown: Any = labels
         signs = {}

@@ -76,6 +76,8 @@ def test_random_plans_are_what_a_loop_makes():
         expected = edited_slowly(labels, np.ones(40), told)
         np.testing.assert_allclose(edited.sample_weight, expected[1], rtol=1e-6)
         assert edited.labels.tolist() == expected[0] and edited.rows.tolist() == expected[2]
+        weighed, excluded = ({*chosen[n], *chosen[n + 2]} for n in (0, 1))
+        assert {*np.flatnonzero(edited.weighed)} == ({*chosen[4]} | weighed) - excluded
 
 
 def test_arrays_given_stay_as_they_are():

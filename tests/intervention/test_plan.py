@@ -287,6 +287,8 @@ def test_plot_draws_the_map_before_and_edited(components):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cat", "dog"]
     with pytest.raises(ValueError, match="labels"):
         plan.plot(y)
+    with pytest.raises(ValueError, match=r"2 or 3 components can be drawn.*\(20, 4\)"):
+        plan.plot(np.zeros((20, 4)), labels)
 
 
 def test_repr_says_each_move_and_its_reason():

@@ -41,7 +41,7 @@ NOISE = [(0.7, 0.7, 0.75), (0.7, 0.75, 0.7), (0.7, 0.7, 0.72)]
 
 def test_hardly_any_way_gone():
     said = steps(NOISE, way=0.05)
-    assert "went 5% of the way" in said and "raise λ (now 0.1) or the epochs (now 2)" in said
+    assert "went 5 % of the way" in said and "raise λ (now 0.1) or the epochs (now 2)" in said
     assert "raise λ" not in steps(NOISE, way=0.5)
     result = found(NOISE, way=0.05, embedding_weight=0.03)
     chosen = dataclasses.replace(result, about={**result.about, "embedding_weight": "auto"})
@@ -73,8 +73,16 @@ def test_nothing_to_gain():
 
 
 def test_way_gone_and_nothing_gained():
-    assert "`Weigh`, `Relabel` or `Exclude`" in steps(NOISE, way=0.8)
-    assert "`Weigh`" not in steps(NOISE, way=0.2)
+    none = [(0.7, 0.7, 0.7)] * 3
+    assert "`Weigh`, `Relabel` or `Exclude`" in steps(none, way=0.8)
+    assert "`Weigh`" not in steps(none, way=0.2)
+    assert "Nothing was gained" in steps(none, way=0.2)
+
+
+@pytest.mark.parametrize("shares", [NOISE, NOISE[:1], [(0.7, 0.75, 0.7), (0.7, 0.7, 0.72)]])
+def test_a_wide_interval_shows_no_lack_of_an_effect(shares):
+    said = steps(shares, way=0.8)
+    assert "did not follow" not in said and "Nothing" not in said and "seeds" in said
 
 
 def test_a_classifier_that_was_not_trained_to_its_end():
@@ -116,7 +124,7 @@ def test_seeds_needed_are_the_fewest_that_would_show_it():
 def test_answer(shares, start):
     answer = found(shares).answer()
     assert answer.startswith(start) and answer.count(". ") == 0
-    assert "held-out points went 50% of the way" in answer
+    assert "held-out points went 50 % of the way" in answer
     assert ("interval" in answer) == (len(shares) > 1)
 
 
