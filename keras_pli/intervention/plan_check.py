@@ -342,7 +342,8 @@ def check_plan(
         residents = Residents(positions[rows], classes[rows], neighbors)
     for step in steps:
         chosen = step.selected[rows]
-        lives, collides = None, ()
+        lives: Occupancy | None = None
+        collides: tuple[Collision, ...] = ()
         if residents is not None and chosen.any():
             lives = residents.after(targets[rows], np.flatnonzero(chosen))
             collides = residents.collisions(targets[rows], chosen)

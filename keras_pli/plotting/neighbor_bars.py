@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def _draw_bars(
     unit = width / (_RIGHT - _LEFT)
     draw_title(ax, "Nearest neighbours, before and after")
     for place, (name, pair) in enumerate(rows.items()):
-        said = plain(_shortened(name, unit * _RIGHT))
+        said = plain(_wrapped(name, unit * _RIGHT))
         ax.text(0, place - 0.34, said, fontsize=TEXT_SIZE, color=INK, va="bottom")
         for when, shares, down in zip(("before", "after"), pair, (-0.13, 0.18), strict=True):
             _draw_bar(ax, place + down, shares, styles, unit)
@@ -114,11 +115,10 @@ def _draw_bars(
     ax.set_axis_off()
 
 
-def _shortened(text: str, width: float) -> str:
-    """A text that fits into so many inches, an ellipsis for its end."""
-    if text_width(text) <= width:
-        return text
-    return f"{text[: max(1, int(len(text) * width / text_width(text)) - 1)].rstrip()}…"
+def _wrapped(text: str, width: float) -> str:
+    """A text in two lines of so many inches at the most, an ellipsis for what is beyond."""
+    letters = max(8, int(width / text_width("n")))
+    return "\n".join(wrap(text, letters, max_lines=2, placeholder=" …"))
 
 
 def _draw_bar(
