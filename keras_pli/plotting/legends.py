@@ -18,6 +18,7 @@ from .style import (
     legend_handles,
     plain,
     root_figure,
+    short,
 )
 
 _MANY = 30  # entries, from which on they are written small
@@ -86,7 +87,7 @@ def _columns_beside(count: int, height: float) -> int:
 
 
 def _entry_width(styles: Collection[ClassStyle]) -> float:
-    longest = max((len(style.name) for style in styles), default=0)
+    longest = max((len(short(style.name)) for style in styles), default=0)
     return _MARKER + text_width("n" * longest, _size(len(styles)))
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import proj3d
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import finite_array, label_array, quoted
@@ -343,7 +344,7 @@ def _draw_panels(
         if title in compared.came_from:
             before, moved = compared.came_from[title]
             kept = draw_origins(ax, before, panel.points, panel.labels, moved, panel.styles)
-            marked = np.concatenate([marked[:, :2], kept])
+            marked = np.concatenate([marked, kept])
             key.append(origin_key(before, panel.points, panel.labels, moved))
             moved_classes[title] = set(panel.labels[moved].tolist())
         avoid[title] = marked
@@ -353,7 +354,7 @@ def _draw_panels(
     if direct_labels is None:
         direct_labels = len(compared.shown) <= _MOST_NAMED
     # Names come last: they find their places in the finished layout.
-    if compared.named and direct_labels and len(compared.limits) == 4:
+    if compared.named and direct_labels:
         for title, ax in places.items():
             _draw_names(ax, compared.panels[title], avoid[title], moved_classes.get(title, ()))
 
@@ -483,7 +484,8 @@ def _draw_names(
     ax: Axes, data: _MapData, avoid: NDArray[Any], first: Collection[Any] = frozenset()
 ) -> None:
     """Names the classes at their densest spots: `first`, then coloured before grey, large before small."""
-    present = [label for label in data.styles if label in data.outlines]
+    spots = _spots(ax, data)
+    present = [label for label in data.styles if label in spots]
     present.sort(
         key=lambda label: (
             label not in first,
@@ -491,12 +493,33 @@ def _draw_names(
             -int((data.labels == label).sum()),
         )
     )
-    spots = [data.outlines[label].density.peak for label in present]
     inked = [_with_grey(data.styles, data.pale, MUTED)[label] for label in present]
     important = len(set(first) & set(present))
     # Of many, with the lines to them one would see little else.
     important = important if important <= FEW_NAMES else 0
-    label_spots(ax, spots, inked, avoid=avoid, important=important)
+    avoid = avoid if ax.name != "3d" else _seen(ax, avoid)
+    places = [spots[label] for label in present]
+    label_spots(ax, places, inked, avoid=avoid, important=important)
+
+
+def _spots(ax: Axes, data: _MapData) -> dict[Any, tuple[float, float]]:
+    """Where each class's name belongs: its densest spot, or in perspective its middle."""
+    if ax.name != "3d":
+        return {label: outline.density.peak for label, outline in data.outlines.items()}
+    named = [label for label, style in data.styles.items() if style.name != NO_LABEL]
+    members = {label: data.points[data.labels == label] for label in named}
+    return {
+        label: tuple(_seen(ax, np.median(points, axis=0)[None])[0])
+        for label, points in members.items()
+        if len(points)
+    }
+
+
+def _seen(ax: Axes, points: NDArray[Any]) -> NDArray[np.float64]:
+    """Positions in perspective, in the plane that is looked at."""
+    points = np.reshape(points, (-1, 3))
+    x, y, _ = proj3d.proj_transform(*points.T, cast(Any, ax).get_proj())
+    return np.stack([x, y], axis=1)
 
 
 def _draw_marks(ax: Axes, points: NDArray[Any], mark: ArrayLike | None) -> NDArray[Any]:

@@ -77,7 +77,7 @@ def test_is_self_contained_and_says_it_all(plain):
     assert not plt.get_fignums()  # no figure stays open
     # Two maps of training samples, three of held-out ones, their displacement and two charts.
     assert len(assert_self_contained(page)) == 8
-    text = page.replace("&#x27;", "'")
+    text = page.replace("\N{NO-BREAK SPACE}", " ")
     for line in result.verdict().splitlines():
         assert line.removeprefix("Next: ") in text.replace("<code>", "`").replace("</code>", "`")
     assert f'<p class="answer">{result.answer()}</p>' in text
@@ -205,7 +205,10 @@ def test_maps_that_cannot_be_drawn(tmp_path, unseen, components):
     result = made(components=components)
     page = page_of(result, tmp_path)
     assert f"Maps of {components} component" in page and "Map:" not in page
-    assert "Embedding response" in page and "PLI 50 % (95 % interval" in page
+    assert (
+        "Embedding response" in page
+        and "PLI 50\N{NO-BREAK SPACE}% (95\N{NO-BREAK SPACE}% interval" in page
+    )
     assert result.plot().axes[0].get_xlabel() == "F₁ score"
     with pytest.raises(ValueError, match=rf"2 or 3 components.*\(60, {components}\)"):
         result.plot_maps()

@@ -17,6 +17,7 @@ from ...checks import one_of, quoted
 from ...files import read_arrays, read_json, write_arrays, write_json, write_text
 from ...intervals import mean_interval
 from .advice import advice
+from .page.tables import groups_first
 from .response import SCORES, embedding_response, performance_response
 from .seed_run import ARMS, RUNS, SeedRun, seed_file
 from .subgroups import WORST, paired_effects, subgroup_accuracies
@@ -158,9 +159,7 @@ class ExperimentResult:
         ]
         wide = summary.pivot(index=["metric", "run"], columns="name", values="text")
         order = pd.MultiIndex.from_product([SCORES, RUNS], names=["metric", "run"])
-        return wide.reindex(
-            index=order, columns=list(dict.fromkeys(_groups_first(summary)["name"]))
-        )
+        return wide.reindex(index=order, columns=list(dict.fromkeys(groups_first(summary)["name"])))
 
     def differences(self, metric: str = "f1") -> pd.DataFrame:
         """PLI less control of the same seed.
@@ -359,7 +358,7 @@ class ExperimentResult:
         Raises:
             ValueError: If there is not one image for each held-out sample.
         """
-        from .report import html_page
+        from .page.experiment_page import html_page
 
         if images is not None and len(shown := np.asarray(images)) != len(self.labels):
             raise ValueError(
@@ -370,7 +369,7 @@ class ExperimentResult:
 
     def plot(self, seed: int | None = None) -> Figure:
         """Draws the result at a glance: `plot_maps`, or the F1 of each class where there are none to draw."""
-        from .report import drawn, scores_figure
+        from .page.figures import drawn, scores_figure
 
         return self.plot_maps(seed) if drawn(self.run_of(seed)) else scores_figure(self)
 
@@ -386,7 +385,7 @@ class ExperimentResult:
             ValueError: If the plan needed no map, and there is none, or if maps have neither two nor three
                 components.
         """
-        from .report import drawn, maps_figure
+        from .page.figures import drawn, maps_figure
 
         run = self.run_of(seed)
         if not run.test_maps:
@@ -490,8 +489,3 @@ class ExperimentResult:
     def _classes(self) -> list[Any]:
         count = self.runs[0].outputs["baseline"].shape[1] if self.runs else 0
         return list(range(count))
-
-
-def _groups_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns a table's rows, those of groups before those of classes."""
-    return table.sort_values("kind", key=lambda kind: kind != "group", kind="stable")
