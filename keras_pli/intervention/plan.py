@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -180,6 +180,7 @@ class InterventionPlan:
         samples: int = 2000,
         seed: int = 0,
         verbose: int = 0,
+        class_names: Sequence[str] | None = None,
     ) -> PlanCheck:
         """Says before any training what the moves will meet.
 
@@ -197,6 +198,7 @@ class InterventionPlan:
             samples: Samples that the pilot trains on and is measured on, as many of each at the most.
             seed: Seed of the sample and of the pilot's training.
             verbose: 1 to say what is being done.
+            class_names: Names of the classes, for sentences, table and picture.
 
         Returns:
             A `PlanCheck`: a table, a picture, and a sentence for each move.
@@ -228,6 +230,7 @@ class InterventionPlan:
             samples=samples,
             seed=seed,
             verbose=verbose,
+            class_names=class_names,
         )
 
     def edited_data(

@@ -66,6 +66,22 @@ def test_collisions_are_named():
     assert "The plan moves" not in steps(NOISE)
 
 
+def test_a_class_that_is_hardly_seen_by_the_many_moved_onto_it_is_named():
+    """Of 300 coats moved onto two bags hardly any has one for a neighbour, but the bags have coats."""
+    labels = np.repeat([0, 1, 2], [20, 300, 2])
+    result = found(NOISE)
+    places = np.random.default_rng(0).normal(size=(322, 2)) + 50.0 * labels[:, None]
+    targets = places + np.where(labels == 1, 50, 0)[:, None]
+    changes = {"train_map": places, "train_targets": targets, "train_moved": labels == 1}
+    run = dataclasses.replace(result.runs[0], **changes)
+    given = dataclasses.replace(result, runs=(run, *result.runs[1:]), train_labels=labels)
+    bags = targets[labels == 2]
+    near = np.linalg.norm(bags[:, None] - targets[None], axis=2).argsort(axis=1)[:, 1:11]
+    share = f"{100 * np.mean(labels[near] == 1):.0f} %"
+    words = f"moves coat to where bag lives (coat's share of its nearest neighbours rises from 0 % to {share}"
+    assert words in " ".join(given.advice())
+
+
 def test_nothing_to_gain():
     said = steps([(1.0, 1.0, 1.0)] * 3)
     assert "little to gain: the control has F1 1.000 on 'moved' classes" in said

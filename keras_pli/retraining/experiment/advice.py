@@ -12,7 +12,7 @@ from scipy import stats
 from ...brief import counted, percent
 from ...intervals import mean_interval
 from ...intervention.data_changes import is_unlabelled
-from ...intervention.occupancy import occupancy
+from ...intervention.occupancy import NEIGHBORS, Collision, Residents
 
 if TYPE_CHECKING:
     from .result import ExperimentResult
@@ -226,14 +226,20 @@ def _collisions(result: ExperimentResult) -> str:
         return ""
     if not run.train_moved.any() or np.count_nonzero(~is_unlabelled(result.train_labels)) < 2:
         return ""
-    found = occupancy(run.train_map, run.train_targets, result.train_labels, run.train_moved)
-    named = [
-        f"{result.name_of(one.label)} to where {result.name_of(one.other)} lives (its share of the nearest "
-        f"neighbours rises from {percent(one.before)} to {percent(one.after)})"
-        for one in found.collisions[:_MOST_COLLISIONS]
-    ]
-    more = len(found.collisions) - len(named)
+    residents = Residents(run.train_map, result.train_labels, NEIGHBORS)
+    found = residents.collisions(run.train_targets, run.train_moved)
+    named = [_collision(result, one) for one in found[:_MOST_COLLISIONS]]
+    more = len(found) - len(named)
     return " and ".join(named) + (f", and {counted(more, 'more collision')}" if more > 0 else "")
+
+
+def _collision(result: ExperimentResult, one: Collision) -> str:
+    moved, other = result.name_of(one.label), result.name_of(one.other)
+    whose = f"{moved}'s share of its" if one.of_residents else "its share of the"
+    return (
+        f"{moved} to where {other} lives ({whose} nearest neighbours rises from {percent(one.before)} to "
+        f"{percent(one.after)})"
+    )
 
 
 def _interval(effect: pd.Series) -> str:
