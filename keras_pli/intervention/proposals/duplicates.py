@@ -13,7 +13,8 @@ from ..data_changes import Exclude
 from .proposal import Proposal, Proposals
 from .samples import MOST_FEATURES, Points, flat, nearest_of, principal
 
-_CANDIDATES, _TYPICAL = 3, 1000
+_CANDIDATES, _SAMPLES = 3, 1000
+_TWINS = 9  # near copies of a training sample that may lie among the others
 _ENTRIES = 4_000_000  # numbers held at a time
 
 
@@ -22,7 +23,8 @@ def near_duplicates(train: ArrayLike, test: ArrayLike, *, closeness: float = 0.2
 
     What is tested on would otherwise have been trained on. A training sample is a near-duplicate of a test
     sample if it is closer to it than `closeness` times the typical distance from a training sample to its
-    nearest other.
+    nearest other. Near-twins among the training samples, such as augmented copies, do not count there: up to
+    nine others are passed over that are closer by that much than the next.
 
     Args:
         train: Inputs or activations `(n, ...)` of the training samples.
@@ -59,9 +61,9 @@ def near_duplicates(train: ArrayLike, test: ArrayLike, *, closeness: float = 0.2
     best = distances.argmin(axis=1)
     rows = np.arange(len(own))
     distances, partners = distances[rows, best], candidates[rows, best]
-    some = np.linspace(0, len(own) - 1, min(_TYPICAL, len(own))).astype(np.int64)
-    near = nearest_of(points[some], points, 2)[1]
-    typical = float(np.median(_distances(own[some], own, near).max(axis=1)))
+    some = np.linspace(0, len(own) - 1, min(_SAMPLES, len(own))).astype(np.int64)
+    near = nearest_of(points[some], points, min(_TWINS + 2, len(points)))[1]
+    typical = _typical(_distances(own[some], own, near), closeness)
     equal = distances == 0
     close = (distances < closeness * typical) & ~equal
     proposals = []
@@ -91,6 +93,21 @@ def near_duplicates(train: ArrayLike, test: ArrayLike, *, closeness: float = 0.2
             )
     looked = f"{counted(len(own), 'training sample')} beside {counted(len(other), 'test sample')}"
     return Proposals(tuple(proposals), looked)
+
+
+def _typical(distances: NDArray[np.float64], closeness: float) -> float:
+    """The median distance to the nearest other that is no near-twin; 0 if all are equal.
+
+    Args:
+        distances: Those of some samples from themselves and their nearest others.
+        closeness: The share of the distance to the next from which others are near-twins.
+    """
+    distances = np.sort(distances, axis=1)[:, 1:]
+    jumps = distances[:, :-1] <= closeness * distances[:, 1:]
+    jumps &= distances[:, 1:] > 0
+    # The place after the last jump, and the nearest where there is none.
+    places = np.where(jumps, np.arange(1, distances.shape[1]), 0).max(axis=1, initial=0)
+    return float(np.median(distances[np.arange(len(distances)), places]))
 
 
 def _reduced(own: NDArray[Any], other: NDArray[Any]) -> tuple[Points, Points]:

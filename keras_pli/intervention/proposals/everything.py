@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,10 +10,10 @@ from numpy.typing import ArrayLike
 
 from .duplicates import near_duplicates
 from .groups import find_groups
-from .proposal import Proposals
+from .proposal import Proposal, Proposals
 from .samples import Classes, points_of
-from .suspicion import suspicious_labels
-from .unlabelled import unlabelled_clusters
+from .suspicion import find_suspicious
+from .unlabelled import find_clusters
 
 if TYPE_CHECKING:
     from ...plotting.style import ClassNames
@@ -31,8 +32,9 @@ def propose(
 
     Looks, in this order, for near-duplicates across the split (`near_duplicates`), suspicious labels
     (`suspicious_labels`), unlabelled clusters (`unlabelled_clusters`) and small groups (`small_groups`). A
-    sample whose label is suspicious belongs to no small group. Proposals are to be looked at before they are
-    made: `plot` shows them, `pick` chooses, `plan` makes a plan.
+    sample is in one proposal at most: a duplicate is neither relabelled nor weighed, and one whose label is
+    suspicious belongs to no small group. Proposals are to be looked at before they are made: `plot` shows
+    them, `pick` chooses, `plan` makes a plan.
 
     Args:
         z: Activations `(n, ...)` of all training samples; the layer before the logits serves best.
@@ -46,25 +48,35 @@ def propose(
         `Proposals`.
 
     Raises:
-        ValueError: If shapes do not fit, a value is not finite, no sample has a label, or labels are no
-            columns of the outputs.
+        ValueError: If shapes do not fit, a value is not finite, no sample has a label, labels are no columns
+            of the outputs, or there are test samples and fewer than two others.
 
     Example:
         >>> z = np.random.default_rng(0).normal(size=(40, 3)) + np.repeat([[0.0], [9.0]], 20, axis=0)
         >>> labels = np.array([0, 0, *[-1] * 18, 1, 1, *[-1] * 18])
-        >>> found = propose(z, labels, test=z[:2])
+        >>> found = propose(z, labels, test=z[[5]])
         >>> [proposal.kind for proposal in found]
         ['duplicate', 'unlabelled cluster']
     """
     points = points_of(z)
     classes = Classes.of(labels, len(points))
-    found = [] if test is None else list(near_duplicates(z, test))
-    suspects = suspicious_labels(points, labels, class_names=class_names)
+    found: list[Proposal] = []
+    if test is not None:
+        found += near_duplicates(z, test)
+        classes = _left(classes, found)
+    suspects = find_suspicious(points, classes, class_names=class_names)
     found += suspects
-    if len(classes.unlabelled):
-        found += unlabelled_clusters(points, labels, outputs, class_names=class_names, seed=seed)
-    for suspect in suspects:
-        classes.codes[suspect.rows] = -1
+    classes = _left(classes, found)
+    found += find_clusters(points, classes, outputs, class_names=class_names, seed=seed)
     found += find_groups(points, classes, outputs, class_names=class_names, seed=seed)
     looked = f"{len(points)} samples" + ("" if test is None else f" beside {len(np.asarray(test))}")
-    return Proposals(tuple(found), looked)
+    # What the search for labels says of classes that the layer does not part holds for all.
+    said = suspects.looked_at.partition(" (")
+    return Proposals(tuple(found), looked + "".join(said[1:]))
+
+
+def _left(classes: Classes, found: Iterable[Proposal]) -> Classes:
+    """The classes without samples that something was proposed for."""
+    for proposal in found:
+        classes = classes.without(proposal.rows)
+    return classes

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # go with the nearest of them.
 CLUSTERED = 4000
 CORE = 5  # neighbours that make a point dense
+APART = 0.98  # share of the neighbours of a group's samples, of their class, that lie in it
 SURE = 0.01  # errors of a group are more than those of the rest if chance makes so many this rarely
 
 
@@ -40,7 +41,9 @@ def small_groups(
 
     The samples of each class are clustered by HDBSCAN (Campello et al. 2013). All clusters but the largest
     are groups; with the classifier's outputs, only those where it errs significantly more than on the rest of
-    the class. A group is weighed so that it counts as much as the rest.
+    the class. Chance makes clusters as well, in few dimensions above all: without outputs, only those are
+    groups whose samples have hardly a neighbour of the class outside (at most one of fifty), with at least
+    six samples and in two features or more. A group is weighed so that it counts as much as the rest.
 
     On digits of two classes whose colour agrees with the class in 95 %, the groups found were those of the
     other colour, nearly sample by sample. Wrong labels lie apart as well: see the images, or relabel first.
@@ -115,7 +118,10 @@ def find_groups(
             told = class_name(name, class_names)
             reason = f"{len(rows)} of {counted(len(members), 'sample')} of {told} lie apart from the rest"
             scores, above = np.ones(len(rows)), float(len(rows))
-            if wrong is not None:
+            if wrong is None:
+                if _inside(points[members], clusters == group) < APART:
+                    continue
+            else:
                 rate = wrong[rest].mean()
                 if binom.sf(wrong[rows].sum() - 1, len(rows), rate) > SURE:
                     continue
@@ -133,17 +139,25 @@ def find_groups(
     return Proposals(tuple(proposal for _, proposal in found), looked)
 
 
+def _inside(points: Points, group: NDArray[np.bool_]) -> float:
+    """Returns which share of the nearest others of a group's points lies in it; 0 where chance decides."""
+    if points.shape[1] < 2 or group.sum() <= CORE:
+        return 0.0
+    near = nearest_of(points[group], points, CORE + 1)[1]
+    others = near != np.flatnonzero(group)[:, None]
+    return float(group[near][others].mean())
+
+
 def _clusters(points: Points, smallest: int, random: np.random.Generator) -> Rows:
     """Returns the cluster of each point, -1 for those that lie in none."""
-    none: NDArray[np.int64] = np.full(len(points), -1, dtype=np.int64)
+    clusters: NDArray[np.int64] = np.full(len(points), -1, dtype=np.int64)
     if len(points) < 2 * smallest:
-        return none
+        return clusters
     taken = np.arange(len(points))
     if len(points) > CLUSTERED:
         taken = np.sort(random.choice(len(points), CLUSTERED, replace=False))
         smallest = max(2, round(smallest * CLUSTERED / len(points)))
     search = HDBSCAN(min_cluster_size=smallest, min_samples=min(CORE, smallest), copy=True)
-    clusters = none
     clusters[taken] = search.fit_predict(points[taken])
     left = np.setdiff1d(np.arange(len(points)), taken)
     if len(left):

@@ -194,7 +194,8 @@ class Proposals(Sequence[Proposal]):
             A new `plotting.example_rows`.
 
         Raises:
-            ValueError: If there is no proposal, or fewer samples than rows were proposed.
+            ValueError: If there is no proposal, fewer samples than rows were proposed, or test samples are
+                of another shape.
         """
         from ...plotting import example_rows
 
@@ -204,6 +205,11 @@ class Proposals(Sequence[Proposal]):
         pools = {"train": np.asarray(images)}
         if test_images is not None:
             pools["test"] = np.asarray(test_images)
+            one, other = (pool.shape[1:] for pool in pools.values())
+            if one != other:
+                raise ValueError(
+                    f"`images` and `test_images` must hold samples of one shape. Received {one} and {other}."
+                )
         pool = _Pool(pools)
         groups = {"proposed": [pool.places(p.shown(columns), "train", columns) for p in shown]}
         texts = {"proposed": [_texts(p, columns, class_names) for p in shown]}

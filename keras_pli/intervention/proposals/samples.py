@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ Points = NDArray[np.float32]
 Rows = NDArray[np.int64]
 # Distances in more features than these are nearly those along the largest principal axes, and slower.
 MOST_FEATURES = 64
+_LEFT_ASIDE = -2
 QUERIES = 4096  # points whose neighbours are looked for together
 FITTED = 10_000  # points that principal axes are found from
 
@@ -27,7 +28,7 @@ class Classes:
 
     Args:
         names: The labels that occur, sorted, -1 left out.
-        codes: int64 `(n,)`: which of `names` a sample has, -1 for none.
+        codes: int64 `(n,)`: which of `names` a sample has, -1 for none, -2 where it was left aside.
     """
 
     names: list[Any]
@@ -45,6 +46,12 @@ class Classes:
         every[~unlabelled] = codes
         return cls(names.tolist(), every)
 
+    def without(self, rows: Rows) -> Classes:
+        """The same, with samples left aside: they count as neither labelled nor unlabelled."""
+        codes = self.codes.copy()
+        codes[rows] = _LEFT_ASIDE
+        return replace(self, codes=codes)
+
     @property
     def labelled(self) -> Rows:
         """Rows of samples that have a label."""
@@ -53,7 +60,7 @@ class Classes:
     @property
     def unlabelled(self) -> Rows:
         """Rows of samples that have none."""
-        return np.flatnonzero(self.codes < 0)
+        return np.flatnonzero(self.codes == -1)
 
     def members(self, code: int) -> Rows:
         """Rows of one class."""
@@ -76,7 +83,9 @@ def points_of(z: ArrayLike, name: str = "z") -> Points:
 def principal(fitted: Points, *others: Points) -> list[Points]:
     """Returns points along the largest principal axes of the first, at most 64 of them."""
     components = min(MOST_FEATURES, *fitted.shape)
-    axes = PCA(components, svd_solver="randomized", random_state=0).fit(fitted)
+    # Of samples that are all equal, PCA divides by their variance for a share that nothing here reads.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        axes = PCA(components, svd_solver="randomized", random_state=0).fit(fitted)
     return [axes.transform(points).astype(np.float32) for points in others]
 
 
@@ -108,7 +117,8 @@ def predicted_codes(outputs: ArrayLike, classes: Classes) -> Rows:
     """Returns what a classifier says of each sample, as codes; -1 for a class that no label names.
 
     Raises:
-        ValueError: If outputs are of another number of samples, or labels are no columns of theirs.
+        ValueError: If outputs are of another number of samples, have one column, or labels are no columns of
+            theirs.
     """
     array = finite_array(outputs, "outputs", ndim=2)
     if len(array) != len(classes.codes):
@@ -117,6 +127,10 @@ def predicted_codes(outputs: ArrayLike, classes: Classes) -> Rows:
             f"Received {len(array)} rows."
         )
     columns = array.shape[1]
+    if columns == 1:
+        raise ValueError(
+            "`outputs` must have one column a class. Received one column; for a sigmoid p, stack 1 - p and p."
+        )
     outside = [name for name in classes.names if not _is_column(name, columns)]
     if outside:
         raise ValueError(

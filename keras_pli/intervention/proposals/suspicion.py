@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ...brief import counted
 from ...checks import checked_number, one_of
 from ..data_changes import DataChange, Exclude, Relabel
+from ..values import fraction
 from .label_noise import Shares, neighbor_shares, wrong_label_chances
 from .proposal import Proposal, Proposals, class_name
-from .samples import Classes, Rows, nearest, points_of
+from .samples import Classes, Points, Rows, nearest_of, points_of
 
 if TYPE_CHECKING:
     from ...plotting.style import ClassNames
 
-_BESIDE = 3
+_BESIDE, _NAMED = 3, 10
 FEWEST = 5  # neighbours that are a sign of anything
 PAIR = 10  # suspects of one pair of classes that make a proposal of their own
 
@@ -37,7 +38,8 @@ def suspicious_labels(
     A label's chance of being wrong comes from the labels of the nearest neighbours, and from how often the
     classes are mixed up deep within a class, where they do not overlap (the anchor points of Patrini et al.
     2017). So a Shirt among T-shirts is hardly suspicious where the two overlap anyhow, and very much so where
-    many labels of the two were swapped.
+    many labels of the two were swapped. Of classes that the layer does not part from the others nothing is
+    said, since there overlap and wrong labels look alike; `looked_at` names them.
 
     The layer before the logits serves best; logits have learned the wrong labels more. Of 6,000 images of
     Fashion-MNIST with 5 % of the labels changed to any other, 83 % of the 5 % most suspicious were changed
@@ -78,26 +80,48 @@ def suspicious_labels(
     one_of(act, ("relabel", "exclude"), "act")
     least = checked_number(least, "least", least=0, below=1)
     neighbors = checked_number(neighbors, "neighbors", least=1, whole=True)
+    share = 1.0 if share is None else fraction(share, "share")
     points = points_of(z)
     classes = Classes.of(labels, len(points))
+    labelled = len(classes.labelled)
+    if labelled < 2:
+        raise ValueError(f"At least two labelled samples are needed. Received: {labelled}.")
+    return find_suspicious(
+        points,
+        classes,
+        act=act,
+        least=least,
+        share=share,
+        neighbors=neighbors,
+        class_names=class_names,
+    )
+
+
+def find_suspicious(
+    points: Points,
+    classes: Classes,
+    *,
+    act: Literal["relabel", "exclude"] = "relabel",
+    least: float = 0.5,
+    share: float = 1.0,
+    neighbors: int = 50,
+    class_names: ClassNames | None = None,
+) -> Proposals:
+    """Finds what `suspicious_labels` proposes, in points and classes that were read."""
     rows = classes.labelled
-    if len(rows) < 2:
-        raise ValueError(f"At least two labelled samples are needed. Received: {len(rows)}.")
-    most = len(rows)
-    if share is not None:
-        most = round(checked_number(share, "share", least=0, below=1.0001) * len(rows))
     points, codes = points[rows], classes.codes[rows]
+    if not len(rows):
+        return Proposals((), "0 labels")
     # Of a class with fewer samples than neighbours are asked, others would always contradict.
     typical = int(np.median(np.bincount(codes)))
     asked = min(neighbors, typical // 2, len(rows) - 1)
     if asked < min(neighbors, FEWEST):
         return Proposals((), f"{counted(len(rows), 'label')}, too few a class to tell")
-    found = nearest(points, asked)
-    shares = neighbor_shares(found, codes, len(classes.names))
-    chances, others = wrong_label_chances(shares, codes, found.shape[1])
+    shares = neighbor_shares(points, codes, len(classes.names), asked)
+    chances, others, parted = wrong_label_chances(shares, codes, asked)
     # Many are certain; of those the ones come first that fewest neighbours speak for.
     order = np.lexsort((shares[np.arange(len(rows)), codes], -chances.round(3)))
-    order = order[chances[order] >= least][:most]
+    order = order[(chances[order] >= least) & (chances[order] > 0)][: round(share * len(rows))]
     proposals = []
     for places in _grouped(order, codes, others if act == "relabel" else None):
         code, other = codes[places[0]], others[places[0]]
@@ -113,7 +137,10 @@ def suspicious_labels(
         change: DataChange = Exclude(rows[places], reason=reason)
         if instead is not None:
             change = Relabel(rows[places], instead, reason=reason)
-        beside = _typical(shares, codes, other if instead is not None else code, found[places[0]])
+        shown = np.flatnonzero(codes == (other if instead is not None else code))
+        near = nearest_of(points[places[:1]], points[shown], 1)[1][0]
+        deep = np.argsort(-shares[shown, codes[shown[0]]], kind="stable")
+        beside = shown[list(dict.fromkeys([*near, *deep[:_BESIDE]]))]
         proposals.append(
             Proposal(
                 change,
@@ -121,12 +148,26 @@ def suspicious_labels(
                 rows[places],
                 chances[places],
                 labels=tuple(classes.names[code] for code in codes[places]),
-                beside=rows[beside],
+                beside=rows[beside[:_BESIDE]],
             )
         )
     proposals.sort(key=lambda proposal: -proposal.scores.sum())
-    looked = f"{counted(len(rows), 'label')} beside those of {found.shape[1]} neighbours each"
+    looked = f"{counted(len(rows), 'label')} beside those of {counted(asked, 'neighbour')} each"
+    if len(parted) > 1:
+        looked += _not_parted(
+            [classes.names[code] for code in np.flatnonzero(~parted)], parted, class_names
+        )
     return Proposals(tuple(proposals), looked)
+
+
+def _not_parted(labels: list[Any], parted: NDArray[np.bool_], names: ClassNames | None) -> str:
+    """Of which classes nothing is said; nothing where all are told apart."""
+    if not labels:
+        return ""
+    told = [class_name(label, names) for label in labels[:_NAMED]]
+    told += [f"{len(labels) - _NAMED} more"] if len(labels) > _NAMED else []
+    which = ", ".join(told) if parted.any() else "any class"
+    return f" (the layer does not part {which} from the others: of their labels nothing is said)"
 
 
 def _grouped(order: Rows, codes: Rows, others: Rows | None) -> list[Rows]:
@@ -146,15 +187,6 @@ def _grouped(order: Rows, codes: Rows, others: Rows | None) -> list[Rows]:
         if several:
             groups.append(alike[np.isin(codes[alike], several)])
     return groups
-
-
-def _typical(shares: Shares, codes: Rows, code: int, near: Rows) -> Rows:
-    """Samples that stand for a class: the first suspect's nearest of it, then those deepest within it."""
-    members = np.flatnonzero(codes == code)
-    deep = members[np.argsort(-shares[members, code], kind="stable")]
-    return np.array(
-        list(dict.fromkeys([*near[codes[near] == code][:1], *deep]))[:_BESIDE], dtype=np.int64
-    )
 
 
 def _reason(samples: str, among: str, chances: Shares) -> str:

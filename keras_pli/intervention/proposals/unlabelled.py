@@ -11,6 +11,7 @@ from sklearn.cluster import AgglomerativeClustering
 from ...brief import counted
 from ...checks import checked_number
 from ..data_changes import Relabel
+from ..values import fraction
 from .proposal import Proposal, Proposals, class_name
 from .samples import Classes, Points, Rows, nearest_of, points_of, predicted_codes
 
@@ -74,9 +75,35 @@ def unlabelled_clusters(
     """
     most = checked_number(most, "most", least=1, whole=True)
     fewest = checked_number(fewest, "fewest", least=1, whole=True)
-    agreement = checked_number(agreement, "agreement", least=0.5, below=1.0001)
+    if fraction(agreement, "agreement") <= 0.5:
+        raise ValueError(f"`agreement` must lie in (0.5, 1]. Received: {agreement!r}.")
     points = points_of(z)
-    classes = Classes.of(labels, len(points))
+    return find_clusters(
+        points,
+        Classes.of(labels, len(points)),
+        outputs,
+        most=most,
+        clusters=clusters,
+        agreement=agreement,
+        fewest=fewest,
+        class_names=class_names,
+        seed=seed,
+    )
+
+
+def find_clusters(
+    points: Points,
+    classes: Classes,
+    outputs: ArrayLike | None,
+    *,
+    most: int = 10,
+    clusters: int | None = None,
+    agreement: float = 0.8,
+    fewest: int = 2,
+    class_names: ClassNames | None = None,
+    seed: int = 0,
+) -> Proposals:
+    """Finds what `unlabelled_clusters` proposes, in points and classes that were read."""
     predicted = None if outputs is None else predicted_codes(outputs, classes)
     count = PER_CLASS * len(classes.names) if clusters is None else clusters
     count = checked_number(count, "clusters", least=1, whole=True)
@@ -88,7 +115,7 @@ def unlabelled_clusters(
     for cluster in range(clustered.max() + 1):
         members = clustered == cluster
         told = classes.codes[members & (classes.codes >= 0)]
-        rows = np.flatnonzero(members & (classes.codes < 0))
+        rows = np.flatnonzero(members & (classes.codes == -1))
         counts = np.bincount(told, minlength=1)
         code = int(counts.argmax())
         if len(told) < fewest or counts[code] < agreement * len(told):
@@ -103,7 +130,7 @@ def unlabelled_clusters(
         if not len(rows):
             continue
         reason = f"{counted(len(rows), 'unlabelled sample')}{also} of a cluster in which "
-        reason += f"{_of(counts[code], told)} labelled samples are {name}"
+        reason += f"{_of(counts[code], told)} {name}"
         inside = _shares_inside(points, rows, clustered)
         order = np.argsort(-inside, kind="stable")
         found.append(
@@ -129,7 +156,9 @@ def _shares_inside(points: Points, rows: Rows, clustered: Rows) -> NDArray[np.fl
 
 
 def _of(count: int, told: Rows) -> str:
-    return f"all {len(told)}" if count == len(told) else f"{count} of {len(told)}"
+    if len(told) == 1:
+        return "the one labelled sample is"
+    return f"{f'all {count}' if count == len(told) else f'{count} of {len(told)}'} labelled samples are"
 
 
 def _clusters(points: Points, classes: Classes, count: int, seed: int) -> Rows:

@@ -50,12 +50,21 @@ def test_of_large_classes_a_part_is_clustered(grouped, monkeypatch):
     assert sorted(small_groups(z, labels, outputs)[0].rows.tolist()) == list(range(12))
 
 
+@pytest.mark.parametrize("features", [1, 2, 5])
+def test_one_blob_holds_no_groups(features):
+    for seed in range(3):
+        z = np.random.default_rng(seed).normal(size=(600, features))
+        assert len(small_groups(z, np.repeat([0, 1], 300))) == 0
+
+
 def test_labels_beside_outputs(grouped):
     z, labels, outputs = grouped
     with pytest.raises(ValueError, match=r"ints in \[0, 2\).*Received: 7"):
         small_groups(z, np.where(labels == 1, 7, 0), outputs)
     with pytest.raises(ValueError, match=r"220 samples\. Received 5 rows"):
         small_groups(z, labels, outputs[:5])
+    with pytest.raises(ValueError, match=r"one column a class.*stack 1 - p and p"):
+        small_groups(z, labels, outputs[:, :1])
 
 
 def test_duplicates_are_found_beside_brute_force():
@@ -78,6 +87,22 @@ def test_duplicates_of_whole_numbers_and_none():
     assert len(near_duplicates(train, 255 - train)) == 0
     with pytest.raises(ValueError, match=r"one shape. Received \(4, 4\) and \(4,\)"):
         near_duplicates(train, train[:, 0])
+
+
+@pytest.mark.parametrize(("copies", "apart"), [(2, 0.0), (4, 1e-6)])
+def test_augmented_copies_hide_no_duplicates(copies, apart):
+    random = np.random.default_rng(0)
+    once = random.normal(size=(100, 20))
+    test = np.concatenate([once[:3] + 0.01, random.normal(size=(5, 20))])
+    copied = np.repeat(once, copies, axis=0)
+    copied += apart * random.normal(size=copied.shape)
+    assert near_duplicates(once, test)[0].rows.tolist() == [0, 1, 2]
+    assert sorted(near_duplicates(copied, test)[0].rows) == list(range(3 * copies))
+
+
+def test_equal_training_samples_are_taken():
+    found = near_duplicates(np.ones((90, 70)), np.ones((4, 70)))
+    assert (found[0].kind, len(found[0].rows)) == ("duplicate", 90)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +152,22 @@ def test_of_many_points_a_part_is_clustered(partly_labelled, monkeypatch):
     np.testing.assert_array_equal(edited.labels, np.where(truth < 3, truth, -1))
 
 
+def test_agreement_is_more_than_half(partly_labelled):
+    z, labels, _ = partly_labelled
+    assert len(unlabelled_clusters(z, labels, clusters=4, agreement=1)) == 3
+    for agreement in (0.5, 1.00001):
+        with pytest.raises(ValueError, match=rf"\(0\.5, 1\]|\[0, 1\].*Received: {agreement}"):
+            unlabelled_clusters(z, labels, agreement=agreement)
+
+
+def test_one_label_is_enough_where_that_is_asked(partly_labelled):
+    z, _, _ = partly_labelled
+    one = np.where(np.arange(120) == 0, 0, -1)
+    found = unlabelled_clusters(z, one, clusters=4, fewest=1)
+    assert "in which the one labelled sample is class 0" in found[0].reason
+    assert len(propose(z, one)) == 0
+
+
 def test_nothing_unlabelled():
     assert len(unlabelled_clusters(np.eye(4), [0, 1, 0, 1])) == 0
 
@@ -146,6 +187,16 @@ def test_everything_that_applies(grouped):
     assert (edited.labels[190:] == 1).all()
     # The sample that was relabelled is in no group.
     assert 140 not in found[-1].rows
+
+
+def test_a_duplicate_is_not_relabelled_too(grouped):
+    z, labels, outputs = grouped
+    some = np.where(np.arange(220) >= 190, -1, labels)
+    some[140] = 0
+    found = propose(z, some, outputs, test=z[[5, 140, 200]])
+    assert found[0].rows.tolist() == [5, 140, 200]
+    rows = np.concatenate([p.rows for p in found])
+    assert len(rows) == len(set(rows)) > 3
 
 
 def test_text_labels_of_everything(grouped):

@@ -87,6 +87,8 @@ def test_pictures(three):
     assert len(three.plot(images).axes) == 6  # without test images no partner is shown
     with pytest.raises(ValueError, match=r"more than 4\. Received 3"):
         three.plot(images[:3])
+    with pytest.raises(ValueError, match=r"one shape\. Received \(6, 6\) and \(6, 5\)"):
+        three.plot(images, test_images=test_images[..., :5])
     with pytest.raises(ValueError, match="nothing to draw: no proposal"):
         three[:0].plot(images)
 
