@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from .... import plotting
 from ....intervention import InterventionPlan
 from ....intervention.edited_data import EditedData
-from ....plotting.style import new_figure
+from ....plotting.style import new_figure, short
 from .tables import groups_first
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 4.9  # inches of a chart, of which two stand side by side, and one fills a phone
 _MANY = 12  # classes, above which bars are thin
+_COLUMNS = 8  # images in a row, and letters that their captions may have together to be read
+_LETTERS = 170
 
 
 def maps_figure(result: ExperimentResult, run: SeedRun) -> Figure:
@@ -90,13 +92,16 @@ def changes_figure(
 ) -> Figure:
     """Samples that PLI gets right and the control wrong, or the other way round."""
     changed = result.changed(run.seed)
-    rows = changed[changed["gained"] == gained].head(16)
-    chosen = np.asarray(images)[rows["index"].to_numpy()]
+    rows = changed[changed["gained"] == gained].head(2 * _COLUMNS)
+    wrong = "control" if gained else "PLI"
     captions = [
-        f"{label}\n(control: {control})" if gained else f"{label}\n(PLI: {pli})"
-        for label, control, pli in zip(rows["label"], rows["control"], rows["PLI"], strict=True)
+        f"{short(label)}\n({wrong}: {short(said)})"
+        for label, said in zip(rows["label"], rows[wrong], strict=True)
     ]
-    return plotting.image_strip(chosen, captions)
+    longest = max(len(line) for caption in captions for line in caption.split("\n"))
+    columns = max(1, min(_COLUMNS, _LETTERS // longest))
+    chosen = np.asarray(images)[rows["index"].to_numpy()][: 2 * columns]
+    return plotting.image_strip(chosen, captions[: 2 * columns], columns=columns)
 
 
 def map_figures(result: ExperimentResult, run: SeedRun) -> dict[str, Figure]:
