@@ -34,7 +34,10 @@ def add_commands(commands: Any) -> None:
     )
 
     propose = commands.add_parser(
-        "propose", help="propose to weigh, relabel or exclude samples that the layer speaks for"
+        "propose",
+        help="propose to weigh, relabel or exclude samples that the layer speaks for",
+        description="Propose to weigh, relabel or exclude samples that a layer speaks for. The layer before "
+        "the logits, named by --layer, serves best; look at OUT/proposals.png before you --pick.",
     )
     _common(propose, _propose)
     propose.add_argument(
@@ -112,8 +115,8 @@ def _propose(arguments: argparse.Namespace, report: Report) -> None:
     picked = None if arguments.pick is None else _numbers(arguments.pick)
     classifier, x, labels = _classifier_and_training_set(arguments)
     test = load_data(arguments.data)[1][0]
-    z, z_test = (activations(classifier, each, arguments.layer) for each in (x, test))
-    found = propose(z, labels, class_outputs(classifier, x), test=z_test, seed=arguments.seed)
+    z, outputs = activations(classifier, x, arguments.layer), class_outputs(classifier, x)
+    found = propose(z, labels, outputs, test=test, inputs=x, seed=arguments.seed)
     report(repr(found))
     if not len(found):
         return

@@ -25,6 +25,7 @@ def propose(
     outputs: ArrayLike | None = None,
     *,
     test: ArrayLike | None = None,
+    inputs: ArrayLike | None = None,
     class_names: ClassNames | None = None,
     seed: int = 0,
 ) -> Proposals:
@@ -40,7 +41,9 @@ def propose(
         z: Activations `(n, ...)` of all training samples; the layer before the logits serves best.
         labels: Their labels `(n,)`, -1 for none.
         outputs: Logits or probabilities `(n, classes)` of the classifier, or None.
-        test: The activations of the test samples, or None.
+        test: The test samples to look for duplicates of, or None: their activations, or with `inputs` their
+            inputs.
+        inputs: The training inputs `(n, ...)`. Samples that are alike in a layer need not be the same.
         class_names: Names of the classes, for the reasons.
         seed: Draws samples where there are too many to cluster.
 
@@ -62,7 +65,7 @@ def propose(
     classes = Classes.of(labels, len(points))
     found: list[Proposal] = []
     if test is not None:
-        found += near_duplicates(z, test)
+        found += near_duplicates(z if inputs is None else inputs, test)
         classes = _left(classes, found)
     suspects = find_suspicious(points, classes, class_names=class_names)
     found += suspects

@@ -204,3 +204,14 @@ def test_text_labels_of_everything(grouped):
     names = np.array(["cat", "dog"])[labels]
     names[140] = "cat"
     assert [p.kind for p in propose(z, names)] == ["suspicious label", "small group"]
+
+
+def test_samples_that_are_alike_in_the_layer_alone_are_no_duplicates():
+    random = np.random.default_rng(0)
+    inputs, labels = random.normal(size=(40, 6)), np.arange(40) % 2
+    z = np.stack([labels, np.zeros(40)], axis=1)  # as where a layer has died
+    test, z_test = np.concatenate([inputs[[7]], random.normal(size=(3, 6))]), z[:4]
+    found = propose(z, labels, test=test, inputs=inputs)
+    assert [p.rows.tolist() for p in found if p.kind == "duplicate"] == [[7]]
+    of_layer = propose(z, labels, test=z_test)
+    assert sum(len(p.rows) for p in of_layer if p.kind == "duplicate") == 40
