@@ -9,7 +9,8 @@ of the other three are reported.
 
     python benchmarks/plan_check.py --out runs/plan-check      # an hour on one core
 
-Each plan's figures are stored as they are there; the same command resumes.
+Each plan's figures are stored as they are there; the same command resumes. A folder belongs to one set of
+settings, noted in it, and is refused with others.
 """
 
 from __future__ import annotations
@@ -162,8 +163,42 @@ def f1_of(labels, found, classes):
 
 def share(before, targets, moved, after):
     """The share gone of the way asked for."""
-    asked, gone = (targets - before)[moved], (after - before)[moved]
-    return float(np.sum(asked * gone) / np.sum(asked * asked))
+    import keras_pli as kp
+
+    return kp.embedding_response(before, targets, moved, after)["achieved"]
+
+
+def note_settings(folder):
+    """Notes in a folder what its rows depend on, and refuses one of other settings."""
+    from keras_pli.files import read_json, write_json
+
+    settings = {
+        "plans": PLANS,
+        "epochs": EPOCHS,
+        "weights": list(WEIGHTS),
+        "batch": BATCH,
+        "retrainings": RETRAININGS,
+        "loss": LOSS,
+    }
+    path = folder / "settings.json"
+    if path.exists() and read_json(path) != settings:
+        raise SystemExit(
+            f"{folder} belongs to other settings, {read_json(path)}: give another --out."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, settings)
+
+
+def write_rows(path, rows):
+    """Writes all rows anew, one a line, so that a file is whole whenever this is stopped."""
+    from keras_pli.files import write_text
+
+    write_text(path, "".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def read_rows(path):
+    """The rows that are there."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def measure(name, seed, folder):
@@ -171,9 +206,9 @@ def measure(name, seed, folder):
     from keras_pli.retraining.starting_point import restore, state_of
 
     path = folder / f"{name}-{seed}.jsonl"
-    done = path.read_text().splitlines() if path.exists() else []
+    done = read_rows(path)
     if len(done) >= PLANS:
-        return [json.loads(line) for line in done]
+        return done
     classifier, embedder, (x, labels), (x_test, labels_test) = setting(name, seed, folder)
     y, _ = look(classifier, embedder, x)
     y_test, _ = look(classifier, embedder, x_test)
@@ -219,10 +254,10 @@ def measure(name, seed, folder):
             **pd.DataFrame(found).mean().to_dict(),
             "spread of F1 lost": float(np.std([each["F1 lost"] for each in found])),
         }
-        with path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        done.append(line)
+        write_rows(path, done)
         print({key: line[key] for key in line if key != "plan"}, flush=True)
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return done
 
 
 def foretell(name, seed, folder):
@@ -233,12 +268,12 @@ def foretell(name, seed, folder):
 
     measured = measure(name, seed, folder)
     path = folder / f"{name}-{seed}-check.jsonl"
-    done = len(path.read_text().splitlines()) if path.exists() else 0
-    if done < len(measured):
+    done = read_rows(path)
+    if len(done) < len(measured):
         classifier, embedder, (x, labels), _ = setting(name, seed, folder)
         y, _ = look(classifier, embedder, x)
         pli = kp.PLIModel(classifier, embedder)
-    for found in measured[done:]:
+    for found in measured[len(done) :]:
         pli.compile(keras.optimizers.Adam(), kp.PLILoss(LOSS, found["weight"]))
         plan = kp.InterventionPlan.from_json(json.dumps(found["plan"]))
         begun, used = time.perf_counter(), time.process_time()
@@ -252,19 +287,18 @@ def foretell(name, seed, folder):
             "others": float(
                 np.average(moves["others after"] - moves["others before"], weights=moves["points"])
             ),
-            "collides": not all(not move.collides for move in check.moves),
+            "collides": any(move.collides for move in check.moves),
             "pilot seconds": check.seconds,
             "check seconds": time.perf_counter() - begun,
             "check seconds of a core": time.process_time() - used,
         }
-        with path.open("a") as file:
-            file.write(json.dumps(foretold) + "\n")
+        done.append(foretold)
+        write_rows(path, done)
         print(name, seed, found["number"], check, flush=True)
-    foretold = [json.loads(line) for line in path.read_text().splitlines()]
     columns = ["data", "seed", "number", "weight", "share", "F1 lost", "share of control"]
     return [
         {**{key: one[key] for key in columns}, **{f"foretold {key}": two[key] for key in two}}
-        for one, two in zip(measured, foretold, strict=True)
+        for one, two in zip(measured, done, strict=True)
     ]
 
 
@@ -348,6 +382,7 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=REPORTING)
     parser.add_argument("--measure-only", action="store_true", help="leave the check for later")
     arguments = parser.parse_args()
+    note_settings(arguments.out)
     tasks = [(name, seed) for seed in arguments.seeds for name in arguments.data]
     work = measure if arguments.measure_only else foretell
     table = pd.DataFrame([row for task in tasks for row in work(*task, arguments.out)])

@@ -78,6 +78,16 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
+def percent(share: float) -> str:
+    """Returns a share in whole percent, never as a negative zero.
+
+    Example:
+        >>> percent(0.224), percent(-0.001)
+        ('22 %', '0 %')
+    """
+    return f"{round(100 * share) + 0:d} %" if np.isfinite(share) else "-"
+
+
 class _Text(str):
     """A text that `quoted` lists without quotation marks."""
 

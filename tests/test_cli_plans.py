@@ -39,10 +39,12 @@ def test_a_plan_of_data_needs_no_map(files, tmp_path, capsys):
     assert len(proposals) and not proposals.needs_map
     assert (tmp_path / "proposals.png").stat().st_size > 5_000
     assert not (tmp_path / "plan.json").exists()
-    InterventionPlan(proposals.changes[:1]).save(tmp_path / "plan.json")
+    there = InterventionPlan([*proposals.changes[:1], Shift(3, (1, 0))])
+    there.save(tmp_path / "plan.json")
     assert main(["propose", *common, "--pick", "1,2"]) == 0  # what the plan has is not added twice
     plan = InterventionPlan.load(tmp_path / "plan.json")
-    assert plan.changes == proposals.changes[:2]
+    assert plan.changes == (*proposals.changes[:2], Shift(3, (1, 0)))  # before the moves
+    plan.undo().save(tmp_path / "plan.json")
     assert "Added 1 of 2 to" in capsys.readouterr().out
     assert main(["retrain", *common, "--epochs", "1", "--seeds", "1"]) == 0
     run = ExperimentResult.load(tmp_path / "experiment").run_of()
@@ -58,13 +60,20 @@ def test_moves_are_checked_on_the_map(files, tmp_path, capsys):
     _, _, common = files
     common = [*common, "--out", str(tmp_path)]
     assert main(["embed", *common, "--perplexity", "20", "--epochs", "1", "--smooth"]) == 0
+    assert main(["check-plan", *common]) == 1
+    assert "There is no plan" in capsys.readouterr().err
+    InterventionPlan([Weigh(8, 2.0)]).save(tmp_path / "plan.json")
+    assert main(["check-plan", *common]) == 1
+    assert "There is nothing to check" in capsys.readouterr().err
     InterventionPlan([Shift(3, by=(5, 0)), Weigh(8, 2.0)]).save(tmp_path / "plan.json")
-    capsys.readouterr()
     assert main(["check-plan", *common, "--map-only"]) == 0
     assert "1. shift class 3 by (5, 0): " in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "plan-check.csv")) >= 1
     assert main(["check-plan", *common, "--weight", "0"]) == 1
     assert "λ" in capsys.readouterr().err
+    assert main(["suggest", *common, "--pairs", "1"]) == 0  # what the plan has of data stays
+    assert InterventionPlan.load(tmp_path / "plan.json").data_changes == (Weigh(8, 2.0),)
+    assert InterventionPlan.load(tmp_path / "plan-before.json").moves == (Shift(3, by=(5, 0)),)
 
 
 @pytest.mark.slow

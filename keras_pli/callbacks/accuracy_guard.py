@@ -10,7 +10,7 @@ import numpy as np
 from ..checks import checked_number, quoted
 from ..retraining.data import rows_of
 from ..retraining.labels import check_classes
-from ..retraining.outputs import one_column_a_class
+from ..retraining.outputs import decided_classes
 from .sample import Array, class_labels, no_classes, outputs_of, watched_sample
 
 
@@ -85,12 +85,12 @@ class AccuracyGuard(keras.callbacks.Callback):
         self._labels = labels
         self.kept_epoch = self.stopped_epoch = None
         self.restored, self._costly = False, 0
-        self.accuracy_before = self._accuracy()
+        self.accuracy_before = self._last = self._accuracy()
         self._kept: list[Array] = self.model.classifier.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keeps the weights, or counts an epoch that costs too much and stops after the last one allowed."""
-        accuracy = self._accuracy()
+        accuracy = self._last = self._accuracy()
         if logs is not None:
             logs[f"{self.prefix}guarded_accuracy"] = accuracy
         # Shares of so many samples differ by rounding where they are said to be equal.
@@ -115,11 +115,10 @@ class AccuracyGuard(keras.callbacks.Callback):
                 else f"of epoch {self.kept_epoch + 1}"
             )
             print(
-                f"Accuracy fell from {self.accuracy_before:.4f} by more than {self.most_cost:g}: the "
-                f"classifier has the weights {whose}."
+                f"Accuracy fell from {self.accuracy_before:.4f} to {self._last:.4f}, by more than "
+                f"{self.most_cost:g}: the classifier has the weights {whose}."
             )
 
     def _accuracy(self) -> float:
         outputs = outputs_of(self.model, self._x)["label"]
-        decided = one_column_a_class(outputs, self.model.classifier).argmax(axis=1)
-        return float(np.mean(decided == self._labels))
+        return float(np.mean(decided_classes(outputs, self.model.classifier) == self._labels))

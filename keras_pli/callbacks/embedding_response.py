@@ -9,6 +9,7 @@ import numpy as np
 
 from ..intervention import InterventionPlan
 from ..retraining import embedding_response
+from ..retraining.edited_training import as_plan
 from .sample import check_map, class_labels, no_classes, outputs_of, watched_sample
 
 
@@ -25,7 +26,7 @@ class EmbeddingResponse(keras.callbacks.Callback):
             those that `fit` was given. Without `"moved"`, points whose target lies off their position at the
             start count as moved. With a `plan`, `(x, labels)`.
         plan: An `InterventionPlan` whose moves say where the points of `data` shall go; for held-out samples,
-            if none of them selects by index or mask.
+            if none of them selects by index or mask. Its changes of data are not applied to these.
         prefix: Put before the names, such as `"val_"`.
         most: Samples watched at the most.
         seed: Seed of their choice among more.
@@ -49,6 +50,7 @@ class EmbeddingResponse(keras.callbacks.Callback):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        plan = None if plan is None else as_plan(plan)
         if plan is not None and (data is None or not plan.moves or not plan.transfers):
             raise ValueError(
                 "With a plan, EmbeddingResponse needs `data=(x, labels)`, and moves that carry over to them, "

@@ -34,7 +34,7 @@ class PerformanceResponse(keras.callbacks.Callback):
             added, and `accuracy_worst`.
         class_names: Names of the classes 0, 1, ….
         prefix: Put before the names, such as `"val_"`.
-        most: Samples watched at the most.
+        most: Samples watched at the most; with `subgroups`, of which some are rare, all are.
         seed: Seed of their choice among more.
 
     Raises:
@@ -66,9 +66,9 @@ class PerformanceResponse(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Chooses the samples."""
-        self._x, y = watched_sample(
-            self.model, self._with_subgroups(), most=self.most, seed=self.seed
-        )
+        data = self._with_subgroups()
+        most = self.most if self.subgroups is None else len(data[1]["label"])
+        self._x, y = watched_sample(self.model, data, most=most, seed=self.seed)
         if "label" not in y:
             raise ValueError(
                 f"PerformanceResponse needs labels: y['label']. Received: {quoted(y)}."
@@ -80,6 +80,10 @@ class PerformanceResponse(keras.callbacks.Callback):
             raise no_classes("PerformanceResponse", y["label"])
         if labels.ndim == 1:
             check_classes(labels, classes, "labels of PerformanceResponse")
+        elif self.subgroups is not None:
+            raise ValueError(
+                "`subgroups` need one class a sample. Received labels of which a sample may have several."
+            )
         self._labels, self._subgroups = labels, y.get(_SUBGROUP)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .. import InterventionPlan
     from ..attribution import Method
 
 Report = Callable[[str], None]
@@ -145,6 +146,18 @@ def load_embedder(out: Path) -> Any:
     if not path.exists():
         raise ValueError(f"There is no {path}; run `keras-pli embed` with the same --out first.")
     return load_model(str(path))
+
+
+def load_plan(path: Path) -> InterventionPlan:
+    """Returns the plan stored in a file."""
+    from .. import InterventionPlan
+
+    if not path.exists():
+        raise ValueError(
+            f"There is no plan {path}; run `keras-pli suggest` or `keras-pli propose --pick` with the same "
+            "--out first, or name one by --plan."
+        )
+    return InterventionPlan.load(path)
 
 
 def check_classes(classifier: Any, labels: Any, path: str, *, unlabelled: bool = False) -> None:

@@ -15,13 +15,14 @@ from .files import (
     check_fits,
     load_classifier,
     load_embedder,
+    load_plan,
     missing_loss,
     whole,
     written,
 )
 
 if TYPE_CHECKING:
-    pass
+    from .. import InterventionPlan
 
 
 def add_commands(commands: Any) -> None:
@@ -83,11 +84,26 @@ def _suggest(arguments: argparse.Namespace, report: Report) -> None:
     known = ~is_unlabelled(labels)
     outputs = class_outputs(classifier, x)
     plan = suggest(outputs[known], labels[known], embedding[known], pairs=arguments.pairs)
-    path = plan.save(_plan_file(arguments))
+    path = _plan_file(arguments)
+    if path.exists():
+        plan = _beside_what_is_there(plan, path, report)
+    plan.save(path)
     picture = Path(arguments.out) / "plan.png"
     save_figure(plan.plot(embedding, labels), picture)
     report(repr(plan))
     report(f"Wrote {path} and {picture}. Edit the plan if you know better.")
+
+
+def _beside_what_is_there(plan: InterventionPlan, path: Path, report: Report) -> InterventionPlan:
+    """Suggested moves with the changes of the data of an older plan, which is kept beside the new one."""
+    from .. import InterventionPlan
+
+    older = InterventionPlan.load(path)
+    both = InterventionPlan([*older.data_changes, *plan])
+    if both != older:
+        kept = older.save(path.with_name(f"{path.stem}-before{path.suffix}"))
+        report(f"The plan that was there is in {kept}; its changes of the data are taken over.")
+    return both
 
 
 def _propose(arguments: argparse.Namespace, report: Report) -> None:
@@ -96,6 +112,7 @@ def _propose(arguments: argparse.Namespace, report: Report) -> None:
     from ..retraining import class_outputs
 
     out = Path(arguments.out)
+    picked = None if arguments.pick is None else _numbers(arguments.pick)
     classifier, x, labels = _classifier_and_training_set(arguments)
     test = load_data(arguments.data)[1][0]
     z, z_test = (activations(classifier, each, arguments.layer) for each in (x, test))
@@ -107,19 +124,21 @@ def _propose(arguments: argparse.Namespace, report: Report) -> None:
     if x.ndim in (3, 4):
         save_figure(found.plot(x, test_images=test), out / "proposals.png")
         report(written(out, "proposals.png"))
-    if arguments.pick is not None:
-        _add_picked(found.pick(*_numbers(arguments.pick)), arguments, report)
+    if picked is not None:
+        _add_picked(found.pick(*picked), arguments, report)
 
 
 def _add_picked(chosen: Any, arguments: argparse.Namespace, report: Report) -> None:
-    """Adds proposals to the plan that is there; what it has already is not made twice."""
+    """Adds proposals to the plan that is there; what it has already is not made twice.
+
+    They stand before the moves, so that a sample is moved as what it is, not as what it was taken for.
+    """
     from .. import InterventionPlan
 
     path = _plan_file(arguments)
     plan = InterventionPlan.load(path) if path.exists() else InterventionPlan()
     new = [change for change in chosen.plan() if change not in plan.changes]
-    for change in new:
-        plan.add(change)
+    plan = InterventionPlan([*plan.data_changes, *new, *plan.moves])
     plan.save(path)
     report(f"Added {len(new)} of {len(chosen)} to {path}, which now is:\n{plan!r}")
 
@@ -135,12 +154,16 @@ def _numbers(text: str) -> list[int]:
 
 
 def _check(arguments: argparse.Namespace, report: Report) -> None:
-    from .. import InterventionPlan
     from ..files import write_text
     from ..plotting import save_figure
 
     out = Path(arguments.out)
-    plan = InterventionPlan.load(_plan_file(arguments))
+    plan = load_plan(_plan_file(arguments))
+    if not plan.moves:
+        raise ValueError(
+            "There is nothing to check: the plan moves nothing, and what changes of the data do only "
+            f"`keras-pli retrain` tells. Received: {plan!r}"
+        )
     classifier, x, labels = _classifier_and_training_set(arguments)
     embedding = _map_of(classifier, x, arguments)
     tried = {} if arguments.map_only else {"model": _compiled(classifier, arguments), "x": x}

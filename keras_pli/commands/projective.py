@@ -18,6 +18,7 @@ from .files import (
     load_classifier,
     load_embedder,
     load_model,
+    load_plan,
     missing_loss,
     positive,
     weight_or_auto,
@@ -122,7 +123,7 @@ def _demo(arguments: argparse.Namespace, report: Report) -> None:
 def _retrain(arguments: argparse.Namespace, report: Report) -> None:
     import keras
 
-    from .. import InterventionPlan, pli_experiment
+    from .. import pli_experiment
     from ..files import atomic_path
     from ..retraining.experiment.seed_run import ARMS
 
@@ -132,7 +133,7 @@ def _retrain(arguments: argparse.Namespace, report: Report) -> None:
     for (x, labels), unlabelled in ((train, True), (test, False)):
         check_fits(classifier, x, arguments.model)
         check_classes(classifier, labels, arguments.model, unlabelled=unlabelled)
-    plan = InterventionPlan.load(arguments.plan or out / "plan.json")
+    plan = load_plan(Path(arguments.plan or out / "plan.json"))
     optimizer = None
     if arguments.learning_rate is not None:
         optimizer = keras.optimizers.get(getattr(classifier, "optimizer", None) or "adam")

@@ -25,8 +25,10 @@ class Change:
 
     kinds: ClassVar[dict[str, type[Change]]] = {}
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if abstract:
+            return
         known = Change.kinds.get(cls.__name__)
         # A notebook cell run twice defines its class twice; only another module's name is a clash.
         if known is not None and known.__module__ != cls.__module__:

@@ -16,7 +16,7 @@ UNLABELLED = -1
 
 
 @dataclass(frozen=True)
-class DataChange(Change):
+class DataChange(Change, abstract=True):
     """One change of the training data: the selected samples count, or are labelled, otherwise.
 
     Where the points lie stays as it is, and held-out samples are as they are.

@@ -80,7 +80,7 @@ class DataEditor:
     def __init__(
         self, labels: ArrayLike, sample_weight: ArrayLike | None, classes: int | None
     ) -> None:
-        self.given = label_array(labels, len(np.asarray(labels)))
+        self.given = _checked_labels(labels)
         self.labels = self.given.copy()
         samples = len(self.given)
         self.weights = _checked_weights(sample_weight, samples)
@@ -127,8 +127,9 @@ class DataEditor:
             labels=self.labels,
             sample_weight=finite_array(self.weights, "sample_weight", ndim=1),
             rows=rows,
-            weighed=self.weighed,
-            relabelled=self.labels != self.given,
+            # What is left out has no other part in the training.
+            weighed=self.weighed & ~self.excluded,
+            relabelled=(self.labels != self.given) & ~self.excluded,
             excluded=self.excluded,
         )
 
@@ -156,11 +157,33 @@ class DataEditor:
                 f"{len(twice)} of these samples were relabelled before as {quoted(other)}: "
                 f"rows {quoted(twice)}. A sample has one label."
             )
-        if self.labels.dtype.kind == "U":  # numpy would cut a longer name
-            width = max(self.labels.dtype.itemsize // 4, len(str(label)))
-            self.labels = self.labels.astype(f"<U{width}")
-        self.labels[mask] = label
+        self.labels = with_label(self.labels, mask, label)
         self.told |= mask
+
+
+def with_label(labels: NDArray[Any], mask: BoolArray, label: int | str) -> NDArray[Any]:
+    """Returns labels of which some are another.
+
+    Example:
+        >>> with_label(np.array(["hat", "bag"]), np.array([True, False]), "trousers").tolist()
+        ['trousers', 'bag']
+    """
+    # Numpy would cut a longer name, and wrap a larger number.
+    kind = np.result_type(labels, np.asarray(label))
+    changed = labels.astype(kind)
+    changed[mask] = label
+    return changed
+
+
+def _checked_labels(labels: ArrayLike) -> NDArray[Any]:
+    array = label_array(labels, len(np.asarray(labels)))
+    if array.dtype.kind == "f" and np.all(array == np.floor(array)):
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iuU":
+        raise ValueError(
+            f"Labels must be integers or strings. Received dtype {array.dtype}: {quoted(array[:5])}, …"
+        )
+    return array
 
 
 def _checked_weights(sample_weight: ArrayLike | None, samples: int) -> NDArray[np.float64]:

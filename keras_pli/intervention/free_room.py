@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from .move import Move
 from .moves import Shift
-from .occupancy import Collision, Occupancy, Residents
+from .occupancy import NEIGHBORS, Collision, Occupancy, Residents
 from .plan import InterventionPlan
 
 DIRECTIONS = 16
 # The longest way, in how much further apart it takes two clusters; straight apart is 1.
 DETOUR = 2.0
-NEIGHBORS = 10
 MOST_POINTS = 4000  # points of a map that are looked at
 # Ways whose shares of neighbours differ by no more are alike, and the shortest is taken.
 ALIKE = 0.01

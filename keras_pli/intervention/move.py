@@ -16,7 +16,7 @@ Points: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Move(Change):
+class Move(Change, abstract=True):
     """One change to a map: selected points go to new positions.
 
     A subclass is a `Change` that says in `move_points` where points go.

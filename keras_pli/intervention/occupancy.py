@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ GAIN = 0.02
 # A place is empty beyond the distance within which nearly all points of the map have their neighbours.
 COVERED = 0.95
 MEASURED = 2000  # points from which that distance is taken
+NEIGHBORS = 10
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,28 @@ class Collision:
 
     Args:
         label: Class of the points moved.
-        other: Class that gains among their neighbours.
-        before: Its share of the neighbours before.
-        after: Its share afterwards.
+        other: Class that lives there.
+        before: Share of the other class among the neighbours of the points moved, before.
+        after: The same afterwards.
+        of_residents: Whether the shares are those of the points moved among the neighbours of the other
+            class instead: many that are moved onto few hardly see them, but are seen.
     """
 
     label: Any
     other: Any
     before: float
     after: float
+    of_residents: bool = False
 
     def __str__(self) -> str:
-        return (
-            f"{self.label} collides with {self.other}: {self.before:.3f} of its neighbours before, "
-            f"{self.after:.3f} after"
-        )
+        return f"{self.label} collides with {self.other}: {self.shares(3)}"
+
+    def shares(self, digits: int) -> str:
+        """The shares in words, to so many decimal places."""
+        before, after = (f"{share:.{digits}f}" for share in (self.before, self.after))
+        if self.of_residents:
+            return f"it is {before} of the neighbours there before, {after} after"
+        return f"{before} of its neighbours before, {after} after"
 
 
 @dataclass(frozen=True)
@@ -147,14 +155,15 @@ def occupancy(
     labels: ArrayLike,
     selected: ArrayLike,
     *,
-    neighbors: int = 10,
+    neighbors: int = NEIGHBORS,
 ) -> Occupancy:
     """Counts the classes among the nearest neighbours of selected points, before and after a change.
 
     Neighbours before are the nearest other points on the map as it is; neighbours after the nearest on the
     edited map, where all points that move have left their old places. Points without a label (-1) are
     nobody's neighbours. Nor is a point farther away than 95 % of the map's points have to their neighbours
-    of that number: whoever moves into an empty place has none.
+    of that number: whoever moves into an empty place has none. For points of a class that is spread so thinly
+    that half of them have not even one another in this reach, it is as far as they have to one another.
 
     Args:
         positions: The map, shape `(n, components)`.
@@ -221,7 +230,7 @@ class Residents:
         neighbors = checked_number(neighbors, "neighbors", least=1, whole=True)
         self.neighbors = min(neighbors, len(self.candidates) - 1)
         self.classes, self.numbers = np.unique(labels[known], return_inverse=True)
-        self.reach = _reach(positions[known], self.neighbors)
+        self.reach = self._reaches()
         self._before: dict[bytes, NDArray[np.float64]] = {}
 
     def after(self, targets: NDArray[Any], rows: NDArray[np.intp]) -> Occupancy:
@@ -229,7 +238,46 @@ class Residents:
         key = rows.tobytes()
         if key not in self._before:
             self._before = {key: self.shares(self.positions, rows)}
-        before, after = self._before[key], self.shares(targets, rows)
+        return self._compared(targets, rows, self._before[key], self.shares(targets, rows))
+
+    def collisions(self, targets: NDArray[Any], chosen: NDArray[np.bool_]) -> tuple[Collision, ...]:
+        """The collisions of chosen points if the map becomes `targets`, the largest gain first.
+
+        By the rule of `Occupancy.collisions`, seen from both sides: the classes that the chosen points get
+        for neighbours, and, where those are too few to be seen, the classes that get chosen points.
+        """
+        rows = np.flatnonzero(chosen)
+        seen = self.after(targets, rows).collisions if len(rows) else ()
+        of_movers = {(each.label, each.other) for each in seen}
+        met = [
+            replace(each, label=each.other, other=each.label, of_residents=True)
+            for each in self._met(targets, chosen)
+            if (each.other, each.label) not in of_movers
+        ]
+        return tuple(sorted([*seen, *met], key=lambda each: each.before - each.after))
+
+    def _met(self, targets: NDArray[Any], chosen: NDArray[np.bool_]) -> list[Collision]:
+        """Collisions of the other points with classes of chosen ones; `label` is that of the others."""
+        rows = np.flatnonzero(~chosen & ~is_unlabelled(self.labels))
+        if not len(rows) or not chosen.any():
+            return []
+        # What chosen points bring, and not others of their class, and not in place of others of it.
+        gained, whole = (
+            self._compared(
+                targets, rows, *(self.shares(at, rows, only) for at in (self.positions, targets))
+            ).collisions
+            for only in (chosen, None)
+        )
+        brought = {(each.label, each.other) for each in gained}
+        return [each for each in whole if (each.label, each.other) in brought]
+
+    def _compared(
+        self,
+        targets: NDArray[Any],
+        rows: NDArray[np.intp],
+        before: NDArray[np.float64],
+        after: NDArray[np.float64],
+    ) -> Occupancy:
         own = np.unique(self.labels[rows])
         groups = [self.labels[rows] == label for label in own]
         return Occupancy(
@@ -242,8 +290,16 @@ class Residents:
             moved=tuple(np.unique(self.labels[(targets != self.positions).any(axis=1)]).tolist()),
         )
 
-    def shares(self, positions: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Share of each class among the neighbours of each of the rows, `(rows, classes)`."""
+    def shares(
+        self,
+        positions: NDArray[Any],
+        rows: NDArray[np.intp],
+        only: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.float64]:
+        """Share of each class among the neighbours of each of the rows, `(rows, classes)`.
+
+        With a mask `only` the other neighbours are counted for no class.
+        """
         fitted = NearestNeighbors().fit(positions[self.candidates])
         distances, found = fitted.kneighbors(positions[rows], self.neighbors + 1)
         # A point is left out by its index, as duplicates of it are neighbours; where so many lie at its
@@ -251,18 +307,36 @@ class Residents:
         itself = self.candidates[found] == rows[:, None]
         itself[~itself.any(axis=1), -1] = True
         shape = (len(rows), self.neighbors)
-        near = distances[~itself].reshape(shape) <= self.reach
+        near = distances[~itself].reshape(shape) <= self.reach[rows, None]
+        if only is not None:
+            near &= only[self.candidates[found[~itself]]].reshape(shape)
         columns = self.numbers[found[~itself]].reshape(shape)
         cells = (np.arange(len(rows))[:, None] * len(self.classes) + columns)[near]
         counts = np.bincount(cells, minlength=len(rows) * len(self.classes))
         return np.asarray(counts.reshape(len(rows), -1) / self.neighbors)
 
+    def _reaches(self) -> NDArray[np.float64]:
+        """How far away a neighbour of each point may be."""
+        places = self.positions[self.candidates]
+        # Exactly the distance asked for may come out a rounding larger on another map.
+        usual = np.quantile(_distances(places, self.neighbors), COVERED) * (1 + 1e-5)
+        reaches = np.full(len(self.positions), usual)
+        for number in range(len(self.classes)):
+            members = self.candidates[self.numbers == number]
+            # Of a class of few, those of half of it: strays would have the whole map for neighbours.
+            others = min(self.neighbors, (len(members) - 1) // 2)
+            if others:
+                own = _distances(self.positions[members], others)
+                if np.median(own) > usual:
+                    reaches[members] = np.quantile(own, COVERED) * (1 + 1e-5)
+        return reaches
 
-def _reach(positions: NDArray[Any], neighbors: int) -> float:
+
+def _distances(positions: NDArray[Any], neighbors: int) -> NDArray[np.float64]:
+    """From some points to the neighbour of that number."""
     some = positions[:: -(-len(positions) // MEASURED)]
     distances, _ = NearestNeighbors().fit(positions).kneighbors(some, neighbors + 1)
-    # Exactly the distance asked for may come out a rounding larger on another map.
-    return float(np.quantile(distances[:, -1], COVERED)) * (1 + 1e-5)
+    return np.asarray(distances[:, -1])
 
 
 def _standard_error(differences: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -16,8 +16,8 @@ from .. import files
 from ..brief import counted
 from . import storage
 from .change import Change
-from .data_changes import DataChange, Relabel
-from .edited_data import DataEditor, EditedData
+from .data_changes import UNLABELLED, DataChange, Relabel
+from .edited_data import DataEditor, EditedData, with_label
 from .move import Move, checked
 from .moves import WholeMap
 from .plan_check import PlanCheck, TriesPlans, check_plan
@@ -107,7 +107,8 @@ class InterventionPlan:
         `np.unique(labels[moved])` after `apply` has them.
         """
         selections = _selections(self._changes)
-        return tuple(dict.fromkeys(s.label for s in selections if isinstance(s, ClassLabel)))
+        labels = (part.label for part in selections if isinstance(part, ClassLabel))
+        return tuple(dict.fromkeys(label for label in labels if label != UNLABELLED))
 
     @property
     def transfers(self) -> bool:
@@ -156,15 +157,15 @@ class InterventionPlan:
             1 [False, True]
         """
         targets, classes = checked(embedding, labels)
-        editor = None if classes is None else DataEditor(classes, None, None)
         for place, change in enumerate(self._changes, start=1):
             with self._naming(place, change):
                 if isinstance(change, Move):
-                    present = None if editor is None else editor.labels
-                    targets, selected = change.apply(targets, present)
+                    targets, selected = change.apply(targets, classes)
                     made = MadeMove(place, change, targets, selected)
-                elif isinstance(change, Relabel) and editor is not None:
-                    editor.make(change, targets)
+                elif isinstance(change, Relabel) and classes is not None:
+                    (selection,) = selections_of(change)
+                    relabelled = selection.resolve(targets, classes)
+                    classes = with_label(classes, relabelled, change.label)
             if isinstance(change, Move):
                 yield made
 
@@ -179,6 +180,7 @@ class InterventionPlan:
         samples: int = 2000,
         seed: int = 0,
         verbose: int = 0,
+        class_names: Sequence[str] | None = None,
     ) -> PlanCheck:
         """Says before any training what the moves will meet.
 
@@ -196,6 +198,7 @@ class InterventionPlan:
             samples: Samples that the pilot trains on and is measured on, as many of each at the most.
             seed: Seed of the sample and of the pilot's training.
             verbose: 1 to say what is being done.
+            class_names: Names of the classes, for sentences, table and picture.
 
         Returns:
             A `PlanCheck`: a table, a picture, and a sentence for each move.
@@ -227,6 +230,7 @@ class InterventionPlan:
             samples=samples,
             seed=seed,
             verbose=verbose,
+            class_names=class_names,
         )
 
     def edited_data(
@@ -265,11 +269,12 @@ class InterventionPlan:
         """
         editor = DataEditor(labels, sample_weight, classes)
         positions = None if embedding is None else checked(embedding, editor.labels)[0]
+        drawn = any(isinstance(part, Polygon) for part in _selections(self.data_changes))
         for place, change in enumerate(self._changes, start=1):
             with self._naming(place, change):
                 if isinstance(change, DataChange):
                     editor.make(change, positions)
-                elif isinstance(change, Move) and positions is not None:
+                elif isinstance(change, Move) and positions is not None and drawn:
                     positions, _ = change.apply(positions, editor.labels)
         return editor.result()
 
@@ -315,6 +320,9 @@ class InterventionPlan:
         """
         from ..plotting import embedding_comparison
 
+        shape = np.shape(embedding)
+        if len(shape) != 2 or shape[1] not in (2, 3):
+            raise ValueError(f"A map of 2 or 3 components can be drawn. Received shape {shape}.")
         targets, moved = self.apply(embedding, labels)
         shown: Any = labels
         signs = {}
@@ -415,6 +423,12 @@ class InterventionPlan:
 
     def __iter__(self) -> Iterator[Change]:
         return iter(self.changes)
+
+    def __add__(self, other: object) -> InterventionPlan:
+        """Returns a plan of the changes of both, one after the other."""
+        if not isinstance(other, InterventionPlan):
+            return NotImplemented
+        return InterventionPlan([*self, *other])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, InterventionPlan):

@@ -53,7 +53,7 @@ def from_json(text: str, source: str) -> list[Change]:
             f"{source} holds no intervention plan: its format is {found!r}, not {FORMAT!r}."
         )
     version = document.get("version")
-    if version not in LISTS:
+    if type(version) is not int or version not in LISTS:
         raise ValueError(
             f"{source} has version {version!r} of the format; "
             f"this keras_pli reads version {' and '.join(map(str, LISTS))}."

@@ -52,10 +52,12 @@ def suggest(
 
     A cluster that is pushed into a third class asks the classifier for what cannot be had. So a move is
     proposed only if no class gains more than .02 of another's ten nearest neighbours on the edited map
-    (see `keras_pli.intervention.occupancy`). Where the straight way apart fails this, others are looked at:
-    sixteen directions, either cluster alone or both, at the whole of the distance, two thirds and one
-    third of the way; of those that pass, the one that leaves the pair the fewest neighbours of other
-    classes. A pair for which none passes is contracted mildly, if at least that passes, or left out.
+    (see `keras_pli.intervention.occupancy`). Where straight apart fails this, other ways are looked at:
+    sixteen directions (both on a map of one component, 33 on one of three or more), either cluster alone or
+    both, at the whole of the distance, two thirds and one third of the way. Of those that pass, at the
+    largest part of the way for which any does, the shortest is taken of those that leave the pair within .01
+    of the fewest neighbours of other classes. A pair for which none passes is contracted mildly, if at least
+    that passes, or left out.
 
     Args:
         classifier_outputs: Logits or probabilities of shape `(n, classes)`.
@@ -202,14 +204,14 @@ class _Proposal:
         harm = f"moving them {'straight ' if self.room else ''}apart would bring {harm}"
         way, looked_at = self._way_around(pair, distance)
         if self.room is None or way is None:
-            among = f", and so would {looked_at} other ways" if looked_at else ""
+            among = f", and none of {looked_at} ways apart is free" if looked_at else ""
             self._contract_mildly(pair, f"{harm}{among}")
             return
         ids = (pair.first, pair.second)
         before, after = self.room.foreign(InterventionPlan([*self.plan, *way.moves]), ids)
         found = (
-            f"of {looked_at} other ways this leaves them the fewest neighbours of other classes, "
-            f"{before:.2f} before and {after:.2f} after"
+            f"of {looked_at} ways apart that were looked at, this is the shortest of the best: neighbours of "
+            f"other classes {before:.2f} before and {after:.2f} after"
         )
         self._add([replace(m, reason=f"{reason}; {harm}; {found}") for m in way.moves], pair)
 

@@ -23,7 +23,8 @@ from .grids import attribution_grid
 from .images import image_strip
 from .landscape_curves import loss_curve, spectral_density_curve
 from .landscapes import loss_contour_panels, loss_contours, loss_reliefs
-from .maps import embedding_comparison, embedding_map, embedding_panels
+from .map_comparison import embedding_comparison, embedding_panels
+from .maps import embedding_map
 from .mosaics import volume_mosaic
 from .rationales import animate_morphs, morph_strip, rationale_grid
 from .receptive_fields import field_grid

@@ -60,19 +60,22 @@ def draw_origins(
         styles: What stands for each class.
 
     Returns:
-        Positions that a text should leave free, shape `(marks, 2)`.
+        Positions that a text should leave free, shape `(marks, components)`.
     """
     moved = moved & np.any(before != after, axis=1)
     names = [label for label in np.unique(labels[moved]).tolist() if label in styles]
     if not names:
-        return np.zeros((0, 2))
+        return np.zeros((0, before.shape[1]))
+    ends = {
+        label: (before[chosen].mean(axis=0), after[chosen].mean(axis=0))
+        for label in names
+        for chosen in [moved & (labels == label)]
+    }
     if before.shape[1] == 3:
-        for label in names:
-            chosen = moved & (labels == label)
-            start, stop = before[chosen].mean(axis=0), after[chosen].mean(axis=0)
+        for label, (start, stop) in ends.items():
             way = {"color": styles[label].ink, "linewidth": 2.0, "arrow_length_ratio": 0.2}
             cast(Any, ax).quiver(*start, *(stop - start), **way)
-        return np.zeros((0, 2))
+        return np.concatenate([_along(start, stop) for start, stop in ends.values()])
     span = float(np.ptp(ax.get_xlim()))
     if len(names) <= _MOST_OUTLINES:
         found = class_outlines(before[moved], labels[moved], width=span, total=len(before))
@@ -80,15 +83,18 @@ def draw_origins(
             if label in styles:
                 outline.draw(ax, styles[label].ink, dashed=True)
     kept = []
-    for label in names:
-        chosen = moved & (labels == label)
-        start, stop = before[chosen].mean(axis=0), after[chosen].mean(axis=0)
+    for label, (start, stop) in ends.items():
         if np.hypot(*(stop - start)) > SHORTEST * span:
             color = styles[label].ink
             ax.plot(*start, marker="o", markersize=3.5, color=color, path_effects=halo(), zorder=4)
             draw_arrow(ax, start, stop, color, width=1.9)
-            kept += [start + part * (stop - start) for part in (0.0, 0.35, 0.7, 1.0)]
-    return np.reshape(kept, (-1, 2))
+            kept.append(_along(start, stop))
+    return np.concatenate(kept) if kept else np.zeros((0, 2))
+
+
+def _along(start: NDArray[Any], stop: NDArray[Any]) -> NDArray[np.float64]:
+    """Places on an arrow, close enough for no text to lie between them."""
+    return start + np.array([[0.0], [0.35], [0.7], [1.0]]) * (stop - start)
 
 
 def origin_key(before: NDArray[Any], after: NDArray[Any], labels: NDArray[Any], moved: Any) -> str:

@@ -47,6 +47,7 @@ def displacement_arrows(
     seed: int = 0,
     width: float = 6.2,
     legend: bool | None = None,
+    of_moved: bool = False,
     ax: Axes | None = None,
 ) -> Figure:
     """Draws how a map moved: a thick arrow a class, thin lines for single points.
@@ -70,6 +71,7 @@ def displacement_arrows(
         seed: Seeds the sample.
         width: Of the map in a new figure, in inches.
         legend: Whether to add a legend of the classes; by default where there are more than twelve.
+        of_moved: Whether the arrow of a class of which the plan moved some is that of the means of these.
         ax: Axes to draw in.
 
     Returns:
@@ -111,7 +113,10 @@ def displacement_arrows(
     colors = np.array([styles[label].color for label in classes[rows].tolist()], dtype=object)
     _draw_paths(ax, old[rows], new[rows], None if asked is None else asked[rows], colors)
     touched = {label: bool(chosen[classes == label].any()) for label in styles}
-    ends = _draw_class_arrows(ax, old, new, asked, classes, styles, touched)
+    means = {label: classes == label for label in styles}
+    if of_moved:
+        means = {label: of & chosen if touched[label] else of for label, of in means.items()}
+    ends = _draw_class_arrows(ax, old, new, asked, means, styles, touched)
     _draw_key(ax, with_target=asked is not None)
     # The classes that moved are named first, so that they keep their places.
     order = sorted(styles, key=lambda label: not touched[label])
@@ -126,7 +131,7 @@ def displacement_arrows(
     # A name stands next to its arrow's head and covers neither arrows nor diamonds.
     kept = [start + part * (stop - start) for start, stop in ends.values() for part in (0, 0.5, 1)]
     if asked is not None:
-        kept += [asked[classes == label].mean(axis=0) for label in order]
+        kept += [asked[means[label]].mean(axis=0) for label in order]
     tips = [(float(x), float(y)) for x, y in (ends[label][1] for label in order)]
     label_spots(ax, tips, inked, avoid=np.array(kept), important=important)
     return root_figure(ax)
@@ -172,15 +177,15 @@ def _draw_class_arrows(
     old: NDArray[Any],
     new: NDArray[Any],
     asked: NDArray[Any] | None,
-    classes: NDArray[Any],
+    means: dict[Any, NDArray[np.bool_]],
     styles: dict[Any, ClassStyle],
     touched: dict[Any, bool],
 ) -> dict[Any, tuple[NDArray[Any], NDArray[Any]]]:
-    """Draws one arrow a class; returns each class's old and new mean."""
+    """Draws one arrow a class; returns the old and new mean of the points by which it is drawn."""
     ends = {}
     span = np.ptp(ax.get_xlim())
     for label, style in styles.items():
-        members = classes == label
+        members = means[label]
         start, stop = old[members].mean(axis=0), new[members].mean(axis=0)
         ends[label] = start, stop
         color = style.ink if touched[label] else MUTED

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, MultipleLocator, NullFormatter
 from numpy.typing import NDArray
 
 from .style import FRAME, MUTED, SMALL_SIZE
@@ -34,14 +34,17 @@ def fitting_limits(embeddings: Sequence[NDArray[Any]]) -> tuple[float, ...]:
 
 
 def draw_scale_bar(ax: Axes, limits: Sequence[float]) -> None:
-    """Draws a bar of round length under the right corner of a two-dimensional map.
+    """Draws a bar of round length under the right corner of a map; in perspective it says the grid's.
 
     The unit is the map's own, that in which moves say how far (`Shift(4, by=(1, 0))`).
     """
-    if len(limits) != 4:
-        return
     span = limits[1] - limits[0]
-    length = next(tick for tick in MaxNLocator(6).tick_values(0.0, span) if tick > 0)
+    length = _round_length(limits)
+    unit = f"{length:g} map {'unit' if length == 1 else 'units'}"
+    if len(limits) == 6:
+        where = {"transform": ax.transAxes, "ha": "right", "va": "top", "fontsize": SMALL_SIZE}
+        cast(Any, ax).text2D(1.0, -0.005, f"grid: {unit}", color=MUTED, **where)
+        return
     across = ax.get_xaxis_transform()
     ends = [limits[1] - length, limits[1]]
     ax.plot(
@@ -56,13 +59,18 @@ def draw_scale_bar(ax: Axes, limits: Sequence[float]) -> None:
     ax.text(
         ends[0] - 0.012 * span,
         -0.02,
-        f"{length:g} map {'unit' if length == 1 else 'units'}",
+        unit,
         transform=across,
         ha="right",
         va="center",
         fontsize=SMALL_SIZE,
         color=MUTED,
     )
+
+
+def _round_length(limits: Sequence[float]) -> float:
+    span = limits[1] - limits[0]
+    return float(next(tick for tick in MaxNLocator(6).tick_values(0.0, span) if tick > 0))
 
 
 def point_size(count: int, width: float = 6.0) -> float:
@@ -84,7 +92,8 @@ def frame_axes(ax: Axes, limits: Sequence[float]) -> None:
         ax3.set_box_aspect(np.diff(np.reshape(limits, (3, 2)))[:, 0], zoom=1.1)
         for axis in (ax3.xaxis, ax3.yaxis, ax3.zaxis):
             axis.set_pane_color((1.0, 1.0, 1.0, 0.0))
-            axis.set_ticklabels([])
+            axis.set_major_locator(MultipleLocator(_round_length(limits)))
+            axis.set_major_formatter(NullFormatter())
             axis.line.set_color(FRAME)
             axis.set_tick_params(color=FRAME)
             # mplot3d ignores the usual grid arguments.

@@ -18,12 +18,18 @@ from .style import (
     legend_handles,
     plain,
     root_figure,
+    short,
 )
 
 _MANY = 30  # entries, from which on they are written small
 # Inches for each point of the font's size: a letter's mean width, and a line's height.
 _LETTER, _LINE = 0.0092, 0.0235
 _MARKER = 0.5  # inches of an entry's marker with the gaps about it
+
+
+def text_width(text: str, size: float = TEXT_SIZE) -> float:
+    """Returns about the width in inches of a text in a font of so many points."""
+    return _LETTER * size * len(text)
 
 
 def width_beside(styles: Collection[ClassStyle], height: float) -> float:
@@ -81,8 +87,8 @@ def _columns_beside(count: int, height: float) -> int:
 
 
 def _entry_width(styles: Collection[ClassStyle]) -> float:
-    longest = max((len(style.name) for style in styles), default=0)
-    return _MARKER + _LETTER * _size(len(styles)) * longest
+    longest = max((len(short(style.name)) for style in styles), default=0)
+    return _MARKER + text_width("n" * longest, _size(len(styles)))
 
 
 def _size(count: int) -> float:

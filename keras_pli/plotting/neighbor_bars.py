@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from .displacement import displacement_arrows
-from .legends import legend_below, lines_below
+from .legends import legend_below, lines_below, text_width
 from .style import (
     INK,
     MUTED,
@@ -28,7 +29,9 @@ from .style import (
 
 Shares = Mapping[Any, float]
 _ROW = 0.95  # inches of a move
-_NAMED = 0.09  # share of neighbours from which on a bar's part is named in it
+_RATIO = 0.9  # of the widths of bars and map
+_LEFT, _RIGHT = -0.16, 1.02  # of the axes, in shares of neighbours
+_MARGIN = 0.06  # inches about a name in a bar
 
 
 def plan_figure(
@@ -66,9 +69,10 @@ def plan_figure(
     styles = class_styles(labels, class_names)
     flat = before.shape[1] == 2
     width, height = (10.6 if flat else 5.2), max(_ROW * len(rows) + 0.5, 5.0 if flat else 0.0)
+    of_bars = width * _RATIO / (1 + _RATIO) if flat else width
     columns, below = lines_below(list(styles.values()), width)
     figure = new_figure(width, height + below + 0.2)
-    axes = figure.subplots(1, 2, width_ratios=[1, 0.9]) if flat else [figure.add_subplot()]
+    axes = figure.subplots(1, 2, width_ratios=[1, _RATIO]) if flat else [figure.add_subplot()]
     if flat:
         displacement_arrows(
             before,
@@ -76,35 +80,50 @@ def plan_figure(
             labels,
             moved=moved,
             class_names=class_names,
-            title="What the plan asks for",
+            title="What the plan asks of the points it moves, on average",
             most=0,
+            legend=False,
+            of_moved=True,
             ax=axes[0],
         )
         key = axes[0].get_legend()
         if key is not None:
             key.remove()
-    _draw_bars(axes[-1], rows, styles)
+    _draw_bars(axes[-1], rows, styles, 0.94 * of_bars)
     legend_below(figure, list(styles.values()), columns)
     return figure
 
 
 def _draw_bars(
-    ax: Axes, rows: Mapping[str, tuple[Shares, Shares]], styles: Mapping[Any, ClassStyle]
+    ax: Axes,
+    rows: Mapping[str, tuple[Shares, Shares]],
+    styles: Mapping[Any, ClassStyle],
+    width: float,
 ) -> None:
+    unit = width / (_RIGHT - _LEFT)
     draw_title(ax, "Nearest neighbours, before and after")
     for place, (name, pair) in enumerate(rows.items()):
-        ax.text(0, place - 0.34, plain(name), fontsize=TEXT_SIZE, color=INK, va="bottom")
+        said = plain(_wrapped(name, unit * _RIGHT))
+        ax.text(0, place - 0.34, said, fontsize=TEXT_SIZE, color=INK, va="bottom")
         for when, shares, down in zip(("before", "after"), pair, (-0.13, 0.18), strict=True):
-            _draw_bar(ax, place + down, shares, styles)
+            _draw_bar(ax, place + down, shares, styles, unit)
             ax.text(
                 -0.015, place + down, when, fontsize=TEXT_SIZE, color=MUTED, ha="right", va="center"
             )
-    ax.set_xlim(-0.16, 1.02)
+    ax.set_xlim(_LEFT, _RIGHT)
     ax.set_ylim(max(len(rows), 1) - 0.4, -0.75)
     ax.set_axis_off()
 
 
-def _draw_bar(ax: Axes, place: float, shares: Shares, styles: Mapping[Any, ClassStyle]) -> None:
+def _wrapped(text: str, width: float) -> str:
+    """A text in two lines of so many inches at the most, an ellipsis for what is beyond."""
+    letters = max(8, int(width / text_width("n")))
+    return "\n".join(wrap(text, letters, max_lines=2, placeholder=" …"))
+
+
+def _draw_bar(
+    ax: Axes, place: float, shares: Shares, styles: Mapping[Any, ClassStyle], unit: float
+) -> None:
     left = 0.0
     for label, share in sorted(shares.items(), key=lambda item: -item[1]):
         style = styles[label]
@@ -117,7 +136,7 @@ def _draw_bar(ax: Axes, place: float, shares: Shares, styles: Mapping[Any, Class
             edgecolor="white",
             linewidth=0.8,
         )
-        if share >= _NAMED:
+        if text_width(style.name) + _MARGIN <= share * unit:
             ink = "white" if _dark(style.color) else INK
             text = plain(style.name)
             ax.text(

@@ -26,6 +26,7 @@ DARK_GROUND = "#171717"
 DARK_FILTER = "invert(.91) hue-rotate(180deg)"
 # Wider charts, in inches, scroll on a phone: shrunk to its width their text could not be read.
 _WIDE = 5.6
+_LONG = 24  # letters, above which the heads of rows and columns are broken into lines
 
 STYLE = (
     """
@@ -59,6 +60,8 @@ caption { text-align: left; color: var(--muted); padding: 0 0 .4rem; }
 thead th:first-child { text-align: left; }
 tbody th { text-align: left; font-weight: 600; }
 table.one tr > th:first-child { position: sticky; left: 0; background: var(--ground); }
+table.long th { white-space: normal; max-width: min(16rem, 38vw); overflow-wrap: anywhere;
+  min-width: 6rem; }
 .facts { font-size: .88rem; margin: 1rem 0; }
 .facts div { display: grid; grid-template-columns: minmax(11rem, 15rem) 1fr; gap: 0 1rem; padding: .3rem 0;
   border-bottom: 1px solid var(--line); }
@@ -75,7 +78,8 @@ code { font-size: .92em; background: var(--code); padding: .08em .3em; border-ra
 .panels .figure { margin: .4rem 0; }
 .key { list-style: none; display: flex; flex-wrap: wrap; gap: .1rem 1rem; padding: 0; margin: .6rem 0;
   font-size: .88rem; }
-.key svg { width: .85em; height: .85em; margin-right: .35em; vertical-align: -.06em; }
+.key li { display: flex; align-items: baseline; min-width: 0; overflow-wrap: anywhere; }
+.key svg { flex: none; width: .85em; height: .85em; margin-right: .35em; vertical-align: -.06em; }
 pre { background: var(--code); padding: .8rem 1rem; overflow-x: auto; font-size: .85rem; line-height: 1.5;
   white-space: pre-wrap; }
 details { margin: .8rem 0; }
@@ -106,9 +110,9 @@ def page(
         >>> text[:15], "<h1>Cats &amp; dogs</h1>" in text
         ('<!doctype html>', True)
     """
-    paragraphs = "".join(f"<p>{escape(line)}</p>" for line in verdict.splitlines())
+    paragraphs = "".join(f"<p>{_prose(line)}</p>" for line in verdict.splitlines())
     if answer is not None:
-        paragraphs = f'<p class="answer">{escape(answer)}</p>{paragraphs}'
+        paragraphs = f'<p class="answer">{_prose(answer)}</p>{paragraphs}'
     body = "\n".join(
         [
             f"<h1>{escape(title)}</h1>",
@@ -127,7 +131,7 @@ def page(
 
 def page_note(text: str) -> str:
     """Returns a paragraph that explains what stands beside it."""
-    return f'<p class="note">{escape(text, quote=False)}</p>'
+    return f'<p class="note">{_prose(text)}</p>'
 
 
 def page_list(items: Iterable[str]) -> str:
@@ -137,7 +141,7 @@ def page_list(items: Iterable[str]) -> str:
         >>> page_list(["Try `a < b`."])
         '<ol class="steps"><li>Try <code>a &lt; b</code>.</li></ol>'
     """
-    lines = (re.sub("`([^`]+)`", r"<code>\1</code>", escape(item, quote=False)) for item in items)
+    lines = (re.sub("`([^`]+)`", r"<code>\1</code>", _prose(item)) for item in items)
     return f'<ol class="steps">{"".join(f"<li>{line}</li>" for line in lines)}</ol>'
 
 
@@ -209,12 +213,21 @@ def page_table(table: pd.DataFrame, caption: str | None = None) -> str:
     if table.index.name is not None and table.columns.nlevels == 1:
         table = table.rename_axis(index=None, columns=str(table.index.name))
     # Where one column names the rows it stays in sight as the others scroll.
-    classes = "one" if table.index.nlevels == 1 else None
+    classes = ["one"] if table.index.nlevels == 1 else []
+    labels = [label for axis in (table.index, table.columns) for label in axis.to_flat_index()]
+    parts = [part for label in labels for part in (label if isinstance(label, tuple) else [label])]
+    if any(len(str(part)) > _LONG for part in parts):
+        classes.append("long")
     text = table.to_html(border=0, na_rep="-", classes=classes)
     if caption is not None:
         start = text.index(">") + 1  # behind <table …>
-        text = f"{text[:start]}<caption>{escape(caption, quote=False)}</caption>{text[start:]}"
+        text = f"{text[:start]}<caption>{_prose(caption)}</caption>{text[start:]}"
     return f'<div class="scroll">{text}</div>'
+
+
+def _prose(text: str) -> str:
+    """A text as HTML, in which no line ends between a number and its per cent sign."""
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", escape(text, quote=False))
 
 
 def _holds_images(figure: Figure) -> bool:

@@ -47,7 +47,8 @@ def label_spots(
     """
     size = SMALL_SIZE + next(more for most, more in _SIZES if len(styles) <= most)
     texts = [
-        ax.text(
+        Axes.text(  # of the plane that is looked at, also in perspective
+            ax,
             *spot,
             _wrapped(style.name),
             color=style.ink,
@@ -148,7 +149,8 @@ def _move(
     text.set_position((float(place[0]), float(place[1])))
     # A name on its spot or right beside it needs no line to it.
     if not np.all(np.abs(_pixels(ax, spot)[0] - centre) <= far):
-        ax.plot(
+        Axes.plot(
+            ax,
             [spot[0], place[0]],
             [spot[1], place[1]],
             color=color,

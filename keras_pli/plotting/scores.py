@@ -27,6 +27,7 @@ from .style import (
     quiet_axes,
     root_figure,
     run_colors,
+    short,
 )
 
 METRICS = {
@@ -210,7 +211,7 @@ def _draw_seeds(ax: Axes, place: int, values: NDArray[Any], confidence: float) -
 
 def _name_rows(ax: Axes, names: list[str], emphasised: list[str]) -> None:
     """Writes row names top to bottom and shades the emphasised rows."""
-    ax.set_yticks(range(len(names)), [plain(name) for name in names])
+    ax.set_yticks(range(len(names)), [plain(short(name)) for name in names])
     ax.set_ylim(len(names) - 0.45, -0.55)
     for row, (name, tick) in enumerate(zip(names, ax.get_yticklabels(), strict=True)):
         if name in emphasised:

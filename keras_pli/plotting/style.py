@@ -47,6 +47,7 @@ _UNLABELLED = "#8A8A8A"
 TITLE_SIZE = 11.0
 TEXT_SIZE = 9.0
 SMALL_SIZE = 8.0
+_LONGEST = 26  # letters of a name in a legend or before a row
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,16 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def short(name: str) -> str:
+    """Returns a name, or both ends of a longer one, for a place that must not grow with it.
+
+    Example:
+        >>> short("coat"), short("a name that would leave no room for the chart beside it")
+        ('coat', 'a name that wou… beside it')
+    """
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 11]}…{name[-10:]}"
+
+
 def halo(width: float = 2.5) -> list[AbstractPathEffect]:
     """Returns the white outline that lifts text and arrows off the points below them."""
     return [withStroke(linewidth=width, foreground="white")]
@@ -181,7 +192,7 @@ def legend_handles(styles: Iterable[ClassStyle]) -> list[Line2D]:
             color=s.color,
             markersize=6 * s.area**0.5,
             markeredgewidth=0,
-            label=plain(s.name),
+            label=plain(short(s.name)),
         )
         for s in styles
     ]

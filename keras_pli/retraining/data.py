@@ -92,7 +92,7 @@ def checked_data(data: Any, name: str) -> tuple[Inputs, Array]:
     labels = np.asarray(data[1])
     x = keras.tree.map_structure(np.asarray, as_arrays(data[0], len(labels)))
     samples = count_samples(x)
-    _check_finite(x, samples, name)
+    check_finite(x, samples, name)
     if labels.ndim == 2 and labels.shape[1] > 1 and not np.all(labels.sum(axis=1) == 1):
         raise ValueError(
             f"Labels of `{name}` must be one class a sample, since an experiment scores classes. Received "
@@ -104,7 +104,8 @@ def checked_data(data: Any, name: str) -> tuple[Inputs, Array]:
     return x, labels
 
 
-def _check_finite(x: Inputs, samples: int, name: str) -> None:
+def check_finite(x: Inputs, samples: int, name: str) -> None:
+    """Raises where inputs have another number of samples, or hold NaN or infinity."""
     lengths = [len(values) for values in keras.tree.flatten(x)]
     if not samples or set(lengths) != {samples}:
         raise ValueError(

@@ -208,6 +208,8 @@ class PLILoss(keras.losses.Loss):
         return cls(**{**config, "classification_loss": loss})
 
     def _mix(self, classification: Tensor, embedding: Tensor) -> Tensor:
+        if self.embedding_weight == 0:  # zero times a distance that overflowed would be NaN
+            return classification
         positions = len(classification.shape) - len(embedding.shape)
         if len(embedding.shape) and positions > 0:  # a sample's distance stands at each of them
             embedding = ops.reshape(embedding, (-1, *[1] * positions))

@@ -15,7 +15,7 @@ from ..checks import finite_array, quoted
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
 from .data import arrays_of, count_samples, named_data, weights_by_name
-from .edited_training import edited_arrays
+from .edited_training import as_plan, edited_arrays
 from .embedders import check_trained
 from .labels import check_form, check_values, forms_taken
 from .loss import AUTOMATIC, SPREAD, PLILoss, weight_like
@@ -159,6 +159,7 @@ class PLIModel(keras.Model):
         if compiled is None:
             raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `fit`.")
         if plan is not None:
+            plan = as_plan(plan)
             x, y, sample_weight = edited_arrays(self, x, y, plan, sample_weight)
             if not plan.moves:
                 self.loss_function = compiled.with_weight(0.0)

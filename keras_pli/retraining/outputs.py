@@ -49,6 +49,18 @@ def one_column_a_class(
     return np.concatenate([other, outputs], axis=1)
 
 
+def decided_classes(outputs: NDArray[np.float32], classifier: keras.Model) -> NDArray[np.int64]:
+    """Returns the class that outputs decide for, and -1, which is never right, where they are not finite.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+        >>> decided_classes(np.array([[0.2, 0.8], [np.nan, 0.5]], np.float32), model).tolist()
+        [1, -1]
+    """
+    decided = one_column_a_class(outputs, classifier).argmax(axis=1)
+    return np.where(np.isfinite(outputs).all(axis=1), decided, -1)
+
+
 def are_probabilities(outputs: NDArray[np.float32], classifier: keras.Model) -> bool:
     """Whether outputs are probabilities, each decided for from 0.5 on; otherwise from 0 on.
 

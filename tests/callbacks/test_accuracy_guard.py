@@ -68,7 +68,7 @@ def test_the_last_weights_within_the_cost_are_restored(pli, right, patience, sto
 def test_a_second_fit_starts_anew(pli, capsys):
     guard = AccuracyGuard(most_cost=0.05, verbose=1)
     run(pli, guard, 19, 10)
-    assert "fell from 0.9000 by more than 0.05: the classifier has the weights of epoch 1." in (
+    assert "fell from 0.9000 to 0.5000, by more than 0.05: the classifier has the weights of epoch 1." in (
         capsys.readouterr().out
     )
     run(pli, guard, 10)
@@ -89,3 +89,18 @@ def test_what_does_not_fit(pli):
             run(pli, AccuracyGuard((rows, labels)), 18)
     with pytest.raises(ValueError, match=r"labels of AccuracyGuard.*from 0 to 1"):
         run(pli, AccuracyGuard((rows, LABELS + 1)), 18)
+
+
+def test_what_is_not_finite_is_wrong(pli):
+    class Broken(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.classifier.set_weights([weights(18) * np.nan])
+
+    guard = AccuracyGuard(most_cost=0.05)
+    labels, rows = (
+        np.zeros(20, int),
+        np.eye(20, dtype=np.float32),
+    )  # all of the class that NaN decides for
+    pli.classifier.set_weights([np.eye(2, dtype=np.float32)[np.zeros(20, int)]])
+    pli.fit(rows, labels, epochs=2, batch_size=20, verbose=0, callbacks=[Broken(), guard])
+    assert guard.restored and np.isfinite(pli.classifier.get_weights()[0]).all()

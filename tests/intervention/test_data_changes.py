@@ -76,6 +76,8 @@ def test_random_plans_are_what_a_loop_makes():
         expected = edited_slowly(labels, np.ones(40), told)
         np.testing.assert_allclose(edited.sample_weight, expected[1], rtol=1e-6)
         assert edited.labels.tolist() == expected[0] and edited.rows.tolist() == expected[2]
+        weighed, excluded = ({*chosen[n], *chosen[n + 2]} for n in (0, 1))
+        assert {*np.flatnonzero(edited.weighed)} == ({*chosen[4]} | weighed) - excluded
 
 
 def test_arrays_given_stay_as_they_are():
@@ -140,6 +142,13 @@ def test_repr_undo_and_json():
     assert "<td>exclude point 5</td>" in plan._repr_html_()
 
 
+def test_plans_one_after_the_other():
+    both = InterventionPlan([Relabel([2], 8)]) + InterventionPlan([Contract(8)])
+    assert both.changes == (Relabel([2], 8), Contract(8))
+    with pytest.raises(TypeError):
+        both + 3
+
+
 def test_names_longer_than_those_there():
     edited = InterventionPlan([Relabel([0], "trousers")]).edited_data(["bag", "trousers", "bag"])
     assert edited.labels.tolist() == ["trousers", "trousers", "bag"]
@@ -183,6 +192,25 @@ def test_what_does_not_fit(changes, options, message):
 def test_a_lasso_without_points_in_another_sample():
     with pytest.raises(ValueError, match=r"The lasso holds none of the 6 points"):
         InterventionPlan([Exclude(SQUARE)]).edited_data(LABELS, PLACES + 50)
+
+
+def test_a_class_without_any_labelled_sample_can_be_given_and_moved():
+    plan = InterventionPlan([Relabel(-1, 5), Shift(5, (1, 0))])
+    assert plan.edited_data(LABELS, classes=6).labels.tolist() == [3, 8, 3, 8, 5, 8]
+    assert np.flatnonzero(plan.apply(PLACES, LABELS)[1]).tolist() == [4]
+    assert plan.labels_used == (5,)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "float32"])
+def test_labels_of_narrow_types_hold_larger_ones(kind):
+    edited = InterventionPlan([Relabel([0], 299)]).edited_data(np.array([3, 8], kind), classes=300)
+    assert edited.labels.tolist() == [299, 8]
+
+
+@pytest.mark.parametrize("labels", [[0.5, 1.0], [np.nan, 1.0], np.array([3, None]), [True, False]])
+def test_labels_that_are_none(labels):
+    with pytest.raises(ValueError, match=r"must be integers or strings. Received dtype"):
+        InterventionPlan([Weigh([0], 2)]).edited_data(labels)
 
 
 def test_a_class_that_is_lost_is_warned_of():

@@ -57,6 +57,19 @@ def test_unlabelled_points_collide_with_nobody(world):
     assert found.gains[0, 1] > 0.5
 
 
+def test_a_class_spread_thinner_than_the_reach_sees_who_comes():
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [300, 20])
+    positions = np.where(labels[:, None] == 0, 1.0, 40.0) * random.normal(size=(320, 2))
+    positions[labels == 0] -= 300
+    targets = positions + 300 * (labels == 0)[:, None]
+    found = occupancy(positions, targets, labels, labels >= 0)
+    assert ("1", "0") in {(str(each.label), str(each.other)) for each in found.collisions}
+    near = np.linalg.norm(targets[labels == 1][:, None] - targets, axis=2).argsort(axis=1)[:, 1:11]
+    # Nobody nearer than those is left out, but for the farthest of a class that has no edge.
+    assert found.after[1, 0] == pytest.approx(np.mean(labels[near] == 0), abs=0.1)
+
+
 @pytest.mark.parametrize("rows", [[3], [0, 1, 2, 3, 4]])
 def test_an_empty_place_has_no_neighbours(world, rows):
     positions, _, labels = world

@@ -287,6 +287,8 @@ def test_plot_draws_the_map_before_and_edited(components):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cat", "dog"]
     with pytest.raises(ValueError, match="labels"):
         plan.plot(y)
+    with pytest.raises(ValueError, match=r"2 or 3 components can be drawn.*\(20, 4\)"):
+        plan.plot(np.zeros((20, 4)), labels)
 
 
 def test_repr_says_each_move_and_its_reason():
@@ -384,6 +386,9 @@ def with_move(**content):
         ("[" * 100_000, "is not JSON"),
         ("[]", "holds no intervention plan: its format is None"),
         (stored(format="other"), "its format is 'other'"),
+        (stored(version=[]), r"has version \[\] of the format"),
+        (stored(version=True), "has version True of the format"),
+        (with_move(type="Move"), "Received: 'Move'"),
         (stored(version=3), "has version 3 of the format; this keras_pli reads version 1 and 2"),
         (stored(moves=None), "must hold a list of moves. Received: None"),
         (stored(moves=[3]), "move 1: expected an object with a `type`. Received: 3"),

@@ -12,6 +12,7 @@ from keras_pli.intervention import (
     Shift,
     occupancy,
 )
+from keras_pli.plotting.neighbor_bars import plan_figure
 
 CENTRES = np.array([(0, 0), (20, 0), (40, 0), (0, 40)], dtype=float)
 
@@ -119,7 +120,7 @@ def test_a_model_says_how_far_and_at_what_cost(clusters):
         0.75,
     )
     assert (check.pilot_share, check.pilot_f1, check.seconds) == (0.4, -0.05, 1.5)
-    assert "the layer allows 80% of the way and keeps 75% of its labels" in move.sentence
+    assert "the layer allows 80 % of the way and keeps 75 % of its labels" in move.sentence
     assert "about 40 % of the way" in move.sentence and "at a cost of 0.050 F1" in move.sentence
     assert not move.passes and not check.passes
     x, known, before, targets, moved, samples, seed = model.asked[0]
@@ -130,13 +131,92 @@ def test_a_model_says_how_far_and_at_what_cost(clusters):
 
 
 @pytest.mark.parametrize(
-    ("cost", "words"), [(0.003, "at no cost that can be told (F1 +0.003"), (0.3, "with a gain of")]
+    ("cost", "words"),
+    [
+        (0.003, "at no cost that can be told (F1 +0.003"),
+        (-0.019, "at no cost that can be told (F1 -0.019"),
+        (0.3, "with a gain of"),
+    ],
 )
 def test_a_cost_within_the_error_is_none(clusters, cost, words):
     y, labels = clusters
     plan = InterventionPlan([Shift(0, by=(0, 5))])
     check = plan.check(y, labels, model=Model(cost=cost, layer=False), x="inputs")
     assert words in str(check) and "layer" not in str(check) and check.passes
+
+
+def test_a_large_loss_is_said_to_be_larger(clusters):
+    y, labels = clusters
+    plan = InterventionPlan([Shift(0, by=(0, 5))])
+    said = str(plan.check(y, labels, model=Model(share=-0.003, cost=-0.2), x="inputs"))
+    assert "about 0 % of the way" in said and "at a cost of 0.200 F1 or more" in said
+
+
+def test_many_moved_onto_few_are_seen_by_these(clusters):
+    """The few are one in sixty of the neighbours there, which those who move hardly see."""
+    y, labels = clusters
+    rare = np.r_[np.flatnonzero(labels == 3)[:5], np.flatnonzero(labels != 3)]
+    many = np.repeat(y[labels == 0], 6, axis=0) + np.linspace(0, 0.1, 240)[:, None]
+    y, labels = np.r_[y[rare], many.astype(np.float32)], np.r_[labels[rare], np.zeros(240, int)]
+    check = InterventionPlan([Contract(1), MoveTo(0, position=(0, 40))]).check(
+        y, labels, model=Model(cost=-0.05), x="inputs", class_names=["shirt", "coat", "bag", "boot"]
+    )
+    contracted, onto = check.moves
+    (met,) = onto.collides
+    assert (met.label, met.other, met.of_residents) == (0, 3, True) and not contracted.collides
+    assert met.before == 0 and onto.occupancy.collisions == ()
+    targets = check.targets
+    near = np.linalg.norm(targets[labels == 3][:, None] - targets[None], axis=2).argsort(axis=1)
+    assert met.after == pytest.approx(np.mean(labels[near[:, 1:11]] == 0))
+    assert not onto.passes and onto.residents_f1 == -0.05 and np.isnan(contracted.residents_f1)
+    said = f"collides with boot (it is 0.00 of the neighbours there before, {met.after:.2f} after)"
+    assert onto.sentence.startswith(f"move the centre of class 'shirt' to (0, 40): {said}")
+    assert "the classes met lose 0.050 F1" in onto.sentence
+    assert check.table()["collides"].tolist() == ["", "boot"]
+
+
+def test_a_move_of_some_is_not_blamed_for_others_of_their_class(clusters):
+    y, labels = clusters
+    few, others = np.flatnonzero(labels == 0)[:4], np.flatnonzero(labels == 0)[4:]
+    plan = InterventionPlan([Shift(few, by=(0, -30)), MoveTo(others, position=(20, 0))])
+    away, onto = plan.check(y, labels).moves
+    assert away.passes and not onto.passes
+
+
+def test_points_that_no_training_sees_are_not_tried(clusters):
+    y, labels = clusters
+    model = Model()
+    plan = InterventionPlan([Shift(0, by=(0, 5)), Exclude(0)])
+    with pytest.warns(UserWarning, match="The plan leaves no training sample"):
+        check = plan.check(y, labels, model=model, x="inputs")
+    assert str(check).endswith(": none of its points has a label that is trained on.")
+    assert not model.asked and np.isnan(check.pilot_share)
+
+
+def test_the_arrow_is_that_of_the_points_moved(clusters, monkeypatch):
+    from keras_pli.plotting import displacement
+
+    drawn = []
+    monkeypatch.setattr(displacement, "draw_arrow", lambda ax, *ends: drawn.append(ends[:2]))
+    y, labels = clusters
+    chosen = np.flatnonzero(labels == 1)[:4]
+    figure = InterventionPlan([Shift(chosen, by=(0, 15))]).check(y, labels).plot()
+    ((start, stop),) = drawn
+    np.testing.assert_allclose(start, y[chosen].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(stop - start, (0, 15), atol=1e-4)
+    assert len(figure.axes) == 2
+
+
+def test_names_stay_in_their_bars_and_titles_on_the_page():
+    shares = {0: 0.4, 1: 0.35, 2: 0.25}
+    long = "shift " + ", ".join(map(str, range(60)))
+    y, names = np.zeros((3, 3)), ["T-shirt/top", "Boot", "something with a very long name"]
+    figure = plan_figure(y, y, np.arange(3), [True] * 3, {long: (shares,) * 2}, class_names=names)
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    ends = {text.get_text(): text.get_window_extent().x1 for text in ax.texts}
+    assert "Boot" in ends and "something with a very long name" not in ends
+    assert max(ends.values()) < figure.bbox.x1
 
 
 def test_table_picture_and_notebook(clusters):

@@ -232,7 +232,7 @@ class TestFreeRoom:
         plan = suggest(outputs, labels, embedding, gap=5, reach=9)
         assert {type(move) for move in plan} == {Shift}
         assert "straight apart would bring class " in plan.moves[0].reason
-        assert "of 48 other ways this leaves them the fewest" in plan.moves[0].reason
+        assert "of 48 ways apart that were looked at, this is the shortest" in plan.moves[0].reason
         targets, _ = plan.apply(embedding, labels)
         found = occupancy(embedding, targets, labels, labels >= 0)
         assert found.collisions == ()
@@ -262,7 +262,7 @@ class TestFreeRoom:
         outputs, labels, embedding = crowded
         plan = suggest(outputs, labels, embedding, gap=5, reach=9)
         assert [type(move) for move in plan] == [Contract, Contract]
-        assert plan.moves[0].reason.endswith("after), and so would 144 other ways")
+        assert plan.moves[0].reason.endswith("after), and none of 144 ways apart is free")
 
     def test_many_points_are_looked_at_in_part(self, monkeypatch, crowded):
         monkeypatch.setattr("keras_pli.intervention.free_room.MOST_POINTS", 120)

@@ -1,3 +1,4 @@
+import re
 from itertools import combinations
 
 import numpy as np
@@ -200,6 +201,18 @@ def test_panels_of_three_components(clusters):
     cube = np.concatenate([clusters[0], clusters[0][:, :1]], axis=1)
     figure = embedding_comparison({"a": cube, "b": cube}, clusters[1])
     assert [ax.name for ax in figure.axes] == ["3d", "3d"]
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        # Each name stands on its class, which matplotlib has projected into the plane for drawing.
+        drawn = [np.asarray(dots.get_offsets()) for dots in ax.collections]
+        names = {text.get_text(): text for text in ax.texts}
+        for label in np.unique(clusters[1]):
+            place = names[str(label)].get_position()
+            nearest = [np.hypot(*(dots - place).T).min() for dots in drawn]
+            assert np.argmin(nearest) == label
+    step = int(re.search(r"grid: (\d+) map units", " ".join(names)).group(1))
+    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+        assert np.allclose(np.diff(axis.get_majorticklocs()), step)
 
 
 def test_limits_fit_all_points_and_are_never_a_sliver():

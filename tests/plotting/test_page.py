@@ -123,3 +123,20 @@ def test_the_column_that_names_rows_stays_in_sight():
     assert 'class="dataframe one"' in page_table(table)
     two = pd.DataFrame({"a": [1.0]}, index=pd.MultiIndex.from_tuples([("x", "y")]))
     assert 'class="dataframe"' in page_table(two)
+
+
+def test_long_heads_are_broken_into_lines():
+    assert "long" not in page_table(pd.DataFrame({"a": [1]}, index=["x" * 20]))
+    index = pd.MultiIndex.from_product([["f1"], ["x" * 60]])
+    for table in (
+        pd.DataFrame({"a": [1]}, index=["x" * 60]),
+        pd.DataFrame({"a": [1]}, index=index).T,
+    ):
+        assert re.search(r'<table[^>]* class="[^"]*\blong\b', page_table(table))
+
+
+def test_no_line_ends_before_a_per_cent_sign():
+    body = page("", [page_list(["22 %"])], settings="", verdict="a 5 %", answer="9 %").split(
+        "<body>"
+    )[1]
+    assert re.findall(r"\d.%", body) == [f"{n}\N{NO-BREAK SPACE}%" for n in (9, 5, 2)]

@@ -57,6 +57,16 @@ def test_emphasised_classes_are_bold(table):
     assert weights == {"cat": "normal", "dog": "bold", "owl": "normal"}
 
 
+def test_a_long_name_leaves_room_for_the_bars(table):
+    name = "x" * 60
+    figure = class_scores(
+        table.replace({"class": {table["class"].iloc[0]: name}}), emphasise=[name]
+    )
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_position().width > 0.5
+    assert figure.axes[0].get_yticklabels()[0].get_text() == "x" * 15 + "…" + "x" * 10
+
+
 def test_metric_and_axes(table):
     host = Figure()
     ax = host.add_subplot()

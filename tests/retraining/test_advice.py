@@ -41,7 +41,7 @@ NOISE = [(0.7, 0.7, 0.75), (0.7, 0.75, 0.7), (0.7, 0.7, 0.72)]
 
 def test_hardly_any_way_gone():
     said = steps(NOISE, way=0.05)
-    assert "went 5% of the way" in said and "raise λ (now 0.1) or the epochs (now 2)" in said
+    assert "went 5 % of the way" in said and "raise λ (now 0.1) or the epochs (now 2)" in said
     assert "raise λ" not in steps(NOISE, way=0.5)
     result = found(NOISE, way=0.05, embedding_weight=0.03)
     chosen = dataclasses.replace(result, about={**result.about, "embedding_weight": "auto"})
@@ -66,6 +66,22 @@ def test_collisions_are_named():
     assert "The plan moves" not in steps(NOISE)
 
 
+def test_a_class_that_is_hardly_seen_by_the_many_moved_onto_it_is_named():
+    """Of 300 coats moved onto two bags hardly any has one for a neighbour, but the bags have coats."""
+    labels = np.repeat([0, 1, 2], [20, 300, 2])
+    result = found(NOISE)
+    places = np.random.default_rng(0).normal(size=(322, 2)) + 50.0 * labels[:, None]
+    targets = places + np.where(labels == 1, 50, 0)[:, None]
+    changes = {"train_map": places, "train_targets": targets, "train_moved": labels == 1}
+    run = dataclasses.replace(result.runs[0], **changes)
+    given = dataclasses.replace(result, runs=(run, *result.runs[1:]), train_labels=labels)
+    bags = targets[labels == 2]
+    near = np.linalg.norm(bags[:, None] - targets[None], axis=2).argsort(axis=1)[:, 1:11]
+    share = f"{100 * np.mean(labels[near] == 1):.0f} %"
+    words = f"moves coat to where bag lives (coat's share of its nearest neighbours rises from 0 % to {share}"
+    assert words in " ".join(given.advice())
+
+
 def test_nothing_to_gain():
     said = steps([(1.0, 1.0, 1.0)] * 3)
     assert "little to gain: the control has F1 1.000 on 'moved' classes" in said
@@ -73,8 +89,16 @@ def test_nothing_to_gain():
 
 
 def test_way_gone_and_nothing_gained():
-    assert "`Weigh`, `Relabel` or `Exclude`" in steps(NOISE, way=0.8)
-    assert "`Weigh`" not in steps(NOISE, way=0.2)
+    none = [(0.7, 0.7, 0.7)] * 3
+    assert "`Weigh`, `Relabel` or `Exclude`" in steps(none, way=0.8)
+    assert "`Weigh`" not in steps(none, way=0.2)
+    assert "Nothing was gained" in steps(none, way=0.2)
+
+
+@pytest.mark.parametrize("shares", [NOISE, NOISE[:1], [(0.7, 0.75, 0.7), (0.7, 0.7, 0.72)]])
+def test_a_wide_interval_shows_no_lack_of_an_effect(shares):
+    said = steps(shares, way=0.8)
+    assert "did not follow" not in said and "Nothing" not in said and "seeds" in said
 
 
 def test_a_classifier_that_was_not_trained_to_its_end():
@@ -116,7 +140,7 @@ def test_seeds_needed_are_the_fewest_that_would_show_it():
 def test_answer(shares, start):
     answer = found(shares).answer()
     assert answer.startswith(start) and answer.count(". ") == 0
-    assert "held-out points went 50% of the way" in answer
+    assert "held-out points went 50 % of the way" in answer
     assert ("interval" in answer) == (len(shares) > 1)
 
 

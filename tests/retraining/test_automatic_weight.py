@@ -169,3 +169,37 @@ def test_what_does_not_fit(classifier, embedder, data):
     single = [0, 1, 2]
     with pytest.raises(ValueError, match="no class has two samples"):
         pli.find_weight(data[0][:3], {"label": np.array(single), "embedding": np.ones((3, 2))})
+
+
+def test_what_no_training_can_use_is_refused(classifier, embedder, data):
+    pli = compiled(classifier, embedder, PLILoss(**AUTO))
+    (x, y), start = data, classifier.get_weights()
+    bad = {"label": y["label"] - 1, "embedding": np.where(np.arange(90)[:, None] == 4, np.nan, 1)}
+
+    def refused(words, x=x, y=y, **settings):
+        with pytest.raises(ValueError, match=words):
+            pli.find_weight(x, y, **settings)
+
+    refused("Inputs of `x` must be finite.* rows 4", x=x * bad["embedding"][:, :1])
+    refused(r"`y\['embedding'\]` must be finite", y={**y, "embedding": bad["embedding"]})
+    refused(r"`y\['label'\]` must be classes from 0 to 2.* -1", y={**y, "label": bad["label"]})
+    refused("`epochs` must be a whole number from 1. Received: 0", epochs=0)
+    refused("`batch_size` must be a whole number from 1. Received: 0", batch_size=0)
+    refused("none has a `sample_weight` above 0", sample_weight=np.zeros(90))
+    refused("a finite number for each of the 90", sample_weight=np.full(90, np.inf))
+    refused("a finite number for each of the 90", sample_weight=np.ones(3))
+    for weights, before in zip(classifier.get_weights(), start, strict=True):
+        np.testing.assert_array_equal(weights, before)
+
+
+def test_a_training_that_diverges_follows_no_plan(classifier, embedder, data, monkeypatch):
+    class Lost:
+        history = {"loss": [1.0, np.nan]}  # noqa: RUF012
+
+    pli = compiled(classifier, embedder, PLILoss(**AUTO))
+    monkeypatch.setattr(PLIModel, "fit", lambda *_, **__: Lost)
+    with pytest.raises(ValueError, match="λ = 0, and that training diverged: its loss is nan"):
+        pli.find_weight(*data)
+    pilot = automatic_weight.WeightPilot(pli, *data)
+    assert pilot.accuracy(0.5, epochs=1, batch_size=45) == 0.0
+    pilot.end()

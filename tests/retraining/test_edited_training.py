@@ -122,6 +122,36 @@ class TestFit:
         ours = by_plan(x, known, InterventionPlan([Relabel([30], 6)]))
         assert_alike(ours, fitted(plainly))
 
+    @pytest.mark.parametrize("x", [np.zeros((8, 64)), keras.ops.zeros((8, 64))])
+    def test_one_label_a_sample(self, x):
+        with pytest.raises(ValueError, match=r"for each of the 8 samples. Received: 7"):
+            by_plan(x, [3] * 7, InterventionPlan([Exclude([0])]))
+
+    def test_rows_of_tensors(self, small):
+        (x, labels), _ = small
+        plan, own = [Exclude([0, 1])], x[:, :1] + 1
+        tensor = keras.ops.convert_to_tensor(x)
+        ours = by_plan(tensor, labels, plan, sample_weight={"label": own})
+        assert_alike(ours, by_plan(x, labels, plan, sample_weight=own[:, 0]))
+
+    def test_targets_that_overflow_do_not_count_where_their_weight_is_0(
+        self, small, digits_embedder
+    ):
+        (x, labels), _ = small
+        far = InterventionPlan([Shift(3, (1e25, 0.0))])
+        ours = by_plan(x, labels, far, weight=0.0, embedder=digits_embedder)
+        assert_alike(ours, by_plan(x, labels, InterventionPlan(), weight=0.0))
+
+    def test_moves_of_samples_that_are_not_trained_on(self, small, digits_embedder):
+        (x, labels), _ = small
+        plan = InterventionPlan([Shift([0], (1, 0)), Exclude([0])])
+        with pytest.warns(UserWarning, match="moves no sample that is trained on"):
+            by_plan(x, labels, plan, embedder=digits_embedder)
+
+    def test_rows_of_zeros_are_told(self):
+        with pytest.warns(UserWarning, match="2 rows of the labels are all 0"):
+            assert class_numbers(np.eye(4)[[0, 1, 2, 3, 3]][:, :3]).tolist() == [0, 1, 2, -1, -1]
+
     def test_without_an_embedder_other_training_is_refused(self, small):
         (x, labels), _ = small
         with pytest.raises(ValueError, match=r"no embedder:\nInterventionPlan of 1 move"):
@@ -142,13 +172,9 @@ class TestFit:
                 ValueError,
                 "alone",
             ),
-            (
-                np.zeros((8, 64)),
-                [0] * 8,
-                [Weigh(3, 2)],
-                TypeError,
-                "InterventionPlan. Received: list",
-            ),
+            (np.zeros((8, 64)), [3] * 8, "plan", TypeError, "list of changes .* Received: str"),
+            (np.zeros((8, 64)), [-1, 1] * 4, DATA_PLAN, ValueError, "but one class beside it"),
+            (np.zeros((8, 64)), ["a"] * 8, DATA_PLAN, ValueError, "one class a sample"),
             (np.zeros((8, 64)), np.full(8, 0.5), DATA_PLAN, ValueError, "one class a sample"),
             (
                 np.zeros((8, 64)),
@@ -165,7 +191,7 @@ class TestFit:
 
 
 def test_numbers_of_labels():
-    assert class_numbers(np.array([[3], [-1]])).tolist() == [3, -1]
+    assert class_numbers(np.array([[3], [8], [-1]])).tolist() == [3, 8, -1]
     assert class_numbers(np.array([2.0, 1.0])).tolist() == [2, 1]
     with pytest.raises(ValueError, match="one class a sample"):
         class_numbers(np.array([[1, 1, 0]]))
@@ -299,6 +325,23 @@ class TestExperiment:
         with pytest.raises(ValueError, match=message):
             pli_experiment(trained_digits, *small, plan, out=tmp_path / "out", verbose=0, **options)
         assert not (tmp_path / "out").exists()
+
+    def test_moved_samples_without_a_label_are_of_no_class(
+        self, small, trained_digits, digits_embedder
+    ):
+        (x, labels), test = small
+        known = np.where(np.arange(80) < 40, labels, -1)
+        result = pli_experiment(
+            trained_digits,
+            (x, known),
+            test,
+            lambda y, labels, outputs: [Shift(np.arange(30, 60), (1.0, 0.0)), Relabel([70], 9)],
+            embedder=digits_embedder,
+            epochs=1,
+            seeds=1,
+            verbose=0,
+        )
+        assert -1 not in result.moved_classes and "moved" in result.verdict()
 
     def test_labels_of_a_lasso(self, small, trained_digits):
         (x, labels), test = small

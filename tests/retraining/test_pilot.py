@@ -10,6 +10,7 @@ from keras_pli.intervention import InterventionPlan, Shift
 from keras_pli.retraining import PLILoss, PLIModel, embedding_response
 
 LOSS = "sparse_categorical_crossentropy"
+ROWS = np.arange(300)[:, None]
 
 
 def everything(pli):
@@ -114,6 +115,9 @@ def test_bad_input_is_refused_before_anything_is_trained(tried):
 
     refused("must hold the 300 samples that are on the map. Received: 299", x=x[1:])
     refused("is not the map that the model's embedder makes of `x`", embedding=y[::-1].copy())
+    refused(
+        "Inputs of `x` must be finite.* rows 1, 7", x=np.where(np.isin(ROWS, (1, 7)), np.nan, x)
+    )
     with pytest.raises(ValueError, match="The map has 3 components, the model's embedder gives 2"):
         pli.pilot(x, labels, np.c_[y, y[:, :1]], np.c_[y, y[:, :1]] + 1)
     refused("must be classes from 0 to 9. Received also: 10. Counted from 1", labels=labels + 1)

@@ -77,7 +77,7 @@ def test_is_self_contained_and_says_it_all(plain):
     assert not plt.get_fignums()  # no figure stays open
     # Two maps of training samples, three of held-out ones, their displacement and two charts.
     assert len(assert_self_contained(page)) == 8
-    text = page.replace("&#x27;", "'")
+    text = page.replace("\N{NO-BREAK SPACE}", " ")
     for line in result.verdict().splitlines():
         assert line.removeprefix("Next: ") in text.replace("<code>", "`").replace("</code>", "`")
     assert f'<p class="answer">{result.answer()}</p>' in text
@@ -167,8 +167,12 @@ def test_changes_of_the_training_data(tmp_path, unseen):
         ["10", "0", "1", "0", "0", "9", "1"],
         ["10", "0", "0", "1", "0", "11", "1"],
     ]
-    words = [str(change) for change in plan]
-    assert re.findall(r"<li>(shift|weigh|relabel|exclude)", page) == [w.split()[0] for w in words]
+    assert re.findall(r"<li>((?:shift|weigh|relabel|exclude) [^<]*)", page) == [
+        "shift class 'bag' by (1, 1)",
+        "weigh 2 points (0, 3) by 5",
+        "relabel point 1 as class 'bag'",
+        "exclude point 9",
+    ]
     marks = unseen["signs"]["Edited (train)"]
     assert [np.flatnonzero(mask).tolist() for mask in marks.values()] == [[0, 3], [1], [9]]
     effects = result.subgroup_effects().set_index("group")
@@ -193,6 +197,20 @@ def test_a_plan_that_moves_nothing_and_needs_no_map(tmp_path, unseen):
     assert "samples that the plan selects" in result.answer()
     assert result.plot().axes[0].get_xlabel() == "F₁ score"
     with pytest.raises(ValueError, match="There are no maps"):
+        result.plot_maps()
+
+
+@pytest.mark.parametrize("components", [1, 5])
+def test_maps_that_cannot_be_drawn(tmp_path, unseen, components):
+    result = made(components=components)
+    page = page_of(result, tmp_path)
+    assert f"Maps of {components} component" in page and "Map:" not in page
+    assert (
+        "Embedding response" in page
+        and "PLI 50\N{NO-BREAK SPACE}% (95\N{NO-BREAK SPACE}% interval" in page
+    )
+    assert result.plot().axes[0].get_xlabel() == "F₁ score"
+    with pytest.raises(ValueError, match=rf"2 or 3 components.*\(60, {components}\)"):
         result.plot_maps()
 
 

@@ -178,9 +178,9 @@ class TestVerdict:
 
     def test_embedding_response_in_words(self):
         verdict = made().verdict().splitlines()[0]
-        assert "PLI 50% (95 % interval 50% to 50%)" in verdict
+        assert "PLI 50 % (95 % interval 50 % to 50 %)" in verdict
         mean = made().response().query("run == 'control'")["achieved"].mean()
-        assert f"control {mean:.0%}" in verdict
+        assert f"control {round(100 * mean)} %" in verdict
         assert "drifted by 0.00 of the map's spread with PLI" in verdict
 
     def test_a_single_seed(self):

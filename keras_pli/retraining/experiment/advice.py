@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ...brief import counted
+from ...brief import counted, percent
 from ...intervals import mean_interval
 from ...intervention.data_changes import is_unlabelled
-from ...intervention.occupancy import occupancy
+from ...intervention.occupancy import NEIGHBORS, Collision, Residents
 
 if TYPE_CHECKING:
     from .result import ExperimentResult
@@ -24,6 +24,7 @@ LITTLE, MUCH = 0.15, 0.3
 _COST, _COST_OF_ONE = 0.005, 0.01
 _NOTHING_TO_GAIN = 0.97
 _UNTRAINED = 0.01
+_NEXT_TO_NOTHING = 0.02  # of F1, either way
 _MOST_SEEDS = 60
 _MOST_COLLISIONS = 2
 _BEHIND = 0.1  # how far the worst group must lie behind all samples
@@ -42,8 +43,14 @@ def advice(result: ExperimentResult) -> list[str]:
         *_of_the_gain(found),
         *_of_the_noise(found),
     ]
-    return said or [
-        "Nothing stands against it: repeat it with other data, and with more seeds, before you rely on it."
+    if said:
+        return said
+    if found.better:
+        return [
+            "Nothing stands against it: repeat it with other data and more seeds before you rely on it."
+        ]
+    return [
+        "Nothing was gained: select other points, such as `suggest` and `propose` find, or ask for more."
     ]
 
 
@@ -80,6 +87,13 @@ class _Found:
         return bool(told["low"] > 0)
 
     @property
+    def shows_none(self) -> bool:
+        """Whether F1 changed by next to nothing, which takes more than an interval that holds zero."""
+        return bool(
+            -_NEXT_TO_NOTHING <= self.group["low"] <= 0 <= self.group["high"] <= _NEXT_TO_NOTHING
+        )
+
+    @property
     def costs(self) -> bool:
         mean, low, _ = self.cost
         return mean >= _COST_OF_ONE if self.seeds < 2 else mean >= _COST and low > 0
@@ -103,7 +117,7 @@ def _of_the_way(found: _Found) -> Iterator[str]:
         now = f" (now {weight:.3g})" if weight is not None else ""
         for_now = f" (now {epochs})" if epochs is not None else ""
         yield (
-            f"Held-out points went {found.achieved:.0%} of the way, so the plan was hardly tried: raise "
+            f"Held-out points went {percent(found.achieved)} of the way, so the plan was hardly tried: raise "
             f"λ{now} or the epochs{for_now}, and intervene on a smooth map (`ParametricTSNE.smooth`), which "
             "retraining can follow; a faithful one it hardly can."
         )
@@ -158,11 +172,11 @@ def _of_the_gain(found: _Found) -> Iterator[str]:
             f"There is little to gain: the control has F1 {score:.3f} on {name!r} classes already. Its "
             f"lowest are {named}."
         )
-    elif found.moves and not found.edits and found.achieved >= MUCH:
+    elif found.moves and not found.edits and found.achieved >= MUCH and found.shows_none:
         yield (
-            f"Held-out points went {found.achieved:.0%} of the way and F1 did not follow, so their place is "
-            "not what these classes lack. The same selection may be worth more as `Weigh`, `Relabel` or "
-            "`Exclude`."
+            f"Held-out points went {percent(found.achieved)} of the way and F1 did not follow "
+            f"({_interval(found.group)}), so their place is not what these classes lack. The same selection "
+            "may be worth more as `Weigh`, `Relabel` or `Exclude`."
         )
 
 
@@ -185,14 +199,24 @@ def _of_the_noise(found: _Found) -> Iterator[str]:
     told = found.group if found.subgroup is None else found.subgroup
     whose = "F1" if found.subgroup is None else "the accuracy of these samples"
     mean, low, high = (float(told[key]) for key in ("mean", "low", "high"))
-    if mean <= 0 or not low <= 0 <= high:
+    if not low <= 0 <= high:
+        return
+    if mean <= 0:
+        if high > _NEXT_TO_NOTHING:
+            yield (
+                f"The interval of {whose}, {_interval(told)}, leaves gain and loss open: more seeds would "
+                "narrow it."
+            )
         return
     needed = _seeds_needed(mean, (high - low) / 2, found.seeds)
-    if needed is not None:
-        yield (
-            f"To tell a difference of {mean:+.3f} in {whose} from noise takes about "
-            f"{counted(needed, 'seed')} (here {found.seeds})."
-        )
+    if needed is None and high <= _NEXT_TO_NOTHING:
+        return
+    takes = (
+        f"more than {_MOST_SEEDS} seeds" if needed is None else f"about {counted(needed, 'seed')}"
+    )
+    yield (
+        f"To tell a difference of {mean:+.3f} in {whose} from noise takes {takes} (here {found.seeds})."
+    )
 
 
 def _collisions(result: ExperimentResult) -> str:
@@ -202,14 +226,24 @@ def _collisions(result: ExperimentResult) -> str:
         return ""
     if not run.train_moved.any() or np.count_nonzero(~is_unlabelled(result.train_labels)) < 2:
         return ""
-    found = occupancy(run.train_map, run.train_targets, result.train_labels, run.train_moved)
-    named = [
-        f"{result.name_of(one.label)} to where {result.name_of(one.other)} lives (its share of the nearest "
-        f"neighbours rises from {one.before:.0%} to {one.after:.0%})"
-        for one in found.collisions[:_MOST_COLLISIONS]
-    ]
-    more = len(found.collisions) - len(named)
+    residents = Residents(run.train_map, result.train_labels, NEIGHBORS)
+    found = residents.collisions(run.train_targets, run.train_moved)
+    named = [_collision(result, one) for one in found[:_MOST_COLLISIONS]]
+    more = len(found) - len(named)
     return " and ".join(named) + (f", and {counted(more, 'more collision')}" if more > 0 else "")
+
+
+def _collision(result: ExperimentResult, one: Collision) -> str:
+    moved, other = result.name_of(one.label), result.name_of(one.other)
+    whose = f"{moved}'s share of its" if one.of_residents else "its share of the"
+    return (
+        f"{moved} to where {other} lives ({whose} nearest neighbours rises from {percent(one.before)} to "
+        f"{percent(one.after)})"
+    )
+
+
+def _interval(effect: pd.Series) -> str:
+    return f"{effect['low']:+.3f} to {effect['high']:+.3f}"
 
 
 def _seeds_needed(mean: float, half: float, seeds: int) -> int | None:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...checks import quoted
-from ...intervention import InterventionPlan
 from ...network.activations import LOGITS
 from ...network.layers import layer_path
 from ..data import Inputs, checked_data
+from ..edited_training import as_plan
 from ..embedders import check_trained
 from ..labels import AUTO
 from ..loss import AUTOMATIC, SPREAD, PLILoss
@@ -61,6 +61,10 @@ def pli_experiment(
     alike in random layers, and use a fresh optimizer of the same settings; they differ in λ alone. The
     control has λ = 0, which is plain training on those batches to the last bit. Both are then measured on
     held-out samples.
+
+    Where the plan weighs, relabels or excludes samples, the control trains on the data as they were. Both
+    arms take the steps in which the larger of the two sets is seen once an epoch; of the smaller one, samples
+    are seen again, as the few labelled ones are where a plan labels many.
 
     Args:
         classifier: A trained classifier, retrained once for each seed and given its weights back; or a
@@ -182,14 +186,9 @@ def _identity(classifier: Any, train: Any, test: Any, settings: Settings) -> dic
 
 
 def _checked_plan(plan: Any) -> PlanSource:
-    if isinstance(plan, list | tuple):
-        return InterventionPlan(plan)
-    if not isinstance(plan, InterventionPlan) and not callable(plan):
-        raise TypeError(
-            "`plan` must be an InterventionPlan, or a function that makes one. "
-            f"Received: {type(plan).__name__}."
-        )
-    return plan
+    if callable(plan):
+        return plan
+    return as_plan(plan)
 
 
 def _checked_seeds(seeds: int | Iterable[int]) -> list[int]:

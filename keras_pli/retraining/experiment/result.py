@@ -17,6 +17,7 @@ from ...checks import one_of, quoted
 from ...files import read_arrays, read_json, write_arrays, write_json, write_text
 from ...intervals import mean_interval
 from .advice import advice
+from .page.tables import groups_first
 from .response import SCORES, embedding_response, performance_response
 from .seed_run import ARMS, RUNS, SeedRun, seed_file
 from .subgroups import WORST, paired_effects, subgroup_accuracies
@@ -63,7 +64,8 @@ class ExperimentResult:
     @property
     def moved_classes(self) -> list[Any]:
         """Classes that some seed's plan moved."""
-        return sorted({label for run in self.runs for label in run.classes_moved})
+        labels = {label for run in self.runs for label in run.classes_moved}
+        return sorted(label for label in labels if label >= 0)
 
     @property
     def averaged_groups(self) -> dict[str, list[Any]]:
@@ -158,9 +160,7 @@ class ExperimentResult:
         ]
         wide = summary.pivot(index=["metric", "run"], columns="name", values="text")
         order = pd.MultiIndex.from_product([SCORES, RUNS], names=["metric", "run"])
-        return wide.reindex(
-            index=order, columns=list(dict.fromkeys(_groups_first(summary)["name"]))
-        )
+        return wide.reindex(index=order, columns=list(dict.fromkeys(groups_first(summary)["name"])))
 
     def differences(self, metric: str = "f1") -> pd.DataFrame:
         """PLI less control of the same seed.
@@ -359,7 +359,7 @@ class ExperimentResult:
         Raises:
             ValueError: If there is not one image for each held-out sample.
         """
-        from .report import html_page
+        from .page.experiment_page import html_page
 
         if images is not None and len(shown := np.asarray(images)) != len(self.labels):
             raise ValueError(
@@ -369,10 +369,10 @@ class ExperimentResult:
         return write_text(path, html_page(self, images=images, seed=seed))
 
     def plot(self, seed: int | None = None) -> Figure:
-        """Draws the result at a glance: `plot_maps`, or the F1 of each class where no map was needed."""
-        from .report import scores_figure
+        """Draws the result at a glance: `plot_maps`, or the F1 of each class where there are none to draw."""
+        from .page.figures import drawn, scores_figure
 
-        return self.plot_maps(seed) if self.run_of(seed).test_maps else scores_figure(self)
+        return self.plot_maps(seed) if drawn(self.run_of(seed)) else scores_figure(self)
 
     def plot_maps(self, seed: int | None = None) -> Figure:
         """Draws the paper's figure 3: training map before and edited, held-out maps of control and PLI.
@@ -383,13 +383,19 @@ class ExperimentResult:
             seed: Seed whose maps are drawn; by default the first.
 
         Raises:
-            ValueError: If the plan needed no map, and there is none.
+            ValueError: If the plan needed no map, and there is none, or if maps have neither two nor three
+                components.
         """
-        from .report import maps_figure
+        from .page.figures import drawn, maps_figure
 
         run = self.run_of(seed)
         if not run.test_maps:
             raise ValueError("There are no maps: the plan moves nothing and selects by no lasso.")
+        if not drawn(run):
+            raise ValueError(
+                "Maps of 2 or 3 components can be drawn. "
+                f"Received maps of shape {run.test_maps['baseline'].shape}."
+            )
         return maps_figure(self, run)
 
     def save(self, folder: str | Path) -> Path:
@@ -484,8 +490,3 @@ class ExperimentResult:
     def _classes(self) -> list[Any]:
         count = self.runs[0].outputs["baseline"].shape[1] if self.runs else 0
         return list(range(count))
-
-
-def _groups_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns a table's rows, those of groups before those of classes."""
-    return table.sort_values("kind", key=lambda kind: kind != "group", kind="stable")

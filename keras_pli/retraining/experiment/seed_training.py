@@ -14,7 +14,7 @@ from ...intervention import EditedData, InterventionPlan
 from ...intervention.data_changes import is_unlabelled, lacks_label
 from ...network.activations import ActivationReader
 from ..data import Inputs, ShuffledBatches, rows_of
-from ..edited_training import training_arrays
+from ..edited_training import as_plan, training_arrays
 from ..embedders import embedder_of
 from ..labels import check_classes, in_form, label_form
 from ..loss import AUTOMATIC, PLILoss
@@ -90,7 +90,7 @@ def run_seed(
     plan, targets = settings.plan, None
     if not isinstance(plan, InterventionPlan):
         assert train_map is not None
-        plan = plan(train_map, labels_train, class_outputs(classifier, x_train))
+        plan = as_plan(plan(train_map, labels_train, class_outputs(classifier, x_train)))
     if plan.moves:
         assert train_map is not None
         targets = plan.apply(train_map, labels_train)
@@ -107,13 +107,13 @@ def run_seed(
         for arm in ARMS:
             restore(classifier, start)
             reseed(classifier, seed)
-            history[arm] = _retrain(classifier, embedder, batches[arm], weights[arm], settings)
+            history[arm] = _retrain(classifier, embedder, batches[arm], weights[arm], arm, settings)
             seen[arm] = look()
             if settings.on_trained is not None:
                 settings.on_trained(seed, arm, classifier)
     finally:
         restore(classifier, start)
-    moved = np.zeros(len(labels_train), dtype=bool) if targets is None else targets[1]
+    moved = ~is_unlabelled(labels_train) & (False if targets is None else targets[1])
     return SeedRun(
         seed=seed,
         plan=repr(plan),
@@ -210,6 +210,7 @@ def _retrain(
     embedder: keras.Model | None,
     batches: ShuffledBatches,
     weight: float,
+    arm: str,
     settings: Settings,
 ) -> dict[str, list[float]]:
     pli = _compiled(classifier, embedder, weight, settings)
@@ -218,8 +219,9 @@ def _retrain(
     bad = [epoch for epoch, loss in enumerate(history["loss"], 1) if not np.isfinite(loss)]
     if bad:
         raise ValueError(
-            f"Retraining with λ = {weight:g} diverged: the loss is {history['loss'][bad[0] - 1]} in epoch "
-            f"{bad[0]} of {settings.epochs}. Lower the learning rate."
+            f"Retraining with λ = {weight:g} ({arm}) diverged: the loss is {history['loss'][bad[0] - 1]} in "
+            f"epoch {bad[0]} of {settings.epochs}. Lower the learning rate"
+            + (", or the weights of samples." if batches.sample_weight is not None else ".")
         )
     return {name: [float(value) for value in values] for name, values in history.items()}
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...brief import percent
 from ...intervals import mean_interval
 from .seed_run import ARMS
 
@@ -92,8 +93,8 @@ def _way(response: pd.DataFrame) -> str:
         return ""
     gone = response.groupby("run")["achieved"].mean()
     return (
-        f"; held-out points went {_share(gone['PLI'])} of the way asked for, "
-        f"{_share(gone['control'])} in the control"
+        f"; held-out points went {percent(gone['PLI'])} of the way asked for, "
+        f"{percent(gone['control'])} in the control"
     )
 
 
@@ -114,8 +115,8 @@ def _embedding_sentence(response: pd.DataFrame, lacking: Sequence[str]) -> str:
     texts = []
     for arm in ("PLI", "control"):
         mean, low, high = mean_interval(by_arm[arm]["achieved"])
-        interval = "" if np.isnan(low) else f" (95 % interval {_share(low)} to {_share(high)})"
-        texts.append(f"{arm} {_share(mean)}{interval}")
+        interval = "" if np.isnan(low) else f" (95 % interval {percent(low)} to {percent(high)})"
+        texts.append(f"{arm} {percent(mean)}{interval}")
     drift = {arm: float(by_arm[arm]["drift"].mean()) for arm in ARMS}
     rest = (
         ""
@@ -157,8 +158,3 @@ def _effect_sentence(effect: Any, seeds: int, whose: str) -> str:
     if effect.high < 0:
         return f"{start} ({interval}): worse than the matched control."
     return f"{start} ({interval}): no difference beyond seed noise."
-
-
-def _share(value: float) -> str:
-    text = f"{value:.0%}"
-    return "0%" if text == "-0%" else text

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...brief import brief_repr
-from ...checks import quoted
-from ..data import Inputs, ShuffledBatches, arrays_of, rows_of
+from ...checks import checked_number, finite_array, quoted
+from ..data import Inputs, ShuffledBatches, arrays_of, check_finite, rows_of
+from ..labels import check_classes
 from ..outputs import class_outputs
 from ..starting_point import fresh_optimizer, reseed, restore, state_of
 
@@ -77,16 +78,21 @@ def automatic_weight(
         seed: Of the part that is held out, and of the order of the batches.
 
     Raises:
-        ValueError: If there are no arrays to hold a part of out, a sample is not of one class, or no class
-            has two samples.
+        ValueError: If there are no arrays to hold a part of out, a sample is not of one class, no class has
+            two samples, an input, a target or a weight is not finite, no sample that is trained on has a
+            weight above 0, `epochs` or `batch_size` is no whole number of at least 1, or the classifier
+            diverges without the plan.
     """
     if not isinstance(y, Mapping) or "embedding" not in y:
         raise ValueError(
             "embedding_weight='auto' holds a part of the training set out, and so needs arrays `x` and "
             f"`y` = {{'label': …, 'embedding': …}}. Received `y`: {type(y).__name__}."
         )
+    settings: dict[str, Any] = {
+        "epochs": checked_number(epochs, "epochs", least=1, whole=True),
+        "batch_size": checked_number(batch_size, "batch_size", least=1, whole=True),
+    }
     pilot = WeightPilot(model, *arrays_of(x, dict(y)), sample_weight, seed)
-    settings: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size}
     settings["class_weight"] = class_weight
     most = model.loss_function.most_cost
     costs: dict[float, float] = {}
@@ -140,10 +146,18 @@ class WeightPilot:
         self._start = state_of(model.classifier)
         columns = {name: np.asarray(values) for name, values in y.items()}
         self._x = keras.tree.map_structure(np.asarray, x)
+        check_finite(self._x, len(columns["label"]), "x")
+        if "embedding" in columns:
+            columns["embedding"] = finite_array(columns["embedding"], "y['embedding']", ndim=2)
         self._y = columns
-        self._weights = None if sample_weight is None else np.asarray(sample_weight)
         self._classes = _classes(columns["label"], self._outputs(slice(1)).shape)
         self._train, self._test = stratified(self._classes, HELD_OUT, seed)
+        self._weights = _weights(sample_weight, len(self._classes))
+        if self._weights is not None and not (self._weights[self._train] > 0).any():
+            raise ValueError(
+                "embedding_weight='auto' trains on four fifths of the samples, of which none has a "
+                "`sample_weight` above 0."
+            )
 
     @property
     def held_out(self) -> int:
@@ -153,7 +167,11 @@ class WeightPilot:
     def accuracy(
         self, weight: float, *, epochs: int, batch_size: int, class_weight: Any = None
     ) -> float:
-        """Accuracy on what is held out, after retraining with a λ."""
+        """Accuracy on what is held out, after retraining with a λ; 0 where that diverges.
+
+        Raises:
+            ValueError: If it diverges with λ = 0.
+        """
         whole, classifier, rows = self._model, self._model.classifier, self._train
         restore(classifier, self._start)
         reseed(classifier, self._seed)
@@ -172,7 +190,14 @@ class WeightPilot:
             seed=self._seed,
             sample_weight=weights,
         )
-        pli.fit(batches, epochs=epochs, class_weight=class_weight, shuffle=False, verbose=0)
+        fit = pli.fit(batches, epochs=epochs, class_weight=class_weight, shuffle=False, verbose=0)
+        if not np.isfinite(fit.history["loss"]).all():
+            if weight == 0:
+                raise ValueError(
+                    "embedding_weight='auto' compares with λ = 0, and that training diverged: its loss is "
+                    f"{fit.history['loss'][-1]}. Lower the learning rate."
+                )
+            return 0.0
         decided = self._outputs(self._test).argmax(axis=1)
         return float(np.mean(decided == self._classes[self._test]))
 
@@ -207,6 +232,18 @@ def stratified(classes: Array, share: float, seed: int) -> tuple[Array, Array]:
     return np.setdiff1d(np.arange(len(classes)), test), test
 
 
+def _weights(sample_weight: Any, samples: int) -> Array | None:
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight)
+    if len(weights) != samples or not np.isfinite(weights).all():
+        raise ValueError(
+            f"`sample_weight` must hold a finite number for each of the {samples} samples. Received "
+            f"shape {weights.shape}: {quoted(weights.ravel()[:5])}, …"
+        )
+    return weights
+
+
 def _classes(labels: Array, outputs: Sequence[int]) -> Array:
     """Labels in any form that a loss takes beside outputs, as one class a sample."""
     if len(outputs) != 2:
@@ -214,11 +251,14 @@ def _classes(labels: Array, outputs: Sequence[int]) -> Array:
             "embedding_weight='auto' weighs the accuracy of outputs of shape (samples, classes). The "
             f"classifier gives shape (samples, {', '.join(map(str, outputs[1:]))})."
         )
-    if labels.ndim == 2 and labels.shape[1] == outputs[1]:
+    classes = max(2, outputs[1])
+    if labels.ndim == 2 and labels.shape[1] == classes:
         if np.all(labels.max(axis=1) > 0) and np.allclose(labels.sum(axis=1), 1):
             return np.asarray(labels.argmax(axis=1))
     elif labels.ndim == 1 or labels.shape[1:] == (1,):
-        return np.round(labels.reshape(-1)).astype(np.int64)
+        found = np.round(labels.reshape(-1)).astype(np.int64)
+        check_classes(found, classes, "y['label']")
+        return found
     raise ValueError(
         "embedding_weight='auto' weighs accuracy, so each sample must be of one class. Received labels of "
         f"shape {labels.shape}: {quoted(labels.ravel()[:5])}, …"

@@ -16,6 +16,7 @@ from ..labels import in_form, label_form
 from ..loss import SPREAD, PLILoss
 from ..outputs import one_column_a_class
 from .head import head_of
+from .plan_samples import way_gone
 
 Array = NDArray[Any]
 Tensor = Any
@@ -122,14 +123,12 @@ def reachable_activations(
     )
     found = free.optimised(z, wanted, steps)
     after, outputs = _seen(model, run, found)
-    asked, went = (targets - before)[moved], (after - before)[moved]
-    demand = float(np.sum(np.square(asked)))
     right = _classes(decided, model) == labels
     return ReachableActivations(
         activations=found,
         embedding=after,
         outputs=outputs,
-        achieved=float(np.sum(asked * went)) / demand if demand > 0 else float("nan"),
+        achieved=way_gone(before[moved], targets[moved], after[moved]),
         kept=float(np.mean((_classes(outputs, model) == labels)[right]))
         if right.any()
         else float("nan"),

@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...brief import brief_repr
 from ...checks import finite_array, label_array, quoted
-from ..data import Inputs, as_arrays, rows_of
+from ...intervention.data_changes import UNLABELLED
+from ..data import Inputs, as_arrays, check_finite, rows_of
 from ..labels import check_classes
 from ..loss import PLILoss
 
 Array = NDArray[Any]
-UNLABELLED = -1
 _LOOKED_AT = 64  # samples by which a map is recognised
 
 
@@ -61,8 +61,8 @@ def plan_samples(
 
     Raises:
         ValueError: If the model is not compiled, has no embedder or a λ of 0; lengths differ; fewer than two
-            samples have a label, or labels are not classes of the classifier; or the map is not the one that
-            the model's embedder makes of the inputs.
+            samples have a label, or labels are not classes of the classifier; an input is not finite; or the
+            map is not the one that the model's embedder makes of the inputs.
     """
     _check_model(model)
     positions = finite_array(embedding, "embedding", ndim=2)
@@ -86,6 +86,7 @@ def plan_samples(
         raise ValueError(
             f"`x` must hold the {len(positions)} samples that are on the map. Received: {quoted(lengths)}."
         )
+    check_finite(x, len(positions), "x")
     given = PlanSamples(x, classes, asked, chosen)
     if len(given.labelled) < 2:
         raise ValueError(
@@ -145,6 +146,10 @@ def _check_map(given: Array, found: Array, whole: Array) -> None:
         )
     off = np.linalg.norm(given - found, axis=1)
     spread = float(np.sqrt(whole.var(axis=0).sum()))
+    if not np.isfinite(found).all():
+        raise ValueError(
+            "The model's embedder gives places that are not finite: its weights are not."
+        )
     if float(np.median(off)) > 0.05 * spread:
         raise ValueError(
             "`embedding` is not the map that the model's embedder makes of `x`: its points lie "
