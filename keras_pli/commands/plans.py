@@ -75,15 +75,12 @@ def _common(parser: argparse.ArgumentParser, run: Any) -> None:
 
 def _suggest(arguments: argparse.Namespace, report: Report) -> None:
     from .. import suggest
-    from ..intervention.data_changes import is_unlabelled
     from ..plotting import save_figure
     from ..retraining import class_outputs
 
     classifier, x, labels = _classifier_and_training_set(arguments)
     embedding = _map_of(classifier, x, arguments)
-    known = ~is_unlabelled(labels)
-    outputs = class_outputs(classifier, x)
-    plan = suggest(outputs[known], labels[known], embedding[known], pairs=arguments.pairs)
+    plan = suggest(class_outputs(classifier, x), labels, embedding, pairs=arguments.pairs)
     path = _plan_file(arguments)
     if path.exists():
         plan = _beside_what_is_there(plan, path, report)

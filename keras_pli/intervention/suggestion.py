@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import finite_array, label_array, quoted
+from .data_changes import lacks_label
 from .free_room import FreeRoom, Way, ways_apart
 from .move import Move
 from .moves import Contract, Separate
@@ -61,7 +62,8 @@ def suggest(
 
     Args:
         classifier_outputs: Logits or probabilities of shape `(n, classes)`.
-        labels: True classes, ints of shape `(n,)` in [0, classes).
+        labels: True classes, ints of shape `(n,)` in [0, classes), -1 for samples that have no label; these
+            are left aside.
         embedding: Positions of shape `(n, components)` of the same samples.
         pairs: How many pairs to treat at most, an int of at least 1.
         class_names: One name a class, for the reasons given.
@@ -99,7 +101,9 @@ def suggest(
             f"`embedding` must have one row for each of the {len(outputs)} rows of "
             f"`classifier_outputs`. Received {len(positions)} rows."
         )
-    classes = _checked_labels(labels, outputs.shape)
+    known = ~lacks_label(label_array(labels, len(outputs)))
+    outputs, positions = outputs[known], positions[known]
+    classes = _checked_labels(np.asarray(labels).reshape(-1)[known], outputs.shape)
     names = _checked_names(class_names, outputs.shape[1])
     if isinstance(pairs, bool) or not isinstance(pairs, int | np.integer) or pairs < 1:
         raise ValueError(f"`pairs` must be an int of at least 1. Received: {pairs!r}.")

@@ -206,7 +206,15 @@ class PLIModel(keras.Model):
         if self.loss_function.embedding_weight == AUTOMATIC:
             lengths = {name: kwargs[name] for name in ("epochs", "batch_size") if kwargs.get(name)}
             weights = {"sample_weight": _of_samples(sample_weight), "class_weight": class_weight}
+            told = kwargs.get("verbose", "auto") != 0
+            if told:
+                print("Looking for λ on a part of the training set …")
             found = self.find_weight(x, y, **weights, **lengths)
+            if told:
+                print(
+                    f"λ = {found.weight:g}, the largest that costs no more than {found.most_cost:g} of "
+                    f"accuracy on {found.held_out} samples held out."
+                )
             self.loss_function = self.loss_function.with_weight(found.weight)
         self._class_weight = None if class_weight is None else _weight_table(class_weight)
         # What a compiled step was traced with may have changed: the scale, the class weights.
@@ -224,20 +232,26 @@ class PLIModel(keras.Model):
         x: Any,
         y: Any,
         *,
+        plan: InterventionPlan | None = None,
         epochs: int = 1,
         batch_size: int = 32,
         sample_weight: Any = None,
         class_weight: dict[int, float] | None = None,
+        steps: int | None = None,
         seed: int = 0,
     ) -> AutomaticWeight:
         """Finds the largest λ that costs no more than the loss's `most_cost`; see `automatic_weight`.
 
         The classifier's weights and random states are as before afterwards. Arguments are those that `fit`
-        is to be called with, and the seed of the part that is held out and of the order of the batches.
+        is to be called with, and `steps` and `seed` as in `automatic_weight`.
 
         Raises:
-            ValueError: As in `automatic_weight`.
+            ValueError: As in `automatic_weight`, or if the model is not compiled, or a plan does not fit.
         """
+        if self.loss_function is None:
+            raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `find_weight`.")
+        if plan is not None:
+            x, y, sample_weight = edited_arrays(self, x, y, as_plan(plan), sample_weight)
         return automatic_weight(
             self,
             x,
@@ -246,6 +260,7 @@ class PLIModel(keras.Model):
             batch_size=batch_size,
             sample_weight=sample_weight,
             class_weight=class_weight,
+            steps=steps,
             seed=seed,
         )
 

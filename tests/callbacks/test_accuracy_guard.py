@@ -68,8 +68,9 @@ def test_the_last_weights_within_the_cost_are_restored(pli, right, patience, sto
 def test_a_second_fit_starts_anew(pli, capsys):
     guard = AccuracyGuard(most_cost=0.05, verbose=1)
     run(pli, guard, 19, 10)
-    assert "fell from 0.9000 to 0.5000, by more than 0.05: the classifier has the weights of epoch 1." in (
-        capsys.readouterr().out
+    assert (
+        "fell from 0.9000 to 0.5000, by more than 0.05: the classifier has the weights of epoch 1."
+        in (capsys.readouterr().out)
     )
     run(pli, guard, 10)
     assert guard.kept_epoch is None

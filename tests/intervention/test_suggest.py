@@ -297,7 +297,7 @@ class TestErrors:
         ("changes", "message"),
         [
             ({"labels": lambda y: y + 1}, r"must lie in \[0, 4\).* Received: 4"),
-            ({"labels": lambda y: y - 1}, "Received: -1"),
+            ({"labels": lambda y: y - 2}, "Received: -2"),
             ({"labels": lambda y: y.astype(float)}, "must be ints. Received dtype float64"),
             ({"labels": lambda y: y.astype(str)}, "must be ints. Received dtype <U"),
             ({"labels": lambda y: y[:-1]}, "one entry for each of the 200"),
@@ -332,3 +332,13 @@ class TestErrors:
     def test_options(self, given, options, message):
         with pytest.raises(ValueError, match=message):
             suggest(**given, **options)
+
+
+def test_samples_without_a_label_are_left_aside():
+    random = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    positions = np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 9.0]])[labels] + random.normal(size=(90, 2))
+    outputs = np.eye(3)[np.where(random.random(90) < 0.3, (labels + 1) % 2, labels)]
+    known = np.arange(90) < 60
+    some = suggest(outputs, np.where(known, labels, -1), positions)
+    assert some == suggest(outputs[known], labels[known], positions[known]) and len(some)

@@ -133,7 +133,7 @@ def test_seeds_needed_are_the_fewest_that_would_show_it():
             "Yes: F1 of 'moved' classes rose by 0.",
         ),
         ([(0.7, 0.9, 0.7), (0.7, 0.9, 0.72), (0.7, 0.92, 0.7)], "No, it did harm: F1 of 'moved'"),
-        (NOISE, "Not shown: F1 of 'moved' classes changed by "),
+        (NOISE, "No effect shown: F1 of 'moved' classes changed by "),
         (NOISE[:1], "Open: F1 of 'moved' classes "),
     ],
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_pli.intervention import InterventionPlan, Shift, Weigh
+from keras_pli.intervention import Exclude, InterventionPlan, Shift, Weigh
 from keras_pli.retraining import PLILoss, PLIModel, pli_experiment
 from keras_pli.retraining.data import ShuffledBatches
 from keras_pli.retraining.starting_point import reseed, restore, state_of
@@ -111,7 +111,7 @@ def test_halving_finds_the_largest_that_passes(classifier, embedder, data, most_
 def test_an_experiment_finds_one_for_each_seed(classifier, embedder, blobs, monkeypatch, tmp_path):
     asked = []
 
-    def accuracy(self, weight, *, epochs, batch_size, class_weight=None):
+    def accuracy(self, weight, *, epochs, batch_size, steps, class_weight=None):
         asked.append((self._seed, epochs, batch_size, len(self._weights), tuple(self._y)))
         return 0.9 - 0.1 * weight
 
@@ -203,3 +203,19 @@ def test_a_training_that_diverges_follows_no_plan(classifier, embedder, data, mo
     pilot = automatic_weight.WeightPilot(pli, *data)
     assert pilot.accuracy(0.5, epochs=1, batch_size=45) == 0.0
     pilot.end()
+
+
+def test_a_plan_and_the_steps_that_are_meant(classifier, embedder, data, monkeypatch):
+    lengths = []
+
+    class Noted(ShuffledBatches):
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            lengths.append(len(self))
+
+    monkeypatch.setattr(automatic_weight, "GRID", (0.5,))
+    monkeypatch.setattr(automatic_weight, "ShuffledBatches", Noted)
+    pli = compiled(classifier, embedder, PLILoss(embedding_weight="auto", scale=1.0))
+    plan = InterventionPlan([Shift(1, (1.0, 0.0)), Exclude(np.arange(45))])
+    found = pli.find_weight(data[0], data[1]["label"], plan=plan, batch_size=9, steps=10)
+    assert found.held_out == 9 and lengths == [8, 8]  # 10 steps of 45 samples, with 36 left

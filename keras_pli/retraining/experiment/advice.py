@@ -76,8 +76,7 @@ class _Found:
         self.control = of_control.set_index("name")["mean"]
         self.lowest = of_control[of_control["kind"] == "class"].set_index("name")["mean"]
         self.moves = result._moves
-        kinds = ("weighed", "relabelled", "excluded")
-        self.edits = any(run.edited.get(kind) for run in result.runs for kind in kinds)
+        self.edits = result.edits_data
         subgroups = result._told_subgroups()
         self.subgroup = subgroups.iloc[0] if len(subgroups) else None
 
@@ -136,10 +135,7 @@ def _of_the_cost(found: _Found) -> Iterator[str]:
             "elsewhere; `plan.check` says what is free."
         )
     if found.costs:
-        yield (
-            f"Accuracy fell by {found.cost[0]:.3f} against the control: lower λ, or let "
-            '`embedding_weight="auto"` choose one that costs less than you allow.'
-        )
+        yield f"Accuracy fell by {found.cost[0]:.3f} against the control: {_cheaper(found)}"
     elif found.group["high"] < 0 and found.moves:
         yield (
             f"F1 of {found.group['name']!r} classes fell: what the plan asks for costs more than it gives. "
@@ -150,6 +146,17 @@ def _of_the_cost(found: _Found) -> Iterator[str]:
             f"F1 of {found.group['name']!r} classes fell: weigh by a factor nearer to 1, or relabel and "
             "exclude fewer samples."
         )
+
+
+def _cheaper(found: _Found) -> str:
+    if not found.moves:
+        return "weigh by a factor nearer to 1, or relabel and exclude fewer samples."
+    if isinstance(found.result.about.get("embedding_weight"), str):
+        return (
+            "λ was chosen on a small part of the training set, which tells costs roughly. Allow less by "
+            "`most_cost`, or give a smaller λ."
+        )
+    return 'lower λ, or let `embedding_weight="auto"` choose one that costs less than you allow.'
 
 
 def _of_the_gain(found: _Found) -> Iterator[str]:

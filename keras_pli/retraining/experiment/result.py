@@ -321,7 +321,7 @@ class ExperimentResult:
     def _findings(self) -> str:
         lacking = [label for label in self.moved_classes if label not in self.labels]
         names = [f"class {self.name_of(label)!r}" for label in lacking]
-        return verdict(
+        said = verdict(
             self.response(),
             self.effects("f1"),
             len(self.runs),
@@ -330,6 +330,17 @@ class ExperimentResult:
             edited=self.runs[0].edited,
             moves=self._moves,
         )
+        weights = [run.embedding_weight for run in self.runs if run.embedding_weight is not None]
+        if self._moves and isinstance(self.about.get("embedding_weight"), str):
+            chosen = ", ".join(f"{weight:g}" for weight in weights)
+            said += f"\nλ as a pilot found it, seed by seed: {chosen}."
+        return said
+
+    @property
+    def edits_data(self) -> bool:
+        """Whether some seed's plan weighs, relabels or excludes training samples."""
+        kinds = ("weighed", "relabelled", "excluded")
+        return any(run.edited.get(kind) for run in self.runs for kind in kinds)
 
     @property
     def _moves(self) -> bool:

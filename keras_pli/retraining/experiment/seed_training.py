@@ -182,6 +182,7 @@ def _weight(
         sample_weight=batches.sample_weight,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
+        steps=len(batches),
         seed=seed,
     )
     return found.weight

@@ -82,7 +82,9 @@ def answer(
     elif first.high < 0:
         start = f"No, it did harm: {whose} {change} against the matched control ({interval})"
     else:
-        start = f"Not shown: {whose} changed by {first.mean:+.3f}, within seed noise ({interval})"
+        start = (
+            f"No effect shown: {whose} changed by {first.mean:+.3f}, within seed noise ({interval})"
+        )
     losers = [other for other in others if other.high < 0]
     lost = "".join(f", and {other.name!r} classes lost {-other.mean:.3f} F1" for other in losers)
     return f"{start}{lost}{_way(response)}."

@@ -52,6 +52,7 @@ def automatic_weight(
     batch_size: int = 32,
     sample_weight: Any = None,
     class_weight: dict[int, float] | None = None,
+    steps: int | None = None,
     seed: int = 0,
 ) -> AutomaticWeight:
     """Finds the largest λ of a grid that costs no more accuracy than the loss allows.
@@ -75,6 +76,8 @@ def automatic_weight(
         batch_size: Samples in a batch.
         sample_weight: Weights of the samples, `(samples,)`, in training.
         class_weight: As in `PLIModel.fit`.
+        steps: Batches in an epoch of the training that is meant, where samples are seen again in it; None
+            where each is seen once.
         seed: Of the part that is held out, and of the order of the batches.
 
     Raises:
@@ -93,7 +96,7 @@ def automatic_weight(
         "batch_size": checked_number(batch_size, "batch_size", least=1, whole=True),
     }
     pilot = WeightPilot(model, *arrays_of(x, dict(y)), sample_weight, seed)
-    settings["class_weight"] = class_weight
+    settings |= {"class_weight": class_weight, "steps": steps}
     most = model.loss_function.most_cost
     costs: dict[float, float] = {}
 
@@ -165,7 +168,13 @@ class WeightPilot:
         return len(self._test)
 
     def accuracy(
-        self, weight: float, *, epochs: int, batch_size: int, class_weight: Any = None
+        self,
+        weight: float,
+        *,
+        epochs: int,
+        batch_size: int,
+        class_weight: Any = None,
+        steps: int | None = None,
     ) -> float:
         """Accuracy on what is held out, after retraining with a λ; 0 where that diverges.
 
@@ -189,6 +198,8 @@ class WeightPilot:
             batch_size=batch_size,
             seed=self._seed,
             sample_weight=weights,
+            # As much less than in the training as there are fewer samples here.
+            steps=None if steps is None else -(-steps * len(rows) // len(self._classes)),
         )
         fit = pli.fit(batches, epochs=epochs, class_weight=class_weight, shuffle=False, verbose=0)
         if not np.isfinite(fit.history["loss"]).all():

@@ -55,6 +55,10 @@ CONTROL_NOTE = (
     "The control trained for as long, from the same weights and on the same batches, without the "
     "intervention."
 )
+DATA_CONTROL_NOTE = (
+    "The control trained for as many steps, from the same weights, on the data as they were, without the "
+    "intervention."
+)
 
 
 def html_page(
@@ -179,9 +183,10 @@ def _performance_response(result: ExperimentResult) -> list[str]:
     charts = {"F1 of each group and class": scores_figure(result)}
     if len(result.runs) > 1:
         charts["Paired differences in F1 between PLI and control"] = differences_figure(result)
+    control = DATA_CONTROL_NOTE if result.edits_data else CONTROL_NOTE
     return [
         "<h2>Performance response</h2>",
-        page_note(f"Held-out samples. {CONTROL_NOTE} {baseline_note(result)}{accuracies(result)}"),
+        page_note(f"Held-out samples. {control} {baseline_note(result)}{accuracies(result)}"),
         page_table(f1_table(result), f"F1, {caption(result)}"),
         page_panels(charts),
         page_details("Precision, recall and F1", [page_table(result.table())]),
