@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
+
 import numpy as np
+
+from keras_pli.files import read_json, write_json
 
 
 def add_data_argument(parser):
@@ -23,3 +29,25 @@ def load(dataset, path=None):
         if missing:
             raise SystemExit(f"{path} lacks the arrays {', '.join(sorted(missing))}.")
         return (stored["x_train"], stored["y_train"]), (stored["x_test"], stored["y_test"])
+
+
+def claim(folder, data, **settings):
+    """Notes in a folder what its results are made with, and stops where they were made otherwise.
+
+    Args:
+        folder: Where results are stored; made if it is not there.
+        data: The file given by `--data`, or None.
+        settings: What else the results depend on.
+    """
+    if data is not None:
+        data = hashlib.sha256(Path(data).read_bytes()).hexdigest()[:16]
+    settings = json.loads(json.dumps({"data": data, **settings}))  # as they are read back
+    note = folder / "settings.json"
+    if not note.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(note, settings)
+    if (stored := read_json(note)) != settings:
+        raise SystemExit(
+            f"{folder} holds results of other data or settings: {stored}, and now {settings}. Delete it, or "
+            "choose another --out."
+        )

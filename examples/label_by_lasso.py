@@ -18,7 +18,7 @@ alike, as they do in the hundred (each is weighed):
     python examples/label_by_lasso.py --out runs/mine --data mine.npz
 
 Each seed's results are stored as they end; the same command resumes an interrupted run. A folder belongs to
-one set of data and settings.
+one set of data, and other data are refused there.
 """
 
 from __future__ import annotations
@@ -29,30 +29,22 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from data import add_data_argument, load
+from data import add_data_argument, claim
 from matplotlib.figure import Figure
+from small_images import images_of, trained
 
 import keras_pli as kp
+from keras_pli.files import write_text
 from keras_pli.intervals import mean_interval
 from keras_pli.intervention import unlabelled_clusters
 
-TRAIN, TEST, PER_CLASS = 4000, 4000, 10
+PER_CLASS = 10
 BATCH, BASELINE_EPOCHS, STEPS = 20, 60, 400
 LASSOS = (1, 2, 5, 10)
 SURE, ROUNDS, SEEN, ALIKE = 0.9, 5, 7, 5
 CONTROL, PERSON = "control", "10 lassos, seen"
 ONCE, ROUNDS_ARM = "self-training, once", "self-training"
 LOSS = "sparse_categorical_crossentropy"
-
-
-def images_of(path, seed):
-    """Training images of a seed, and held-out ones: (samples, height, width, channels) in [0, 1], classes."""
-    drawn = []
-    for (x, y), count in zip(load(keras.datasets.fashion_mnist, path), (TRAIN, TEST), strict=True):
-        rows = np.random.default_rng(seed).permutation(len(y))[:count]
-        images = x[rows].reshape(len(rows), *x.shape[1:3], -1).astype("float32") / x.max()
-        drawn.append((images, y[rows].ravel().astype(int)))
-    return drawn
 
 
 def few(truth, seed):
@@ -63,25 +55,6 @@ def few(truth, seed):
         rows = random.choice(np.flatnonzero(truth == label), PER_CLASS, replace=False)
         labels[rows] = label
     return labels
-
-
-def trained(x, labels, seed):
-    """A small convolutional network, trained on what is labelled."""
-    keras.utils.set_random_seed(seed)
-    classifier = keras.Sequential(
-        [
-            keras.Input(x.shape[1:]),
-            keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-            keras.layers.Conv2D(32, 3, strides=2, activation="relu"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(64, activation="relu", name="features"),
-            keras.layers.Dense(int(labels.max()) + 1, activation="softmax"),
-        ]
-    )
-    classifier.compile("adam", LOSS)
-    rows = labels >= 0
-    classifier.fit(x[rows], labels[rows], batch_size=BATCH, epochs=BASELINE_EPOCHS, verbose=0)
-    return classifier
 
 
 def relabelled(rows, said):
@@ -163,7 +136,10 @@ def run_seed(seed, arguments):
     """One row for each arm: its accuracy, and how many labels were given, how many of them rightly."""
     (x, truth), test = images_of(arguments.data, seed)
     labels = few(truth, seed)
-    classifier = trained(x, labels, seed)
+    told, classes = labels >= 0, int(labels.max()) + 1
+    classifier = trained(
+        x[told], labels[told], classes, seed, batch_size=BATCH, epochs=BASELINE_EPOCHS
+    )
     start = classifier.get_weights()
     rows = []
     for arm, plan in plans_of(classifier, x, labels, truth, seed, arguments).items():
@@ -244,11 +220,11 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("runs/lasso"))
     parser.add_argument("--seeds", type=int, default=10)
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    claim(arguments.out, arguments.data)
     for seed in range(arguments.seeds):
         file = arguments.out / f"seed-{seed}.csv"
         if not file.exists():
-            run_seed(seed, arguments).to_csv(file, index=False)
+            write_text(file, run_seed(seed, arguments).to_csv(index=False))
         print(f"seed {seed} of {arguments.seeds} done", flush=True)
     files = [arguments.out / f"seed-{seed}.csv" for seed in range(arguments.seeds)]
     scores = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)

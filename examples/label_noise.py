@@ -13,7 +13,8 @@ Arms, each beside its control, which trains from the same weights, as long, on t
     python examples/label_noise.py --out runs/coats --pair 2 4             # Pullover and Coat, much alike
     python examples/label_noise.py --out runs/mine --data mine.npz --pair 3 8
 
-Each seed's results are stored as they end; the same command resumes an interrupted run.
+Each seed's results are stored as they end; the same command resumes an interrupted run. A folder belongs to
+one set of data and settings, and others are refused there.
 """
 
 from __future__ import annotations
@@ -21,30 +22,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
-from data import add_data_argument, load
+from data import add_data_argument, claim
 from matplotlib.figure import Figure
+from small_images import images_of, trained
 
 import keras_pli as kp
+from keras_pli.files import write_text
 from keras_pli.intervals import mean_interval
 from keras_pli.intervention import suspicious_labels
 
-TRAIN, TEST = 4000, 4000
 BATCH, BASELINE_EPOCHS, EPOCHS = 50, 6, 6
 NOISE = (0.1, 0.2)
 ARMS = ("relabel", "exclude", "true labels")
-
-
-def images_of(path, seed):
-    """Training images of a seed, and held-out ones: (samples, height, width, channels) in [0, 1], classes."""
-    drawn = []
-    for (x, y), count in zip(load(keras.datasets.fashion_mnist, path), (TRAIN, TEST), strict=True):
-        rows = np.random.default_rng(seed).permutation(len(y))[:count]
-        images = x[rows].reshape(len(rows), *x.shape[1:3], -1).astype("float32") / x.max()
-        drawn.append((images, y[rows].ravel().astype(int)))
-    return drawn
 
 
 def swapped(labels, pair, share, seed):
@@ -57,24 +48,6 @@ def swapped(labels, pair, share, seed):
     return noisy
 
 
-def trained(x, labels, classes, seed):
-    """A small convolutional network, trained on the labels given."""
-    keras.utils.set_random_seed(seed)
-    classifier = keras.Sequential(
-        [
-            keras.Input(x.shape[1:]),
-            keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-            keras.layers.Conv2D(32, 3, strides=2, activation="relu"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(64, activation="relu", name="features"),
-            keras.layers.Dense(classes, activation="softmax"),
-        ]
-    )
-    classifier.compile("adam", "sparse_categorical_crossentropy")
-    classifier.fit(x, labels, batch_size=BATCH, epochs=BASELINE_EPOCHS, verbose=0)
-    return classifier
-
-
 def plan_of(arm, noisy, truth, found):
     """What an arm says."""
     if arm != "true labels":
@@ -85,19 +58,29 @@ def plan_of(arm, noisy, truth, found):
     )
 
 
+def scores_of(seed, share, arguments):
+    """What `run_seed` returned of a seed, now or when it ran."""
+    file = arguments.out / f"{100 * share:g}%-seed-{seed}" / "scores.csv"
+    if not file.exists():
+        rows = run_seed(seed, share, arguments)
+        write_text(file, pd.DataFrame(rows).to_csv(index=False))
+    return pd.read_csv(file)
+
+
 def run_seed(seed, share, arguments):
     """One row for each arm and its control, with what was proposed and how much of it was right."""
     (x, truth), test = images_of(arguments.data, seed)
     noisy = swapped(truth, arguments.pair, share, seed)
     wrong = noisy != truth
-    classifier = trained(x, noisy, int(truth.max()) + 1, seed)
+    classes = int(truth.max()) + 1
+    classifier = trained(x, noisy, classes, seed, batch_size=BATCH, epochs=BASELINE_EPOCHS)
     z = kp.activations(classifier, x, layer="features")
     rows = []
     for arm in ARMS:
         act = "exclude" if arm == "exclude" else "relabel"
         found = suspicious_labels(z, noisy, act=act)
         if arm == "relabel" and seed == 0 and len(found):
-            name = f"proposals-{share:.0%}.png".replace("%", "")
+            name = f"proposals-{100 * share:g}.png"
             kp.plotting.save_figure(found.plot(x), arguments.out / name)
         suspects = np.concatenate([np.zeros(0, int), *(proposal.rows for proposal in found)])
         result = kp.pli_experiment(
@@ -108,7 +91,7 @@ def run_seed(seed, share, arguments):
             epochs=EPOCHS,
             batch_size=BATCH,
             seeds=[seed],
-            out=arguments.out / f"{share:.0%}-seed-{seed}" / arm.replace(" ", "-"),
+            out=arguments.out / f"{100 * share:g}%-seed-{seed}" / arm.replace(" ", "-"),
             verbose=0,
         )
         of_pair = np.isin(test[1], arguments.pair)
@@ -183,18 +166,18 @@ def main():
     parser.add_argument("--pair", type=int, nargs=2, default=(7, 9), metavar="CLASS")
     parser.add_argument("--noise", type=float, nargs="+", default=NOISE, help="shares swapped")
     arguments = parser.parse_args()
+    claim(arguments.out, arguments.data, pair=arguments.pair)
     scores = []
     for seed in range(arguments.seeds):
         for share in arguments.noise:
-            rows = run_seed(seed, share, arguments)
-            scores += rows
-            first = rows[0]
+            scores.append(scores_of(seed, share, arguments))
+            first = scores[-1].iloc[0]
             print(
                 f"seed {seed}, {share:.0%}: {first['proposed']} proposed, {first['of them wrong']:.0%} "
                 f"of them wrong, {first['of the wrong found']:.0%} of the wrong found",
                 flush=True,
             )
-    scores = pd.DataFrame(scores)
+    scores = pd.concat(scores, ignore_index=True)
     print(summary(scores).to_string(index=False))
     kp.plotting.save_figure(figure(scores), arguments.out / "label_noise.png")
 

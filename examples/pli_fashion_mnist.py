@@ -15,7 +15,8 @@ The embedding loss is in units of the map's spread unless --plain asks for the s
 prints it. The authors' published code divides that by twice the batch size, which at a batch of 100 and on
 these maps is about half of what the package does by default; printed as it stands it is a hundred times more.
 
-Each seed's result is stored as it ends; the same command resumes an interrupted run.
+Each seed's result is stored as it ends; the same command resumes an interrupted run. A folder belongs to
+one set of data and settings, and others are refused there.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from data import add_data_argument, load
+from data import add_data_argument, claim, load
 from keras import layers
 
 import keras_pli as kp
@@ -266,12 +267,12 @@ def study_of_seed(train, test, seed, weights, decay):
 
 def study_plans(train, test, arguments):
     """Prints what each plan did at each λ, means over the seeds that have run and their intervals."""
+    claim(arguments.out, arguments.data, decay=arguments.decay, weights=arguments.weights)
     tables = []
     for seed in range(arguments.seeds):
         path = arguments.out / f"plans-seed-{seed}.csv"
         if not path.exists():
             found = study_of_seed(train, test, seed, arguments.weights, arguments.decay)
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, found.to_csv(index=False))
         tables.append(pd.read_csv(path, dtype={"λ": str}))
         rows = []

@@ -18,7 +18,8 @@ draws its own split, colours and weights.
     python examples/shortcut.py --out runs/shortcut                     # ten seeds, seven minutes on one core
     python examples/shortcut.py --out runs/shortcut --data mnist.npz    # images and classes of your own
 
-Each seed's results are stored as they end; the same command resumes an interrupted run.
+Each seed's results are stored as they end; the same command resumes an interrupted run. A folder belongs to
+one set of data and settings, and others are refused there.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from data import add_data_argument, load
+from data import add_data_argument, claim, load
 from matplotlib.figure import Figure
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
@@ -37,6 +38,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.model_selection import train_test_split
 
 import keras_pli as kp
+from keras_pli.files import read_arrays, write_arrays, write_text
 from keras_pli.intervals import mean_interval
 
 AGREE = 0.95
@@ -184,6 +186,19 @@ def run_seed(seed, arguments):
     return scores, found, (y, labels, small)
 
 
+def seed_results(seed, arguments):
+    """What `run_seed` returned of a seed, now or when it ran."""
+    folder = arguments.out / f"seed-{seed}"
+    if not (folder / "scores.csv").exists():
+        scores, found, (y, labels, small) = run_seed(seed, arguments)
+        write_arrays(folder / "found.npz", {"y": y, "labels": labels, "small": small, **found})
+        write_text(folder / "scores.csv", scores.to_csv(index=False))
+    stored = read_arrays(folder / "found.npz")
+    shown = tuple(stored.pop(name) for name in ("y", "labels", "small"))
+    found = {name: value.item() for name, value in stored.items()}
+    return pd.read_csv(folder / "scores.csv"), found, shown
+
+
 def summary(scores):
     """Mean accuracy of the worst group and of all, with intervals, and the difference to the control."""
     rows = []
@@ -239,9 +254,10 @@ def main():
         "--agree", type=float, default=AGREE, help="how often colour and class agree"
     )
     arguments = parser.parse_args()
+    claim(arguments.out, arguments.data, agree=arguments.agree)
     tables, first = [], None
     for seed in range(arguments.seeds):
-        scores, found, shown = run_seed(seed, arguments)
+        scores, found, shown = seed_results(seed, arguments)
         tables.append(scores)
         first = first or shown
         print(

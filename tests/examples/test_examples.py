@@ -97,6 +97,20 @@ def test_data_file_without_an_array_is_named(tmp_path):
         run("pli_mnist.py", "--data", str(tmp_path / "half.npz"))
 
 
+def test_a_folder_of_results_belongs_to_one_set_of_data_and_settings(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    from data import claim
+
+    files = [tmp_path / name for name in ("one.npz", "same.npz", "other.npz")]
+    for file, content in zip(files, (b"1", b"1", b"2"), strict=True):
+        file.write_bytes(content)
+    claim(tmp_path / "run", files[0], weights=(0.1, "auto"))
+    claim(tmp_path / "run", files[1], weights=(0.1, "auto"))
+    for data, weights in ((files[2], (0.1, "auto")), (files[0], (0.1,)), (None, (0.1, "auto"))):
+        with pytest.raises(SystemExit, match="other data or settings"):
+            claim(tmp_path / "run", data, weights=weights)
+
+
 @pytest.mark.slow
 def test_digits_example(tmp_path):
     assert "trustworthiness" in run("pli_digits.py", "--out", str(tmp_path), "--seeds", "2")
@@ -109,6 +123,9 @@ def test_what_helps_the_groups_that_a_shortcut_leaves_behind(small_digits, tmp_p
     assert "seed 0: layer " in printed and "worst − control" in printed
     assert all(arm in printed for arm in ("control", "move, λ 0.5", "exclude", "groups given"))
     assert (tmp_path / "shortcut.png").stat().st_size > 5000
+    assert run("shortcut.py", *data) == printed  # what is there is read
+    with pytest.raises(SystemExit, match="other data or settings"):
+        run("shortcut.py", *data, "--agree", "0.9")
 
 
 @pytest.mark.slow
@@ -120,6 +137,8 @@ def test_plans_of_the_study_beside_one_control(small_digits, tmp_path):
     )
     assert "foreign, asked" in printed
     assert run("pli_fashion_mnist.py", *data, "--study-plans", "--weights", "0.1") == printed
+    with pytest.raises(SystemExit, match="other data or settings"):
+        run("pli_fashion_mnist.py", *data, "--study-plans", "--weights", "0.5")
 
 
 @pytest.mark.slow
@@ -129,6 +148,7 @@ def test_wrong_labels_are_put_right(small_digits, tmp_path):
     assert printed.count("of the wrong found") == 1
     assert all(f"20% {arm}" in printed for arm in ("    relabel", "    exclude", "true labels"))
     assert (tmp_path / "label_noise.png").stat().st_size > 5000
+    assert run("label_noise.py", *options, "--pair", "3", "8", "--noise", "0.2") == printed
 
 
 @pytest.mark.slow
