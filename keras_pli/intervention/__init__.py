@@ -4,6 +4,7 @@ from .change import Change
 from .data_changes import DataChange, Exclude, Relabel, Weigh
 from .edited_data import EditedData
 from .move import Move
+from .move_check import MoveCheck
 from .moves import (
     Contract,
     Custom,
@@ -18,7 +19,7 @@ from .moves import (
 )
 from .occupancy import Occupancy, occupancy
 from .plan import InterventionPlan
-from .plan_check import MoveCheck, PlanCheck
+from .plan_check import PlanCheck
 from .proposals import (
     Proposal,
     Proposals,

@@ -20,7 +20,8 @@ from .data_changes import UNLABELLED, DataChange, Relabel
 from .edited_data import DataEditor, EditedData, with_label
 from .move import Move, checked
 from .moves import WholeMap
-from .plan_check import PlanCheck, TriesPlans, check_plan
+from .plan_check import PlanCheck, check_plan
+from .plan_trials import TriesPlans
 from .selection import BoolArray, ClassLabel, Indices, Mask, Polygon, Selection, selections_of
 
 if TYPE_CHECKING:
