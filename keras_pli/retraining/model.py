@@ -7,28 +7,24 @@ from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 from ..checks import finite_array, quoted
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
+from .batch_weights import spread_of_targets, weight_table, weights_of
 from .data import arrays_of, count_samples, named_data, weights_by_name
 from .edited_training import as_plan, edited_arrays
 from .embedders import check_trained
 from .labels import check_form, check_values, forms_taken
 from .loss import AUTOMATIC, SPREAD, PLILoss, weight_like
 from .outputs import only_output, output_sizes
-from .trials.automatic_weight import AutomaticWeight, automatic_weight
-from .trials.layer_trial import LayerTrial, try_layer
-from .trials.pilot import BATCH, STEPS, Pilot, run_pilot
-from .trials.plan_samples import plan_samples
+from .trials.model_trials import ModelTrials
 
 Tensor = Any
 
 
-class PLIModel(keras.Model):
+class PLIModel(ModelTrials, keras.Model):
     """Trains a classifier so that its embedding follows an edited map.
 
     The embedder stands frozen behind a layer of the classifier, and gradients of the embedding loss pass
@@ -216,7 +212,7 @@ class PLIModel(keras.Model):
                     f"accuracy on {found.held_out} samples held out."
                 )
             self.loss_function = self.loss_function.with_weight(found.weight)
-        self._class_weight = None if class_weight is None else _weight_table(class_weight)
+        self._class_weight = None if class_weight is None else weight_table(class_weight)
         # What a compiled step was traced with may have changed: the scale, the class weights.
         self.train_function = self.test_function = None
         if self.classifier.built and not self.optimizer.built:
@@ -226,43 +222,6 @@ class PLIModel(keras.Model):
             return super().fit(x, y, validation_data=validation_data, **kwargs)
         finally:
             self.fit_data = None
-
-    def find_weight(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        plan: InterventionPlan | None = None,
-        epochs: int = 1,
-        batch_size: int = 32,
-        sample_weight: Any = None,
-        class_weight: dict[int, float] | None = None,
-        steps: int | None = None,
-        seed: int = 0,
-    ) -> AutomaticWeight:
-        """Finds the largest λ that costs no more than the loss's `most_cost`; see `automatic_weight`.
-
-        The classifier's weights and random states are as before afterwards. Arguments are those that `fit`
-        is to be called with, and `steps` and `seed` as in `automatic_weight`.
-
-        Raises:
-            ValueError: As in `automatic_weight`, or if the model is not compiled, or a plan does not fit.
-        """
-        if self.loss_function is None:
-            raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `find_weight`.")
-        if plan is not None:
-            x, y, sample_weight = edited_arrays(self, x, y, as_plan(plan), sample_weight)
-        return automatic_weight(
-            self,
-            x,
-            y,
-            epochs=epochs,
-            batch_size=batch_size,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-            steps=steps,
-            seed=seed,
-        )
 
     def evaluate(
         self, x: Any = None, y: Any = None, *, sample_weight: Any = None, **kwargs: Any
@@ -275,92 +234,6 @@ class PLIModel(keras.Model):
         if self.loss_function is not None and self._output_sizes is None:
             self._learn_forms(x)
         return super().evaluate(x, y, **kwargs)
-
-    def pilot(
-        self,
-        x: Any,
-        labels: Any,
-        embedding: Any,
-        targets: Any,
-        *,
-        moved: Any = None,
-        samples: int = 2000,
-        steps: int = STEPS,
-        batch_size: int = BATCH,
-        seed: int = 0,
-    ) -> Pilot:
-        """Trains on a sample for a few steps, without the targets and with them, and gives the weights back.
-
-        The classifier is trained by a fresh optimizer of this model's settings under this model's loss; its
-        weights, this optimizer and all random states are afterwards as they were.
-
-        Args:
-            x: Inputs, shape `(samples, ...)`, or a list, tuple or dict of them.
-            labels: Classes counted from 0, integers `(samples,)`; -1 for samples that have none.
-            embedding: The map of `x` by this model's embedder, `(samples, components)`.
-            targets: The edited map, of the same shape.
-            moved: Booleans `(samples,)`, the points that the plan moves; None for those whose target is
-                another place.
-            samples: Samples trained on, at most, and no more than half of those with a label; of the others
-                as many are measured.
-            steps: Steps of either training.
-            batch_size: Samples in a batch.
-            seed: Seed of the sample, of the order of batches, and of random layers.
-
-        Returns:
-            A `Pilot`.
-
-        Raises:
-            ValueError: If the model is not compiled or its λ is 0, lengths differ, labels are not classes of
-                the classifier, `embedding` is not the map of `x`, or the training diverges.
-
-        Example:
-            >>> classifier = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
-            >>> embedder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
-            >>> pli = PLIModel(classifier, embedder)
-            >>> pli.compile("sgd", loss=PLILoss(embedding_weight=0.5))
-            >>> x, labels = np.eye(2).repeat(8, axis=0).astype("float32"), np.arange(16) // 8
-            >>> y = pli.predict(x, verbose=0)["embedding"]
-            >>> pilot = pli.pilot(x, labels, y, y + 1, steps=2)
-            >>> len(pilot.rows), pilot.share(np.ones(16, bool)) > 0
-            (8, True)
-        """
-        given = plan_samples(self, x, labels, embedding, targets, moved)
-        return run_pilot(
-            self, given, samples=samples, steps=steps, batch_size=batch_size, seed=seed
-        )
-
-    def layer_reach(
-        self,
-        x: Any,
-        labels: Any,
-        embedding: Any,
-        targets: Any,
-        *,
-        moved: Any = None,
-        samples: int = 1000,
-        seed: int = 0,
-    ) -> LayerTrial | None:
-        """Moves activations of the layer freely under this model's loss: what the layer itself allows.
-
-        Args:
-            x: As in `pilot`, like all others.
-            labels: Classes counted from 0.
-            embedding: The map of `x`.
-            targets: The edited map.
-            moved: The points that the plan moves.
-            samples: How many of these are tried, at most.
-            seed: Seed of the sample.
-
-        Returns:
-            A `LayerTrial`; None, with a warning, where the classifier cannot be run from the layer (see
-            `reachable_activations`).
-
-        Raises:
-            ValueError: As in `pilot`, or if no point is moved.
-        """
-        given = plan_samples(self, x, labels, embedding, targets, moved)
-        return try_layer(self, given, samples=samples, seed=seed)
 
     def call(self, inputs: Any, training: bool | None = None) -> dict[str, Tensor]:
         """Runs the classifier once and embeds the activations of its layer."""
@@ -484,7 +357,7 @@ class PLIModel(keras.Model):
         weight = _of_samples(sample_weight)
         if not self._weighs_classes:
             return weight
-        of_class = _weights_of(self._class_weight, labels)
+        of_class = weights_of(self._class_weight, labels)
         return of_class if weight is None else ops.cast(weight, of_class.dtype) * of_class
 
     def _learn_forms(self, x: Any) -> None:
@@ -517,7 +390,7 @@ class PLIModel(keras.Model):
         spread = getattr(self.embedder, "spread", None)
         total = 0.0 if spread is None else float(ops.convert_to_numpy(spread))
         if total == 0.0:  # an embedder that does not know its own: the targets tell
-            total = _spread_of_targets(x, y, needed=self.loss_function.needs_targets)
+            total = spread_of_targets(x, y, needed=self.loss_function.needs_targets)
         sizes = self._output_sizes or self._sizes_by_a_pass(x)
         scale = total / max(2, sizes[-1] or 0) if total > 0 else 1.0
         self.loss_function = self.loss_function.with_scale(scale)
@@ -538,50 +411,8 @@ def _first(x: Any) -> Any:
     return next(iter(x))[0]
 
 
-def _spread_of_targets(
-    x: Any, y: dict[str, Any] | None, *, needed: bool, batches: int = 50
-) -> float:
-    """Mean squared distance of target positions from their centre, of a data set's first batches."""
-    if y is not None:
-        targets = np.asarray(y["embedding"]) if "embedding" in y else np.zeros((1, 2))
-    else:
-        found = []
-        for number, batch in enumerate(x):
-            if number == batches:
-                break
-            if not isinstance(batch[1], dict) or "embedding" not in batch[1]:
-                if not needed:
-                    return 0.0
-                raise ValueError(
-                    "A data set for PLIModel must yield (x, {'label': …, 'embedding': …}). "
-                    f"Received as second item: {type(batch[1]).__name__}."
-                )
-            found.append(ops.convert_to_numpy(batch[1]["embedding"]))
-        targets = np.concatenate(found)
-    return float(np.mean(np.sum(np.square(targets - targets.mean(axis=0)), axis=1)))
-
-
 def _of_samples(sample_weight: Any) -> Any:
     # One array of weights was copied to every entry of y, here or by Keras.
     if isinstance(sample_weight, dict):
         return sample_weight["label"]
     return sample_weight
-
-
-def _weight_table(class_weight: dict[int, float]) -> Tensor:
-    table: NDArray[np.float32] = np.ones(max(class_weight) + 1, dtype=np.float32)
-    for label, weight in class_weight.items():
-        table[label] = weight
-    return ops.convert_to_tensor(table, dtype=keras.config.floatx())
-
-
-def _weights_of(table: Tensor, labels: Tensor) -> Tensor:
-    labels = ops.convert_to_tensor(labels)
-    if len(labels.shape) == 2:
-        one_hot = labels.shape[1] > 1
-        labels = ops.argmax(labels, axis=1) if one_hot else ops.reshape(labels, (-1,))
-    labels = ops.cast(
-        ops.round(labels), "int32"
-    )  # soft labels count as the nearer class, as in Keras
-    known = labels < table.shape[0]
-    return ops.where(known, ops.take(table, ops.where(known, labels, 0)), 1.0)
