@@ -48,10 +48,11 @@ def embedded(common, out, *options):
             {"n_neighbors": 7, "min_dist": 0.3},
             marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             ["--neighbors", "7", "--spectrum", "0.5"],
             "contrastive",
             {"n_neighbors": 7, "spectrum": 0.5},
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -56,6 +56,7 @@ def test_a_plan_of_data_needs_no_map(files, tmp_path, capsys):
     assert "such as 1,3. Received: 'first'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_moves_are_checked_on_the_map(files, tmp_path, capsys):
     _, _, common = files
     common = [*common, "--out", str(tmp_path)]

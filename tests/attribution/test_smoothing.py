@@ -140,7 +140,10 @@ class TestSmoothGrad:
         found = SmoothGrad(model, samples=4, statistic=statistic)(x, 2).attributions
         assert_same(found, STATISTICS[statistic](maps), 1e-4)
 
-    @pytest.mark.parametrize("inner", [IntegratedGradients, GuidedIntegratedGradients])
+    @pytest.mark.parametrize(
+        "inner",
+        [IntegratedGradients, pytest.param(GuidedIntegratedGradients, marks=pytest.mark.slow)],
+    )
     def test_of_another_method_equals_its_mean_by_hand(self, inner):
         model, x = flat_network(2), samples(2, count=3)
         start = samples(2, count=3, seed=1)

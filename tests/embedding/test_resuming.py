@@ -135,7 +135,8 @@ class TestSaved:
         model.fit(few, initial_epoch=2, **fit)
         np.testing.assert_allclose(mapped(model, few), mapped(whole, few), atol=1e-5)
 
-    @pytest.mark.parametrize("kind", ["umap", pytest.param("contrastive", marks=pytest.mark.slow)])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("kind", ["umap", "contrastive"])
     def test_the_model_and_its_copy_go_on_alike(self, few, kind, tmp_path):
         model = quick(kind, few)
         model.save(tmp_path / "map.keras")

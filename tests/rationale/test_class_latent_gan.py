@@ -111,6 +111,7 @@ def test_the_classifier_stays_the_same_bit_by_bit():
         assert all((one != other).any() for one, other in zip(new, old, strict=True))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(tmp_path):
     whole = small_gan(average_decay=0.9)
     whole.fit(X, epochs=3, batch_size=16, verbose=0)

@@ -230,7 +230,8 @@ def test_logits_and_one_hot_labels_give_the_same_table(digits):
     assert "saliency" in one.tables["errors"]["checks"].index  # without maps for Grad-CAM
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["sigmoid", None])
 def test_a_single_unit_tells_two_classes_apart(digits, activation):
     x, y = (part[digits[1][1] < 2] for part in digits[1])
     model = small(1, activation=activation)
@@ -294,7 +295,8 @@ class Subclassed(keras.Model):
         return self.head(self.pool(self.conv(inputs)))
 
 
-@pytest.mark.parametrize("units", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("units", [1, 2])
 def test_subclassed_models(digits, units):
     x, y = (part[digits[1][1] < 2] for part in digits[1])
     keras.utils.set_random_seed(1)
