@@ -27,7 +27,7 @@ def edited_arrays(
 
     Raises:
         ValueError: If there are no arrays, or targets beside the plan's, the plan needs a map and the model
-            has no embedder, or as in `edited_training`.
+            has no embedder, or the plan does not fit the samples.
     """
     if y is None:
         raise ValueError(
