@@ -144,6 +144,7 @@ def test_help_names_the_defaults_that_the_classes_have(capsys):
     assert f"default: {kp.ParametricTSNE().fit_defaults.batch_size}, or all points" in said
 
 
+@pytest.mark.slow
 def test_thumbnails_are_of_images(common, tmp_path, capsys):
     assert main(["embed", *common, "--thumbnails", "--out", str(tmp_path)]) == 1
     assert "--thumbnails draws images" in capsys.readouterr().err

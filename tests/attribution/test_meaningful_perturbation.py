@@ -208,6 +208,7 @@ def test_the_score_is_the_probability(head, squashed):
         np.testing.assert_allclose(method(x, target).scores, wanted[:, target], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_scores_that_are_no_probabilities():
     model, x = flat_network(2), samples(2)
     logits = reference(flat_network(2, squash=None), x)

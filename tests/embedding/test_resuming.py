@@ -85,6 +85,7 @@ class TestBackups:
         assert history.epoch == []
         np.testing.assert_allclose(mapped(model, few), there, atol=1e-5)
 
+    @pytest.mark.slow
     def test_a_later_training_begins_at_its_beginning(self, few, tmp_path):
         """Keras remembers the epoch at which a training was restored."""
         model = make("tsne")

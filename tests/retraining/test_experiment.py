@@ -209,6 +209,7 @@ class TestTheClassifierIsGivenBack:
 
 
 class TestSources:
+    @pytest.mark.slow
     def test_a_classifier_for_each_seed(self, run, digits):
         made = {}
 

@@ -9,7 +9,8 @@ from keras.src.trainers.data_adapters import data_adapter_utils
 
 from keras_pli import ParametricTSNE, activations
 from keras_pli.retraining import PLILoss, PLIModel
-from keras_pli.retraining.model import _weight_table, _weights_of
+from keras_pli.retraining.batch_weights import weight_table
+from keras_pli.retraining.batch_weights import weights_of as weights_of_labels
 
 CROSS_ENTROPY = "sparse_categorical_crossentropy"
 FROM_LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -806,5 +807,5 @@ def test_weights_of_classes_are_those_of_keras(labels):
     given = {0: 1.0, 1: 10.0, 2: 3.0}
     labels = np.asarray(labels, "float32")
     expected = data_adapter_utils.class_weight_to_sample_weights(labels, given)
-    found = _weights_of(_weight_table(given), labels)
+    found = weights_of_labels(weight_table(given), labels)
     np.testing.assert_allclose(found, expected)
