@@ -74,7 +74,7 @@ def test_moves_are_checked_on_the_map(files, tmp_path, capsys):
     assert "λ" in capsys.readouterr().err
     assert main(["suggest", *common, "--pairs", "1"]) == 0  # what the plan has of data stays
     assert InterventionPlan.load(tmp_path / "plan.json").data_changes == (Weigh(8, 2.0),)
-    assert InterventionPlan.load(tmp_path / "plan-before.json").moves == (Shift(3, by=(5, 0)),)
+    assert InterventionPlan.load(tmp_path / "plan-before-1.json").moves == (Shift(3, by=(5, 0)),)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,8 @@ def _beside_what_is_there(plan: InterventionPlan, path: Path, report: Report) ->
     older = InterventionPlan.load(path)
     both = InterventionPlan([*older.data_changes, *plan])
     if both != older:
-        kept = older.save(path.with_name(f"{path.stem}-before{path.suffix}"))
+        names = (path.with_name(f"{path.stem}-before-{n}{path.suffix}") for n in count(1))
+        kept = older.save(next(name for name in names if not name.exists()))
         report(f"The plan that was there is in {kept}; its changes of the data are taken over.")
     return both
 

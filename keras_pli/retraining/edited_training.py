@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..checks import quoted
 from ..intervention import EditedData, InterventionPlan
 from ..intervention.data_changes import UNLABELLED, is_unlabelled, lacks_label
-from ..network.activations import ActivationReader
+from ..network.activations import activations
 from .data import Inputs, arrays_of, count_samples, rows_of
 from .outputs import output_sizes, predicted
 
@@ -167,7 +167,7 @@ def map_of(
     classifier: keras.Model, layer: str | keras.Layer, embedder: keras.Model, x: Inputs
 ) -> NDArray[np.float32]:
     """Returns where an embedder puts the activations of a classifier's layer."""
-    return predicted(embedder, predicted(ActivationReader(classifier, layer), x))
+    return predicted(embedder, activations(classifier, x, layer))
 
 
 def _in_form_of(given: Array, edited: EditedData) -> Array:

@@ -446,6 +446,12 @@ class TestResume:
             run(out=tmp_path / "run", optimizer=rate)
         assert not (tmp_path / "run").exists()
 
+    def test_a_last_step_that_diverges_is_not_stored(self, run, tmp_path):
+        far = keras.optimizers.SGD(1e38)
+        with pytest.raises(ValueError, match=r"\(control\) diverged: outputs are not finite"):
+            run(out=tmp_path / "run", optimizer=far, batch_size=300)
+        assert not (tmp_path / "run").exists()
+
     def test_names_and_groups_may_change(self, run, folder):
         groups = {"round": [0, 6, 8, 9]}
         found = run(out=folder, class_names=[f"digit {n}" for n in range(10)], groups=groups)

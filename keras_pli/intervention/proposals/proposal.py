@@ -188,7 +188,7 @@ class Proposals(Sequence[Proposal]):
             columns: How many samples of each.
             class_names: A sequence that integer labels index, or a mapping from label to name.
             value_range: The values drawn black and white.
-            title: What stands above.
+            title: What stands above; by default how many of the proposals are shown, where not all are.
 
         Returns:
             A new `plotting.example_rows`.
@@ -202,6 +202,8 @@ class Proposals(Sequence[Proposal]):
         if not self.proposals:
             raise ValueError(f"There is nothing to draw: {self._title()}.")
         shown = self.proposals[: checked_number(most, "most", least=1, whole=True)]
+        if title is None and len(shown) < len(self):
+            title = f"The first {len(shown)} of {len(self)} proposals"
         pools = {"train": np.asarray(images)}
         if test_images is not None:
             pools["test"] = np.asarray(test_images)

@@ -109,6 +109,11 @@ def run_seed(
             reseed(classifier, seed)
             history[arm] = _retrain(classifier, embedder, batches[arm], weights[arm], arm, settings)
             seen[arm] = look()
+            if not np.isfinite(seen[arm][1]).all():  # by its last step, which no mean loss tells
+                raise ValueError(
+                    f"Retraining with λ = {weights[arm]:g} ({arm}) diverged: outputs are not finite. Lower "
+                    "the learning rate."
+                )
             if settings.on_trained is not None:
                 settings.on_trained(seed, arm, classifier)
     finally:

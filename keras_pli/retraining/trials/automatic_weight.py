@@ -15,8 +15,9 @@ from ...brief import brief_repr
 from ...checks import checked_number, finite_array, quoted
 from ..data import Inputs, ShuffledBatches, arrays_of, check_finite, rows_of
 from ..labels import check_classes
-from ..outputs import class_outputs
+from ..outputs import class_outputs, decided_classes
 from ..starting_point import fresh_optimizer, reseed, restore, state_of
+from .pilot import like
 
 Array = NDArray[Any]
 GRID = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
@@ -184,7 +185,7 @@ class WeightPilot:
         whole, classifier, rows = self._model, self._model.classifier, self._train
         restore(classifier, self._start)
         reseed(classifier, self._seed)
-        pli = type(whole)(classifier, whole.embedder, whole.layer)
+        pli = like(whole)
         pli.compile(
             fresh_optimizer(whole.optimizer, None),
             whole.loss_function.with_weight(weight),
@@ -209,7 +210,8 @@ class WeightPilot:
                     f"{fit.history['loss'][-1]}. Lower the learning rate."
                 )
             return 0.0
-        decided = self._outputs(self._test).argmax(axis=1)
+        # The last step alone may have diverged, which no mean loss of an epoch tells.
+        decided = decided_classes(self._outputs(self._test), classifier)
         return float(np.mean(decided == self._classes[self._test]))
 
     def _outputs(self, rows: Any) -> Array:

@@ -6,6 +6,7 @@ import pkgutil
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 import keras_pli.intervention.proposals as package
 from keras_pli import Exclude, InterventionPlan, Relabel, Weigh
@@ -85,6 +86,7 @@ def test_pictures(three):
         "3. duplicates, exclude (1)",
     } <= set(written)
     assert len(three.plot(images).axes) == 6  # without test images no partner is shown
+    assert "The first 1 of 3 proposals" in {text.get_text() for text in _texts(three, images)}
     with pytest.raises(ValueError, match=r"more than 4\. Received 3"):
         three.plot(images[:3])
     with pytest.raises(ValueError, match=r"one shape\. Received \(6, 6\) and \(6, 5\)"):
@@ -97,3 +99,7 @@ def test_signals_are_drawn_too():
     signals = np.random.default_rng(0).normal(size=(20, 30))
     found = near_duplicates(signals, signals[:2])
     assert len(found.plot(signals, test_images=signals).axes) == 4
+
+
+def _texts(proposals, images):
+    return proposals.plot(images, most=1).findobj(Text)
