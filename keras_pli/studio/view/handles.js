@@ -91,11 +91,11 @@ export function selectionFrame(camera, bounds, affine, movedBy) {
   return { corners, stem, knob };
 }
 
-/** The line between the centres of two groups as they are carried, on the screen, and its length in map units. */
+/** The line between the centres of two groups as they are carried, on the screen, and its length in map units in words. */
 export function selectionRule(camera, groups, carried, movedBy) {
   const [from, to] = groups.map(({ centre }, k) => (carried[k] ? movedBy(carried[k], centre) : centre));
   const distance = Math.hypot(to[0] - from[0], to[1] - from[1]);
-  return { from: screenPoint(camera, from), to: screenPoint(camera, to), distance };
+  return { from: screenPoint(camera, from), to: screenPoint(camera, to), text: distance.toPrecision(3) };
 }
 
 /** The remaining size of a selection whose corner is pulled from one place to another. */
