@@ -92,7 +92,7 @@ export function maskCentre(xy, mask) {
 }
 
 /** Points of which those in `rows` have gone elsewhere. */
-export function withRows(xy, rows, positions) {
+export function withRowsAt(xy, rows, positions) {
   const whole = Float32Array.from(xy);
   for (let k = 0; k < rows.length; k += 1) {
     whole[2 * rows[k]] = positions[2 * k];

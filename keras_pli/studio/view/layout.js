@@ -38,7 +38,7 @@ export function createLayout(root, view) {
   );
   const map = createMapView(stage, view);
   place.append(createLegend(view));
-  createHoverCard(place, store);
+  createHoverCard(stage, store);
 
   const drawSheet = () => { root.dataset.sheet = store.state.sheet; };
   store.on(["sheet"], drawSheet);

@@ -59,6 +59,7 @@ export function loadingActions({ ask, store, toasts, version }) {
         moved: moved ? typedArray(moved, Uint8Array) : null,
         flags: flags ? typedArray(flags, Uint8Array) : null,
         revision: reply.content.revision,
+        guessed: false,
       },
     });
   }

@@ -8,11 +8,12 @@ import { createStore, initialState } from "./store.js";
 import { watchTheme } from "./theme.js";
 import { createToasts } from "./toasts.js";
 
+const VERSION = "%VIEW_VERSION%";
+
 /**
  * Draws the view into an element.
  *
- * @param {{model: Object, el: HTMLElement}} host `model.get("version")` is what the view is sent as, told back
- *   to the session.
+ * @param {{model: Object, el: HTMLElement}} host
  * @returns {function(): void} Takes the view away.
  */
 function render({ model, el }) {
@@ -25,7 +26,7 @@ function render({ model, el }) {
     root.dataset.theme = theme;
     store.set({ theme });
   });
-  const actions = createViewActions({ client, store, toasts, version: model.get("version") ?? "" });
+  const actions = createViewActions({ client, store, toasts, version: VERSION });
   const endLayout = createLayout(root, { store, actions, toasts });
   actions.hello();
   return () => {

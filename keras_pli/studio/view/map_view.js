@@ -1,6 +1,5 @@
 /** The map within the view: what it shows of the state, and what hands do to it. */
 
-import { maskCentre, movedMask } from "./arrays.js";
 import { rotateChange, scaleChange, separateChange, shiftChange } from "./changes.js";
 import { createScatter } from "./scatter.js";
 import { themeColor } from "./theme.js";
@@ -22,18 +21,30 @@ const RAMP = { light: ["#440154", "#3b528b", "#21918c", "#4ab35f", "#b3b82a"], d
 export function createMapView(parent, { store, actions }) {
   const scatter = createScatter(parent, { label: "Map of the training samples" });
   const { state } = store;
-  const still = matchMedia("(prefers-reduced-motion: reduce)");
   let shownPoints = null;
+  let shownGuess = false;
 
   function drawPositions() {
     const { positions, shown } = state;
     const xy = shown === "live" ? positions.live : shown === "original" ? positions.map : positions.targets;
     if (!xy || xy === shownPoints) return;
-    const near = shownPoints && shownPoints.length === xy.length && !still.matches;
-    if (near) scatter.animateTo(xy, shown === "live" ? EPOCH_MILLISECONDS : SETTLE_MILLISECONDS, {});
-    else scatter.setPoints(xy);
-    if (!shownPoints || shownPoints.length !== xy.length) scatter.fit();
+    // What a hand has moved is there already, and so is the server's answer to it.
+    const atOnce = shownGuess || positions.guessed || !shownPoints || shownPoints.length !== xy.length;
+    if (atOnce) scatter.setPoints(xy);
+    else scatter.animateTo(xy, shown === "live" ? EPOCH_MILLISECONDS : SETTLE_MILLISECONDS);
     shownPoints = xy;
+    shownGuess = positions.guessed && shown === "edited";
+  }
+
+  /** The selection in the groups that the map takes hold of: two classes part, anything else is one. */
+  function drawSelection() {
+    const { selection, tool, column } = state;
+    const labels = selection?.labels;
+    if (tool !== "separate" || labels?.length !== 2 || column?.name !== "label") {
+      return scatter.setSelection(selection?.mask ?? null);
+    }
+    const second = state.info.classes.findIndex(({ label }) => label === labels[1]);
+    return scatter.setSelection(selection.mask?.map((on, i) => (on && column.codes[i] === second ? 2 : on)) ?? null);
   }
 
   function drawColours() {
@@ -61,24 +72,12 @@ export function createMapView(parent, { store, actions }) {
   function drawGhosts() {
     const { ghosts, positions, shown } = state;
     if (ghosts?.xy && positions.targets) {
-      const moved = movedMask(positions.targets, ghosts.xy);
-      scatter.setTargets({ xy: ghosts.xy, moved }, { share: 1, arrows: classArrows(positions.targets, ghosts.xy, moved) });
+      scatter.setTargets({ xy: ghosts.xy });
     } else if (shown === "edited" && positions.map && positions.moved?.includes(1)) {
-      scatter.setTargets({ xy: positions.map, moved: positions.moved }, { share: 1, before: true });
+      scatter.setTargets({ xy: positions.map, moved: positions.moved }, { old: true });
     } else {
-      scatter.setTargets(null, {});
+      scatter.setTargets(null);
     }
-  }
-
-  /** One arrow for each class of which points move. */
-  function classArrows(from, to, moved) {
-    const { column, theme } = state;
-    if (!column?.codes || column.categories.length > 60) return [];
-    return column.categories.flatMap((kind, code) => {
-      const mask = Uint8Array.from(moved, (on, i) => (on && column.codes[i] === code ? 1 : 0));
-      const start = maskCentre(from, mask);
-      return start ? [{ from: start, to: maskCentre(to, mask), color: themeColor(kind, theme) }] : [];
-    });
   }
 
   function drawOutlines() {
@@ -124,7 +123,11 @@ export function createMapView(parent, { store, actions }) {
     rotate: ({ degrees, done, cancelled }) => finish(done, cancelled, (selection) => rotateChange(selection, degrees)),
     separate: ({ distance, done, cancelled }) => {
       const labels = state.selection?.labels;
-      if (!done || cancelled || labels?.length !== 2) return;
+      if (!done || cancelled) return;
+      if (labels?.length !== 2 || state.shown !== "edited") {
+        scatter.release();
+        return;
+      }
       const [first, second] = labels.map((label) => ({ type: "ClassLabel", label }));
       actions.addChange(separateChange(first, second, distance));
     },
@@ -134,15 +137,7 @@ export function createMapView(parent, { store, actions }) {
     if (!done || cancelled) return;
     const selection = held();
     if (selection) actions.addChange(make(selection));
-    else redraw();
-  }
-
-  /** Where the hand has moved points that no step may move, they go back. */
-  function redraw() {
-    const xy = shownPoints;
-    shownPoints = null;
-    if (xy) scatter.setPoints(xy);
-    shownPoints = xy;
+    else scatter.release();
   }
 
   for (const [name, hand] of Object.entries(hands)) scatter.on(name, hand);
@@ -151,7 +146,7 @@ export function createMapView(parent, { store, actions }) {
     store.on(["positions", "shown"], drawPositions),
     store.on(["column", "theme"], drawColours),
     store.on(["column", "hidden"], drawVisible),
-    store.on(["selection"], () => scatter.setSelection(state.selection?.mask ?? null)),
+    store.on(["selection", "tool", "column"], drawSelection),
     store.on(["positions"], () => scatter.setFlags(state.positions.flags?.some(Boolean) ? state.positions.flags : null)),
     store.on(["ghosts", "positions", "shown", "column", "theme"], drawGhosts),
     store.on(["outlines", "outlined", "theme"], drawOutlines),

@@ -44,9 +44,9 @@ function padded(size) {
 /**
  * The model over HTTP.
  *
- * @param {{base: string, token: string, version: string}} server
+ * @param {{base: string, token: string}} server
  */
-export function createHttpModel({ base, token, version }) {
+export function createHttpModel({ base, token }) {
   const listeners = new Set();
   let source = null;
   let timer = null;
@@ -78,7 +78,7 @@ export function createHttpModel({ base, token, version }) {
   }
 
   return {
-    get: (name) => (name === "version" ? version : undefined),
+    get: () => undefined,
     on: (name, listener) => name === "msg:custom" && listeners.add(listener),
     off: (name, listener) => listeners.delete(listener),
     listen,
@@ -111,7 +111,7 @@ async function begin() {
   const base = address.pathname.replace(/[^/]*$/, "");
   const token = address.searchParams.get("token") ?? "";
   const { default: view } = await import(`${base}view.js`);
-  const model = createHttpModel({ base, token, version: document.documentElement.dataset.version ?? "" });
+  const model = createHttpModel({ base, token });
   view.render({ model, el: place });
   model.listen();
 }

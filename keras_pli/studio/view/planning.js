@@ -53,7 +53,7 @@ export function planningActions({ ask, store, toasts, loading }) {
     const targets = guessedTargets(positions.targets, selection.mask, centre, change);
     if (targets === positions.targets) return;
     loading.forgetTargets();
-    store.set({ positions: { ...positions, targets, moved: movedMask(positions.map, targets) } });
+    store.set({ positions: { ...positions, targets, moved: movedMask(positions.map, targets), guessed: true } });
   }
 
   async function send(kind, fields) {
@@ -67,7 +67,7 @@ export function planningActions({ ask, store, toasts, loading }) {
 
   function takeBack() {
     const { positions } = store.state;
-    if (positions.told) store.set({ positions: { ...positions, targets: positions.told } });
+    if (positions.told) store.set({ positions: { ...positions, targets: positions.told, guessed: false } });
     if (store.state.connection === "up") loading.loadTargets();
   }
 

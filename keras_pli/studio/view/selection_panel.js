@@ -1,6 +1,5 @@
 /** What is selected, how else to select, and what to do with it. */
 
-import { maskCentre } from "./arrays.js";
 import { button, chooser, element, refill } from "./dom.js";
 import { counted, listed, typedIndices, wholeNumber } from "./formatting.js";
 import { classMark } from "./icons.js";
@@ -82,7 +81,7 @@ function selectionKind(json, words, pending) {
   if (pending) return "…";
   if (json.type === "Polygon") return "in the shape you drew";
   if (json.type === "ClassLabel") return "of one class";
-  return words && !/^\d[\d,]* points?$/.test(words) ? words : "";
+  return words && !/^[\d,]* ?points?$/.test(words) ? words : "";
 }
 
 /** Ways to select by words: a class, indices, errors. */
@@ -127,9 +126,4 @@ function createFinder({ store, actions, toasts }) {
 
 function row(name, ...parts) {
   return element("div", { class: "kps-find-row" }, element("span", { class: "kps-field-name" }, name), parts);
-}
-
-/** The mean place of what is selected, on the map as edited. */
-export function selectionCentre({ positions, selection }) {
-  return selection?.mask && positions.targets ? maskCentre(positions.targets, selection.mask) : null;
 }

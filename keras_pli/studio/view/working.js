@@ -1,6 +1,6 @@
 /** Jobs, what comes of them, and rounds. */
 
-import { typedArray, withRows } from "./arrays.js";
+import { typedArray, withRowsAt } from "./arrays.js";
 
 /**
  * Actions that start, stop and take over work.
@@ -54,7 +54,7 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
     if (!buffers[0] || arm !== live.watch || !positions.map) return;
     const xy = typedArray(buffers[0], Float32Array);
     const rows = buffers[1]?.byteLength ? typedArray(buffers[1], Int32Array) : null;
-    showLive(rows ? withRows(positions.live ?? positions.map, rows, xy) : xy);
+    showLive(rows ? withRowsAt(positions.live ?? positions.map, rows, xy) : xy);
   }
 
   function showLive(xy) {
