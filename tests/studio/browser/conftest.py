@@ -9,7 +9,7 @@ import pytest
 from installed_chromium import VARIABLE, arguments, find_chromium
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from studio_page import StudioPage
+from studio_page import SECONDS, StudioPage
 
 from keras_pli.studio import StudioData, StudioSession
 from keras_pli.studio.server import StudioServer
@@ -94,6 +94,7 @@ def new_page(browser, server, session):
             color_scheme=scheme,
             reduced_motion="reduce" if reduced else "no-preference",
         )
+        context.set_default_timeout(1000 * SECONDS)
         contexts.append(context)
         page = StudioPage(context.new_page(), session).open(server.url)
         pages.append(page)
