@@ -62,6 +62,7 @@ export function createScatter(parent, { label, still = false, theme = "light", w
       placeHandles();
       paintOverlay(layers.overlay, view, layers.ratio);
     }
+    root.dataset.camera = JSON.stringify(view.camera); // where the map is, told to whoever looks from outside
     waiting.clear();
   }
   function placeHandles() {
