@@ -14,7 +14,6 @@ from .files import (
     add_samples,
     kinds_named,
     load_classifier,
-    loss_for,
     whole,
     written,
 )
@@ -179,6 +178,8 @@ def _report_check(result: Any, test: str, arguments: argparse.Namespace, report:
 def _started_anew(model: keras.Model, seed: int) -> keras.Model:
     """A network of the same layers with new weights, compiled as the model was."""
     import keras
+
+    from ..retraining import loss_for
 
     keras.utils.set_random_seed(seed)
     fresh = keras.models.clone_model(model)

@@ -211,13 +211,6 @@ def kinds_named(methods: str) -> dict[str, type[Method]]:
 
 def missing_loss(classifier: Any) -> Any:
     """A loss for a classifier that was not compiled; None where it has its own."""
+    from ..retraining import loss_for
+
     return None if getattr(classifier, "loss", None) is not None else loss_for(classifier)
-
-
-def loss_for(classifier: Any) -> Any:
-    """Returns the cross-entropy that suits a classifier's outputs and integer labels."""
-    import keras
-
-    from ..network.activations import ends_squashed
-
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_squashed(classifier))

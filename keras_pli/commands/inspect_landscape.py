@@ -14,7 +14,6 @@ from .files import (
     check_fits,
     check_folder,
     load_classifier,
-    loss_for,
     positive,
     whole,
     written,
@@ -70,6 +69,7 @@ def _landscape(arguments: argparse.Namespace, report: Report) -> None:
 
     from .. import inspection, plotting
     from ..parts import PartFolder
+    from ..retraining import loss_for
 
     check_folder(arguments.out)
     out = Path(arguments.out)

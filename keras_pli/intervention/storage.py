@@ -25,7 +25,7 @@ def to_json(changes: Sequence[Change]) -> str:
         ValueError: If a change holds a function, which JSON cannot hold; the change is named.
     """
     lines = [
-        f"    {json.dumps(_record(change, f'change {place}, {change}'))}"
+        f"    {json.dumps(as_record(change, f'change {place}, {change}'))}"
         for place, change in enumerate(changes, start=1)
     ]
     listed = "[\n" + ",\n".join(lines) + "\n  ]" if lines else "[]"
@@ -63,7 +63,7 @@ def from_json(text: str, source: str) -> list[Change]:
     if not isinstance(listed, list):
         raise ValueError(f"{source} must hold a list of {name}. Received: {listed!r}.")
     return [
-        _restored(record, Change.kinds, f"{source}, {name[:-1]} {place}")
+        change_of(record, f"{source}, {name[:-1]} {place}")
         for place, record in enumerate(listed, start=1)
     ]
 
@@ -76,20 +76,59 @@ def read(path: str | Path) -> str:
         raise ValueError(f"{path} is not UTF-8 text: {error}") from error
 
 
-def _record(value: Any, where: str) -> Any:
+def as_record(value: Any, where: str) -> Any:
+    """Returns a change or a selection as JSON holds it.
+
+    Args:
+        value: The change or selection, or one of its entries.
+        where: What it is called in errors.
+
+    Raises:
+        ValueError: If it holds a function.
+
+    Example:
+        >>> from keras_pli.intervention import Contract
+        >>> as_record(Contract(3), "the change")
+        {'type': 'Contract', 'selection': {'type': 'ClassLabel', 'label': 3}, 'factor': 0.5}
+    """
     if isinstance(value, Change | Selection):
         content = {field.name: getattr(value, field.name) for field in fields(value)}
         content["reason"] = content.pop("reason", None)
-        kept = {name: _record(entry, where) for name, entry in content.items() if entry is not None}
+        kept = {
+            name: as_record(entry, where) for name, entry in content.items() if entry is not None
+        }
         return {"type": type(value).__name__, **kept}
     if isinstance(value, tuple):
-        return [_record(entry, where) for entry in value]
+        return [as_record(entry, where) for entry in value]
     if callable(value):
         raise ValueError(
             f"JSON cannot hold a function, so the plan cannot be stored: {where}. "
             f"Store the plan without it and add it again after loading."
         )
     return value
+
+
+def change_of(record: Any, where: str) -> Change:
+    """Returns the change that `as_record` made a record of.
+
+    Raises:
+        ValueError: If it is no such record, or its change is unknown or not valid.
+    """
+    change = _restored(record, Change.kinds, where)
+    assert isinstance(change, Change)
+    return change
+
+
+def selection_of(record: Any, where: str) -> Selection:
+    """Returns the selection that `as_record` made a record of; errors as in `change_of`.
+
+    Example:
+        >>> selection_of({"type": "Indices", "indices": [4, 7]}, "The message")
+        Indices([4, 7])
+    """
+    selection = _restored(record, SELECTION_KINDS, where)
+    assert isinstance(selection, Selection)
+    return selection
 
 
 def _restored(record: Any, kinds: Mapping[str, type], where: str) -> Any:
@@ -100,7 +139,7 @@ def _restored(record: Any, kinds: Mapping[str, type], where: str) -> Any:
         kind = kinds[one_of(content.pop("type"), kinds, "type")]
         _check_names(kind, content)
         restored = {
-            name: _restored(entry, SELECTION_KINDS, where) if isinstance(entry, dict) else entry
+            name: selection_of(entry, where) if isinstance(entry, dict) else entry
             for name, entry in content.items()
         }
         return kind(**restored)

@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterable, Mapping
 from html import escape
 
+import numpy as np
 import pandas as pd
 from matplotlib.collections import QuadMesh
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.image import _ImageBase
@@ -24,6 +26,8 @@ from .style import ClassStyle, marker_path
 DARK_GROUND = "#171717"
 # What turns a chart's white into the dark ground, and keeps hues.
 DARK_FILTER = "invert(.91) hue-rotate(180deg)"
+# Weights of red, green and blue in the luma that the filter turns hues about (Filter Effects, section 4).
+_LUMA = np.array([0.213, 0.715, 0.072])
 # Wider charts, in inches, scroll on a phone: shrunk to its width their text could not be read.
 _WIDE = 5.6
 _LONG = 24  # letters, above which the heads of rows and columns are broken into lines
@@ -127,6 +131,19 @@ def page(
         '<meta name="color-scheme" content="light dark">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
+
+
+def dark_color(color: str) -> str:
+    """Returns what a chart's colour becomes on a dark page: its lightness turned round, its hue kept.
+
+    Example:
+        >>> dark_color("#ffffff") == DARK_GROUND
+        True
+    """
+    share = float(DARK_FILTER[len("invert(") : DARK_FILTER.index(")")])
+    inverted = share * (1 - np.array(to_rgb(color))) + (1 - share) * np.array(to_rgb(color))
+    # Turned by half a circle about the luma: sine 0, cosine -1.
+    return to_hex(np.clip(2 * (_LUMA @ inverted) - inverted, 0.0, 1.0).tolist())
 
 
 def page_note(text: str) -> str:

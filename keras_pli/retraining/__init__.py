@@ -1,6 +1,7 @@
 """Step 3: the PLI loss, the model that trains with it, and the experiment with its matched control."""
 
 from .data import ShuffledBatches
+from .default_loss import loss_for
 from .experiment.paired_experiment import pli_experiment
 from .experiment.response import embedding_response, performance_response
 from .experiment.result import ExperimentResult
@@ -25,6 +26,7 @@ __all__ = [
     "ShuffledBatches",
     "class_outputs",
     "embedding_response",
+    "loss_for",
     "performance_response",
     "pli_experiment",
     "reachable_activations",

@@ -28,7 +28,7 @@ def check_trained(embedder: Any) -> None:
         )
 
 
-def embedder_of(source: Any, z: NDArray[Any], seed: int) -> keras.Model:
+def embedder_of(source: Any, z: NDArray[Any], seed: int, *, verbose: Any = 0) -> keras.Model:
     """Returns the embedder that an experiment was given, or trains one on activations.
 
     Args:
@@ -36,6 +36,7 @@ def embedder_of(source: Any, z: NDArray[Any], seed: int) -> keras.Model:
             `ParametricTSNE.smooth`, with a lower perplexity for few points.
         z: Activations, shape `(samples, features)`.
         seed: The experiment's seed.
+        verbose: As in Keras, for the training of a map.
 
     Raises:
         ValueError: If the embedder has not been trained.
@@ -43,7 +44,7 @@ def embedder_of(source: Any, z: NDArray[Any], seed: int) -> keras.Model:
     """
     if source is None:
         tsne = ParametricTSNE.smooth(perplexity=min(50.0, len(z) / 3 - 1), seed=seed)
-        tsne.fit(z, verbose=0)
+        tsne.fit(z, verbose=verbose)
         return tsne
     embedder = source if isinstance(source, keras.Model) else source(z, seed)
     if not isinstance(embedder, keras.Model):

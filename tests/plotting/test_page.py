@@ -11,6 +11,7 @@ from keras_pli.plotting.page import (
     DARK_FILTER,
     DARK_GROUND,
     STYLE,
+    dark_color,
     page,
     page_details,
     page_facts,
@@ -54,6 +55,11 @@ def test_contrast_is_that_of_the_guidelines():
 
 def test_a_white_figure_meets_the_dark_ground():
     np.testing.assert_allclose(filtered("#ffffff"), to_rgb(DARK_GROUND), atol=0.5 / 255)
+
+
+@pytest.mark.parametrize("color", ["#0072B2", "#B94500", "#8a8a8a", "#000000", "#00FF00"])
+def test_a_colour_on_a_dark_page_is_what_the_browser_makes_of_it(color):
+    np.testing.assert_allclose(to_rgb(dark_color(color)), filtered(color), atol=0.51 / 255)
 
 
 def test_first_eight_classes_can_be_told_on_light_and_dark_grounds():

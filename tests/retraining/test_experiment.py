@@ -1,3 +1,5 @@
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -497,6 +499,110 @@ class TestResume:
         (tmp_path / "experiment.json").write_text(text)
         with pytest.raises(ValueError, match="holds no stored experiment"):
             run(out=tmp_path)
+
+
+class Watcher(keras.callbacks.Callback):
+    """Looks at the classifier after each epoch, and may raise or end the training."""
+
+    def __init__(self, x, end=None):
+        super().__init__()
+        self.x, self.end, self.batches, self.outputs = x, end, 0, []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += 1
+        if self.end is not None:
+            self.end(self)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.outputs.append(self.model.classifier.predict(self.x, verbose=0))
+        self.model.predict(self.x, verbose=0)
+
+
+class TestCallbacks:
+    def test_watching_changes_no_bit_and_raising_leaves_all_as_it_was(
+        self, digits, trained_digits, digits_embedder, experiment, tmp_path
+    ):
+        """The control beside a callback is plain training still, as it is in `experiment`."""
+        (result, weights), before = experiment, state_of(trained_digits)
+        seen, found = {}, {}
+
+        def fail(watcher):
+            if watcher.batches == 2:
+                raise RuntimeError("stopped by hand")
+
+        def watch(seed, arm, end=None):
+            seen[arm] = Watcher(digits[1][0], end if arm == "PLI" else None)
+            return [seen[arm]]
+
+        def call(callbacks):
+            return pli_experiment(
+                trained_digits,
+                *digits,
+                InterventionPlan.from_json(result.runs[0].plan_json),
+                embedder=digits_embedder,
+                embedding_weight=0.5,
+                epochs=2,
+                batch_size=64,
+                seeds=[5],
+                out=tmp_path / "run",
+                callbacks=callbacks,
+                on_trained=lambda seed, arm, model: found.update({arm: model.get_weights()}),
+                verbose=0,
+            )
+
+        with pytest.raises(RuntimeError, match="stopped by hand"):
+            call(partial(watch, end=fail))
+        assert same(state_of(trained_digits), before)
+        assert list(found) == ["control"] and not (tmp_path / "run").exists()
+
+        run = call(watch).runs[0]
+        assert list(seen) == ["control", "PLI"]
+        for arm, one in seen.items():
+            assert one.batches == 10
+            assert same(found[arm], weights[5, arm])
+            assert np.array_equal(one.outputs[-1], run.outputs[arm])
+            assert not np.array_equal(one.outputs[0], one.outputs[1])
+        assert run.history == result.run_of(5).history
+        assert call(None).runs[0].history == run.history  # it is there
+
+    def test_one_that_ends_an_arm_early(self, run, digits, tmp_path):
+        def stop(watcher):
+            watcher.model.stop_training = True
+
+        with pytest.raises(ValueError, match=r"λ = 0 \(control\) in epoch 1 of 3"):
+            run(
+                epochs=3,
+                out=tmp_path / "run",
+                callbacks=lambda seed, arm: [Watcher(digits[1][0], stop)],
+            )
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.slow
+    def test_the_search_for_a_weight_is_watched(self, run, digits, trained_digits):
+        seen = {}
+
+        def watch(seed, arm):
+            seen[arm] = Watcher(digits[1][0])
+            return [seen[arm]]
+
+        before = state_of(trained_digits)
+        run(embedding_weight="auto", callbacks=watch)
+        assert list(seen) == ["weight", "control", "PLI"]
+        assert len(seen["weight"].outputs) >= 4  # λ = 0, and three of the grid
+
+        def fail(watcher):
+            raise RuntimeError("enough")
+
+        with pytest.raises(RuntimeError, match="enough"):
+            run(
+                embedding_weight="auto",
+                callbacks=lambda seed, arm: [Watcher(digits[1][0], fail)],
+            )
+        assert same(state_of(trained_digits), before)
+
+    def test_they_are_made_for_each_training(self, run, digits):
+        with pytest.raises(TypeError, match=r"a function of \(seed, arm\).*Received: <.*Watcher"):
+            run(callbacks=[Watcher(digits[1][0])])
 
 
 class TestErrors:

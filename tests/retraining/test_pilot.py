@@ -105,6 +105,23 @@ def test_the_weights_come_back_where_training_fails(tried):
     assert same(before, everything(pli))
 
 
+def test_a_callback_watches_it_and_ends_it_by_raising(tried):
+    class ThirdStep(keras.callbacks.Callback):
+        steps = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps += 1
+            if self.steps == 3:
+                raise RuntimeError("stopped by hand")
+
+    pli, (x, labels, y, _), *_ = tried
+    before, watching = everything(pli), ThirdStep()
+    with pytest.raises(RuntimeError, match="stopped by hand"):
+        pli.pilot(x, labels, y, y + 1, samples=50, steps=2, callbacks=[watching])
+    assert watching.steps == 3  # of the second training, with the targets
+    assert same(before, everything(pli))
+
+
 def test_bad_input_is_refused_before_anything_is_trained(tried):
     pli, (x, labels, y, plan), *_ = tried
 

@@ -114,7 +114,8 @@ def test_without_tensorflow_serving_api_rest_still_serves(folder, monkeypatch):
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
 def test_missing_packages_are_named(folder, monkeypatch, missing):
-    monkeypatch.delitem(sys.modules, "keras_pli.serving.server.rest", raising=False)
+    for module in ("rest", "http_thread"):
+        monkeypatch.delitem(sys.modules, f"keras_pli.serving.server.{module}", raising=False)
     for name in [name for name in sys.modules if name.split(".")[0] == missing]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=rf"needs '{missing}.*pip install 'keras-pli\[serving\]'"):

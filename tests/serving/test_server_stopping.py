@@ -56,7 +56,7 @@ def test_request_that_ends_in_time_is_answered(folder, held, pool):
     answer = pool.submit(predict, server)
     assert begun.acquire(timeout=60)
     stopped = pool.submit(server.stop)
-    eventually(lambda: server._rest.should_exit)
+    eventually(lambda: server._rest.stopping)
     go.set()
     stopped.result(60)
     status, found = answer.result(60)

@@ -22,7 +22,7 @@ from ..loss import AUTOMATIC, SPREAD, PLILoss
 from ..outputs import output_sizes
 from ..starting_point import fresh_optimizer
 from .result import ExperimentResult
-from .seed_training import PlanSource, Settings, form_taken, run_seed
+from .seed_training import PlanSource, Settings, TrainingCallbacks, form_taken, run_seed
 from .stored_experiment import experiment_identity, storing
 from .subgroups import checked_subgroups
 
@@ -53,6 +53,7 @@ def pli_experiment(
     subgroups: ArrayLike | None = None,
     out: str | Path | None = None,
     on_trained: Callable[[int, str, keras.Model], None] | None = None,
+    callbacks: TrainingCallbacks | None = None,
     verbose: Any = "auto",
 ) -> ExperimentResult:
     """Retrains a classifier with an intervention and, as a control, for as long without it.
@@ -100,6 +101,13 @@ def pli_experiment(
             experiment is resumed: what is damaged or missing is done again.
         on_trained: Called as `on_trained(seed, arm, classifier)` after each retraining, for instance to save
             the classifier.
+        callbacks: A function of `(seed, arm)`, the arm `"control"` or `"PLI"`, that returns Keras callbacks
+            for that training, to watch it. Their `model` is the `PLIModel` that is trained, and
+            `model.classifier` the classifier, which they must leave as it is. They are no part of what a
+            stored experiment depends on, so a seed that is there already is not watched again. What one
+            raises ends the experiment; nothing of that seed is kept, and the next call begins it anew.
+            Where λ is `"auto"`, the function is asked once more for each seed, with the arm `"weight"`, and
+            its callbacks watch all trainings by which λ is found.
         verbose: As in Keras; a progress bar counts the seeds.
 
     Returns:
@@ -108,9 +116,10 @@ def pli_experiment(
     Raises:
         ValueError: If inputs are not finite, labels are not classes of the classifier, the form of labels
             cannot be told, the classifier has several outputs, the embedder has not been trained, λ lies
-            outside [0, 1], the training diverges, or `out` holds an experiment of another classifier, other
-            data, plan or settings.
-        TypeError: If `embedder` is a function that returns no Keras model.
+            outside [0, 1], the training diverges, a callback sets `stop_training`, so that the arms would
+            not be trained alike, or `out` holds an experiment of another classifier, other data, plan or
+            settings.
+        TypeError: If `embedder` is a function that returns no Keras model, or `callbacks` is no function.
         RuntimeError: If another process is writing to `out`.
 
     Example:
@@ -126,6 +135,11 @@ def pli_experiment(
     # A bad λ is met here.
     PLILoss("mse", embedding_weight, most_cost=most_cost, moved_only=moved_only, scale=scale)
     check_trained(embedder)
+    if callbacks is not None and not callable(callbacks):
+        raise TypeError(
+            "`callbacks` must be a function of (seed, arm) that returns Keras callbacks: each training has "
+            f"its own. Received: {quoted(callbacks)}."
+        )
     about: dict[str, Any] = {
         "layer": layer_path(classifier, layer),
         "embedding_weight": embedding_weight,
@@ -141,6 +155,7 @@ def pli_experiment(
         label_form=label_form,
         optimizer=optimizer,
         on_trained=on_trained,
+        callbacks=callbacks,
         most_cost=most_cost,
         **about,
     )
@@ -174,7 +189,7 @@ def pli_experiment(
 
 def _identity(classifier: Any, train: Any, test: Any, settings: Settings) -> dict[str, Any]:
     given = {item.name: getattr(settings, item.name) for item in fields(settings)}
-    del given["on_trained"]
+    del given["on_trained"], given["callbacks"]
     if settings.embedding_weight != AUTOMATIC:
         del given["most_cost"]
     own = classifier if isinstance(classifier, keras.Model) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -27,6 +27,9 @@ from .seed_run import ARMS, SeedRun, stored_plan
 Array = NDArray[Any]
 Checked: TypeAlias = tuple[Inputs, Array]
 PlanSource: TypeAlias = InterventionPlan | Callable[[Array, Array, Array], InterventionPlan]
+TrainingCallbacks: TypeAlias = Callable[[int, str], Sequence[keras.callbacks.Callback]]
+# What the trainings that find λ are called beside the arms.
+FINDING_WEIGHT = "weight"
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,17 @@ class Settings:
     epochs: int
     batch_size: int
     on_trained: Callable[[int, str, keras.Model], None] | None
+    callbacks: TrainingCallbacks | None = None
 
     @property
     def needs_map(self) -> bool:
         """Whether samples are put on a map: a plan may say nothing of one, and then none is made for it."""
         of_plan = not isinstance(self.plan, InterventionPlan) or self.plan.needs_map
         return self.embedder is not None or of_plan
+
+    def watching(self, seed: int, arm: str) -> list[keras.callbacks.Callback]:
+        """The callbacks of one training."""
+        return [] if self.callbacks is None else list(self.callbacks(seed, arm))
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,15 @@ def run_seed(
         for arm in ARMS:
             restore(classifier, start)
             reseed(classifier, seed)
-            history[arm] = _retrain(classifier, embedder, batches[arm], weights[arm], arm, settings)
+            history[arm] = _retrain(
+                classifier,
+                embedder,
+                batches[arm],
+                weights[arm],
+                arm,
+                settings,
+                settings.watching(seed, arm),
+            )
             seen[arm] = look()
             if not np.isfinite(seen[arm][1]).all():  # by its last step, which no mean loss tells
                 raise ValueError(
@@ -189,6 +205,7 @@ def _weight(
         batch_size=settings.batch_size,
         steps=len(batches),
         seed=seed,
+        callbacks=settings.watching(seed, FINDING_WEIGHT),
     )
     return found.weight
 
@@ -218,16 +235,24 @@ def _retrain(
     weight: float,
     arm: str,
     settings: Settings,
+    watching: list[keras.callbacks.Callback],
 ) -> dict[str, list[float]]:
     pli = _compiled(classifier, embedder, weight, settings)
     # Keras would shuffle the order of the batches once more, from the global random state.
-    history = pli.fit(batches, epochs=settings.epochs, shuffle=False, verbose=0).history
+    history = pli.fit(
+        batches, epochs=settings.epochs, shuffle=False, verbose=0, callbacks=watching
+    ).history
     bad = [epoch for epoch, loss in enumerate(history["loss"], 1) if not np.isfinite(loss)]
     if bad:
         raise ValueError(
             f"Retraining with λ = {weight:g} ({arm}) diverged: the loss is {history['loss'][bad[0] - 1]} in "
             f"epoch {bad[0]} of {settings.epochs}. Lower the learning rate"
             + (", or the weights of samples." if batches.sample_weight is not None else ".")
+        )
+    if pli.stop_training:
+        raise ValueError(
+            f"A callback ended the retraining with λ = {weight:g} ({arm}) in epoch {len(history['loss'])} of "
+            f"{settings.epochs}. Both arms are trained for as long; to end an experiment, let it raise."
         )
     return {name: [float(value) for value in values] for name, values in history.items()}
 

@@ -55,6 +55,7 @@ def automatic_weight(
     class_weight: dict[int, float] | None = None,
     steps: int | None = None,
     seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> AutomaticWeight:
     """Finds the largest λ of a grid that costs no more accuracy than the loss allows.
 
@@ -80,6 +81,7 @@ def automatic_weight(
         steps: Batches in an epoch of the training that is meant, where samples are seen again in it; None
             where each is seen once.
         seed: Of the part that is held out, and of the order of the batches.
+        callbacks: Keras callbacks that watch each retraining; what one raises ends the search.
 
     Raises:
         ValueError: If there are no arrays to hold a part of out, a sample is not of one class, no class has
@@ -97,7 +99,7 @@ def automatic_weight(
         "batch_size": checked_number(batch_size, "batch_size", least=1, whole=True),
     }
     pilot = WeightPilot(model, *arrays_of(x, dict(y)), sample_weight, seed)
-    settings |= {"class_weight": class_weight, "steps": steps}
+    settings |= {"class_weight": class_weight, "steps": steps, "callbacks": callbacks}
     most = model.loss_function.most_cost
     costs: dict[float, float] = {}
 
@@ -176,6 +178,7 @@ class WeightPilot:
         batch_size: int,
         class_weight: Any = None,
         steps: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> float:
         """Accuracy on what is held out, after retraining with a λ; 0 where that diverges.
 
@@ -202,7 +205,14 @@ class WeightPilot:
             # As much less than in the training as there are fewer samples here.
             steps=None if steps is None else -(-steps * len(rows) // len(self._classes)),
         )
-        fit = pli.fit(batches, epochs=epochs, class_weight=class_weight, shuffle=False, verbose=0)
+        fit = pli.fit(
+            batches,
+            epochs=epochs,
+            class_weight=class_weight,
+            shuffle=False,
+            verbose=0,
+            callbacks=list(callbacks),
+        )
         if not np.isfinite(fit.history["loss"]).all():
             if weight == 0:
                 raise ValueError(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import keras
 
 from ...intervention import InterventionPlan
 from ..edited_training import as_plan, edited_arrays
@@ -29,11 +32,12 @@ class ModelTrials:
         class_weight: dict[int, float] | None = None,
         steps: int | None = None,
         seed: int = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> AutomaticWeight:
         """Finds the largest λ that costs no more than the loss's `most_cost`; see `automatic_weight`.
 
         The classifier's weights and random states are as before afterwards. Arguments are those that `fit`
-        is to be called with, and `steps` and `seed` as in `automatic_weight`.
+        is to be called with, and `steps`, `seed` and `callbacks` as in `automatic_weight`.
 
         Raises:
             ValueError: As in `automatic_weight`, or if the model is not compiled, or a plan does not fit.
@@ -52,6 +56,7 @@ class ModelTrials:
             class_weight=class_weight,
             steps=steps,
             seed=seed,
+            callbacks=callbacks,
         )
 
     def pilot(
@@ -66,6 +71,7 @@ class ModelTrials:
         steps: int = STEPS,
         batch_size: int = BATCH,
         seed: int = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> Pilot:
         """Trains on a sample for a few steps, without the targets and with them, and gives the weights back.
 
@@ -84,6 +90,7 @@ class ModelTrials:
             steps: Steps of either training.
             batch_size: Samples in a batch.
             seed: Seed of the sample, of the order of batches, and of random layers.
+            callbacks: Keras callbacks that watch both trainings; what one raises ends the pilot.
 
         Returns:
             A `Pilot`.
@@ -108,7 +115,13 @@ class ModelTrials:
         """
         given = plan_samples(self, x, labels, embedding, targets, moved)
         return run_pilot(
-            self, given, samples=samples, steps=steps, batch_size=batch_size, seed=seed
+            self,
+            given,
+            samples=samples,
+            steps=steps,
+            batch_size=batch_size,
+            seed=seed,
+            callbacks=callbacks,
         )
 
     def layer_reach(

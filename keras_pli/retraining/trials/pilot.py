@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -116,6 +116,7 @@ def run_pilot(
     steps: int = STEPS,
     batch_size: int = BATCH,
     seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Pilot:
     """See `PLIModel.pilot`."""
     samples = checked_number(samples, "samples", least=2, whole=True)
@@ -137,7 +138,7 @@ def run_pilot(
         looks = _Looks(steps, partial(_look, onlooker, watched))
         try:
             reseed(model.classifier, seed)
-            _train(model, loss.with_weight(weight), batches, looks)
+            _train(model, loss.with_weight(weight), batches, looks, callbacks)
         finally:
             restore(model.classifier, start)
         maps, found = zip(*looks.seen, strict=True)
@@ -177,11 +178,18 @@ def like(model: Any) -> Any:
     return type(model)(model.classifier, model.embedder, model.layer)
 
 
-def _train(model: Any, loss: PLILoss, batches: ShuffledBatches, looks: _Looks) -> None:
+def _train(
+    model: Any,
+    loss: PLILoss,
+    batches: ShuffledBatches,
+    looks: _Looks,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
     trained = like(model)
     trained.compile(fresh_optimizer(model.optimizer, None), loss)
     whole = -(-looks.steps // len(batches))
-    found = trained.fit(batches, epochs=whole, shuffle=False, verbose=0, callbacks=[looks]).history
+    watching = [looks, *callbacks]
+    found = trained.fit(batches, epochs=whole, shuffle=False, verbose=0, callbacks=watching).history
     if not np.isfinite(found["loss"]).all():
         raise ValueError(
             f"The pilot with λ = {loss.embedding_weight:g} diverged: its loss is {found['loss'][-1]}. Lower "

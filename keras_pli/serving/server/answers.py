@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from anyio import move_on_after
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -25,6 +25,20 @@ def json_response(value: Any, status: int = 200) -> Response:
 def error_response(error: ServingError) -> Response:
     """Returns the answer to a request that failed."""
     return json_response({"error": str(error)}, error.http_status)
+
+
+async def answer_serving_error(request: Request, error: Exception) -> Response:
+    """Answers a request that failed by a ServingError, as Starlette hands it over."""
+    assert isinstance(error, ServingError)
+    return error_response(error)
+
+
+async def answer_unexpected(request: Request, error: Exception) -> Response:
+    """Answers a request that failed by anything else.
+
+    Starlette raises the error again after this answer, and uvicorn logs it.
+    """
+    return json_response({"error": f"{type(error).__name__}: {error}"}, 500)
 
 
 class Refusal(Response):

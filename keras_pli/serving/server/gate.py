@@ -26,11 +26,13 @@ class Gate:
     Args:
         app: The application.
         hosts: Which hosts are answered.
+        log_query: Whether the log tells the part of an address after `?`, which may hold a secret.
     """
 
-    def __init__(self, app: ASGIApp, hosts: AllowedHosts) -> None:
+    def __init__(self, app: ASGIApp, hosts: AllowedHosts, *, log_query: bool = True) -> None:
         self._app = app
         self._hosts = hosts
+        self._log_query = log_query
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,7 +43,7 @@ class Gate:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                _log(scope, message["status"])
+                _log(scope, message["status"], query=self._log_query)
             await send(message)
 
         self._running += 1
@@ -70,10 +72,10 @@ class Gate:
             await self._app(scope, receive, send)
 
 
-def _log(scope: Scope, status: int) -> None:
+def _log(scope: Scope, status: int, *, query: bool) -> None:
     host, port = scope.get("client") or ("-", 0)
     target = scope.get("raw_path", scope["path"].encode())
-    if scope["query_string"]:
+    if scope["query_string"] and query:
         target += b"?" + scope["query_string"]
     logger.info(
         '%s:%d - "%s %s HTTP/%s" %d',

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 from tensorflow.core.framework import types_pb2
 
 from . import bodies, json_tensors
-from .answers import Refusal, error_response, json_response
+from .answers import Refusal, answer_serving_error, answer_unexpected, json_response
 from .errors import ServingError
 from .gate import Gate
 from .hosts import AllowedHosts
@@ -82,9 +82,9 @@ def application(
         ]
     routes.append(Route(model + "/labels/{rest:path}", api.labels, methods=["GET", "POST"]))
     handlers = {
-        ServingError: _serving_error,
+        ServingError: answer_serving_error,
         HTTPException: _http_error,
-        Exception: _unexpected,
+        Exception: answer_unexpected,
     }
     return Gate(Starlette(routes=routes, exception_handlers=handlers), hosts)
 
@@ -226,19 +226,9 @@ def _tensor_infos(infos: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _serving_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServingError)
-    return error_response(error)
-
-
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     asked = f"{request.method} {request.url.path}"
     return json_response(
         {"error": f"{error.detail}: {asked}. There are {ADDRESSES}."}, error.status_code
     )
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    # Starlette raises the error again after this answer, and uvicorn logs it.
-    return json_response({"error": f"{type(error).__name__}: {error}"}, 500)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gc
-import ipaddress
 import os
-import signal
-import socket
 import sys
 import threading
 import time
@@ -14,27 +11,31 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import wait
 from contextlib import suppress
-from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
 from ...checks import checked_number
 from .errors import ServingError
 from .hosts import AllowedHosts
+from .listening import (
+    bracketed,
+    cannot_listen,
+    check_port,
+    is_loopback,
+    listen,
+    stop_signals,
+    wait_for,
+)
 from .logs import RequestLog
 from .repository import ModelRepository
 from .workers import Workers
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 INSTALL = "pip install 'keras-pli[serving]'"
 MAX_REQUEST_BYTES = 64 * 2**20
 RECEIVE_SECONDS = 60.0
 GRACE_SECONDS = 5.0
-START_SECONDS = 30.0
 ANSWER_SECONDS = 0.5  # for the answers to requests that are given up
 THREADS = 16
 
@@ -91,8 +92,8 @@ class LocalServer:
         checked_number(receive_seconds, "receive_seconds", least=0.001)
         self._grace_seconds = checked_number(grace_seconds, "grace_seconds", least=0)
         for name, port in (("rest_port", rest_port), ("grpc_port", grpc_port)):
-            if port is not None and not 0 <= port <= 65535:
-                raise ValueError(f"`{name}` must lie in 0 to 65535. Received: {port}.")
+            if port is not None:
+                check_port(port, name)
         self.models = ModelRepository(directory)
         self.host = host
         self.rest_port = rest_port
@@ -110,7 +111,6 @@ class LocalServer:
             grace_seconds=self._grace_seconds,
         )
         self._log = RequestLog() if verbose else None
-        self._thread: threading.Thread | None = None
         self._grpc: Any = None
 
     @property
@@ -121,12 +121,12 @@ class LocalServer:
     @property
     def url(self) -> str:
         """The address of the REST interface."""
-        return f"http://{_bracketed(self.host)}:{self.rest_port}"
+        return f"http://{bracketed(self.host)}:{self.rest_port}"
 
     @property
     def grpc_target(self) -> str:
         """The address of the gRPC interface, as `grpc.insecure_channel` takes it."""
-        return f"{_bracketed(self.host)}:{self.grpc_port}"
+        return f"{bracketed(self.host)}:{self.grpc_port}"
 
     def start(self) -> LocalServer:
         """Listens on both ports and returns the server itself; the ports are then known.
@@ -136,15 +136,15 @@ class LocalServer:
             ImportError: If tensorflow-serving-api is of another version than TensorFlow.
             RuntimeError: If the server was started before.
         """
-        if self._thread is not None:
+        if self._rest.started:
             raise RuntimeError("A server starts once. Make another one of the same folder.")
-        if not _is_loopback(self.host):
+        if not is_loopback(self.host):
             warnings.warn(
                 f"The local server listens on {self.host!r}: who reaches this machine can send it requests, "
                 "without a password and unencrypted.",
                 stacklevel=2,
             )
-        listener = _listen(self.host, self.rest_port)
+        listener = listen(self.host, self.rest_port)
         try:
             if self.grpc_port is not None:
                 self._start_grpc()
@@ -154,16 +154,11 @@ class LocalServer:
         self.rest_port = listener.getsockname()[1]
         if self._log is not None:
             self._log.open()
-        self._thread = threading.Thread(
-            target=self._rest.run, args=([listener],), name="keras-pli-rest", daemon=True
-        )
-        self._thread.start()
-        deadline = time.monotonic() + START_SECONDS
-        while not self._rest.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline:
-                self.stop()
-                raise RuntimeError(f"The REST server did not start on {self.url}.")
-            time.sleep(0.01)
+        try:
+            self._rest.start(listener)
+        except RuntimeError:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -173,18 +168,17 @@ class LocalServer:
         threads that end with the process.
         """
         deadline = time.monotonic() + self._grace_seconds
-        self._rest.should_exit = True
-        ended = []
+        self._rest.stop()
+        ended: list[Any] = []
         if self._grpc is not None:
             ended.append(self._grpc.stop(self._grace_seconds + ANSWER_SECONDS).wait)
-        if self._thread is not None:
-            ended.append(self._thread.join)
-        for wait_for in ended:
-            wait_for(max(0.0, deadline - time.monotonic()))
+        ended.append(self._rest.join)
+        for end in ended:
+            end(max(0.0, deadline - time.monotonic()))
         self._workers.abandon()
         self.models.close()
-        for wait_for in ended:
-            wait_for()
+        for end in ended:
+            end()
         if self._log is not None:
             self._log.close()
 
@@ -203,7 +197,7 @@ class LocalServer:
         except RuntimeError:
             port = 0  # how grpcio before 1.58 told it
         if not port:
-            raise OSError(_cannot_listen(self.host, self.grpc_port, "it may be taken"))
+            raise OSError(cannot_listen(self.host, self.grpc_port, "it may be taken"))
         self.grpc_port = port
         server.start()
         self._grpc = server
@@ -258,22 +252,11 @@ def serve(
         grace_seconds=grace_seconds,
         verbose=verbose,
     )
-    stopped = threading.Event()
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        stopped.set()
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with server:
-            _load(server.models, stopped)
-            _announce(server, without_grpc=grpc_port is not None and server.grpc_port is None)
-            while not stopped.wait(0.5):  # a wait without end hears no Ctrl-C on Windows
-                pass
-            print("Stopping.", file=sys.stderr, flush=True)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    with stop_signals() as stopped, server:
+        _load(server.models, stopped)
+        _announce(server, without_grpc=grpc_port is not None and server.grpc_port is None)
+        wait_for(stopped)
+        print("Stopping.", file=sys.stderr, flush=True)
     return not server.busy
 
 
@@ -317,24 +300,18 @@ def _rest_server(
     models: ModelRepository, workers: Workers, *, grace_seconds: float, **options: Any
 ) -> Any:
     try:
-        import uvicorn
-
-        from .protocol import DeadlineProtocol
+        from .http_thread import HttpThread
         from .rest import application
     except ModuleNotFoundError as error:
         raise ImportError(
             f"The local server needs {error.name!r}: {INSTALL}", name=error.name
         ) from error
-    config = uvicorn.Config(
+    return HttpThread(
         application(models, workers, **options),
-        http=partial(DeadlineProtocol, receive_seconds=options["receive_seconds"]),
-        ws="none",
-        lifespan="off",
-        log_config=None,  # uvicorn's own would close the handlers of all other loggers
-        server_header=False,
-        timeout_graceful_shutdown=grace_seconds,
+        "keras-pli-rest",
+        receive_seconds=options["receive_seconds"],
+        grace_seconds=grace_seconds,
     )
-    return uvicorn.Server(config)
 
 
 def _grpc_module() -> Any:
@@ -346,39 +323,3 @@ def _grpc_module() -> Any:
             f"{tf.__version__}. `grpc_port=None` leaves gRPC out."
         ) from error
     return grpc_service
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        # asyncio sends small packets at once only where the protocol is named, which create_server
-        # leaves open; without, every answer on a kept connection waits 40 ms.
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            if os.name == "posix":  # elsewhere it would share a taken port
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen()
-        except BaseException:
-            listener.close()
-            raise
-    except OSError as error:
-        raise OSError(_cannot_listen(host, port, str(error))) from error
-    return listener
-
-
-def _cannot_listen(host: str, port: int | None, reason: str) -> str:
-    return f"Cannot listen on port {port} of {host!r}: {reason}. Port 0 takes a free one."
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -56,6 +56,7 @@ export function createStage(root, events, theme) {
     if (waiting.has("top")) paintTop(layers, cloud, view);
     placeGrips();
     paintOverlay(layers.overlay, view, layers.ratio);
+    root.dataset.camera = JSON.stringify(view.camera); // which part of the map is seen, told to whoever looks from outside
     waiting.clear();
   }
 

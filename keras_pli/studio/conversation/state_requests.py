@@ -1,0 +1,90 @@
+"""What a page asks first: what there is, and where the points lie."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ...intervention.data_changes import lacks_label
+from ...plotting.style import class_styles
+from ...version import __version__
+from ..session.session import StudioSession
+from ..view_source import view_version
+from .fields import Fields, Reply
+from .plan_state import plan_state
+
+
+def hello(session: StudioSession, fields: Fields) -> Reply:
+    """All that a page needs to begin, or to find its way back after the connection was lost."""
+    theirs, ours = fields.text("version"), view_version()
+    if theirs != ours:
+        raise ValueError(
+            f"This page is of another version ({theirs}) than the studio that answers ({ours}): reload it."
+        )
+    data = session.data
+    return Reply(
+        {
+            "version": ours,
+            "keras_pli": __version__,
+            "title": data.classifier.name,
+            "layer": data.layer,
+            "points": len(data.labels),
+            "held_out": len(data.test[1]),
+            "classes": class_list(session),
+            "unlabelled": int(np.count_nonzero(lacks_label(data.labels))),
+            "folder": str(session.folder.path),
+            "plan": plan_state(session),
+            **round_state(session),
+        }
+    )
+
+
+def class_list(session: StudioSession) -> list[dict[str, Any]]:
+    """Label, name, colour and shape of every class."""
+    styles = class_styles(np.arange(session.classes), session.data.class_names)
+    return [
+        {"label": label, "name": style.name, "color": style.color, "shape": style.marker}
+        for label, style in styles.items()
+    ]
+
+
+def round_state(session: StudioSession) -> dict[str, Any]:
+    """The rounds of the session, and which of them is looked at."""
+    current = session.round.number
+    rounds = [{**asdict(note), "current": note.number == current} for note in session.rounds()]
+    return {"round": next(note for note in rounds if note["current"]), "rounds": rounds}
+
+
+def positions(session: StudioSession, fields: Fields) -> Reply:
+    """Where the points lie, float32 `(points, 2)`; of the edited map also what was moved and edited."""
+    of = fields.text("of", options=("map", "targets", "baseline", "control", "PLI"))
+    with session.lock:
+        revision, edited = session.revision, session.edited
+        found = edited.targets if of == "targets" else session.map_of(of)
+    buffers = [np.ascontiguousarray(found, dtype="<f4").tobytes()]
+    if of == "targets":
+        buffers += [edited.moved.astype(np.uint8).tobytes(), edited.flags.tobytes()]
+    return Reply({"of": of, "points": len(found), "revision": revision}, buffers)
+
+
+def plan(session: StudioSession, fields: Fields) -> Reply:
+    """The plan as it stands."""
+    return Reply({"plan": plan_state(session)})
+
+
+def rounds(session: StudioSession, fields: Fields) -> Reply:
+    """The rounds, and which of them is looked at."""
+    return Reply(round_state(session))
+
+
+def go_to(session: StudioSession, fields: Fields) -> Reply:
+    """Looks at another round."""
+    session.go_to(fields.whole("round", least=0))
+    return Reply({**round_state(session), "plan": plan_state(session)})
+
+
+STATE_REQUESTS = {
+    function.__name__: function for function in (hello, positions, plan, rounds, go_to)
+}

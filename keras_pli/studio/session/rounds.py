@@ -1,0 +1,203 @@
+"""One round of a session: a classifier, the map of its layer, and what it says of the samples."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ...files import atomic_path, read_arrays, read_json, write_arrays, write_json
+from ...network.activations import ActivationReader
+from ...retraining.outputs import class_outputs, predicted
+from .given import StudioData
+
+CLASSIFIER, EMBEDDER, ARRAYS, NOTE = (
+    "classifier.keras",
+    "embedder.keras",
+    "arrays.npz",
+    "round.json",
+)
+
+
+@dataclass(frozen=True)
+class RoundNote:
+    """What is told of a round in the history.
+
+    Args:
+        number: Its number, from 0.
+        parent: The round that it came from, or None.
+        title: What it is, in a few words.
+        sentence: What the retraining that made it did, or None.
+        accuracy: Accuracy on the held-out samples.
+        created: When it was made, local time.
+    """
+
+    number: int
+    parent: int | None
+    title: str
+    sentence: str | None
+    accuracy: float
+    created: str
+
+
+class Round:
+    """A classifier as one round of a session has it, for looking: it is never trained.
+
+    Attributes:
+        note: What is told of it.
+        folder: Where it lies.
+        classifier: The classifier.
+        embedder: The map's network.
+        map: Positions of the training samples, float32 `(samples, 2)`.
+        outputs: What the classifier puts out for them, float32 `(samples, classes)`.
+        test_outputs: The same for the held-out samples.
+    """
+
+    def __init__(
+        self,
+        data: StudioData,
+        folder: Path,
+        note: RoundNote,
+        classifier: keras.Model,
+        embedder: keras.Model,
+        arrays: dict[str, NDArray[np.float32]],
+    ) -> None:
+        self.note, self.folder = note, folder
+        self.classifier, self.embedder = classifier, embedder
+        self.map, self.outputs = arrays["map"], arrays["outputs"]
+        self.test_outputs = arrays["test_outputs"]
+        self._data = data
+        self._activations: NDArray[np.float32] | None = None
+        self._reading = threading.Lock()
+
+    @property
+    def number(self) -> int:
+        """Its number, from 0."""
+        return self.note.number
+
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """The classes that the classifier decides for, of the training samples."""
+        return self.outputs.argmax(axis=1)
+
+    @property
+    def activations(self) -> NDArray[np.float32]:
+        """Activations of the training samples, read when they are first asked for."""
+        with self._reading:
+            if self._activations is None:
+                reader = ActivationReader(self.classifier, self._data.layer)
+                self._activations = predicted(reader, self._data.train[0])
+            return self._activations
+
+    @classmethod
+    def make(
+        cls,
+        data: StudioData,
+        folder: Path,
+        classifier: Path,
+        embedder: Path,
+        *,
+        number: int,
+        parent: int | None,
+        title: str,
+        sentence: str | None = None,
+    ) -> Round:
+        """Takes over the files of two networks, reads what they say of the data, and stores it whole.
+
+        Args:
+            data: What the studio was opened with.
+            folder: Where to put the round.
+            classifier: A classifier's file.
+            embedder: A file of the map's network.
+            number: The round's number.
+            parent: The round that it came from.
+            title: What it is, in a few words.
+            sentence: What the retraining that made it did.
+
+        Raises:
+            ValueError: If a file cannot be loaded, the map has not two components, or it or the outputs are
+                not finite.
+        """
+        for source, name in ((classifier, CLASSIFIER), (embedder, EMBEDDER)):
+            if source != folder / name:
+                with atomic_path(folder / name) as temporary:
+                    shutil.copyfile(source, temporary)
+        networks = load_network(folder / CLASSIFIER), load_network(folder / EMBEDDER)
+        activations = predicted(ActivationReader(networks[0], data.layer), data.train[0])
+        arrays = {
+            "map": predicted(networks[1], activations),
+            "outputs": class_outputs(networks[0], data.train[0]),
+            "test_outputs": class_outputs(networks[0], data.test[0]),
+        }
+        _check(arrays)
+        write_arrays(folder / ARRAYS, arrays)
+        accuracy = float(np.mean(arrays["test_outputs"].argmax(axis=1) == data.test[1]))
+        created = datetime.now().astimezone().isoformat(timespec="seconds")
+        note = RoundNote(number, parent, title, sentence, accuracy, created)
+        write_json(folder / NOTE, asdict(note))  # last: a round without a note is none
+        made = cls(data, folder, note, *networks, arrays)
+        made._activations = activations
+        return made
+
+    @classmethod
+    def load(cls, data: StudioData, folder: Path) -> Round:
+        """Reads what `make` stored.
+
+        Raises:
+            ValueError: If a file is damaged, or of other samples.
+        """
+        note = read_note(folder)
+        arrays = read_arrays(folder / ARRAYS)
+        if len(arrays.get("map", ())) != len(data.labels):
+            raise ValueError(f"{folder / ARRAYS} is damaged: it is not of these samples.")
+        networks = load_network(folder / CLASSIFIER), load_network(folder / EMBEDDER)
+        return cls(data, folder, note, *networks, arrays)
+
+
+def read_note(folder: Path) -> RoundNote:
+    """Returns what a stored round tells of itself; raises ValueError if that is damaged."""
+    try:
+        return RoundNote(**read_json(folder / NOTE))
+    except TypeError as error:
+        raise ValueError(f"{folder / NOTE} is damaged: {error}.") from error
+
+
+def load_network(path: Path) -> keras.Model:
+    """Returns a second model of a file's network, compiled as it was where Keras can read how.
+
+    Raises:
+        ValueError: If the file cannot be loaded.
+    """
+    try:
+        return keras.saving.load_model(path)
+    except Exception:  # Keras raises half a dozen kinds, for a loss that is nobody's too
+        try:
+            return keras.saving.load_model(path, compile=False)
+        except Exception as error:
+            told = " ".join(str(error).split())[:400]
+            raise ValueError(
+                f"{path} cannot be loaded as a Keras model: {told} A studio works on copies, so a layer of "
+                "your own must be registered by keras.saving.register_keras_serializable."
+            ) from error
+
+
+def _check(arrays: dict[str, Any]) -> None:
+    shape = arrays["map"].shape
+    if len(shape) != 2 or shape[1] != 2:
+        raise ValueError(
+            f"A studio shows maps of two components. The embedder gives shape {shape}."
+        )
+    for name, values in arrays.items():
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(bad):
+            raise ValueError(
+                f"The classifier's {name.replace('_', ' ')} must be finite. {len(bad)} of {len(values)} rows "
+                f"are not, the first is {bad[0]}."
+            )

@@ -1,0 +1,72 @@
+"""Starting and stopping the studio's server: ports, warnings, arguments, missing packages, the log."""
+
+import sys
+
+import pytest
+from studio_hosts import Echo, Page, small_view  # noqa: F401
+
+pytest.importorskip("uvicorn")
+from keras_pli.studio.server import StudioServer, studio_server
+
+
+@pytest.fixture(autouse=True)
+def conversation(monkeypatch):
+    monkeypatch.setattr(studio_server, "Conversation", Echo)
+
+
+def test_ports_open_and_close():
+    with StudioServer(None) as first, StudioServer(None) as second:
+        assert first.port != second.port
+        assert first.url.startswith(f"http://127.0.0.1:{first.port}/?token=")
+        assert Page(first).ask({"id": 1})[0]["ok"]
+        with pytest.raises(RuntimeError, match="starts once"):
+            first.start()
+        with pytest.raises(OSError, match=rf"Cannot listen on port {first.port} of .*Port 0 takes"):
+            StudioServer(None, port=first.port).start()
+        # The token of one is none of another.
+        assert Page(second).ask({"id": 1}, X_Studio_Token=Page(first).token)[0] == 403
+    with StudioServer(None, port=first.port) as again:
+        assert again.port == first.port
+
+
+def test_another_host_is_warned_of():
+    with (
+        pytest.warns(UserWarning, match=r"listens on '0\.0\.0\.0'.*not encrypted"),
+        StudioServer(None, host="0.0.0.0") as server,
+    ):
+        assert server.url.startswith("http://127.0.0.1:")
+        assert Page(server).ask({"id": 1})[0]["ok"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"port": 70_000}, r"`port` must lie in 0 to 65535\. Received: 70000"),
+        ({"port": "8"}, r"`port` must be a whole number"),
+        ({"max_request_bytes": 0}, r"`max_request_bytes` must be a whole number from 1"),
+        ({"receive_seconds": 0}, r"`receive_seconds` must be a number from"),
+        ({"grace_seconds": -1}, r"`grace_seconds` must be a number from 0"),
+        ({"allowed_hosts": ["http://studio.example"]}, r"`allowed_hosts` must hold names"),
+    ],
+)
+def test_bad_arguments(options, words):
+    with pytest.raises(ValueError, match=words):
+        StudioServer(None, **options)
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_missing_packages_are_named(monkeypatch, missing):
+    for name in [name for name in sys.modules if name.split(".")[0] == missing]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=rf'needs {missing}.*pip install "keras-pli\[studio\]"'):
+        StudioServer(None)
+
+
+def test_the_log_holds_no_token(capsys, small_view):  # noqa: F811
+    with StudioServer(None, verbose=True) as server:
+        page = Page(server)
+        assert page.call("GET", f"/?token={page.token}")[0] == 200
+        page.listen().close()
+    log = capsys.readouterr().err
+    assert '"GET / HTTP/1.1" 200' in log and '"GET /events HTTP/1.1" 200' in log
+    assert page.token not in log
