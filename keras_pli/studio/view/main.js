@@ -1,7 +1,41 @@
-// The page's entry: what a host, a server's page or a notebook's widget, calls with a model to talk to.
+/** The studio's view, in the shape that anywidget takes; a page of our server gives it a model of the same shape. */
 
-export default {
-  render({ el }) {
-    el.textContent = "The studio's page is being built.";
-  },
-};
+import { createViewActions } from "./view_actions.js";
+import { createClient } from "./client.js";
+import { element } from "./dom.js";
+import { createLayout } from "./layout.js";
+import { createStore, initialState } from "./store.js";
+import { watchTheme } from "./theme.js";
+import { createToasts } from "./toasts.js";
+
+const VERSION = "%VIEW_VERSION%";
+
+/**
+ * Draws the view into an element.
+ *
+ * @param {{model: Object, el: HTMLElement}} host
+ * @returns {function(): void} Takes the view away.
+ */
+function render({ model, el }) {
+  const root = element("div", { class: "kps" });
+  el.append(root);
+  const store = createStore(initialState());
+  const client = createClient(model);
+  const toasts = createToasts();
+  const endTheme = watchTheme((theme) => {
+    root.dataset.theme = theme;
+    store.set({ theme });
+  });
+  const actions = createViewActions({ client, store, toasts, version: VERSION });
+  const endLayout = createLayout(root, { store, actions, toasts });
+  actions.hello();
+  return () => {
+    endLayout();
+    endTheme();
+    actions.end();
+    client.close();
+    root.remove();
+  };
+}
+
+export default { render };

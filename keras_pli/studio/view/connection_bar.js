@@ -1,0 +1,36 @@
+/** The bar that says that the server is gone, and that nothing is lost. */
+
+import { button, element, refill } from "./dom.js";
+
+/**
+ * Makes the bar; it shows itself while there is no connection.
+ *
+ * @param {{store: Object, actions: Object}} view
+ */
+export function createConnectionBar({ store, actions }) {
+  const bar = element("div", { class: "kps-connection", role: "alert" });
+
+  function draw() {
+    const { connection, info } = store.state;
+    bar.hidden = connection === "up" || (connection === "connecting" && !info);
+    refill(bar, bar.hidden ? [] : connection === "version" ? otherVersion() : lost());
+  }
+
+  function lost() {
+    return [
+      element("span", {}, "The server does not answer. Nothing is lost: every step was stored as it was made. Trying again…"),
+      button("Try now", actions.hello, { class: "kps-small" }),
+    ];
+  }
+
+  function otherVersion() {
+    return [
+      element("span", {}, "This page is of another version than the server. Reload it to go on; nothing is lost."),
+      button("Reload", () => location.reload(), { class: "kps-small" }),
+    ];
+  }
+
+  store.on(["connection", "info"], draw);
+  draw();
+  return bar;
+}

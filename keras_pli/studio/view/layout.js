@@ -1,0 +1,47 @@
+/** Where everything stands: the map takes the room, one column of panels is beside it. */
+
+import { createConnectionBar } from "./connection_bar.js";
+import { element } from "./dom.js";
+import { createHoverCard } from "./hover_card.js";
+import { createLegend } from "./legend.js";
+import { createMapView } from "./map_view.js";
+import { createPlanPanel } from "./plan_panel.js";
+import { createTabs } from "./sections.js";
+import { createSelectionPanel } from "./selection_panel.js";
+import { createStatusLine } from "./status_line.js";
+import { createToolbar } from "./toolbar.js";
+
+/**
+ * Builds the view.
+ *
+ * @param {HTMLElement} root
+ * @param {{store: Object, actions: Object, toasts: Object}} view
+ * @returns {function(): void} Takes it away.
+ */
+export function createLayout(root, view) {
+  const { store, toasts } = view;
+  const stage = element("div", { class: "kps-map" });
+  const place = element("main", { class: "kps-place" }, stage);
+  const side = createTabs(store, {
+    edit: [createSelectionPanel(view), createPlanPanel(view)],
+    sample: [],
+    retrain: [],
+    history: [],
+  });
+  const toolbar = createToolbar({ ...view, fit: () => map.scatter.fit(), help: () => {} });
+  root.append(
+    toolbar,
+    createConnectionBar(view),
+    element("div", { class: "kps-body" }, place, side),
+    createStatusLine(view),
+    toasts.node,
+  );
+  const map = createMapView(stage, view);
+  place.append(createLegend(view));
+  createHoverCard(stage, store);
+
+  const drawSheet = () => { root.dataset.sheet = store.state.sheet; };
+  store.on(["sheet"], drawSheet);
+  drawSheet();
+  return () => map.end();
+}

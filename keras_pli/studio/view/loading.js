@@ -1,0 +1,124 @@
+/** What the view fetches to draw the map: the session, positions, columns, outlines. */
+
+import { typedArray } from "./arrays.js";
+
+const RETRY_MILLISECONDS = 3000;
+
+/**
+ * Actions that load.
+ *
+ * @param {{ask: Function, store: Object, toasts: Object, version: string}} context
+ */
+export function loadingActions({ ask, store, toasts, version }) {
+  let asked = 0;
+  let columnAsked = 0;
+  let retry = null;
+
+  async function hello() {
+    const reply = await ask("hello", { version }, { patience: 2 * RETRY_MILLISECONDS + 4000, quiet: true });
+    if (!reply) {
+      tryAgain();
+      return false;
+    }
+    const { plan, round, rounds, job, comparison, ...info } = reply.content;
+    store.set({ connection: "up", info, plan, round, rounds, job, comparison });
+    await Promise.all([loadMap(), loadTargets(), loadColumn(store.state.colour)]);
+    if (store.state.outlines) await loadOutlines();
+    return true;
+  }
+
+  function tryAgain() {
+    if (store.state.connection === "version" || retry !== null) return;
+    store.set({ connection: store.state.info ? "down" : "connecting" });
+    retry = setTimeout(() => {
+      retry = null;
+      hello();
+    }, RETRY_MILLISECONDS);
+  }
+
+  async function loadMap() {
+    const reply = await ask("positions", { of: "map" });
+    if (!reply) return;
+    const map = typedArray(reply.buffers[0], Float32Array);
+    store.set({ positions: { ...store.state.positions, map, live: null } });
+  }
+
+  /** Fetches where the plan sends points; of several calls at once the last counts. */
+  async function loadTargets() {
+    asked += 1;
+    const mine = asked;
+    const reply = await ask("positions", { of: "targets" });
+    if (!reply || mine !== asked) return;
+    const [xy, moved, flags] = reply.buffers;
+    const targets = typedArray(xy, Float32Array);
+    store.set({
+      positions: {
+        ...store.state.positions,
+        targets,
+        told: targets,
+        moved: moved ? typedArray(moved, Uint8Array) : null,
+        flags: flags ? typedArray(flags, Uint8Array) : null,
+        revision: reply.content.revision,
+        guessed: false,
+      },
+    });
+  }
+
+  /** What is on its way is of no use any more: points are about to go elsewhere. */
+  function forgetTargets() {
+    asked += 1;
+  }
+
+  async function loadColumn(name) {
+    columnAsked += 1;
+    const mine = columnAsked;
+    const changed = name !== store.state.colour;
+    if (changed) store.set({ colour: name });
+    const reply = await ask("column", { name });
+    if (!reply || mine !== columnAsked) return;
+    const { content, buffers } = reply;
+    const numbers = content.type === "number";
+    store.set({
+      column: {
+        ...content,
+        codes: numbers ? null : typedArray(buffers[0], Uint16Array),
+        values: numbers ? typedArray(buffers[0], Float32Array) : null,
+      },
+      hidden: changed ? new Set() : store.state.hidden,
+    });
+  }
+
+  async function loadOutlines() {
+    const of = store.state.shown === "original" ? "map" : "targets";
+    const reply = await ask("outlines", { of });
+    if (reply && store.state.outlines) store.set({ outlined: reply.content.classes });
+  }
+
+  async function showOutlines(on) {
+    store.set({ outlines: on, outlined: null });
+    if (on) await loadOutlines();
+  }
+
+  async function columnCodes(name) {
+    const { column } = store.state;
+    if (column?.name === name && column.codes) return column.codes;
+    const reply = await ask("column", { name });
+    return reply && reply.content.type !== "number" ? typedArray(reply.buffers[0], Uint16Array) : null;
+  }
+
+  function end() {
+    clearTimeout(retry);
+    asked += 1;
+    columnAsked += 1;
+  }
+
+  function wrongVersion(sentence) {
+    store.set({ connection: "version" });
+    toasts.error(sentence);
+  }
+
+  return {
+    hello, tryAgain, loadMap, loadTargets, forgetTargets, loadColumn, loadOutlines, showOutlines, columnCodes,
+    endLoading: end, wrongVersion,
+  };
+}

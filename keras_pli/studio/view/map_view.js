@@ -1,0 +1,167 @@
+/** The map within the view: what it shows of the state, and what hands do to it. */
+
+import { rotateChange, scaleChange, separateChange, shiftChange } from "./changes.js";
+import { createScatter } from "./scatter.js";
+import { themeColor } from "./theme.js";
+
+const SETTLE_MILLISECONDS = 300;
+const EPOCH_MILLISECONDS = 700;
+const NONE = 65535;
+const UNNAMED = { color: "#8a8a8a", shape: "o" };
+// Low to high, readable on both grounds; lightness rises, so that it can be read without hues.
+const RAMP = { light: ["#440154", "#3b528b", "#21918c", "#4ab35f", "#b3b82a"], dark: ["#7a5bb0", "#5f86c4", "#35b0aa", "#7ad151", "#fde725"] };
+
+/**
+ * Puts the map into a place and keeps it as the state says.
+ *
+ * @param {HTMLElement} parent
+ * @param {{store: Object, actions: Object}} view
+ * @returns {{scatter: Object, end: function(): void}}
+ */
+export function createMapView(parent, { store, actions }) {
+  const scatter = createScatter(parent, { label: "Map of the training samples" });
+  const { state } = store;
+  let shownPoints = null;
+  let shownGuess = false;
+
+  function drawPositions() {
+    const { positions, shown } = state;
+    const xy = shown === "live" ? positions.live : shown === "original" ? positions.map : positions.targets;
+    if (!xy || xy === shownPoints) return;
+    // What a hand has moved is there already, and so is the server's answer to it.
+    const atOnce = shownGuess || positions.guessed || !shownPoints || shownPoints.length !== xy.length;
+    if (atOnce) scatter.setPoints(xy);
+    else scatter.animateTo(xy, shown === "live" ? EPOCH_MILLISECONDS : SETTLE_MILLISECONDS);
+    shownPoints = xy;
+    shownGuess = positions.guessed && shown === "edited";
+  }
+
+  /** The selection in the groups that the map takes hold of: two classes part, anything else is one. */
+  function drawSelection() {
+    const { selection, tool, column } = state;
+    const labels = selection?.labels;
+    if (tool !== "separate" || labels?.length !== 2 || column?.name !== "label") {
+      return scatter.setSelection(selection?.mask ?? null);
+    }
+    const second = state.info.classes.findIndex(({ label }) => label === labels[1]);
+    return scatter.setSelection(selection.mask?.map((on, i) => (on && column.codes[i] === second ? 2 : on)) ?? null);
+  }
+
+  function drawColours() {
+    const { column, theme } = state;
+    if (!column) return;
+    if (column.values) {
+      scatter.setNumbers({ values: column.values, low: column.low, high: column.high, colors: RAMP[theme] });
+      return;
+    }
+    const kinds = [...column.categories, UNNAMED];
+    const unnamed = kinds.length - 1;
+    scatter.setStyle({
+      codes: column.codes.map((code) => (code === NONE ? unnamed : code)),
+      colors: kinds.map((kind) => themeColor(kind, theme)),
+      shapes: kinds.map(({ shape }) => shape ?? "o"),
+    });
+  }
+
+  function drawVisible() {
+    const { column, hidden } = state;
+    if (!hidden.size || !column?.codes) return scatter.setVisible(null);
+    return scatter.setVisible(Uint8Array.from(column.codes, (code) => (hidden.has(code) ? 0 : 1)));
+  }
+
+  function drawGhosts() {
+    const { ghosts, positions, shown } = state;
+    if (ghosts?.xy && positions.targets) {
+      scatter.setTargets({ xy: ghosts.xy });
+    } else if (shown === "edited" && positions.map && positions.moved?.includes(1)) {
+      scatter.setTargets({ xy: positions.map, moved: positions.moved }, { old: true });
+    } else {
+      scatter.setTargets(null);
+    }
+  }
+
+  function drawOutlines() {
+    const { outlines, outlined, info, theme } = state;
+    if (!outlines || !outlined) return scatter.setOutlines([]);
+    return scatter.setOutlines(
+      outlined.map(({ name, lines, label_at: at }) => {
+        const kind = info.classes.find((entry) => entry.name === name) ?? UNNAMED;
+        return { lines, label: name, label_at: at, color: themeColor(kind, theme) };
+      }),
+    );
+  }
+
+  function drawMarks() {
+    const { check, plan } = state;
+    const told = check?.revision === plan.revision ? check.moves ?? [] : [];
+    scatter.setMarks(
+      told
+        .filter(({ at }) => at)
+        .map(({ at, words, passes }) => ({ at, text: words, kind: passes ? "note" : "collision" })),
+    );
+  }
+
+  function held() {
+    if (state.shown !== "edited") return null;
+    return state.selection?.mask ? actions.heldSelection() : null;
+  }
+
+  const hands = {
+    hover: ({ index, at }) => {
+      store.set({ pointer: at });
+      actions.hover(index);
+    },
+    click: ({ index, add }) => {
+      if (index === null) return add ? undefined : actions.clear();
+      if (add) return actions.selectPoint(index, true);
+      store.set({ tab: "sample" });
+      return actions.inspect(index);
+    },
+    select: (drawn) => actions.selectDrawn(drawn),
+    drag: ({ by, done, cancelled }) => finish(done, cancelled, (selection) => shiftChange(selection, by)),
+    scale: ({ factor, done, cancelled }) => finish(done, cancelled, (selection) => scaleChange(selection, factor)),
+    rotate: ({ degrees, done, cancelled }) => finish(done, cancelled, (selection) => rotateChange(selection, degrees)),
+    separate: ({ distance, done, cancelled }) => {
+      const labels = state.selection?.labels;
+      if (!done || cancelled) return;
+      if (labels?.length !== 2 || state.shown !== "edited") {
+        scatter.release();
+        return;
+      }
+      const [first, second] = labels.map((label) => ({ type: "ClassLabel", label }));
+      actions.addChange(separateChange(first, second, distance));
+    },
+  };
+
+  function finish(done, cancelled, make) {
+    if (!done || cancelled) return;
+    const selection = held();
+    if (selection) actions.addChange(make(selection));
+    else scatter.release();
+  }
+
+  for (const [name, hand] of Object.entries(hands)) scatter.on(name, hand);
+
+  const offs = [
+    store.on(["positions", "shown"], drawPositions),
+    store.on(["column", "theme"], drawColours),
+    store.on(["column", "hidden"], drawVisible),
+    store.on(["selection", "tool", "column"], drawSelection),
+    store.on(["positions"], () => scatter.setFlags(state.positions.flags?.some(Boolean) ? state.positions.flags : null)),
+    store.on(["ghosts", "positions", "shown", "column", "theme"], drawGhosts),
+    store.on(["outlines", "outlined", "theme"], drawOutlines),
+    store.on(["check", "plan"], drawMarks),
+    store.on(["tool"], () => scatter.setTool(state.tool)),
+    store.on(["theme"], () => scatter.setTheme(state.theme)),
+  ];
+  scatter.setTool(state.tool);
+  scatter.setTheme(state.theme ?? "light");
+
+  return {
+    scatter,
+    end() {
+      offs.forEach((off) => off());
+      scatter.destroy();
+    },
+  };
+}

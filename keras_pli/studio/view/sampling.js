@@ -1,0 +1,89 @@
+/** One sample looked at closely: its card, its picture, its neighbours, why it was classified as it was. */
+
+const PICTURE_SIZE = 96;
+const NEIGHBOR_SIZE = 48;
+
+/**
+ * Actions on samples. Pictures are kept, as addresses of images, until the view ends.
+ *
+ * @param {{ask: Function, store: Object}} context
+ */
+export function samplingActions({ ask, store }) {
+  const known = new Map();
+  let hovered = 0;
+
+  /** The picture of a sample, as the address of an image; null where samples cannot be shown. */
+  async function picture(index, size = PICTURE_SIZE) {
+    const [address] = await pictures([index], size);
+    return address;
+  }
+
+  async function pictures(indices, size = NEIGHBOR_SIZE) {
+    const missing = indices.filter((index) => !known.has(`${index} ${size}`));
+    if (missing.length && store.state.info.kind !== "other") {
+      const reply = await ask("pictures", { indices: missing, size }, { quiet: true });
+      reply?.buffers.forEach((bytes, i) => known.set(`${missing[i]} ${size}`, imageAddress(bytes)));
+    }
+    return indices.map((index) => known.get(`${index} ${size}`) ?? null);
+  }
+
+  /** What the map's card tells of the point under the pointer. */
+  async function hover(index) {
+    hovered += 1;
+    const mine = hovered;
+    if (index === null) return store.set({ hover: null });
+    if (store.state.hover?.index === index) return undefined;
+    store.set({ hover: { index, card: null, picture: null } });
+    const [card, image] = await Promise.all([ask("card", { index }, { quiet: true }), picture(index)]);
+    if (mine !== hovered || !store.state.hover) return undefined;
+    return store.set({ hover: { index, card: card?.content ?? null, picture: image } });
+  }
+
+  async function inspect(index) {
+    store.set({ inspected: { index, card: null, picture: null, strip: [] }, explanation: null, rationale: null });
+    const [reply, image] = await Promise.all([ask("card", { index }), picture(index)]);
+    if (store.state.inspected?.index !== index) return;
+    if (!reply) {
+      store.set({ inspected: null });
+      return;
+    }
+    store.set({ inspected: { index, card: reply.content, picture: image, strip: [] } });
+    const strip = await pictures(reply.content.neighbors.map((entry) => entry.index));
+    if (store.state.inspected?.index !== index) return;
+    store.set({ inspected: { ...store.state.inspected, strip } });
+  }
+
+  async function explain(methods, target) {
+    const { index } = store.state.inspected;
+    const about = { index, methods, target };
+    store.set({ explanation: { ...about, pending: true, titles: [], images: [] } });
+    const reply = await ask("explain", about, { report: explanationFailed });
+    if (!reply || store.state.inspected?.index !== index) return;
+    const { titles, target_name: name } = reply.content;
+    store.set({ explanation: { ...about, titles, targetName: name, images: reply.buffers.map(imageAddress) } });
+  }
+
+  function explanationFailed(error) {
+    if (store.state.explanation) store.set({ explanation: { ...store.state.explanation, pending: false, error } });
+  }
+
+  async function rationalise(target) {
+    const { index } = store.state.inspected;
+    store.set({ rationale: { index, target, pending: true, images: [] } });
+    const report = (error) => store.set({ rationale: { index, target, images: [], error } });
+    const reply = await ask("rationalise", { index, target }, { report });
+    if (!reply || store.state.inspected?.index !== index) return;
+    store.set({ rationale: { index, target, ...reply.content, images: reply.buffers.map(imageAddress) } });
+  }
+
+  function forget() {
+    for (const address of known.values()) URL.revokeObjectURL(address);
+    known.clear();
+  }
+
+  return { picture, pictures, hover, inspect, explain, rationalise, forgetPictures: forget };
+}
+
+function imageAddress(bytes) {
+  return URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+}

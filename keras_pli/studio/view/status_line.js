@@ -1,0 +1,63 @@
+/** The line below the map: what is selected, and who is computing. */
+
+import { button, element, refill } from "./dom.js";
+import { counted, wholeNumber } from "./formatting.js";
+
+const JOB_NAMES = { suggest: "Looking for moves", check: "Checking the plan", propose: "Looking for labels", retrain: "Retraining", refresh: "Refreshing the map" };
+
+/**
+ * Makes the line.
+ *
+ * @param {{store: Object, actions: Object}} view
+ * @returns {HTMLElement}
+ */
+export function createStatusLine({ store, actions }) {
+  const { state } = store;
+  const left = element("span", { class: "kps-status-selected" });
+  const middle = element("span", { class: "kps-status-busy", role: "status" });
+  const job = element("span", { class: "kps-status-job" });
+
+  function drawSelected() {
+    const { info, selection, hidden, column } = state;
+    if (!info) return refill(left, ["Connecting…"]);
+    const some = selection?.count ? `${wholeNumber(selection.count)} of ` : "";
+    const unseen = hidden.size && column?.categories ? `, ${counted(hidden.size, "class", "classes")} hidden` : "";
+    const text = `${some}${counted(info.points, "point")}${some ? " selected" : ""}${unseen}`;
+    return refill(left, [text]);
+  }
+
+  function drawBusy() {
+    const { busy, plan } = state;
+    const edits = plan.entries.filter(({ on }) => on).length;
+    refill(middle, [busy ? "The server is answering…" : edits ? `${counted(edits, "step")} on` : ""]);
+  }
+
+  function drawJob() {
+    const { job: current } = state;
+    refill(job, current?.state === "running" ? running(current) : []);
+  }
+
+  function running(current) {
+    return [
+      element("span", { class: "kps-job-words" }, current.words || JOB_NAMES[current.job] || current.job),
+      progressBar(current.progress, JOB_NAMES[current.job] ?? current.job),
+      button("Stop", actions.stop, { class: "kps-small", "data-focus": "stop job" }),
+    ];
+  }
+
+  store.on(["info", "selection", "hidden", "column"], drawSelected);
+  store.on(["busy", "plan"], drawBusy);
+  store.on(["job"], drawJob);
+  [drawSelected, drawBusy, drawJob].forEach((draw) => draw());
+  return element("footer", { class: "kps-status" }, left, middle, job);
+}
+
+/**
+ * How far a job is.
+ *
+ * @param {number|null} share From 0 to 1; null where it cannot be told.
+ * @param {string} label
+ */
+export function progressBar(share, label) {
+  return element("progress", { "aria-label": label, max: "1", ...(share === null || share === undefined ? {} : { value: String(share) }) });
+}
