@@ -26,7 +26,7 @@ import { createToolbar } from "./toolbar.js";
  */
 export function createLayout(root, view) {
   const { store, toasts } = view;
-  const stage = element("div", { class: "kps-map" });
+  const stage = element("div", { class: "kps-stage" });
   const place = element("main", { class: "kps-place" }, stage);
   const side = createTabs(store, {
     edit: [createSelectionPanel(view), createPlanPanel(view), createSuggestionsPanel(view)],
