@@ -12,7 +12,7 @@ export PIP_NO_WARN_SCRIPT_LOCATION := 1
 export PIP_ROOT_USER_ACTION := ignore
 PIP := $(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt
 
-.PHONY: install install-bench demo test test-numeric test-slow lint bench release-check clean
+.PHONY: install install-bench demo studio test test-numeric test-slow lint bench release-check clean
 
 install: $(VENV)/.installed
 
@@ -26,6 +26,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: install  ## the main job on scikit-learn's digits: map, plan, retraining, report
 	$(BIN)/keras-pli demo --out runs/demo
+
+studio: install  ## the interactive map on the same digits, in the browser, until Ctrl-C
+	$(BIN)/keras-pli studio --demo --out runs/studio
 
 lint: install
 	$(BIN)/ruff check .

@@ -71,6 +71,7 @@ if _TYPE_CHECKING:
         pli_experiment,
     )
     from .serving import export
+    from .studio import studio
 
 __all__ = [
     "Contract",
@@ -123,6 +124,7 @@ __all__ = [
     "reporting",
     "retraining",
     "serving",
+    "studio",
     "suggest",
     "synthetic",
     "volume",
@@ -216,6 +218,7 @@ def _whereabouts(name: str) -> str:
         "plotting",
         "callbacks",
         "serving",
+        "studio",
         "synthetic",
         "volume",
     )

@@ -14,7 +14,16 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import Any
 
 # None of these imports Keras or NumPy before a command runs, so that help is there at once.
-from .commands import attribution, inspection, projective, rationale, reporting, serving, volume
+from .commands import (
+    attribution,
+    inspection,
+    projective,
+    rationale,
+    reporting,
+    serving,
+    studio,
+    volume,
+)
 from .commands.backend import import_backend
 from .commands.files import check_folder
 from .version import __version__
@@ -30,6 +39,10 @@ Look at the map of a layer, edit it, retrain, and see what that did:
   keras-pli check-plan --model clf.keras --data data.npz --out run  what run/plan.json will meet
   keras-pli retrain    --model clf.keras --data data.npz --out run  retrain by run/plan.json
   keras-pli report     --out run                                    tables and the page again
+
+All of that by hand, on a map to take hold of in the browser:
+
+  keras-pli studio     --model clf.keras --data data.npz --out run  or --demo, to try it
 
 Show what decided, and whether the maps can be believed:
 
@@ -144,7 +157,16 @@ def _parser() -> argparse.ArgumentParser:
     # What a command checks of its options together, since argparse knows each by itself.
     parser.set_defaults(backends=("tensorflow",), locks_out=True, check=lambda _: None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for family in (projective, attribution, inspection, rationale, reporting, volume, serving):
+    for family in (
+        projective,
+        studio,
+        attribution,
+        inspection,
+        rationale,
+        reporting,
+        volume,
+        serving,
+    ):
         family.add_commands(commands)
     return parser
 

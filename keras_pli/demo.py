@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from .files import atomic_path, write_arrays
 
+CLASSIFIER, DATA = "classifier.keras", "digits.npz"
 RARE = {8: 40, 9: 40}  # training images left of these digits, which then get confused with 1 and 3
 
 
@@ -44,10 +45,10 @@ def prepare_digits(out: Path, *, seed: int = 0) -> tuple[Path, Path]:
         x_train[order], y_train[order], epochs=2, batch_size=50, shuffle=False, verbose=0
     )
     arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-    write_arrays(out / "digits.npz", arrays)
-    with atomic_path(out / "classifier.keras") as temporary:
+    write_arrays(out / DATA, arrays)
+    with atomic_path(out / CLASSIFIER) as temporary:
         classifier.save(temporary)
-    return out / "classifier.keras", out / "digits.npz"
+    return out / CLASSIFIER, out / DATA
 
 
 def _classifier(seed: int) -> keras.Model:

@@ -24,3 +24,14 @@ def pytest_runtest_setup(item):
     """
     if "bfloat16" in item.name and os.environ.get("ONEDNN_MAX_CPU_ISA"):
         pytest.skip("oneDNN cannot both imitate another processor and compute in bfloat16")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says that tests in a browser were left out, and why; a dot is easily overlooked."""
+    skipped = [
+        report.longrepr[2]
+        for report in terminalreporter.stats.get("skipped", [])
+        if "studio/browser/" in report.nodeid
+    ]
+    for reason in sorted(set(skipped)):
+        terminalreporter.write_line(f"{skipped.count(reason)} tests in a browser: {reason}")

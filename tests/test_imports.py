@@ -26,7 +26,17 @@ USES = {
     "volume": {"network", "attribution", "evaluation", "inspection", "plotting", "synthetic"},
 }
 # These use everything.
-TOP = {"serving", "studio", "reporting", "callbacks", "commands", "cli", "demo", "__init__", "__main__"}
+TOP = {
+    "serving",
+    "studio",
+    "reporting",
+    "callbacks",
+    "commands",
+    "cli",
+    "demo",
+    "__init__",
+    "__main__",
+}
 # Of the engine, what runs on every Keras backend; embedding and retraining use no more of it.
 WITHOUT_TENSORFLOW = {"layers", "recording", "kinds", "logits", "keras_graph", "activations"}
 ON_ANY_BACKEND = {"embedding", "intervention", "retraining", "plotting"}

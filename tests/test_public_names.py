@@ -1,6 +1,7 @@
 """What `import keras_pli as kp` offers, by completion and by `from keras_pli import`."""
 
 import importlib
+import inspect
 import types
 
 import pytest
@@ -19,6 +20,7 @@ ROOMS = {
     "reporting",
     "retraining",
     "serving",
+    "studio",
     "synthetic",
     "volume",
 }
@@ -59,5 +61,14 @@ def test_a_name_that_is_not_there():
 def test_a_name_of_a_room_is_pointed_to():
     with pytest.raises(AttributeError, match=r"'GradCAM'; it is in keras_pli\.attribution"):
         kp.GradCAM  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'StudioServer'; it is in keras_pli\.studio"):
+        kp.StudioServer  # noqa: B018
     with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
         kp.nothing  # noqa: B018
+
+
+def test_the_studio_is_a_room_and_opens():
+    with pytest.raises(TypeError, match="`classifier` must be a Keras model"):
+        kp.studio("classifier", [[1.0]], [0])
+    assert list(inspect.signature(kp.studio).parameters)[:3] == ["classifier", "x", "labels"]
+    assert kp.studio.StudioSession.__module__ == "keras_pli.studio.session.session"

@@ -132,9 +132,16 @@ def _serve(arguments: argparse.Namespace, report: Report) -> None:
         grace_seconds=arguments.grace_seconds,
     )
     if not ended:
-        # A thread within TensorFlow cannot be interrupted, and the interpreter may not end while it runs.
-        logging.shutdown()
-        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-            if stream is not None:
-                stream.flush()
-        os._exit(0)
+        end_process()
+
+
+def end_process() -> None:
+    """Ends the process at once: a thread within TensorFlow cannot be interrupted.
+
+    The interpreter may not end while it runs.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            stream.flush()
+    os._exit(0)

@@ -13,7 +13,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from .. import __version__
+from ..version import __version__
 
 FOLDER = Path(__file__).parent / "view"
 MAIN = "main.js"
@@ -44,8 +44,9 @@ def style_source() -> str:
 
 @cache
 def page_source() -> str:
-    """Returns the HTML around the module, for a browser."""
-    return (FOLDER / "page.html").read_text(encoding="utf-8")
+    """Returns the HTML around the module, for a browser; it says which version it is."""
+    text = (FOLDER / "page.html").read_text(encoding="utf-8")
+    return text.replace("VIEW_VERSION", view_version())
 
 
 @cache

@@ -17,7 +17,7 @@ VIEW = {
     "main.js": 'import { greet } from "./greet.js";\n\nexport default { render() { greet(); } };\n',
     "greet.js": "export function greet() {}\n",
     "style.css": ".kps { color: red; }\n",
-    "page.html": "<!doctype html><title>Studio</title>\n",
+    "page.html": '<!doctype html>\n<html data-version="VIEW_VERSION"><title>Studio</title>\n',
     "page_host.js": 'import view from "./view.js";\n',
 }
 SOURCES = ("module_source", "style_source", "page_source", "host_source", "view_version")

@@ -6,6 +6,7 @@ import pytest
 from studio_hosts import VIEW, Echo, Page, small_view  # noqa: F401
 
 pytest.importorskip("uvicorn")
+from keras_pli.studio import view_source
 from keras_pli.studio.server import StudioServer, studio_server
 
 KEPT = [
@@ -32,7 +33,11 @@ def page(server, small_view):  # noqa: F811
 
 def test_the_shell_needs_no_token_and_the_page_does(page):
     status, headers, body = page.call("GET", f"/?token={page.token}")
-    assert (status, body.decode()) == (200, VIEW["page.html"])
+    version = f'data-version="{view_source.view_version()}"'
+    assert (status, body.decode()) == (
+        200,
+        VIEW["page.html"].replace('data-version="VIEW_VERSION"', version),
+    )
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     for address in ("/", "/?token=", f"/?token={page.token[:-1]}", f"/?token={page.token}x"):
         status, _, body = page.call("GET", address)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ... import __version__
 from ...intervention.data_changes import lacks_label
 from ...plotting.style import class_styles
+from ...version import __version__
 from ..session.session import StudioSession
 from ..view_source import view_version
 from .fields import Fields, Reply

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import sys
+import threading
 import time
 import warnings
+import webbrowser
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +16,14 @@ from urllib.parse import urlencode
 from ...checks import checked_number
 from ...optional import imported
 from ...serving.server.hosts import AllowedHosts
-from ...serving.server.listening import bracketed, check_port, is_loopback, listen
+from ...serving.server.listening import (
+    bracketed,
+    check_port,
+    is_loopback,
+    listen,
+    stop_signals,
+    wait_for,
+)
 from ...serving.server.logs import RequestLog
 from ...serving.server.workers import Workers
 from ..conversation import Conversation
@@ -156,6 +167,62 @@ class StudioServer:
 
     def __exit__(self, *_: Any) -> None:
         self.stop()
+
+
+def serve(
+    session: StudioSession,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    allowed_hosts: Sequence[str] = (),
+    open_browser: bool = True,
+) -> bool:
+    """Shows a session to a browser until Ctrl-C or SIGTERM, and closes it then.
+
+    Args:
+        session: The session.
+        host: The address to listen on; see `StudioServer`.
+        port: The port; 0 takes a free one.
+        allowed_hosts: Names to answer to besides; see `StudioServer`.
+        open_browser: Whether to open the page, where there is a screen.
+
+    Returns:
+        True if all work has ended; False if a request was given up and runs on in a thread, which may hold
+        up the end of the interpreter.
+
+    Raises:
+        ImportError: If starlette or uvicorn is not installed.
+        OSError: If the port is taken.
+        ValueError: If an argument is out of range.
+    """
+    try:
+        server = StudioServer(session, host=host, port=port, allowed_hosts=allowed_hosts)
+        with stop_signals() as stopped, server:
+            _say(f"The studio: {server.url}")
+            _say(f"All of it is kept in {session.folder.path}. Ctrl-C ends it.")
+            if open_browser and _has_screen():
+                _open(server.url)
+            wait_for(stopped)
+            _say("Stopping.")
+    finally:
+        session.close()
+    return not server.busy
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _has_screen() -> bool:
+    """Whether a browser would open in a window, and not in the terminal."""
+    if sys.platform in ("darwin", "win32") or os.environ.get("BROWSER"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"))
+
+
+def _open(url: str) -> None:
+    """Opens a browser, which may take its time."""
+    threading.Thread(target=webbrowser.open, args=(url,), name="browser", daemon=True).start()
 
 
 def _is_any(host: str) -> bool:

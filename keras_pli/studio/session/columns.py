@@ -81,6 +81,20 @@ class Column:
     ramp: tuple[str, ...] = ()
     dark_ramp: tuple[str, ...] = ()
 
+    def of_code(self, code: int) -> NDArray[np.bool_]:
+        """Returns which points have a category, booleans `(samples,)`; raises ValueError if there is none."""
+        if not 0 <= code < len(self.categories):
+            raise ValueError(
+                f"The column {self.name!r} has {len(self.categories)} categories. Received: {code}."
+            )
+        return np.asarray(self.values == code)
+
+    def within(self, least: float, most: float) -> NDArray[np.bool_]:
+        """Returns which points have a number in [least, most]; raises ValueError if they have categories."""
+        if self.kind != "number":
+            raise ValueError(f"The column {self.name!r} holds categories, and no numbers.")
+        return (self.values >= least) & (self.values <= most)
+
 
 class Columns:
     """The columns of a map: each is computed when it is first asked for, and kept.
@@ -213,8 +227,8 @@ class Columns:
     def _disagreement(self) -> Column:
         assert self.neighbors is not None
         values = disagreement(self.labels, self.neighbors.of_all())
-        title = f"share of {self.neighbors.count} neighbours with another label"
-        return _numeric("disagreement", title, values, low=0.0, high=1.0)
+        title = "share of the nearest neighbours with another label"
+        return _numeric("disagreement", title, values)
 
     def _group(self) -> Column:
         assert self.group is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -26,7 +27,7 @@ class LayerNeighbors:
     duplicates are.
 
     Args:
-        activations: Shape `(samples, features)`.
+        activations: Shape `(samples, features)`, or a function that returns them when they are first needed.
         count: Neighbours of each sample in `of_all`; fewer where there are not as many samples.
         seed: Seed of the approximate search.
 
@@ -37,17 +38,31 @@ class LayerNeighbors:
         ([3, 0], [0.0, 1.0])
     """
 
-    def __init__(self, activations: NDArray[Any], *, count: int = COUNT, seed: int = 0) -> None:
-        self.activations = np.asarray(activations)
-        if self.activations.ndim != 2:
-            raise ValueError(
-                f"`activations` must have shape (samples, features). Received: {self.activations.shape}."
-            )
-        count = checked_number(count, "count", least=1, whole=True)
-        self.count = min(count, len(self.activations) - 1)
+    def __init__(
+        self,
+        activations: NDArray[Any] | Callable[[], NDArray[Any]],
+        *,
+        count: int = COUNT,
+        seed: int = 0,
+    ) -> None:
+        self._activations = activations
+        self.count = checked_number(count, "count", least=1, whole=True)
         self.seed = seed
         self._found: Future[NDArray[np.int32]] | None = None
         self._lock = threading.Lock()
+
+    @property
+    def activations(self) -> NDArray[Any]:
+        """The activations; raises ValueError if they are not of shape `(samples, features)`."""
+        with self._lock:
+            if callable(self._activations):
+                self._activations = self._activations()
+            found = self._activations = np.asarray(self._activations)
+        if found.ndim != 2:
+            raise ValueError(
+                f"`activations` must have shape (samples, features). Received: {found.shape}."
+            )
+        return found
 
     def of(
         self, index: int, *, count: int = COUNT
@@ -61,9 +76,10 @@ class LayerNeighbors:
         Raises:
             ValueError: If there is no such sample, or its activations are not finite.
         """
-        samples = len(self.activations)
+        activations = self.activations
+        samples = len(activations)
         index = checked_number(index, "index", least=0, below=samples, whole=True)
-        own = np.asarray(self.activations[index], dtype=np.float32)
+        own = np.asarray(activations[index], dtype=np.float32)
         if not np.isfinite(own).all():
             raise ValueError(f"The activations of sample {index} are not finite.")
         squares = np.empty(samples, dtype=np.float32)
@@ -71,13 +87,13 @@ class LayerNeighbors:
         with np.errstate(invalid="ignore", over="ignore"):
             for start in range(0, samples, step):
                 # Of differences, so that duplicates are at a distance of 0.
-                away = self.activations[start : start + step] - own
+                away = activations[start : start + step] - own
                 squares[start : start + step] = np.einsum("ij,ij->i", away, away)
         squares[index] = np.nan
         near = np.flatnonzero(np.isfinite(squares))
         if len(near) > count:
             near = near[np.argpartition(squares[near], count - 1)[:count]]
-        away = np.asarray(self.activations[near], dtype=np.float64) - own
+        away = np.asarray(activations[near], dtype=np.float64) - own
         distances = np.linalg.norm(away, axis=1)
         order = np.lexsort((near, distances))
         return near[order], distances[order]
@@ -105,9 +121,11 @@ class LayerNeighbors:
 
     def _search(self, found: Future[NDArray[np.int32]]) -> None:
         try:
-            if self.count < 1:
+            activations = self.activations
+            if len(activations) < 2:
                 raise ValueError("A single sample has no neighbours.")
-            graph = nearest_neighbors(self.activations, self.count, seed=self.seed)
+            count = min(self.count, len(activations) - 1)
+            graph = nearest_neighbors(activations, count, seed=self.seed)
         except Exception as error:
             found.set_exception(error)
         else:

@@ -126,7 +126,10 @@ class SampleCards:
     def _neighbors(self, index: int, count: int) -> tuple[Neighbor, ...]:
         if not count:
             return ()
-        found, distances = self.neighbors.of(index, count=count)
+        try:
+            found, distances = self.neighbors.of(index, count=count)
+        except ValueError:  # its activations are not finite; all else can be told
+            return ()
         return tuple(
             Neighbor(
                 int(other), self._label_name(other), self._predicted_name(other), float(distance)

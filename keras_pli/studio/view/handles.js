@@ -91,11 +91,11 @@ export function selectionFrame(camera, bounds, affine, movedBy) {
   return { corners, stem, knob };
 }
 
-/** The line between the centres of two groups as they are carried, on the screen, and its length in map units. */
+/** The line between the centres of two groups as they are carried, on the screen, and its length in map units in words. */
 export function selectionRule(camera, groups, carried, movedBy) {
   const [from, to] = groups.map(({ centre }, k) => (carried[k] ? movedBy(carried[k], centre) : centre));
   const distance = Math.hypot(to[0] - from[0], to[1] - from[1]);
-  return { from: screenPoint(camera, from), to: screenPoint(camera, to), distance };
+  return { from: screenPoint(camera, from), to: screenPoint(camera, to), text: distance.toPrecision(3) };
 }
 
 /** The remaining size of a selection whose corner is pulled from one place to another. */
@@ -150,7 +150,7 @@ function separateGrip(map, side) {
       const distance = Math.max(2 * half, present * 1e-3);
       tell("separate", { distance }, separateAffines(first, second, distance));
     },
-    putBack: () => map.putBack("separate", { distance: present }),
+    putBack: () => map.putBack("separate", { distance: null }),
   };
 }
 

@@ -5,6 +5,8 @@ import { movedPoint } from "./geometry.js";
 import { placedLabels } from "./labels.js";
 
 const LABEL_FONT = "600 13px system-ui, sans-serif";
+const NARROW_LABEL_FONT = "600 11px system-ui, sans-serif";
+const NARROW = 480; // CSS pixels of a canvas
 const SMALL_FONT = "500 12px system-ui, sans-serif";
 const HEAD = 7; // CSS pixels of an arrow's head
 
@@ -57,7 +59,7 @@ function paintContours(context, { camera, outlines, theme }, ratio) {
 
 function paintLabels(context, scene) {
   const { camera, outlines, theme } = scene;
-  context.font = LABEL_FONT;
+  context.font = camera.width < NARROW ? NARROW_LABEL_FONT : LABEL_FONT;
   context.textAlign = "center";
   context.textBaseline = "middle";
   const wanted = outlines
@@ -66,13 +68,15 @@ function paintLabels(context, scene) {
       text: label, color, at: screenPoint(camera, at), width: context.measureText(label).width + 18,
     }));
   for (const { text, color, at: [x, y], width } of placedLabels(wanted, camera.width, camera.height)) {
-    roundedBox(context, x - width / 2 - 2, y - 11, width + 4, 22, 11);
-    context.globalAlpha = 0.86;
-    context.fillStyle = theme.background;
-    context.fill();
+    context.strokeStyle = theme.background;
+    context.lineWidth = 4;
+    context.globalAlpha = 0.9;
+    context.strokeText(text, x + 6, y + 0.5);
     context.globalAlpha = 1;
     context.beginPath();
     context.arc(x - width / 2 + 8, y, 4, 0, 2 * Math.PI);
+    context.lineWidth = 2;
+    context.stroke();
     context.fillStyle = color;
     context.fill();
     context.fillStyle = theme.ink;
@@ -180,9 +184,7 @@ function paintHovered(context, { camera, theme, hovered }) {
 }
 
 function paintLasso(context, { theme, lasso }) {
-  context.beginPath();
-  lasso.path.forEach(([x, y], k) => (k ? context.lineTo(x, y) : context.moveTo(x, y)));
-  if (lasso.path.length > 2) context.closePath();
+  ringPath(context, lasso.path);
   const color = lasso.subtract ? theme.warning : theme.accent;
   context.fillStyle = color;
   context.globalAlpha = 0.12;
@@ -195,11 +197,24 @@ function paintLasso(context, { theme, lasso }) {
   context.setLineDash([]);
 }
 
+function ringPath(context, corners) {
+  context.beginPath();
+  corners.forEach(([x, y], k) => (k ? context.lineTo(x, y) : context.moveTo(x, y)));
+  context.closePath();
+}
+
 /** The box around the selection, in corners on the screen. */
 function paintFrame(context, { theme, frame }) {
-  context.beginPath();
-  frame.corners.forEach(([x, y], k) => (k ? context.lineTo(x, y) : context.moveTo(x, y)));
-  context.closePath();
+  if (frame.before) {
+    // Where the selection was.
+    ringPath(context, frame.before);
+    context.strokeStyle = theme.accent;
+    context.lineWidth = 1.2;
+    context.setLineDash([3, 4]);
+    context.stroke();
+    context.setLineDash([]);
+  }
+  ringPath(context, frame.corners);
   if (frame.knob) {
     context.moveTo(...frame.stem);
     context.lineTo(...frame.knob);

@@ -9,6 +9,8 @@ import { crossStamp, LEAST_SHAPED, shapeStamp, squareStamp, stampReach } from ".
 
 const LEAST_HALOED = 6; // device pixels
 const GHOST_SHARE = 0.45;
+const FULL_MARKS = 0.85; // of the ink over the background
+const PALE_MARKS = 0.3;
 const WEIGHED = 1;
 const RELABELLED = 2;
 const EXCLUDED = 4;
@@ -90,7 +92,9 @@ function paintFlags(target, cloud, view, affine, { colors, rows, diameter }) {
   const size = Math.max(5, Math.min(Math.round(diameter), LAYER_PAD / 2));
   const width = Math.max(1, size / 7);
   const around = size + 2 * Math.ceil(width) + 2;
-  const color = packedColor(view.theme.ink);
+  const ground = packedColor(view.theme.background);
+  const pale = cloud.selected.mask && colors !== cloud.ink;
+  const color = mixedColor(packedColor(view.theme.ink), ground, pale ? PALE_MARKS : FULL_MARKS);
   const marks = [
     [WEIGHED, shapeStamp("o", around, { hollow: width })],
     [RELABELLED, shapeStamp("s", around * 1.1, { hollow: width })],

@@ -1,213 +1,51 @@
-// The map as one object: what the page sets, what the person does, and when it is drawn.
+// The map as the page knows it.
 
-import { boxAction, dragAction, lassoAction, panAction } from "./actions.js";
-import { fitCamera, mapPoint, pannedCamera, pointDiameter, resizedCamera, screenPoint, viewBounds, zoomedCamera } from "./camera.js";
-import { createCloud } from "./cloud.js";
-import { IDENTITY_AFFINE, movedPoint } from "./geometry.js";
+import { movedPoint } from "./geometry.js";
 import { attachGestures } from "./gestures.js";
-import { createHandles, selectionFrame, selectionRule } from "./handles.js";
-import { createLayers } from "./layers.js";
+import { createHandles } from "./handles.js";
+import { createHands } from "./hands.js";
 import { createMapEvents } from "./map_events.js";
 import { attachMapKeys } from "./map_keys.js";
 import { mapRoot } from "./map_root.js";
-import { MAP_THEMES } from "./map_theme.js";
 import { prefersStillness, startMotion, withRows, writeBetween } from "./motion.js";
-import { paintOverlay } from "./overlay.js";
-import { paintBase, paintTop } from "./painter.js";
-import { pointsInPolygon } from "./polygon.js";
+import { createStage } from "./stage.js";
 import { ghostsOf } from "./targets.js";
-
-const HOVER_REACH = 10; // CSS pixels from a point at which it is meant
-const GRAB_REACH = 14;
-const ALL_LAYERS = Object.freeze(["base", "top", "overlay"]);
 
 /**
  * A scatter plot of up to a million points that can be taken hold of.
  *
+ * Events, by `on(name, handler)`, which returns how to stop: "hover" {index|null, at|null in CSS pixels}, "click"
+ * {index|null, add}, "select" {polygon in map units, add, subtract, guess: Uint8Array}, "drag" {by: [dx, dy]}, "scale"
+ * {factor}, "rotate" {degrees, counter-clockwise} and "separate" {distance}, these four with `done` and `cancelled`, and
+ * "view" {scale, bounds}. What was dropped stays where it is seen until the page sets positions, targets or a selection, or
+ * calls `release()`.
+ *
  * @param {HTMLElement} parent A positioned element, which the map fills.
  * @param {{label: string, still?: boolean, theme?: "light"|"dark", wheel?: "always"|"focus"}} options still: no
- *   gestures; wheel "focus": the wheel zooms only where the map has the focus, and else scrolls the page.
- * @returns {object} The map; its methods are those below, `on(name, handler)` listens (and returns how to stop).
+ *   gestures; wheel "focus": the wheel zooms only while the map has the focus, and else scrolls the page.
  */
 export function createScatter(parent, { label, still = false, theme = "light", wheel = "always" }) {
   const { root, say } = mapRoot(parent, { label, still });
-  const layers = createLayers(root);
-  const cloud = createCloud();
   const events = createMapEvents();
-  const waiting = new Set();
-  const linked = new Set();
-  const view = {
-    camera: fitCamera(cloud.xy, 1, 1), fitScale: 1, theme: MAP_THEMES[theme], carried: [], ghosts: null,
-    outlines: [], marks: [], arrows: [], share: null, lasso: null, hovered: null, cursor: null, hint: "", frame: null,
-    rule: null,
-  };
-  let tool = "pan";
-  let frame = 0;
+  const stage = createStage(root, events, theme);
+  const { cloud, view } = stage;
+  const hands = createHands(stage, events, { say, wheel });
+  const controls = still ? null : controlsOf(stage, hands);
   let motion = null;
-  let hovered = -1;
-  let fitted = true; // until the person pans or zooms, the map stays fitted
 
-  // ---- drawing -------------------------------------------------------------------------------------------
-  function redraw(...names) {
-    for (const name of names.length ? names : ALL_LAYERS) waiting.add(name);
-    if (!frame) frame = requestAnimationFrame(flush);
-  }
-  function flush() {
-    cancelAnimationFrame(frame);
-    frame = 0;
-    if (!layers.overlay.canvas.width) return;
-    if (waiting.has("base")) paintBase(layers, cloud, view);
-    if (waiting.has("top")) paintTop(layers, cloud, view);
-    if (waiting.size) {
-      placeHandles();
-      paintOverlay(layers.overlay, view, layers.ratio);
-    }
-    waiting.clear();
-  }
-  function placeHandles() {
-    const { rows, bounds, groups } = cloud.selected;
-    const framed = rows.length > 0 && bounds && groups.length === 1 && ["move", "rotate_scale"].includes(tool);
-    view.frame = framed ? selectionFrame(view.camera, bounds, view.carried[0] ?? IDENTITY_AFFINE, movedPoint) : null;
-    if (framed && tool === "move") view.frame = { corners: view.frame.corners };
-    const ruled = tool === "separate" && groups.length === 2 && groups.every(({ centre }) => centre);
-    view.rule = ruled ? selectionRule(view.camera, groups, view.carried, movedPoint) : null;
-    if (view.rule) view.rule.text = view.rule.distance.toPrecision(3);
-    handles?.place(tool === "rotate_scale" ? view.frame : null, view.rule);
-  }
-  function resize() {
-    const [width, height] = [root.clientWidth, root.clientHeight];
-    if (!width || !height || !layers.resize(width, height, globalThis.devicePixelRatio)) return;
-    const before = view.camera;
-    view.fitScale = fitCamera(cloud.xy, width, height).scale;
-    view.camera = fitted ? fitCamera(cloud.xy, width, height) : resizedCamera(before, width, height);
-    flushAll();
-    tellView();
-  }
-  function flushAll() {
-    redraw();
-    flush();
-  }
-
-  // ---- the view ------------------------------------------------------------------------------------------
-  function look(camera, { tell = true } = {}) {
-    view.camera = camera;
-    redraw();
-    if (!tell) return;
-    tellView();
-    for (const other of linked) other.follow(camera, view.fitScale);
-  }
-  function tellView() {
-    events.emit("view", { scale: view.camera.scale, bounds: viewBounds(view.camera) });
-  }
-  function fit() {
-    const { clientWidth: width, clientHeight: height } = root;
-    fitted = true;
-    const camera = fitCamera(cloud.xy, Math.max(1, width), Math.max(1, height));
-    view.fitScale = camera.scale;
-    look(camera);
-  }
-
-  // ---- what gestures and keys do -------------------------------------------------------------------------
-  function showHovered(row) {
-    const at = row >= 0 ? [cloud.xy[2 * row], cloud.xy[2 * row + 1]] : null;
-    const radius = pointDiameter(view.camera, view.fitScale, cloud.count) / 2 + 4;
-    view.hovered = at && { at, radius };
-    redraw("overlay");
-  }
-  function hover(at) {
-    const row = at && !motion ? nearestTo(at, HOVER_REACH) : -1;
-    root.style.cursor = cursorOf(tool, at && canCarry(at));
-    if (row === hovered && row < 0) return;
-    if (row !== hovered) showHovered(row);
-    hovered = row;
-    events.emit("hover", { index: row < 0 ? null : row, at });
-  }
-  function nearestTo(at, reach, selectedOnly = false) {
-    return cloud.nearest(...mapPoint(view.camera, at), reach / view.camera.scale, selectedOnly);
-  }
-  function canCarry(at) {
-    if (!["move", "rotate_scale"].includes(tool) || !cloud.selected.rows.length) return false;
-    return nearestTo(at, GRAB_REACH, true) >= 0;
-  }
-  const map = {
-    get camera() { return view.camera; },
-    get selected() { return cloud.selected; },
-    get tool() { return tool; },
-    get handles() { return handles.elements; },
-    say(text) {
-      view.hint = text;
-      say(text);
-      redraw("overlay");
-    },
-    pan(by) {
-      fitted = false;
-      look(pannedCamera(view.camera, by));
-    },
-    zoom(factor, at) {
-      fitted = false;
-      look(zoomedCamera(view.camera, factor, at, view.fitScale));
-    },
-    fit,
-    hover,
-    setGrabbing(grabbing) { root.style.cursor = grabbing ? "grabbing" : cursorOf(tool, false); },
-    wheelAllowed: () => wheel === "always" || root.contains(document.activeElement),
-    begin(at, how) {
-      hover(null);
-      if (how.middle) return panAction(map, at);
-      if (tool === "lasso") return lassoAction(map, at, how);
-      if (tool === "box") return boxAction(map, at, how);
-      return canCarry(at) ? dragAction(map, at) : panAction(map, at);
-    },
-    click(at, { add }) {
-      const row = nearestTo(at, HOVER_REACH);
-      events.emit("click", { index: row < 0 ? null : row, add });
-    },
-    select(polygon, { add, subtract }) {
-      const guess = pointsInPolygon(cloud.xy, polygon, { extent: cloud.extent() });
-      events.emit("select", { polygon, add: add && !subtract, subtract, guess });
-    },
-    showLasso(lasso) {
-      view.lasso = lasso;
-      redraw("overlay");
-    },
-    showCross(at) {
-      view.cursor = at;
-      hover(at);
-      redraw("overlay");
-    },
-    /** Shows each group of the selection where an affine takes it, until it is dropped or put back. */
-    carry(name, what, affines) {
-      view.carried = affines;
-      redraw("top", "overlay");
-      events.emit(name, { ...what, done: false, cancelled: false });
-    },
-    drop(name, what, affines) {
-      view.carried = affines;
-      redraw("top", "overlay");
-      events.emit(name, { ...what, done: true, cancelled: false });
-    },
-    putBack(name, what) {
-      view.carried = [];
-      redraw("top", "overlay");
-      events.emit(name, { ...what, done: false, cancelled: true });
-    },
-    cancelGesture: () => gestures.cancel() || handles.cancel(),
-  };
-  const handles = still ? null : createHandles(root, map);
-  const gestures = still ? null : attachGestures(root, map);
-  const keys = still ? null : attachMapKeys(root, map);
-
-  // ---- positions -----------------------------------------------------------------------------------------
   function stopMotion() {
     motion?.stop();
     motion = null;
+    stage.moving = false;
   }
   function setPoints(xy) {
     stopMotion();
-    view.carried = [];
-    if (cloud.setPoints(xy)) fit();
-    if (view.ghosts) view.ghosts.colors = null;
-    redraw();
+    stage.letGo();
+    if (cloud.setPoints(xy)) {
+      Object.assign(view, { ghosts: null, arrows: [], hovered: null });
+      stage.fit();
+    }
+    stage.restyle();
   }
   function animateTo(xy, milliseconds = 600, { rows = null } = {}) {
     stopMotion();
@@ -218,137 +56,133 @@ export function createScatter(parent, { label, still = false, theme = "light", w
     }
     const from = carriedPositions(cloud, view.carried);
     const between = from.slice();
-    view.carried = [];
-    hover(null);
+    hands.hover(null);
+    stage.letGo();
+    stage.moving = true;
     cloud.setPoints(between);
-    const started = startMotion(milliseconds, (share) => {
-      writeBetween(between, from, to, share);
-      if (share === 1) {
-        motion = null;
-        cloud.setPoints(to);
-      } else {
+    motion = startMotion(milliseconds, (share) => {
+      if (share < 1) {
+        writeBetween(between, from, to, share);
         cloud.moved();
+      } else {
+        stage.moving = false;
+        cloud.setPoints(to);
       }
-      redraw();
+      stage.redraw();
     });
-    motion = started;
-    return started.done;
+    return motion.done;
   }
 
-  // ---- the page's side -----------------------------------------------------------------------------------
   const scatter = {
     on: events.on,
-    setPoints,
-    animateTo,
     get points() { return cloud.xy; },
     get camera() { return view.camera; },
     get element() { return root; },
+    get stage() { return stage; },
+
+    /** Positions Float32Array x0 y0 x1 y1 …, shown at once; another number of points forgets style and selection. */
+    setPoints,
+    /** The same, gliding there; resolves to false where it was interrupted. rows: those that `xy` holds. */
+    animateTo,
+    /** Classes: {codes, colors, shapes}, codes beyond the colours are grey. */
     setStyle(style) {
       cloud.setStyle(style);
-      changed();
+      stage.restyle();
     },
+    /** Numbers: {values, low, high, colors}, NaN is grey. */
     setNumbers(numbers) {
       cloud.setNumbers(numbers);
-      changed();
+      stage.restyle();
     },
+    /** Points of 0 are hidden; null shows all. */
     setVisible(mask) {
       cloud.setVisible(mask);
-      changed();
+      stage.restyle();
     },
+    /** A mask; entries of 2 are the second of two selections, for the tool "separate". */
     setSelection(mask) {
       cloud.setSelection(mask);
-      view.carried = [];
-      redraw();
+      stage.letGo();
+      stage.redraw();
     },
+    /** Changed data: 1 weighed (a ring), 2 relabelled (a frame), 4 excluded (a cross). */
     setFlags(flags) {
       cloud.setFlags(flags);
-      redraw();
+      stage.redraw();
     },
+    /**
+     * Ghosts: {xy, moved} and {share: how far the classifier is expected to follow, old: ghosts are where points
+     * came from, arrows: [{from, to, color}] instead of one a class}.
+     */
     setTargets(given, options = {}) {
       const { ghosts, arrows } = given ? ghostsOf(cloud, given, options) : { ghosts: null, arrows: [] };
       Object.assign(view, { ghosts, arrows, share: options.share ?? null });
-      redraw();
+      stage.letGo();
+      stage.redraw();
     },
+    /** Contours and names: [{lines, label, label_at, color}]. */
     setOutlines(outlines) {
       view.outlines = outlines ?? [];
-      redraw("overlay");
+      stage.redraw("overlay");
     },
+    /** [{at, text, kind: "collision"|"note"}] */
     setMarks(marks) {
       view.marks = marks ?? [];
-      redraw("overlay");
+      stage.redraw("overlay");
     },
-    setTool(next) {
-      gestures?.cancel();
-      handles?.cancel();
-      keys?.cancel();
-      tool = next;
-      root.style.cursor = cursorOf(tool, false);
-      redraw("overlay");
+    /** "pan", "lasso", "box", "move", "rotate_scale" or "separate". */
+    setTool(tool) {
+      controls?.cancel();
+      stage.tool = tool;
+      hands.setCursor();
+      stage.redraw("overlay");
     },
-    setTheme(name) {
-      applyTheme(name);
-      redraw();
-    },
-    fit,
+    setTheme: stage.setTheme,
+    fit: stage.fit,
     /** Puts back what was dropped, where the page could not keep it. */
     release() {
-      view.carried = [];
-      redraw("top", "overlay");
+      stage.letGo();
+      stage.redraw("top", "overlay");
     },
-    /** Draws now what waits for the next frame. */
-    flush,
-    redraw: () => redraw(),
-    /** Shows the point of a row as hovered, or with null none. */
-    setHovered: (row) => showHovered(row ?? -1),
+    /** Gives up a gesture under way; returns whether there was one. */
+    cancel: () => controls?.cancel() ?? false,
+    /** Shows a point as hovered, null none. */
+    setHovered: (row) => hands.showHovered(row ?? -1),
+    /** Shows the same part of the map as another one, from now on. */
     linkCamera(other) {
-      linked.add(other);
-      other.linkedBy(scatter);
-      other.follow(view.camera, view.fitScale);
+      for (const member of [other.stage, ...other.stage.linked]) {
+        if (member === stage) continue;
+        stage.linked.add(member);
+        member.linked.add(stage);
+      }
+      stage.follow(other.camera, other.stage.view.fitScale);
     },
-    linkedBy: (other) => linked.add(other),
-    follow(camera, fitScale) {
-      fitted = false;
-      const { clientWidth: width, clientHeight: height } = root;
-      const share = Math.min(width, height) / Math.min(camera.width, camera.height) || 1;
-      view.fitScale = fitScale * share;
-      look(Object.freeze({ ...camera, scale: camera.scale * share, width, height }), { tell: false });
-    },
+    redraw: () => stage.redraw(),
+    flush: stage.flush,
     snapshot() {
-      flush();
-      return layers.picture().toDataURL("image/png");
+      stage.flush();
+      return stage.layers.picture().toDataURL("image/png");
     },
     destroy() {
       stopMotion();
-      cancelAnimationFrame(frame);
-      observer.disconnect();
-      gestures?.detach();
-      for (const other of linked) other.unlink(scatter);
-      root.remove();
+      controls?.detach();
+      stage.destroy();
     },
-    unlink: (other) => linked.delete(other),
   };
-  function changed() {
-    if (view.ghosts) view.ghosts.colors = null;
-    redraw();
-  }
-  function applyTheme(name) {
-    view.theme = MAP_THEMES[name];
-    root.style.background = view.theme.background;
-    cloud.setTheme(view.theme);
-    handles?.setTheme(view.theme);
-    if (view.ghosts) view.ghosts.colors = null;
-  }
-  applyTheme(theme);
-  root.style.cursor = cursorOf(tool, false);
-  const observer = new ResizeObserver(resize);
-  observer.observe(root);
-  resize();
+  stage.setTheme(theme);
+  hands.setCursor();
+  stage.resize();
   return scatter;
 }
 
-function cursorOf(tool, carries) {
-  if (carries) return "move";
-  return { pan: "grab", lasso: "crosshair", box: "crosshair" }[tool] ?? "default";
+/** Handles, gestures and keys of a map. */
+function controlsOf(stage, hands) {
+  const handles = createHandles(stage.root, hands);
+  stage.handles = handles;
+  const gestures = attachGestures(stage.root, hands);
+  const keys = attachMapKeys(stage.root, hands);
+  hands.cancelGesture = () => gestures.cancel() || handles.cancel();
+  return { cancel: () => hands.cancelGesture() || keys.cancel(), detach: gestures.detach };
 }
 
 /** Positions with the carried groups where they are seen. */

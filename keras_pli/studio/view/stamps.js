@@ -44,7 +44,7 @@ export function shapeStamp(shape, diameter, { grow = 0, hollow = 0 } = {}) {
   const inner = half - hollow;
   const covers = (x, y) =>
     holds(x / half, y / half) && !(hollow && inner > 0 && holds(x / inner, y / inner));
-  return stampOf(covers, half * 1.05, Math.round(diameter) % 2 === 0);
+  return stampOf(covers, half * Math.SQRT2, Math.round(diameter) % 2 === 0);
 }
 
 /** A mark beside a point: a cross through it, for excluded ones. */

@@ -1,0 +1,133 @@
+"""What a person does with the studio's page, by mouse and keyboard; the page shows nothing else to the world."""
+
+import io
+import json
+import time
+
+import numpy as np
+from PIL import Image
+
+SECONDS = 10  # for what should take a moment, on a busy machine
+
+
+def unframed(data):
+    """The content and the buffers of a message, as they lie in it."""
+    length = int.from_bytes(data[:4], "little")
+    content = json.loads(data[4 : 4 + length])
+    buffers, start = [], 4 + length
+    for size in content.pop("buffers"):
+        buffers.append(data[start : start + size])
+        start += -(-size // 8) * 8
+    return content, buffers
+
+
+def kind_of(request):
+    """What a request asks for, or None if it is no message to the session."""
+    if request.method != "POST" or not request.url.endswith("/messages"):
+        return None
+    return unframed(request.post_data_buffer)[0]["kind"]
+
+
+class StudioPage:
+    """A page of the studio, and where points of the map are on it.
+
+    Args:
+        page: Playwright's page.
+        session: The session of the server, for what is true.
+    """
+
+    def __init__(self, page, session):
+        self.page, self.session = page, session
+        self.faults = []
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on(
+            "console",
+            lambda said: self.faults.append(said.text) if said.type == "error" else None,
+        )
+
+    def open(self, url):
+        self.page.goto(url)
+        self.wait_for_map()
+        return self
+
+    def wait_for_map(self):
+        self.page.locator("[data-camera]").first.wait_for()
+
+    def eventually(self, true, what="what was waited for"):
+        """Waits until `true()` holds, and returns what it gave."""
+        end = time.monotonic() + SECONDS
+        while True:
+            found = true()
+            if found:
+                return found
+            assert time.monotonic() < end, f"{what} did not happen within {SECONDS} seconds"
+            self.page.wait_for_timeout(20)
+
+    @property
+    def map(self):
+        """The map's element; the first, where several are side by side."""
+        return self.page.locator("[data-camera]").first
+
+    def on_screen(self, points):
+        """Where points of the map are on the page, in CSS pixels."""
+        camera = json.loads(self.map.get_attribute("data-camera"))
+        box = self.map.bounding_box()
+        points = np.asarray(points, dtype=float)
+        x = box["x"] + camera["width"] / 2 + (points[..., 0] - camera["x"]) * camera["scale"]
+        y = box["y"] + camera["height"] / 2 - (points[..., 1] - camera["y"]) * camera["scale"]
+        return np.stack([x, y], axis=-1)
+
+    @property
+    def scale(self):
+        """CSS pixels a unit of the map."""
+        return json.loads(self.map.get_attribute("data-camera"))["scale"]
+
+    def button(self, name, **options):
+        return self.page.get_by_role("button", name=name, exact=True, **options)
+
+    def tool(self, name):
+        self.page.get_by_role("radio", name=name).click()
+
+    def select_class(self, name):
+        """Selects a class by the legend."""
+        with self.page.expect_response(lambda response: kind_of(response.request) == "select"):
+            self.page.locator(".kps-legend").get_by_role("button", name=name).click()
+
+    def shown_map(self):
+        """The pixels of the map, without what lies over it."""
+        data = self.map.locator("canvas").first.screenshot()
+        return np.asarray(Image.open(io.BytesIO(data)))
+
+    def lasso(self, corners):
+        """Draws a lasso through places of the map; returns what was asked and answered."""
+        self.tool("Lasso")
+        path = self.on_screen(corners)
+        with self.page.expect_response(lambda response: kind_of(response.request) == "select") as answer:
+            self.drag([*path, path[0]])
+        return unframed(answer.value.request.post_data_buffer), unframed(answer.value.body())
+
+    def shift(self, start, by):
+        """Drags what is selected by a way in units of the map, from a selected point on."""
+        self.tool("Move")
+        before = self.session.revision
+        self.drag(self.on_screen([start, np.add(start, np.divide(by, 2)), np.add(start, by)]))
+        self.eventually(lambda: self.session.revision > before, "the step in the plan")
+
+    def drag(self, path, *, steps=1):
+        """Presses the mouse at the first place of the page, moves along the others, and lets go."""
+        (x, y), *others = np.asarray(path).tolist()
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        for x, y in others:
+            self.page.mouse.move(x, y, steps=steps)
+        self.page.mouse.up()
+
+    def picture(self, locator):
+        """The pixels of a picture in the page, as its file has them."""
+        source = locator.evaluate(
+            """async (image) => {
+              const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
+              return Array.from(bytes);
+            }"""
+        )
+        return np.asarray(Image.open(io.BytesIO(bytes(source))))
