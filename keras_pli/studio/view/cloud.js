@@ -108,10 +108,12 @@ export function createCloud() {
       return;
     }
     const ground = packedColor(theme.background);
-    const paleOf = (color) => mixedColor(color, ground, PALE_SHARE[theme.name]);
+    const pale = (color) => mixedColor(color, ground, PALE_SHARE[theme.name]);
+    const { ink, codes } = cloud;
     const out = cloud.inkBelow.length === cloud.count && cloud.inkBelow !== cloud.ink
       ? cloud.inkBelow : new Uint32Array(cloud.count);
-    cloud.inkBelow = inkBelowSelection({ ink: cloud.ink, selection: mask, paleOf, out });
+    const [palette, none] = [cloud.palette.map(pale), pale(packedColor(UNCODED))];
+    cloud.inkBelow = inkBelowSelection({ ink, codes, palette, none, selection: mask, out });
   }
   return cloud;
 }
@@ -120,8 +122,7 @@ export function createCloud() {
 function selectedOf(xy, mask) {
   const rows = rowsOfMask(mask);
   if (!rows.length) return { ...NOTHING_SELECTED, mask };
-  const second = rowsOfMask(mask, 2);
-  const groups = second.length ? [rowsOfMask(mask, 1), second] : [rows];
+  const groups = rows.some((row) => mask[row] === 2) ? [rowsOfMask(mask, 1), rowsOfMask(mask, 2)] : [rows];
   return {
     mask,
     rows,

@@ -8,6 +8,7 @@ import { createLayers } from "./layers.js";
 import { MAP_THEMES } from "./map_theme.js";
 import { paintOverlay } from "./overlay.js";
 import { paintBase, paintTop } from "./painter.js";
+import { createStampBox } from "./stamps.js";
 
 const ALL_LAYERS = Object.freeze(["base", "top", "overlay"]);
 
@@ -25,7 +26,7 @@ export function createStage(root, events, theme) {
   // Until the person pans or zooms, the map stays fitted.
   let fitted = true;
   const view = {
-    camera: fitCamera(cloud.xy, 1, 1), fitScale: 1, theme: MAP_THEMES[theme],
+    camera: fitCamera(cloud.xy, 1, 1), fitScale: 1, theme: MAP_THEMES[theme], stamps: createStampBox(),
     carried: [], // what a gesture does to each group of the selection
     ghosts: null, arrows: [], share: null, outlines: [], marks: [],
     lasso: null, hovered: null, cursor: null, hint: "", frame: null, rule: null,
