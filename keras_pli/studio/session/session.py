@@ -25,7 +25,7 @@ from .events import Events
 from .folder import SessionFolder
 from .given import StudioData
 from .plan_editor import PlanEditor
-from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, load_network, read_note
+from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, check_map, load_network, read_note
 from .samples import Samples
 from .selections import ColumnCode, ColumnRange, ErrorsOf, StudioSelection
 
@@ -226,6 +226,7 @@ class StudioSession:
         reader = ActivationReader(self.data.classifier, self.data.layer)
         activations = predicted(reader, self.data.train[0])
         embedder = embedder_of(embedder, activations, seed, verbose=verbose)
+        check_map(embedder, activations, self.data.layer)  # before it lies in the folder
         with atomic_path(self.folder.embedder) as temporary:
             embedder.save(temporary)
         made = Round.make(
