@@ -13,6 +13,7 @@ from ...version import __version__
 from ..session.session import StudioSession
 from ..view_source import view_version
 from .fields import Fields, Reply
+from .job_requests import job_state
 from .plan_state import plan_state
 
 
@@ -37,6 +38,7 @@ def hello(session: StudioSession, fields: Fields) -> Reply:
             "folder": str(session.folder.path),
             "plan": plan_state(session),
             **round_state(session),
+            **job_state(session),
         }
     )
 
