@@ -12,6 +12,7 @@ from .fields import Fields, Reply
 from .job_requests import JOB_REQUESTS
 from .plan_requests import PLAN_REQUESTS
 from .plan_state import plan_state
+from .sample_requests import SAMPLE_REQUESTS
 from .state_requests import STATE_REQUESTS, round_state
 
 _log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ REQUESTS: Mapping[str, Callable[[StudioSession, Fields], Reply]] = {
     **STATE_REQUESTS,
     **PLAN_REQUESTS,
     **JOB_REQUESTS,
+    **SAMPLE_REQUESTS,
 }
 
 

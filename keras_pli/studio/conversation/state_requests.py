@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...intervention.data_changes import lacks_label
+from ...plotting.page import dark_color
 from ...plotting.style import class_styles
 from ...version import __version__
 from ..session.session import StudioSession
@@ -15,6 +16,7 @@ from ..view_source import view_version
 from .fields import Fields, Reply
 from .job_requests import job_state
 from .plan_state import plan_state
+from .sample_requests import samples_state
 
 
 def hello(session: StudioSession, fields: Fields) -> Reply:
@@ -36,6 +38,7 @@ def hello(session: StudioSession, fields: Fields) -> Reply:
             "classes": class_list(session),
             "unlabelled": int(np.count_nonzero(lacks_label(data.labels))),
             "folder": str(session.folder.path),
+            **samples_state(session),
             "plan": plan_state(session),
             **round_state(session),
             **job_state(session),
@@ -44,10 +47,16 @@ def hello(session: StudioSession, fields: Fields) -> Reply:
 
 
 def class_list(session: StudioSession) -> list[dict[str, Any]]:
-    """Label, name, colour and shape of every class."""
+    """Label, name, colours on light and dark grounds, and shape of every class."""
     styles = class_styles(np.arange(session.classes), session.data.class_names)
     return [
-        {"label": label, "name": style.name, "color": style.color, "shape": style.marker}
+        {
+            "label": label,
+            "name": style.name,
+            "color": style.color,
+            "dark": dark_color(style.color),
+            "shape": style.marker,
+        }
         for label, style in styles.items()
     ]
 

@@ -131,6 +131,7 @@ class Round:
                     shutil.copyfile(source, temporary)
         networks = load_network(folder / CLASSIFIER), load_network(folder / EMBEDDER)
         activations = predicted(ActivationReader(networks[0], data.layer), data.train[0])
+        check_map(networks[1], activations, data.layer)
         arrays = {
             "map": predicted(networks[1], activations),
             "outputs": class_outputs(networks[0], data.train[0]),
@@ -188,12 +189,24 @@ def load_network(path: Path) -> keras.Model:
             ) from error
 
 
-def _check(arrays: dict[str, Any]) -> None:
-    shape = arrays["map"].shape
-    if len(shape) != 2 or shape[1] != 2:
+def check_map(embedder: keras.Model, activations: NDArray[Any], layer: str) -> None:
+    """Raises a `ValueError` for a map of something else than the layer, or not of two components."""
+    try:
+        shape = tuple(embedder(activations[:1], training=False).shape)
+    except Exception as error:  # each layer and backend has its own
         raise ValueError(
-            f"A studio shows maps of two components. The embedder gives shape {shape}."
+            f"The embedder {embedder.name!r} does not take the activations of layer {layer!r}, "
+            f"{activations.shape[1:]} a sample. It is a map of inputs of shape "
+            f"{getattr(embedder, 'input_shape', 'unknown')}."
+        ) from error
+    if shape != (1, 2):
+        raise ValueError(
+            f"A studio shows maps of two components. The embedder {embedder.name!r} gives shape {shape} for "
+            "one sample."
         )
+
+
+def _check(arrays: dict[str, Any]) -> None:
     for name, values in arrays.items():
         bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if len(bad):

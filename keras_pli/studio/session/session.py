@@ -26,7 +26,8 @@ from .folder import SessionFolder
 from .given import StudioData
 from .jobs import Jobs
 from .plan_editor import PlanEditor
-from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, load_network, read_note
+from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, check_map, load_network, read_note
+from .samples import Samples
 from .selections import ColumnCode, ColumnRange, ErrorsOf, StudioSelection
 
 HISTORY, PLAN = "plan-history.json", "plan.json"
@@ -69,6 +70,7 @@ class StudioSession:
         self.lock = threading.RLock()
         self.revision = 0
         self.editor = PlanEditor()
+        self.samples = Samples(data)
         self.folder = SessionFolder(out, data.identity())
         try:
             if self.folder.is_new:
@@ -227,6 +229,7 @@ class StudioSession:
         reader = ActivationReader(self.data.classifier, self.data.layer)
         activations = predicted(reader, self.data.train[0])
         embedder = embedder_of(embedder, activations, seed, verbose=verbose)
+        check_map(embedder, activations, self.data.layer)  # before it lies in the folder
         with atomic_path(self.folder.embedder) as temporary:
             embedder.save(temporary)
         made = Round.make(
@@ -291,7 +294,10 @@ class StudioSession:
             write_text(path, text)
 
     def _of_column(self, selection: ColumnCode | ColumnRange) -> BoolArray:
-        raise NotImplementedError
+        column = self.samples.of(self.round).columns[selection.column]
+        if isinstance(selection, ColumnCode):
+            return column.of_code(selection.code)
+        return column.within(selection.least, selection.most)
 
 
 def _inside(polygon: Polygon, positions: NDArray[np.float32]) -> BoolArray:
