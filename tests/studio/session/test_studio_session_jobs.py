@@ -50,19 +50,29 @@ def given():
     ), embedder
 
 
-@pytest.fixture
-def session(given, tmp_path):
+@pytest.fixture(scope="module")
+def opened(given, tmp_path_factory):
     data, embedder = given
-    made = StudioSession(data, tmp_path / "run", embedder=embedder)
+    made = StudioSession(data, tmp_path_factory.mktemp("jobs") / "run", embedder=embedder)
     yield made
     made.close()
 
 
 @pytest.fixture
+def session(opened):
+    """A session whose plan is empty."""
+    opened.edit(lambda editor: editor.set(()))
+    return opened
+
+
+@pytest.fixture
 def heard(session):
     events = []
-    session.events.subscribe(lambda content, buffers: events.append((content, buffers)))
-    return events
+    unsubscribe = session.events.subscribe(
+        lambda content, buffers: events.append((content, buffers))
+    )
+    yield events
+    unsubscribe()
 
 
 def ask(session, kind, **fields):
@@ -208,7 +218,6 @@ def test_proposals_are_those_of_the_package(given, tmp_path):
         again = ended(session, "propose")
         assert not [one for one in again["proposals"] if one["change"] in text]
     finally:
-        session.jobs.close()
         session.close()
 
 
@@ -259,15 +268,17 @@ def test_stopped_from_the_page(session, heard):
         if content["event"] == "epoch":
             ask(session, "stop")
 
-    session.events.subscribe(stop_at_first)
+    unsubscribe = session.events.subscribe(stop_at_first)
     ask(session, "start", job="retrain", options={"epochs": 50, "batch_size": 20})
     assert "'retrain' is still running" in refused(session, "start", job="suggest")
     assert session.jobs.wait(60).state == "stopped"
+    unsubscribe()
     assert len([1 for content, _ in heard if content["event"] == "epoch"]) == 1
     assert ask(session, "comparison")["none"]
 
 
 def test_what_cannot_be_started(session, heard):
+    before = session.jobs.current
     for job, options, words in (
         ("retrain", {}, "There is nothing to train: the plan holds no change that is on"),
         ("check", {}, "There is nothing to check: the plan moves no points"),
@@ -277,8 +288,7 @@ def test_what_cannot_be_started(session, heard):
         ("check", {"samples": -1}, "`samples` must be a whole number from 0"),
     ):
         assert words in refused(session, "start", job=job, options=options)
-    assert session.jobs.current is None and heard == []
-    assert ask(session, "stop")["job"] is None
+    assert session.jobs.current is before and heard == []
 
 
 def test_a_plan_that_cannot_be_applied_is_not_trained(session):
@@ -290,7 +300,9 @@ def test_a_plan_that_cannot_be_applied_is_not_trained(session):
 
 class TestMaps:
     @pytest.mark.slow
-    def test_a_new_map(self, session, monkeypatch):
+    def test_a_new_map(self, given, tmp_path, monkeypatch):
+        data, embedder = given
+        session = StudioSession(data, tmp_path / "run", embedder=embedder)
         fit = kp.ParametricTSNE.fit
 
         def short(self, z, **kwargs):
@@ -305,12 +317,8 @@ class TestMaps:
         assert not np.allclose(session.round.map, before)
         assert isinstance(session.round.embedder, kp.ParametricTSNE)
         assert len(session.plan.data_changes) == 1
-        assert (
-            sorted(path.name for path in session.folder.round(0).iterdir()).count(
-                session_jobs.NEW_MAP
-            )
-            == 0
-        )
+        assert not (session.folder.round(0) / session_jobs.NEW_MAP).exists()
+        session.close()
 
     def test_training_one_is_stopped_and_leaves_nothing(self, tmp_path):
         said = []
