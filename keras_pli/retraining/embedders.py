@@ -28,7 +28,9 @@ def check_trained(embedder: Any) -> None:
         )
 
 
-def embedder_of(source: Any, z: NDArray[Any], seed: int, *, verbose: Any = 0) -> keras.Model:
+def embedder_of(
+    source: Any, z: NDArray[Any], seed: int, *, callbacks: Any = None, verbose: Any = 0
+) -> keras.Model:
     """Returns the embedder that an experiment was given, or trains one on activations.
 
     Args:
@@ -36,7 +38,8 @@ def embedder_of(source: Any, z: NDArray[Any], seed: int, *, verbose: Any = 0) ->
             `ParametricTSNE.smooth`, with a lower perplexity for few points.
         z: Activations, shape `(samples, features)`.
         seed: The experiment's seed.
-        verbose: As in Keras, for the training of a map.
+        callbacks: Keras callbacks of a map that is trained where there is no source.
+        verbose: As in Keras, for that training.
 
     Raises:
         ValueError: If the embedder has not been trained.
@@ -44,7 +47,7 @@ def embedder_of(source: Any, z: NDArray[Any], seed: int, *, verbose: Any = 0) ->
     """
     if source is None:
         tsne = ParametricTSNE.smooth(perplexity=min(50.0, len(z) / 3 - 1), seed=seed)
-        tsne.fit(z, verbose=verbose)
+        tsne.fit(z, callbacks=callbacks, verbose=verbose)
         return tsne
     embedder = source if isinstance(source, keras.Model) else source(z, seed)
     if not isinstance(embedder, keras.Model):

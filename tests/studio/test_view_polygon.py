@@ -27,6 +27,8 @@ def lassos(random):
     for corners in (3, 4, 7, 60):
         for unit in (1e-3, 1.0, 1e4):
             yield unit * random.normal(size=(400, 2)), unit * random.normal(size=(corners, 2))
+    # Many points in every cell of the grid that the page lays over the polygon.
+    yield random.normal(size=(12_000, 2)), 2 * random.normal(size=(9, 2))
     # On a coarse grid many points lie on edges and corners, and rays meet corners.
     for corners in (3, 5, 8, 24):
         yield random.integers(-4, 5, size=(300, 2)), random.integers(-4, 5, size=(corners, 2))

@@ -11,6 +11,7 @@ from ..session.session import StudioSession
 from .fields import Fields, Reply
 from .plan_requests import PLAN_REQUESTS
 from .plan_state import plan_state
+from .sample_requests import SAMPLE_REQUESTS
 from .state_requests import STATE_REQUESTS, round_state
 
 _log = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ _log = logging.getLogger(__name__)
 REQUESTS: Mapping[str, Callable[[StudioSession, Fields], Reply]] = {
     **STATE_REQUESTS,
     **PLAN_REQUESTS,
+    **SAMPLE_REQUESTS,
 }
 
 

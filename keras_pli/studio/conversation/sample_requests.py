@@ -1,4 +1,4 @@
-"""What a page asks about the samples: colours, cards, pictures, what decided about them, where classes lie."""
+"""What a page asks about samples: colours, cards, pictures, what decided about them, where classes lie."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def samples_state(session: StudioSession) -> dict[str, Any]:
     return {
         "kind": pictures.shape.kind,
         "no_pictures": pictures.shape.why or None,
-        "columns": [
-            {"name": name, "title": title} for name, title in found.columns.titles.items()
-        ],
-        "methods": [{"name": name, "title": method_title(name)} for name in names],
+        "columns": found.columns.names,
+        "column_titles": found.columns.titles,
+        "methods": names,
+        "method_titles": {name: method_title(name) for name in names},
         "default_methods": default,
         "no_methods": why,
         "rationale": found.rationales is not None,
@@ -52,7 +52,7 @@ def card(session: StudioSession, fields: Fields) -> Reply:
     count = fields.whole("neighbors", least=0, most=MOST_PICTURES, default=8)
     found = asdict(_samples(session).cards.of(index, neighbors=count))
     chances = [{"name": name, "p": p} for name, p in found["probabilities"]]
-    return Reply({**found, "probabilities": chances})
+    return Reply({**found, "probabilities": chances, "neighbors": list(found["neighbors"])})
 
 
 def pictures(session: StudioSession, fields: Fields) -> Reply:
@@ -79,6 +79,8 @@ def pictures(session: StudioSession, fields: Fields) -> Reply:
 def explain(session: StudioSession, fields: Fields) -> Reply:
     """What decided about one sample, as PNG files, one a method."""
     index, target = _index(session, fields), _target(session, fields)
+    if target is None:
+        target = int(session.round.predictions[index])
     methods = fields.listed("methods", str, most=_MOST_METHODS, default=None) or None
     explanations = _samples(session).explanations
     found = session.samples.lane.run(lambda: explanations.of(index, methods, target=target))

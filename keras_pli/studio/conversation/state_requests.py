@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from ...intervention.data_changes import lacks_label
+from ...plotting.page import dark_color
 from ...plotting.style import class_styles
 from ...version import __version__
 from ..session.session import StudioSession
 from ..view_source import view_version
 from .fields import Fields, Reply
 from .plan_state import plan_state
+from .sample_requests import samples_state
 
 
 def hello(session: StudioSession, fields: Fields) -> Reply:
@@ -35,6 +37,7 @@ def hello(session: StudioSession, fields: Fields) -> Reply:
             "classes": class_list(session),
             "unlabelled": int(np.count_nonzero(lacks_label(data.labels))),
             "folder": str(session.folder.path),
+            **samples_state(session),
             "plan": plan_state(session),
             **round_state(session),
         }
@@ -42,10 +45,16 @@ def hello(session: StudioSession, fields: Fields) -> Reply:
 
 
 def class_list(session: StudioSession) -> list[dict[str, Any]]:
-    """Label, name, colour and shape of every class."""
+    """Label, name, colours on light and dark grounds, and shape of every class."""
     styles = class_styles(np.arange(session.classes), session.data.class_names)
     return [
-        {"label": label, "name": style.name, "color": style.color, "shape": style.marker}
+        {
+            "label": label,
+            "name": style.name,
+            "color": style.color,
+            "dark": dark_color(style.color),
+            "shape": style.marker,
+        }
         for label, style in styles.items()
     ]
 

@@ -24,6 +24,16 @@ Kind = Literal["class", "flag", "number"]
 _MOST_CATEGORIES = 65_535
 # More groups than this are drawn by their size where they are numbers: nobody tells so many colours apart.
 _MOST_GROUPS = 192
+_TITLES = {
+    "label": "label",
+    "prediction": "prediction",
+    "error": "right or wrong",
+    "confidence": "confidence: probability of the predicted class",
+    "entropy": "entropy of the prediction",
+    "loss": "loss: −log of the label's probability",
+    "disagreement": "share of the nearest neighbours with another label",
+    "group": "group",
+}
 NO_GROUP = "no group"
 UNDECIDED = "no prediction"
 # Pale to dark violet, as maps without signs are drawn: what is large stands out on a white ground, and, the
@@ -63,8 +73,8 @@ class Column:
         title: What it is called.
         kind: "class" for one of several categories, "flag" for one of few that say right or wrong, "number".
         values: uint16 positions in `categories`, or float32 numbers, NaN for points that have none.
-        categories: In the order of a legend; empty for numbers. What a point lacks, such as a label, is a grey
-            category of its own, the last one.
+        categories: In the order of a legend; empty for numbers. What points may lack, such as a label, is a
+            grey category of its own, the last one.
         low: The number that has the first colour of the ramp, and smaller ones too.
         high: The number that has the last one.
         ramp: Colours from low to high, on a light ground.
@@ -104,8 +114,8 @@ class Columns:
     - `confidence`: probability of the class predicted.
     - `entropy`: −∑ p log p of the prediction, as a share of the most there can be.
     - `loss`: −log of the label's probability.
-    - `disagreement`: share of the nearest neighbours in the layer's activations whose label differs. Its first
-      call waits for the search.
+    - `disagreement`: share of the nearest neighbours in the layer's activations whose label differs. What
+      first asks for it waits for the search.
     - `group`: what the caller knows of the samples.
 
     Args:
@@ -166,6 +176,11 @@ class Columns:
         """Names of all columns."""
         return list(self._makers)
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """What each is called, by name."""
+        return {name: _TITLES[name] for name in self._makers}
+
     def __getitem__(self, name: str) -> Column:
         one_of(name, self._makers, "name")
         with self._locks[name]:  # two pages may ask at once
@@ -175,16 +190,16 @@ class Columns:
 
     def _label(self) -> Column:
         codes = np.where(self.unlabelled, len(self.class_names), self.labels)
-        return self._of_classes("label", "label", codes, NO_LABEL)
+        return self._of_classes("label", codes, NO_LABEL)
 
     def _prediction(self) -> Column:
         said = decided(self.probabilities)
         codes = np.where(said < 0, len(self.class_names), said)
-        return self._of_classes("prediction", "prediction", codes, UNDECIDED)
+        return self._of_classes("prediction", codes, UNDECIDED)
 
-    def _of_classes(self, name: str, title: str, codes: NDArray[Any], missing: str) -> Column:
+    def _of_classes(self, name: str, codes: NDArray[Any], missing: str) -> Column:
         styles = class_styles(np.arange(len(self.class_names)), self.class_names)
-        return _categorical(name, title, "class", codes, [*styles.values(), _lacking(missing)])
+        return _categorical(name, "class", codes, [*styles.values(), _lacking(missing)])
 
     def _error(self) -> Column:
         wrong = decided(self.probabilities) != self.labels
@@ -194,14 +209,13 @@ class Columns:
             ClassStyle("wrong", _WRONG, "X"),
             _lacking(NO_LABEL),
         ]
-        return _categorical("error", "right or wrong", "flag", codes, styles)
+        return _categorical("error", "flag", codes, styles)
 
     def _confidence(self) -> Column:
         values = self.probabilities.max(axis=1)
         # What the classifier is unsure of is what one looks for: that stands out.
         return _numeric(
             "confidence",
-            "probability of the predicted class",
             values,
             low=float(np.min(values, initial=1 / len(self.class_names), where=np.isfinite(values))),
             high=1.0,
@@ -210,10 +224,12 @@ class Columns:
 
     def _entropy(self) -> Column:
         sums = self.probabilities.sum(axis=1, keepdims=True)
-        share = self.probabilities / np.where(sums > 0, sums, 1.0)  # of sigmoids, which need not add up to 1
+        share = self.probabilities / np.where(
+            sums > 0, sums, 1.0
+        )  # of sigmoids, which need not add up to 1
         terms = share * np.log(np.maximum(share, np.finfo(np.float32).tiny))
         values = np.abs(terms.sum(axis=1)) / np.log(len(self.class_names))
-        return _numeric("entropy", "entropy of the prediction", values, low=0.0, high=1.0)
+        return _numeric("entropy", values)
 
     def _loss(self) -> Column:
         own = np.where(self.unlabelled, 0, self.labels).astype(np.int64)
@@ -222,13 +238,12 @@ class Columns:
         values = np.where(self.unlabelled, np.nan, np.abs(values))
         finite = values[np.isfinite(values)]
         high = float(np.percentile(finite, _TAIL)) if len(finite) else 0.0
-        return _numeric("loss", "loss: −log of the label's probability", values, high=high)
+        return _numeric("loss", values, high=high)
 
     def _disagreement(self) -> Column:
         assert self.neighbors is not None
         values = disagreement(self.labels, self.neighbors.of_all())
-        title = "share of the nearest neighbours with another label"
-        return _numeric("disagreement", title, values)
+        return _numeric("disagreement", values)
 
     def _group(self) -> Column:
         assert self.group is not None
@@ -237,7 +252,7 @@ class Columns:
         if given.dtype.kind in "iuf" and len(found) > _MOST_GROUPS:
             values = given.astype(np.float32)
             low, high = float(np.nanmin(values)), float(np.nanmax(values))
-            return _numeric("group", "group", values, low=low, high=high)
+            return _numeric("group", values, low=low, high=high)
         if len(found) >= _MOST_CATEGORIES:
             raise ValueError(
                 f"`group` has {len(found)} different values, and at most {_MOST_CATEGORIES - 1} can be shown."
@@ -248,7 +263,7 @@ class Columns:
         names = [f"{value:g}" if isinstance(value, float) else str(value) for value in found]
         styles = class_styles(places, names) if len(places) else {}
         codes = np.where(codes < 0, len(found), codes)
-        return _categorical("group", "group", "class", codes, [*styles.values(), _lacking(NO_GROUP)])
+        return _categorical("group", "class", codes, [*styles.values(), _lacking(NO_GROUP)])
 
 
 def _lacking(name: str) -> ClassStyle:
@@ -256,7 +271,7 @@ def _lacking(name: str) -> ClassStyle:
 
 
 def _categorical(
-    name: str, title: str, kind: Kind, codes: NDArray[Any], styles: Sequence[ClassStyle]
+    name: str, kind: Kind, codes: NDArray[Any], styles: Sequence[ClassStyle]
 ) -> Column:
     """A column of codes; the last category stands for what is missing, and is left out where nothing is."""
     values = codes.astype(np.uint16)
@@ -266,12 +281,11 @@ def _categorical(
         Category(style.name, style.color.lower(), dark_color(style.color), style.marker, int(count))
         for style, count in zip(styles[:shown], counts, strict=False)
     )
-    return Column(name, title, kind, values, categories)
+    return Column(name, _TITLES[name], kind, values, categories)
 
 
 def _numeric(
     name: str,
-    title: str,
     values: NDArray[Any],
     *,
     low: float = 0.0,
@@ -282,7 +296,7 @@ def _numeric(
     step = -1 if turned else 1
     return Column(
         name,
-        title,
+        _TITLES[name],
         "number",
         values.astype(np.float32),
         low=low,

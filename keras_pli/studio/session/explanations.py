@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...attribution import Attribution, Deconvnet, GuidedBackprop, GuidedGradCAM, Method
 from ...brief import percent
 from ...checks import checked_number, one_of, quoted
-from ...network.inputs import as_array
+from ...network.inputs import checked_inputs
 from ...plotting.attributions import attribution_overlay
 from ...plotting.export import figure_to_png_bytes
 from ...plotting.style import new_figure, short
@@ -151,7 +151,8 @@ class Explanations:
         if not names:
             raise ValueError(f"Name a method. There are {quoted(self.names, most=30)}.")
         samples = len(keras.tree.flatten(self.x)[0])
-        row = self._sample(checked_number(index, "index", least=0, below=samples, whole=True))
+        index = checked_number(index, "index", least=0, below=samples, whole=True)
+        row = self._sample(index)
         with self._lock:
             if target is None:
                 target = self._predicted(names[0], row)
@@ -160,7 +161,7 @@ class Explanations:
             maps, refused = [], []
             for name in names:
                 try:
-                    maps.append(self._explained(name, row, target))
+                    maps.append(self._explained(name, index, row, target))
                 except (ValueError, TypeError, ImportError) as error:
                     refused.append((method_title(name), str(error)))
         if not maps:
@@ -168,10 +169,8 @@ class Explanations:
         return Explained(target, tuple(maps), tuple(refused))
 
     def _sample(self, index: int) -> Inputs:
-        """A batch of one sample."""
-        return keras.tree.map_structure(
-            lambda part: as_array(part, "x"), rows_of(self.x, slice(index, index + 1))
-        )
+        """A batch of one sample, as the classifier takes it."""
+        return checked_inputs(rows_of(self.x, slice(index, index + 1)), self.model)
 
     def _method(self, name: str) -> Method:
         if name not in self._made:
@@ -183,12 +182,11 @@ class Explanations:
         scoring = self._method(name).scoring(row)
         return int(scoring(tf.nest.map_structure(tf.constant, row))[1][0])
 
-    def _explained(self, name: str, row: Inputs, target: int) -> ExplainedSample:
+    def _explained(self, name: str, index: int, row: Inputs, target: int) -> ExplainedSample:
         method = self._method(name)
         found = method(row, target)
         heat = np.asarray(keras.tree.flatten(found.attributions)[self._place(found)])[0]
-        sample = np.asarray(keras.tree.flatten(row)[self.shape.place])[0]
-        figure = self._figure(sample, heat, target)
+        figure = self._figure(self.shape.of_sample(self.x, index), heat, target)
         return ExplainedSample(
             method=name,
             title=method_title(name),
@@ -221,9 +219,7 @@ class Explanations:
             ax.set_yticks([])
         return figure
 
-    def _note(
-        self, method: Method, found: Attribution, heat: NDArray[Any], target: int
-    ) -> str:
+    def _note(self, method: Method, found: Attribution, heat: NDArray[Any], target: int) -> str:
         """How far to believe a map."""
         said = []
         if not heat.any():

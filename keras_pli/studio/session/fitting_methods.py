@@ -14,8 +14,8 @@ from ...attribution import (
     CAM,
     LIME,
     METHODS,
-    DeepLIFT,
     Deconvnet,
+    DeepLIFT,
     EpsilonLRP,
     GradCAM,
     GradientTimesInput,
@@ -118,7 +118,9 @@ def fitting_methods(model: keras.Model, x: Any) -> FittingMethods:
     output_sizes(model)
     score, reasons = _looked_through(model, x)
     at_embeddings = bool(embedding_layers(model))
-    kinds, options, refused = {}, {}, {}
+    kinds: dict[str, type[Method]] = {}
+    options: dict[str, dict[str, Any]] = {}
+    refused: dict[str, str] = {}
     for kind in METHODS:
         name = method_name(kind)
         if kind in reasons:
@@ -186,24 +188,24 @@ def _of_gradients(network: Network, inputs: Any, logits: Tensor) -> dict[type[Me
             check_gradient(leaf, logits, name, network.model)
     except ValueError as error:
         return dict.fromkeys(with_gradients, str(error))
-    found: dict[type[Method], str] = {}
     operations = operations_between(inputs, logits)
     dependent = {tensor.name for operation in operations for tensor in operation.outputs}
     dependent |= {tensor.name for tensor in tf.nest.flatten(inputs)}
-
-    def check(kind: type[Method], checked: Callable[[], None]) -> None:
+    checks: dict[type[Method], Callable[[str], None]] = {
+        **dict.fromkeys(
+            (GuidedBackprop, Deconvnet, GuidedGradCAM),
+            lambda name: check_rectifiers(operations, name),
+        ),
+        **dict.fromkeys(
+            (EpsilonLRP, DeepLIFT), lambda name: check_decomposable(operations, dependent, name)
+        ),
+    }
+    found: dict[type[Method], str] = {}
+    for kind, check in checks.items():
         try:
-            checked()
+            check(kind.__name__)
         except ValueError as error:
             found[kind] = str(error)
-
-    for kind in (GuidedBackprop, Deconvnet, GuidedGradCAM):
-        check(kind, lambda kind=kind: check_rectifiers(operations, kind.__name__))  # type: ignore[misc]
-    for kind in (EpsilonLRP, DeepLIFT):
-        check(
-            kind,
-            lambda kind=kind: check_decomposable(operations, dependent, kind.__name__),  # type: ignore[misc]
-        )
     return found
 
 

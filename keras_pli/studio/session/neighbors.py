@@ -21,8 +21,8 @@ _CHUNK_ENTRIES = 4_000_000  # differences held at a time
 class LayerNeighbors:
     """Nearest neighbours in a layer's activations: of one sample at once, of all in the background.
 
-    Those of one sample are found by a pass over all activations, exactly, so that a card needs no index. Those
-    of all samples are found once, when they are first asked for, by `keras_pli.nearest_neighbors`: exactly up
+    Those of one sample are found by a pass over all activations, exactly, so that a card needs no index.
+    Those of all are found once, when they are first asked for, by `keras_pli.nearest_neighbors`: exactly up
     to some tens of thousands of samples, approximately beyond. A sample is never its own neighbour, and its
     duplicates are.
 
@@ -79,7 +79,7 @@ class LayerNeighbors:
         activations = self.activations
         samples = len(activations)
         index = checked_number(index, "index", least=0, below=samples, whole=True)
-        own = np.asarray(activations[index], dtype=np.float32)
+        own: NDArray[Any] = np.asarray(activations[index], dtype=np.float32)
         if not np.isfinite(own).all():
             raise ValueError(f"The activations of sample {index} are not finite.")
         squares = np.empty(samples, dtype=np.float32)
@@ -93,8 +93,7 @@ class LayerNeighbors:
         near = np.flatnonzero(np.isfinite(squares))
         if len(near) > count:
             near = near[np.argpartition(squares[near], count - 1)[:count]]
-        away = np.asarray(activations[near], dtype=np.float64) - own
-        distances = np.linalg.norm(away, axis=1)
+        distances = np.linalg.norm(activations[near].astype(np.float64) - own, axis=1)
         order = np.lexsort((near, distances))
         return near[order], distances[order]
 

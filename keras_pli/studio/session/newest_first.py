@@ -16,8 +16,8 @@ class SupersededError(RuntimeError):
 class NewestFirst:
     """Does one piece of work at a time; of those that wait only the newest is done.
 
-    What has begun is finished. For what a person asks by pointing at one thing after another: the answer about
-    the thing that was left is worth nothing.
+    What has begun is finished. It is for what a person asks by pointing at one thing after another: an answer
+    about a thing that was left is worth nothing.
 
     Example:
         >>> NewestFirst().run(lambda: 6 * 7)

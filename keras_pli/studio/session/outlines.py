@@ -27,8 +27,8 @@ class ClassOutline:
 
     Attributes:
         label: The class.
-        lines: Polylines in map units, each `(vertices, 2)`; closed ones end where they begin. None for a class
-            that is too thin everywhere.
+        lines: Polylines in map units, each `(vertices, 2)`; closed ones end where they begin. A class that is
+            too thin everywhere has none.
         label_at: The densest spot of the class.
         places: The densest spot of each of its clusters, the one with the most of the class first.
     """
@@ -53,9 +53,10 @@ class MapOutlines:
 
 
 def map_outlines(points: ArrayLike, labels: ArrayLike) -> MapOutlines:
-    """Returns the lines that the package's figures draw around classes (see `plotting.density.class_density`).
+    """Returns the lines that the package's figures draw around classes.
 
-    Samples without a label, -1, are no class, but count among all points.
+    They run where a class's density is that of one point (see `plotting.density.class_density`). Samples
+    without a label, -1, are no class, but count among all points.
 
     Args:
         points: The map, `(samples, 2)`.
@@ -90,7 +91,9 @@ def _class_outline(label: Any, outline: Outline) -> ClassOutline:
 
 
 def _lines(outline: Outline) -> tuple[NDArray[np.float64], ...]:
-    measure = imported("skimage.measure", "Outlining classes", otherwise="draw maps without outlines")
+    measure = imported(
+        "skimage.measure", "Outlining classes", otherwise="draw maps without outlines"
+    )
     density = outline.density
     start = np.array([density.x[0], density.y[0]])
     cell = np.array([density.x[1] - density.x[0], density.y[1] - density.y[0]])

@@ -48,7 +48,7 @@ class Pictures:
     curve has a clear ground, for a light page as for a dark one.
 
     Args:
-        x: Inputs, `(samples, ...)`, or a list, tuple or dict of them, of which the first that can be drawn is.
+        x: Inputs, `(samples, ...)`; of a list, tuple or dict of them the first that can be drawn is.
         model: What takes them, which tells channels from slices and ids from numbers.
 
     Attributes:
@@ -82,6 +82,8 @@ class Pictures:
         index = checked_number(index, "index", least=0, below=len(self._drawn), whole=True)
         size = checked_number(size, "size", least=1, below=LARGEST + 1, whole=True)
         values = np.asarray(self._drawn[index])
+        if values.dtype.name == "bfloat16":
+            values = values.astype(np.float32)
         wrong = int((~np.isfinite(np.asarray(values, np.float64))).sum())
         if wrong:
             raise ValueError(
@@ -108,7 +110,7 @@ class Pictures:
 def _range_of(values: Any) -> tuple[float, float]:
     """The values drawn black and white, from samples spread over all; those that are not finite left out."""
     rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), _LOOKED_AT)).astype(np.intp))
-    seen = np.asarray(values[rows] if hasattr(values, "__array__") else np.asarray(values)[rows])
+    seen = np.stack([np.asarray(values[row]) for row in rows])  # also of a tensor, or from disk
     if seen.dtype.kind == "f" or seen.dtype.name == "bfloat16":
         seen = seen.astype(np.float64)
         seen = seen[np.isfinite(seen)]
@@ -153,7 +155,10 @@ def _curve(values: NDArray[Any], width: int, value_range: tuple[float, float]) -
     wide, high_pixels = _FINER * width, _FINER * height
     image = Image.new("L", (wide, high_pixels), 0)
     draw = ImageDraw.Draw(image)
-    line = max(2, round(_FINER * width / 90)) if channels == 1 else max(2, _FINER * width // 180)
+    # So wide that a level line covers a row of pixels wholly, wherever it runs.
+    line = max(2 * _FINER - 1, _FINER * width // 90)
+    if channels > 1:
+        line = max(_FINER, line // 2)
     lane = (high_pixels - 2 * line) / channels
     x = np.linspace(line, wide - 1 - line, len(signal)) if len(signal) > 1 else np.array([wide / 2])
     for channel in range(channels):

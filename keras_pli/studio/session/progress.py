@@ -67,21 +67,33 @@ class BatchProgress(keras.callbacks.Callback):
 
     Args:
         progress: Of the job.
-        words: What is being done; the epoch is added.
+        words: What is being done, or a function of the model that is trained which says so when a training
+            begins; the epoch is added.
         start: The share of the job that is done when the training begins.
         end: The share that is done when it ends.
+        trainings: How many trainings it watches one after the other, each a part of that share; all that
+            come beyond have the last part.
     """
 
     def __init__(
-        self, progress: Progress, words: str, *, start: float = 0.0, end: float = 1.0
+        self,
+        progress: Progress,
+        words: str | Callable[[keras.Model], str],
+        *,
+        start: float = 0.0,
+        end: float = 1.0,
+        trainings: int = 1,
     ) -> None:
         super().__init__()
-        self.progress, self.words, self.start, self.end = progress, words, start, end
-        self._epoch = 0
+        self.progress, self._words = progress, words
+        self._first, self._part = start, (end - start) / trainings
+        self._most, self._begun, self._epoch, self._said = trainings, 0, 0, ""
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Ends a training before its first batch."""
         self.progress.check()
+        self._begun += 1
+        self._said = self._words if isinstance(self._words, str) else self._words(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Notes the epoch."""
@@ -100,5 +112,6 @@ class BatchProgress(keras.callbacks.Callback):
     def _tell(self, of_epoch: float) -> None:
         epochs = self.params.get("epochs") or 1
         done = min(1.0, (self._epoch + of_epoch) / epochs)
-        share = self.start + done * (self.end - self.start)
-        self.progress.report(f"{self.words}, epoch {self._epoch + 1} of {epochs}", share)
+        begun = min(self._begun, self._most) - 1
+        share = self._first + (begun + done) * self._part
+        self.progress.report(f"{self._said}, epoch {self._epoch + 1} of {epochs}", share)

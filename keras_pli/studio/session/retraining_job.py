@@ -163,16 +163,25 @@ class _Watched:
         """What watches one training, or all by which λ is found."""
         before = (seed - self._options.seed) * self._trainings + self._begins[arm]
         unit = 1 / (self._trainings * self._options.seeds)
-        several = self._options.seeds > 1
-        of_seed = f" (seed {seed})" if several else ""
+        of_seed = f" (seed {seed})" if self._options.seeds > 1 else ""
         if arm == FINDING_WEIGHT:
-            return [_SearchProgress(self._progress, of_seed, before * unit, unit)]
+            return [
+                BatchProgress(
+                    self._progress,
+                    lambda model: _searching(of_seed, model),
+                    start=before * unit,
+                    end=(before + SEARCHES) * unit,
+                    trainings=SEARCHES,
+                )
+            ]
         self._events = EpochEvents(self._onlooker, self._progress, seed=seed, arm=arm)
-        start, end = before * unit, (before + 1) * unit
-        return [
-            _ArmProgress(self._progress, f"{WORDS[arm]}{of_seed}", start=start, end=end),
-            self._events,
-        ]
+        said = BatchProgress(
+            self._progress,
+            lambda model: _training(arm, of_seed, model),
+            start=before * unit,
+            end=(before + 1) * unit,
+        )
+        return [said, self._events]
 
     def keep(self, seed: int, arm: str, trained: keras.Model) -> None:
         """Stores classifier and map of the first seed."""
@@ -186,29 +195,14 @@ class _Watched:
         write_map(self._folder, arm, positions)
 
 
-class _ArmProgress(BatchProgress):
+def _training(arm: str, of_seed: str, model: keras.Model) -> str:
     """Says λ, too, which may have been found just now."""
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        super().on_train_begin(logs)
-        weight = self.model.loss_function.embedding_weight
-        if weight:
-            self.words += f" (λ = {weight:g})"
+    weight = model.loss_function.embedding_weight
+    return f"{WORDS[arm]}{f' (λ = {weight:g})' if weight else ''}{of_seed}"
 
 
-class _SearchProgress(BatchProgress):
+def _searching(of_seed: str, model: keras.Model) -> str:
     """Says which λ is tried."""
-
-    def __init__(self, progress: Progress, of_seed: str, start: float, unit: float) -> None:
-        super().__init__(progress, "", start=start - unit, end=start)
-        self._of_seed, self._unit, self._last = of_seed, unit, start + SEARCHES * unit
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        super().on_train_begin(logs)
-        weight = self.model.loss_function.embedding_weight
-        tried = (
-            f"trying {weight:g} on a part of the samples" if weight else "without the plan first"
-        )
-        self.words = f"Looking for λ{self._of_seed}: {tried}"
-        self.start = min(self.start + self._unit, self._last - self._unit)
-        self.end = self.start + self._unit
+    weight = model.loss_function.embedding_weight
+    tried = f"trying {weight:g} on a part of the samples" if weight else "without the plan first"
+    return f"Looking for λ{of_seed}: {tried}"

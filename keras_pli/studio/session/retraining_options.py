@@ -28,7 +28,8 @@ OPTIMIZERS = (
 MOST_SEED = 2**31
 
 
-def _weight(value: Any, name: str) -> float | str:
+def checked_weight(value: Any, name: str) -> float | str:
+    """Returns λ, a number from 0 to 1 or `"auto"`; raises ValueError for anything else."""
     if value == AUTOMATIC:
         return AUTOMATIC
     if isinstance(value, str) or not 0 <= checked_number(value, name) <= 1:
@@ -79,7 +80,7 @@ class RetrainingOptions(Settings):
         ValueError: `weight` (λ) must be a number from 0 to 1, or 'auto'. Received: 2.
     """
 
-    weight: float | str = field(default=0.1, metadata=setting(_weight))
+    weight: float | str = field(default=0.1, metadata=setting(checked_weight))
     most_cost: float = field(default=0.01, metadata=number(least=0, below=1))
     moved_only: bool = field(default=False, metadata=setting(_flag))
     epochs: int = field(default=7, metadata=number(least=1, whole=True))

@@ -109,7 +109,7 @@ class SampleCards:
         """
         index = checked_number(index, "index", least=0, below=len(self.labels), whole=True)
         chances, said = self.probabilities[index], int(self._predicted[index])
-        order = np.argsort(-chances, kind="stable")[:MOST_CLASSES] if said >= 0 else []
+        likeliest = np.argsort(-chances, kind="stable")[: MOST_CLASSES if said >= 0 else 0]
         group = None if self.group is None else str(self.group[index])
         return SampleCard(
             index=index,
@@ -118,7 +118,7 @@ class SampleCards:
             predicted=None if said < 0 else said,
             predicted_name=self._predicted_name(index),
             confidence=None if said < 0 else float(chances[said]),
-            probabilities=tuple((self.class_names[k], float(chances[k])) for k in order),
+            probabilities=tuple((self.class_names[k], float(chances[k])) for k in likeliest),
             group=group,
             neighbors=self._neighbors(index, neighbors),
         )

@@ -97,8 +97,6 @@ class SampleRationales:
                     for entry in fields(given.settings)
                 }
                 settings["class_names"] = settings["class_names"] or self.class_names
-                given = RationaleGenerator(
-                    given.generator, given.encoder, self._model, **settings
-                )
+                given = RationaleGenerator(given.generator, given.encoder, self._model, **settings)
             self._made = given
         return self._made

@@ -51,8 +51,8 @@ class SampleShape:
         Example:
             >>> SampleShape.of(np.zeros((5, 28, 28, 1))).kind, SampleShape.of(np.zeros((5, 128, 3))).kind
             ('image', 'signal')
-            >>> SampleShape.of(np.zeros((5, 8, 8, 7))).why
-            'Images of 1 channel (grey) or 3 (red, green, blue) can be shown. These have 7, in shape (8, 8, 7).'
+            >>> SampleShape.of(np.zeros((5, 3))).why
+            'Samples of 3 values are shown by no picture.'
         """
         parts = keras.tree.flatten(x)
         found = [cls._of_array(part, model, place) for place, part in enumerate(parts)]
@@ -60,17 +60,15 @@ class SampleShape:
         if shown is not None or len(found) == 1:
             return shown or found[0]
         names = list(x) if isinstance(x, Mapping) else list(range(len(found)))
-        why = (
-            f"None of the {len(found)} inputs can be shown: {quoted(names)}. The first: {found[0].why}"
-        )
+        why = f"None of the {len(found)} inputs can be shown: {quoted(names)}. The first: {found[0].why}"
         return cls("other", found[0].axes, found[0].shape, 0, why)
 
     @classmethod
     def _of_array(cls, values: Any, model: keras.Model | None, place: int) -> SampleShape:
         shape = tuple(int(size) for size in values.shape[1:])
-        dtype = np.dtype(str(getattr(values.dtype, "name", values.dtype)))
+        dtype = np.asarray(values[:1]).dtype  # also of a tensor
         other = cls("other", min(max(len(shape), 1), 3), shape, place)
-        if dtype.kind not in "fiub":
+        if dtype.kind not in "fiub" and dtype.name != "bfloat16":
             return _without_picture(other, f"Numbers can be shown. These are of dtype {dtype}.")
         if 0 in shape:
             return _without_picture(other, f"Samples of shape {shape} hold no values.")
@@ -81,7 +79,8 @@ class SampleShape:
             return _without_picture(other, f"Samples of {number} values are shown by no picture.")
         if len(shape) > 4:
             return _without_picture(
-                other, f"Signals, images and volumes can be shown. These samples have shape {shape}."
+                other,
+                f"Signals, images and volumes can be shown. These samples have shape {shape}.",
             )
         axes = _positions(shape, model)
         found = cls(_KINDS[axes], axes, shape, place)

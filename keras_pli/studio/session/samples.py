@@ -60,9 +60,7 @@ class RoundSamples:
         self._outlines: dict[Any, MapOutlines] = {}
         self._drawing = threading.Lock()
 
-    def outlines(
-        self, key: Any, points: NDArray[np.float32], labels: NDArray[Any]
-    ) -> MapOutlines:
+    def outlines(self, key: Any, points: NDArray[np.float32], labels: NDArray[Any]) -> MapOutlines:
         """Returns the outlines of classes on a map; the last few are kept.
 
         Args:

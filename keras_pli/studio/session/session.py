@@ -26,6 +26,7 @@ from .folder import SessionFolder
 from .given import StudioData
 from .plan_editor import PlanEditor
 from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, check_map, load_network, read_note
+from .samples import Samples
 from .selections import ColumnCode, ColumnRange, ErrorsOf, StudioSelection
 
 HISTORY, PLAN = "plan-history.json", "plan.json"
@@ -67,6 +68,7 @@ class StudioSession:
         self.lock = threading.RLock()
         self.revision = 0
         self.editor = PlanEditor()
+        self.samples = Samples(data)
         self.folder = SessionFolder(out, data.identity())
         try:
             if self.folder.is_new:
@@ -289,7 +291,10 @@ class StudioSession:
             write_text(path, text)
 
     def _of_column(self, selection: ColumnCode | ColumnRange) -> BoolArray:
-        raise NotImplementedError
+        column = self.samples.of(self.round).columns[selection.column]
+        if isinstance(selection, ColumnCode):
+            return column.of_code(selection.code)
+        return column.within(selection.least, selection.most)
 
 
 def _inside(polygon: Polygon, positions: NDArray[np.float32]) -> BoolArray:

@@ -109,3 +109,14 @@ export function movedMask(before, after) {
   }
   return mask;
 }
+
+/** The larger side of the box around points, in units of the map. */
+export function widestSpan(xy) {
+  const low = [Infinity, Infinity];
+  const high = [-Infinity, -Infinity];
+  for (let i = 0; i < xy.length; i += 1) {
+    low[i % 2] = Math.min(low[i % 2], xy[i]);
+    high[i % 2] = Math.max(high[i % 2], xy[i]);
+  }
+  return Math.max(high[0] - low[0], high[1] - low[1], 0);
+}

@@ -6,8 +6,8 @@ import { greatestCoordinate } from "./polygon.js";
 import { gridIndex } from "./nearest.js";
 
 const DEFAULT_COLORS = ["#0072B2"];
-const PALE_SHARE = 0.2;
-const UNCODED = Object.freeze({ light: "#8a8a8a", dark: "#8a8a8a" });
+const PALE_SHARE = Object.freeze({ light: 0.22, dark: 0.34 }); // of a colour over the background
+const UNCODED = "#8a8a8a";
 
 /** What `cloud.selected` is without a selection. */
 const NOTHING_SELECTED = Object.freeze({ mask: null, rows: new Int32Array(0), groups: [], bounds: null, centre: null });
@@ -98,7 +98,7 @@ export function createCloud() {
   function repaint() {
     cloud.palette = ramp ? rampColors(colors) : Uint32Array.from(colors, packedColor);
     const { codes, palette, count, visible, ink } = cloud;
-    inkOfPoints({ codes, palette, none: packedColor(UNCODED[theme.name]), count, visible, out: ink });
+    inkOfPoints({ codes, palette, none: packedColor(UNCODED), count, visible, out: ink });
     repaintBelow();
   }
   function repaintBelow() {
@@ -108,10 +108,12 @@ export function createCloud() {
       return;
     }
     const ground = packedColor(theme.background);
-    const paleOf = (color) => mixedColor(color, ground, PALE_SHARE);
+    const pale = (color) => mixedColor(color, ground, PALE_SHARE[theme.name]);
+    const { ink, codes } = cloud;
     const out = cloud.inkBelow.length === cloud.count && cloud.inkBelow !== cloud.ink
       ? cloud.inkBelow : new Uint32Array(cloud.count);
-    cloud.inkBelow = inkBelowSelection({ ink: cloud.ink, selection: mask, paleOf, out });
+    const [palette, none] = [cloud.palette.map(pale), pale(packedColor(UNCODED))];
+    cloud.inkBelow = inkBelowSelection({ ink, codes, palette, none, selection: mask, out });
   }
   return cloud;
 }
@@ -120,8 +122,7 @@ export function createCloud() {
 function selectedOf(xy, mask) {
   const rows = rowsOfMask(mask);
   if (!rows.length) return { ...NOTHING_SELECTED, mask };
-  const second = rowsOfMask(mask, 2);
-  const groups = second.length ? [rowsOfMask(mask, 1), second] : [rows];
+  const groups = rows.some((row) => mask[row] === 2) ? [rowsOfMask(mask, 1), rowsOfMask(mask, 2)] : [rows];
   return {
     mask,
     rows,

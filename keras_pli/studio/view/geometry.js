@@ -19,6 +19,14 @@ export function composeAffines(second, first) {
   ];
 }
 
+/** The affine that takes back what another does; the other itself where it flattens the plane. */
+export function inverseAffine(affine) {
+  const [a, b, c, d, e, f] = affine;
+  const area = a * d - b * c;
+  if (area === 0) return affine;
+  return [d / area, -b / area, -c / area, a / area, (c * f - d * e) / area, (b * e - a * f) / area];
+}
+
 /** Where an affine takes one point. */
 export function movedPoint(affine, [x, y]) {
   const [a, b, c, d, e, f] = affine;

@@ -150,7 +150,7 @@ function separateGrip(map, side) {
       const distance = Math.max(2 * half, present * 1e-3);
       tell("separate", { distance }, separateAffines(first, second, distance));
     },
-    putBack: () => map.putBack("separate", { distance: present }),
+    putBack: () => map.putBack("separate", { distance: null }),
   };
 }
 

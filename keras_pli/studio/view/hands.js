@@ -2,6 +2,7 @@
 
 import { boxAction, dragAction, lassoAction, panAction } from "./actions.js";
 import { mapPoint, pannedCamera, pointDiameter, zoomedCamera } from "./camera.js";
+import { composeAffines, IDENTITY_AFFINE, inverseAffine, movedPoint } from "./geometry.js";
 import { pointsInPolygon } from "./polygon.js";
 
 const HOVER_REACH = 10; // CSS pixels from a point at which it is meant
@@ -18,12 +19,14 @@ export function createHands(stage, events, { say, wheel }) {
   const { root, cloud, view } = stage;
   let hovered = -1;
 
-  function nearestTo(at, reach, selectedOnly = false) {
-    return cloud.nearest(...mapPoint(view.camera, at), reach / view.camera.scale, selectedOnly);
+  function nearestTo(at, reach) {
+    return cloud.nearest(...mapPoint(view.camera, at), reach / view.camera.scale);
   }
   function canCarry(at) {
-    const carrying = CARRYING_TOOLS.includes(stage.tool) && cloud.selected.rows.length > 0;
-    return carrying && nearestTo(at, GRAB_REACH, true) >= 0;
+    if (!CARRYING_TOOLS.includes(stage.tool) || !cloud.selected.rows.length) return false;
+    // What was dropped is seen elsewhere than the positions say.
+    const place = movedPoint(inverseAffine(heldBy(0)), mapPoint(view.camera, at));
+    return cloud.nearest(...place, GRAB_REACH / view.camera.scale, true) >= 0;
   }
   function setCursor(carries = false) {
     root.style.cursor = carries ? "move" : ({ pan: "grab", lasso: "crosshair", box: "crosshair" }[stage.tool] ?? "default");
@@ -34,16 +37,30 @@ export function createHands(stage, events, { say, wheel }) {
     view.hovered = at && { at, radius };
     stage.redraw("overlay");
   }
-  /** Carried groups are shown where their affines take them, until the page sets positions. */
+  /** Shows each group of the selection where an affine takes it from where it was dropped before. */
   function carry(name, what, affines, { done = false, cancelled = false } = {}) {
-    view.carried = affines;
+    const { groups } = cloud.selected;
+    const taken = (k) => affines[k] ?? affines[0];
+    view.carried = cancelled ? stage.held : groups.map((_, k) => composeAffines(taken(k), heldBy(k)));
+    if (done) stage.held = view.carried;
     stage.redraw("top", "overlay");
     events.emit(name, { ...what, done, cancelled });
+  }
+  const heldBy = (group) => stage.held[group] ?? IDENTITY_AFFINE;
+  /** The selection as it is seen: where it was dropped, though the page has not set positions yet. */
+  function seenSelection() {
+    const { selected } = cloud;
+    if (!stage.held.length || !selected.centre) return selected;
+    return {
+      ...selected,
+      centre: movedPoint(heldBy(0), selected.centre),
+      groups: selected.groups.map((group, k) => ({ ...group, centre: movedPoint(heldBy(k), group.centre) })),
+    };
   }
 
   const hands = {
     get camera() { return view.camera; },
-    get selected() { return cloud.selected; },
+    get selected() { return seenSelection(); },
     get tool() { return stage.tool; },
     get handles() { return stage.handles.elements; },
     cancelGesture: () => false, // replaced where there are gestures

@@ -1,14 +1,20 @@
 /** Where everything stands: the map takes the room, one column of panels is beside it. */
 
+import { createCompareView } from "./compare_view.js";
 import { createConnectionBar } from "./connection_bar.js";
 import { element } from "./dom.js";
+import { createHistoryPanel } from "./history_panel.js";
 import { createHoverCard } from "./hover_card.js";
+import { createInspector } from "./inspector.js";
 import { createLegend } from "./legend.js";
 import { createMapView } from "./map_view.js";
 import { createPlanPanel } from "./plan_panel.js";
+import { createRetrainPanel } from "./retrain_panel.js";
 import { createTabs } from "./sections.js";
 import { createSelectionPanel } from "./selection_panel.js";
+import { attachShortcuts, createShortcutHelp } from "./shortcuts.js";
 import { createStatusLine } from "./status_line.js";
+import { createSuggestionsPanel } from "./suggestions_panel.js";
 import { createToolbar } from "./toolbar.js";
 
 /**
@@ -20,15 +26,18 @@ import { createToolbar } from "./toolbar.js";
  */
 export function createLayout(root, view) {
   const { store, toasts } = view;
-  const stage = element("div", { class: "kps-map" });
+  const stage = element("div", { class: "kps-stage" });
   const place = element("main", { class: "kps-place" }, stage);
   const side = createTabs(store, {
-    edit: [createSelectionPanel(view), createPlanPanel(view)],
-    sample: [],
-    retrain: [],
-    history: [],
+    edit: [createSelectionPanel(view), createPlanPanel(view), createSuggestionsPanel(view)],
+    sample: createInspector(view),
+    retrain: createRetrainPanel(view),
+    history: [createHistoryPanel(view)],
   });
-  const toolbar = createToolbar({ ...view, fit: () => map.scatter.fit(), help: () => {} });
+  const help = createShortcutHelp();
+  const fit = () => map.scatter.fit();
+  const toolbar = createToolbar({ ...view, fit, help: help.toggle });
+  const compare = createCompareView(view);
   root.append(
     toolbar,
     createConnectionBar(view),
@@ -37,11 +46,15 @@ export function createLayout(root, view) {
     toasts.node,
   );
   const map = createMapView(stage, view);
-  place.append(createLegend(view));
+  place.append(createLegend(view), compare.node, help.node);
   createHoverCard(stage, store);
 
   const drawSheet = () => { root.dataset.sheet = store.state.sheet; };
   store.on(["sheet"], drawSheet);
   drawSheet();
-  return () => map.end();
+  attachShortcuts(root, { ...view, fit, help });
+  return () => {
+    compare.end();
+    map.end();
+  };
 }

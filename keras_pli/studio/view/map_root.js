@@ -12,7 +12,7 @@ const KEYS_SAID =
  */
 export function mapRoot(parent, { label, still }) {
   const root = document.createElement("div");
-  root.className = "kps-map";
+  root.className = "kps-scatter";
   root.setAttribute("role", still ? "img" : "application");
   root.setAttribute("aria-label", label);
   Object.assign(root.style, {
@@ -23,7 +23,7 @@ export function mapRoot(parent, { label, still }) {
   root.tabIndex = 0;
   root.style.touchAction = "none";
   const keys = unseenIn(root, KEYS_SAID);
-  keys.id = `kps-map-keys-${Math.random().toString(36).slice(2)}`;
+  keys.id = `kps-scatter-keys-${Math.random().toString(36).slice(2)}`;
   root.setAttribute("aria-describedby", keys.id);
   const live = unseenIn(root, "");
   live.setAttribute("role", "status");

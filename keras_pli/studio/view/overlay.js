@@ -184,9 +184,7 @@ function paintHovered(context, { camera, theme, hovered }) {
 }
 
 function paintLasso(context, { theme, lasso }) {
-  context.beginPath();
-  lasso.path.forEach(([x, y], k) => (k ? context.lineTo(x, y) : context.moveTo(x, y)));
-  if (lasso.path.length > 2) context.closePath();
+  ringPath(context, lasso.path);
   const color = lasso.subtract ? theme.warning : theme.accent;
   context.fillStyle = color;
   context.globalAlpha = 0.12;
@@ -199,11 +197,24 @@ function paintLasso(context, { theme, lasso }) {
   context.setLineDash([]);
 }
 
+function ringPath(context, corners) {
+  context.beginPath();
+  corners.forEach(([x, y], k) => (k ? context.lineTo(x, y) : context.moveTo(x, y)));
+  context.closePath();
+}
+
 /** The box around the selection, in corners on the screen. */
 function paintFrame(context, { theme, frame }) {
-  context.beginPath();
-  frame.corners.forEach(([x, y], k) => (k ? context.lineTo(x, y) : context.moveTo(x, y)));
-  context.closePath();
+  if (frame.before) {
+    // Where the selection was.
+    ringPath(context, frame.before);
+    context.strokeStyle = theme.accent;
+    context.lineWidth = 1.2;
+    context.setLineDash([3, 4]);
+    context.stroke();
+    context.setLineDash([]);
+  }
+  ringPath(context, frame.corners);
   if (frame.knob) {
     context.moveTo(...frame.stem);
     context.lineTo(...frame.knob);

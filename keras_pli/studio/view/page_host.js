@@ -94,6 +94,7 @@ export function createHttpModel({ base, token }) {
         return;
       }
       const reply = unframed(await answer.arrayBuffer());
+      if (content.kind === "hello" && reply.content.title) document.title = `${reply.content.title} – Studio`;
       deliver(reply.content, reply.buffers);
     },
   };

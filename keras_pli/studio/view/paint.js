@@ -50,16 +50,11 @@ export function inkOfPoints({ codes, palette, none, count, visible, out }) {
   return out;
 }
 
-/** The same for the picture below a selection: the selected points left out, all others pale. */
-export function inkBelowSelection({ ink, selection, paleOf, out }) {
-  let before = 0;
-  let pale = 0;
+/** The same for the picture below a selection: the selected points left out, all others in pale colours. */
+export function inkBelowSelection({ ink, codes, palette, none, selection, out }) {
   for (let k = 0; k < ink.length; k += 1) {
-    if (ink[k] !== before) {
-      before = ink[k];
-      pale = before === 0 ? 0 : paleOf(before);
-    }
-    out[k] = selection[k] ? 0 : pale;
+    const code = codes ? codes[k] : 0;
+    out[k] = selection[k] !== 0 || ink[k] === 0 ? 0 : code < palette.length ? palette[code] : none;
   }
   return out;
 }

@@ -5,7 +5,7 @@ import { composeAffines, IDENTITY_AFFINE } from "./geometry.js";
 import { LAYER_PAD } from "./layers.js";
 import { mixedColor, packedColor } from "./paint.js";
 import { clearPixels, splatPoints } from "./splat.js";
-import { crossStamp, LEAST_SHAPED, shapeStamp, squareStamp, stampReach } from "./stamps.js";
+import { LEAST_SHAPED, stampReach } from "./stamps.js";
 
 const LEAST_HALOED = 6; // device pixels
 const GHOST_SHARE = 0.45;
@@ -23,7 +23,7 @@ export function paintBase(layers, cloud, view) {
   const diameter = deviceDiameter(layers, cloud, view);
   clearPixels(base, ground);
   if (view.ghosts) paintGhosts(base, cloud, view, affine, diameter);
-  const drawing = drawingOf(cloud, diameter, cloud.selected.mask ? 0 : ground);
+  const drawing = drawingOf(cloud, view, diameter, cloud.selected.mask ? 0 : ground);
   splatPoints(base, cloud.xy, affine, { ...drawing, colors: cloud.inkBelow });
   paintFlags(base, cloud, view, affine, { colors: cloud.inkBelow, rows: cloud.flagged, diameter });
   layers.put(base);
@@ -37,7 +37,7 @@ export function paintTop(layers, cloud, view) {
   if (!groups.length) return;
   const camera = cameraAffine(view.camera, layers.ratio, LAYER_PAD);
   const diameter = deviceDiameter(layers, cloud, view);
-  const drawing = drawingOf(cloud, diameter, packedColor(view.theme.background));
+  const drawing = drawingOf(cloud, view, diameter, packedColor(view.theme.background));
   clearPixels(top, 0);
   groups.forEach(({ rows }, group) => {
     const affine = composeAffines(camera, view.carried[group] ?? view.carried[0] ?? IDENTITY_AFFINE);
@@ -55,17 +55,17 @@ function deviceDiameter(layers, cloud, view) {
 }
 
 /** Stamps for a diameter: squares of a few pixels, discs, or one shape a class, from some size on with a halo. */
-function drawingOf(cloud, diameter, haloColor) {
+function drawingOf(cloud, view, diameter, haloColor) {
   if (diameter < 2.6) {
     const side = diameter < 1.5 ? 1 : 2;
-    return { stamps: [squareStamp(side)], reach: stampReach(side) };
+    return { stamps: [view.stamps.square(side)], reach: stampReach(side) };
   }
   const size = Math.min(Math.round(diameter), LAYER_PAD);
   const shapes = size >= LEAST_SHAPED ? cloud.shapes : ["o"];
   const haloed = haloColor && size >= LEAST_HALOED;
   return {
-    stamps: shapes.map((shape) => shapeStamp(shape, size)),
-    halos: haloed ? shapes.map((shape) => shapeStamp(shape, size, { grow: size > 11 ? 1.2 : 0.8 })) : [],
+    stamps: shapes.map((shape) => view.stamps.shape(shape, size)),
+    halos: haloed ? shapes.map((shape) => view.stamps.shape(shape, size, { grow: size > 11 ? 1.2 : 0.8 })) : [],
     haloColor,
     codes: cloud.codes,
     reach: stampReach(size),
@@ -82,7 +82,7 @@ function paintGhosts(target, cloud, view, affine, diameter) {
     for (const row of rows) colors[row] = cloud.ink[row] && mixedColor(cloud.ink[row], ground, GHOST_SHARE);
     view.ghosts.colors = colors;
   }
-  const stamps = [size > 2 ? shapeStamp("o", size, { hollow }) : squareStamp(size)];
+  const stamps = [size > 2 ? view.stamps.shape("o", size, { hollow }) : view.stamps.square(size)];
   splatPoints(target, xy, affine, { colors, rows, stamps, reach: stampReach(size) });
 }
 
@@ -96,9 +96,9 @@ function paintFlags(target, cloud, view, affine, { colors, rows, diameter }) {
   const pale = cloud.selected.mask && colors !== cloud.ink;
   const color = mixedColor(packedColor(view.theme.ink), ground, pale ? PALE_MARKS : FULL_MARKS);
   const marks = [
-    [WEIGHED, shapeStamp("o", around, { hollow: width })],
-    [RELABELLED, shapeStamp("s", around * 1.1, { hollow: width })],
-    [EXCLUDED, crossStamp(around, width)],
+    [WEIGHED, view.stamps.shape("o", around, { hollow: width })],
+    [RELABELLED, view.stamps.shape("s", around * 1.1, { hollow: width })],
+    [EXCLUDED, view.stamps.cross(around, width)],
   ];
   for (const [bit, stamp] of marks) {
     const marked = rows.filter((row) => cloud.flags[row] & bit);

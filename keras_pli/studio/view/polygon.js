@@ -2,11 +2,16 @@
 // shows as selected is what the server selects.
 //
 // A point is inside where a ray from it crosses the outline an odd number of times, and on the outline up to
-// the rounding of float32. Edges are sorted into slabs by y, as a lasso has tens of them and a map a million
-// points.
+// the rounding of float32. A lasso has tens of edges and a map a million points: on a grid over the polygon all
+// points of a cell that no edge comes near are alike.
 
 const FLOAT32_EPSILON = 2 ** -23;
-const MOST_SLABS = 1024;
+const MOST_SLABS = 512;
+// What is known of a cell of the grid over the polygon.
+const UNKNOWN = 0;
+const OUTSIDE = 1;
+const INSIDE = 2;
+const CROSSED = 3;
 
 /**
  * @param {Float32Array|Float64Array} xy Points x0 y0 x1 y1 …; those that are NaN are outside.
@@ -22,15 +27,19 @@ export function pointsInPolygon(xy, vertices, { extent = greatestCoordinate(xy) 
   const bottom = Math.min(...vertices.map(([, y]) => y)) - tolerance;
   const top = Math.max(...vertices.map(([, y]) => y)) + tolerance;
   const edges = edgesOf(vertices);
-  const slabs = slabsOf(edges, bottom, top, tolerance);
-  const perSlab = slabs.length / (top - bottom);
+  const cells = cellsOf(edges, { left, right, bottom, top, tolerance });
+  const { slabs, states, side, perX, perY } = cells;
   for (let k = 0; k < inside.length; k += 1) {
     const x = xy[2 * k];
     const y = xy[2 * k + 1];
     // Written so that NaN fails.
     if (!(x >= left && x <= right && y >= bottom && y <= top)) continue;
-    const slab = slabs[Math.min(slabs.length - 1, Math.floor((y - bottom) * perSlab))];
-    if (enclosedBy(slab, x, y, tolerance)) inside[k] = 1;
+    const slab = Math.min(side - 1, Math.floor((y - bottom) * perY));
+    const cell = slab * side + Math.min(side - 1, Math.floor((x - left) * perX));
+    // All of a cell that no edge comes near is as its first point.
+    if (states[cell] === UNKNOWN) states[cell] = enclosedBy(slabs[slab], x, y, tolerance) ? INSIDE : OUTSIDE;
+    if (states[cell] === INSIDE) inside[k] = 1;
+    else if (states[cell] === CROSSED && enclosedBy(slabs[slab], x, y, tolerance)) inside[k] = 1;
   }
   return inside;
 }
@@ -97,19 +106,33 @@ function edgesOf(vertices) {
   return edges;
 }
 
-/** For each slab of y between bottom and top, the edges that come near it, one after the other. */
-function slabsOf(edges, bottom, top, tolerance) {
-  const count = Math.min(MOST_SLABS, 4 * edges.length);
-  const perSlab = count / (top - bottom);
-  const slabs = Array.from({ length: count }, () => []);
-  const place = (y) => Math.min(count - 1, Math.max(0, Math.floor((y - bottom) * perSlab)));
+/** A grid over the polygon: in each slab of y the edges that come near it, and the cells that edges come near. */
+function cellsOf(edges, { left, right, bottom, top, tolerance }) {
+  const side = Math.min(MOST_SLABS, Math.max(16, 4 * edges.length));
+  const perX = side / (right - left);
+  const perY = side / (top - bottom);
+  const within = (place) => Math.min(side - 1, Math.max(0, place));
+  const near = Array.from({ length: side }, () => []);
+  const states = new Uint8Array(side * side);
   for (const edge of edges) {
-    // One slab more on both sides, so that no rounding of a place loses an edge.
-    const low = Math.max(0, place(Math.min(edge[1], edge[3]) - tolerance) - 1);
-    const high = Math.min(count - 1, place(Math.max(edge[1], edge[3]) + tolerance) + 1);
-    for (let slab = low; slab <= high; slab += 1) slabs[slab].push(...edge);
+    const [x0, y0, x1, y1, dx, dy] = edge;
+    // One cell more on every side, so that no rounding of a place loses an edge.
+    const low = within(Math.floor((Math.min(y0, y1) - tolerance - bottom) * perY) - 1);
+    const high = within(Math.floor((Math.max(y0, y1) + tolerance - bottom) * perY) + 1);
+    for (let slab = low; slab <= high; slab += 1) {
+      near[slab].push(...edge);
+      // The part of the edge within this slab and both beside it.
+      const along = [slab - 1, slab + 2].map((line) => {
+        const share = dy === 0 ? NaN : (bottom + line / perY - y0) / dy;
+        return x0 + dx * Math.min(1, Math.max(0, share));
+      });
+      const [from, to] = dy === 0 ? [x0, x1] : along;
+      const first = within(Math.floor((Math.min(from, to) - tolerance - left) * perX) - 1);
+      const last = within(Math.floor((Math.max(from, to) + tolerance - left) * perX) + 1);
+      states.fill(CROSSED, slab * side + first, slab * side + last + 1);
+    }
   }
-  return slabs.map((numbers) => Float64Array.from(numbers));
+  return { slabs: near.map((numbers) => Float64Array.from(numbers)), states, side, perX, perY };
 }
 
 function enclosedBy(edges, x, y, tolerance) {

@@ -40,7 +40,7 @@ export function createScatter(parent, { label, still = false, theme = "light", w
   }
   function setPoints(xy) {
     stopMotion();
-    view.carried = [];
+    stage.letGo();
     if (cloud.setPoints(xy)) {
       Object.assign(view, { ghosts: null, arrows: [], hovered: null });
       stage.fit();
@@ -57,7 +57,7 @@ export function createScatter(parent, { label, still = false, theme = "light", w
     const from = carriedPositions(cloud, view.carried);
     const between = from.slice();
     hands.hover(null);
-    view.carried = [];
+    stage.letGo();
     stage.moving = true;
     cloud.setPoints(between);
     motion = startMotion(milliseconds, (share) => {
@@ -102,7 +102,7 @@ export function createScatter(parent, { label, still = false, theme = "light", w
     /** A mask; entries of 2 are the second of two selections, for the tool "separate". */
     setSelection(mask) {
       cloud.setSelection(mask);
-      view.carried = [];
+      stage.letGo();
       stage.redraw();
     },
     /** Changed data: 1 weighed (a ring), 2 relabelled (a frame), 4 excluded (a cross). */
@@ -116,7 +116,8 @@ export function createScatter(parent, { label, still = false, theme = "light", w
      */
     setTargets(given, options = {}) {
       const { ghosts, arrows } = given ? ghostsOf(cloud, given, options) : { ghosts: null, arrows: [] };
-      Object.assign(view, { ghosts, arrows, share: options.share ?? null, carried: [] });
+      Object.assign(view, { ghosts, arrows, share: options.share ?? null });
+      stage.letGo();
       stage.redraw();
     },
     /** Contours and names: [{lines, label, label_at, color}]. */
@@ -140,7 +141,7 @@ export function createScatter(parent, { label, still = false, theme = "light", w
     fit: stage.fit,
     /** Puts back what was dropped, where the page could not keep it. */
     release() {
-      view.carried = [];
+      stage.letGo();
       stage.redraw("top", "overlay");
     },
     /** Gives up a gesture under way; returns whether there was one. */

@@ -8,6 +8,7 @@ import { createLayers } from "./layers.js";
 import { MAP_THEMES } from "./map_theme.js";
 import { paintOverlay } from "./overlay.js";
 import { paintBase, paintTop } from "./painter.js";
+import { createStampBox } from "./stamps.js";
 
 const ALL_LAYERS = Object.freeze(["base", "top", "overlay"]);
 
@@ -25,12 +26,20 @@ export function createStage(root, events, theme) {
   // Until the person pans or zooms, the map stays fitted.
   let fitted = true;
   const view = {
-    camera: fitCamera(cloud.xy, 1, 1), fitScale: 1, theme: MAP_THEMES[theme],
+    camera: fitCamera(cloud.xy, 1, 1), fitScale: 1, theme: MAP_THEMES[theme], stamps: createStampBox(),
     carried: [], // what a gesture does to each group of the selection
     ghosts: null, arrows: [], share: null, outlines: [], marks: [],
     lasso: null, hovered: null, cursor: null, hint: "", frame: null, rule: null,
   };
-  const stage = { root, layers, cloud, view, linked, tool: "pan", handles: null, redraw, flush, look, fit };
+  const stage = {
+    root, layers, cloud, view, linked, tool: "pan", handles: null, moving: false, redraw, flush, look, fit,
+    held: [], // what gestures did to each group that is not in the positions yet
+  };
+  /** Shows the selection where its positions are. */
+  stage.letGo = () => {
+    stage.held = [];
+    view.carried = [];
+  };
 
   /** Draws layers ("base", "top", "overlay"; all where none is named) with the next frame. */
   function redraw(...names) {
@@ -57,6 +66,9 @@ export function createStage(root, events, theme) {
     view.frame = framed ? selectionFrame(view.camera, bounds, view.carried[0] ?? IDENTITY_AFFINE, movedPoint) : null;
     const grips = stage.tool === "rotate_scale" ? view.frame : null;
     if (view.frame && !grips) view.frame = { corners: view.frame.corners };
+    if (view.frame && view.carried[0]) {
+      view.frame.before = selectionFrame(view.camera, bounds, IDENTITY_AFFINE, movedPoint).corners;
+    }
     const ruled = stage.tool === "separate" && groups.length === 2 && groups.every(({ centre }) => centre);
     view.rule = ruled ? selectionRule(view.camera, groups, view.carried, movedPoint) : null;
     stage.handles?.place(grips, view.rule);

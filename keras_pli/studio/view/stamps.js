@@ -61,6 +61,17 @@ export function squareStamp(side) {
   return stampOf((x, y) => Math.max(Math.abs(x), Math.abs(y)) < side / 2, -low, side % 2 === 0);
 }
 
+/** The same three, each made once: a box of stamps. */
+export function createStampBox() {
+  const made = new Map();
+  const once = (make) => (...given) => {
+    const key = JSON.stringify([make.name, ...given]);
+    if (!made.has(key)) made.set(key, make(...given));
+    return made.get(key);
+  };
+  return { shape: once(shapeStamp), cross: once(crossStamp), square: once(squareStamp) };
+}
+
 function stampOf(covers, half, even) {
   // An even stamp is centred on the corner between pixels, an odd one on the middle of a pixel.
   const centre = even ? 0 : 0.5;

@@ -14,7 +14,7 @@ const JOB_NAMES = { suggest: "Looking for moves", check: "Checking the plan", pr
 export function createStatusLine({ store, actions }) {
   const { state } = store;
   const left = element("span", { class: "kps-status-selected" });
-  const middle = element("span", { class: "kps-status-busy", role: "status" });
+  const middle = element("span", { class: "kps-status-busy" });
   const job = element("span", { class: "kps-status-job" });
 
   function drawSelected() {
@@ -29,7 +29,8 @@ export function createStatusLine({ store, actions }) {
   function drawBusy() {
     const { busy, plan } = state;
     const edits = plan.entries.filter(({ on }) => on).length;
-    refill(middle, [busy ? "The server is answering…" : edits ? `${counted(edits, "step")} on` : ""]);
+    const words = edits ? `${counted(edits, "step")} on` : "";
+    refill(middle, [words, busy ? element("span", { class: "kps-answering" }, `${words ? " · " : ""}the server is answering…`) : null]);
   }
 
   function drawJob() {

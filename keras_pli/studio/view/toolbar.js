@@ -35,7 +35,7 @@ export function createToolbar({ store, actions, fit, help }) {
   function drawTitle() {
     const { info, round } = state;
     refill(title, [
-      element("strong", {}, "Studio"),
+      element("h1", {}, "Studio"),
       info && element("span", { class: "kps-muted", title: info.folder ?? "" }, `${info.title}${round ? ` · round ${round.number}` : ""}`),
     ]);
   }
@@ -67,7 +67,7 @@ export function createToolbar({ store, actions, fit, help }) {
         "label",
         {},
         element("span", { class: "kps-muted" }, "Colour by "),
-        chooser(options, state.colour, actions.loadColumn, { "data-focus": "colour" }),
+        chooser(options, state.colour, actions.loadColumn, { "data-focus": "colour", "aria-label": "Colour by" }),
       ),
       iconButton("Outlines and names of classes", icon("outline"), () => actions.showOutlines(!state.outlines), {
         "aria-pressed": String(state.outlines),

@@ -76,7 +76,7 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
       return;
     }
     const compared = reply.content;
-    store.set({ comparison: true, compared: { ...compared, positions: {} }, comparing: true, tab: "retrain" });
+    store.set({ comparison: true, compared: { ...compared, positions: {} }, comparing: true, tab: "retrain", sheet: "low" });
     for (const of of compared.maps) {
       const told = await ask("positions", { of });
       if (!told || !store.state.compared) return;

@@ -408,7 +408,7 @@ class TestPlans:
         found = call(tmp_path, heard, options)
         words = list(dict.fromkeys(heard.words))
         assert words[1] == "Looking for λ: without the plan first, epoch 1 of 2"
-        assert any(said.startswith("Looking for λ: trying 0.1 on a part") for said in words)
+        assert any(said.startswith("Looking for λ: trying 0.2 on a part") for said in words)
         assert heard.shares == sorted(heard.shares)
         weight = comparison(found)["weight"]
         assert weight == found.result.runs[0].embedding_weight

@@ -26,6 +26,12 @@ test("composed affines apply the first one first", () => {
   close(geometry.movedPoint(both, [1, 0]), [0, 2]);
 });
 
+test("an inverse takes back", () => {
+  const affine = geometry.composeAffines(geometry.turnAffine(33, [1, 2]), geometry.scaleAffine(0.3, [4, -1]));
+  const back = geometry.inverseAffine(affine);
+  close(geometry.movedPoint(back, geometry.movedPoint(affine, [7, -8])), [7, -8]);
+});
+
 test("separated centres have the distance, and the point midway stays", () => {
   const [first, second] = geometry.separateAffines([0, 0], [3, 4], 10);
   const from = geometry.movedPoint(first, [0, 0]);

@@ -117,7 +117,8 @@ test("ink: colours by code, none for others, hidden left out; below a selection 
   const ink = inkOfPoints({ ...given, visible: Uint8Array.of(1, 1, 1, 0), out: new Uint32Array(4) });
   assert.deepEqual([...ink], [11, 22, 99, 0]);
   const below = inkBelowSelection({
-    ink, selection: Uint8Array.of(1, 0, 0, 0), paleOf: (color) => color + 1000, out: new Uint32Array(4),
+    ink, codes: given.codes, palette: Uint32Array.of(1011, 1022), none: 1099, selection: Uint8Array.of(1, 0, 0, 0),
+    out: new Uint32Array(4),
   });
   assert.deepEqual([...below], [0, 1022, 1099, 0]);
 });

@@ -1,0 +1,55 @@
+"""What a page asks of long work: start, stop, the comparison after a retraining, and its report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..session.comparison import comparison as compared
+from ..session.session import StudioSession
+from ..session.session_jobs import start_job, waiting_retraining
+from .fields import Fields, Reply
+
+
+def start(session: StudioSession, fields: Fields) -> Reply:
+    """Begins a job; what becomes of it, events tell."""
+    job = start_job(session, fields.text("job"), fields.record("options", default={}))
+    return Reply({"job": job.told()})
+
+
+def stop(session: StudioSession, fields: Fields) -> Reply:
+    """Asks the job to end at its next batch or phase."""
+    job = session.jobs.stop()
+    return Reply({"job": None if job is None else job.told()})
+
+
+def comparison(session: StudioSession, fields: Fields) -> Reply:
+    """What became of the round's retraining, or `none`."""
+    return Reply(compared(waiting_retraining(session)))
+
+
+def report(session: StudioSession, fields: Fields) -> Reply:
+    """The page of the round's retraining, as HTML that needs nothing beside."""
+    made = waiting_retraining(session)
+    if made is None:
+        raise ValueError("There is no report: nothing was retrained in this round.")
+    path = made.write_report(_images(session.data.test[0]))
+    return Reply({"html": path.read_text(encoding="utf-8")})
+
+
+def job_state(session: StudioSession) -> dict[str, Any]:
+    """The job that runs or ran last, and whether there is a retraining to compare, for a page that begins."""
+    job = session.jobs.current
+    return {
+        "job": None if job is None else job.told(),
+        "comparison": waiting_retraining(session) is not None,
+    }
+
+
+JOB_REQUESTS = {function.__name__: function for function in (start, stop, comparison, report)}
+
+
+def _images(x: Any) -> Any:
+    """Held-out inputs where they are images."""
+    return x if isinstance(x, np.ndarray) and x.ndim in (3, 4) else None

@@ -1,0 +1,169 @@
+/** One sample looked at closely: what it is, what it is taken for, who is near, and why. */
+
+import { probabilityBars } from "./charts.js";
+import { button, chooser, element, refill } from "./dom.js";
+import { counted, percentage, shortNumber } from "./formatting.js";
+import { section } from "./sections.js";
+
+/**
+ * Makes the sections of the tab "Sample".
+ *
+ * @param {{store: Object, actions: Object, toasts: Object}} view
+ * @returns {HTMLElement[]}
+ */
+export function createInspector({ store, actions, toasts }) {
+  const { state } = store;
+  const card = element("div", { class: "kps-card" });
+  const near = element("div", {});
+  const why = element("div", { class: "kps-why" });
+  const answers = element("div", { class: "kps-answers", "aria-live": "polite" });
+  const chosen = new Set();
+  const nearSection = section("Neighbours", [near]);
+  const whySection = section("Why", [why, answers]);
+
+  function drawCard() {
+    const { inspected, info } = state;
+    nearSection.hidden = !inspected?.card;
+    whySection.hidden = !inspected?.card || !info || (!info.methods.length && !info.rationale);
+    refill(card, inspected ? details(inspected) : [finder()]);
+    refill(near, inspected?.card ? [strip(inspected)] : []);
+  }
+
+  function finder() {
+    return element(
+      "div",
+      { class: "kps-finder" },
+      element("p", { class: "kps-hint" }, "Click a point on the map to look at its sample, or give its index:"),
+      goTo("Index of the sample"),
+    );
+  }
+
+  function goTo(label) {
+    const input = element("input", { type: "text", inputmode: "numeric", "aria-label": label, placeholder: "index", "data-focus": "sample index",
+      on: { keydown: (event) => event.key === "Enter" && look() } });
+    function look() {
+      const index = Number(input.value);
+      if (input.value.trim() !== "" && Number.isInteger(index) && index >= 0 && index < state.info.points) return actions.inspect(index);
+      return toasts.error(`There is no sample “${input.value}”: they are 0 to ${state.info.points - 1}.`);
+    }
+    return element("span", { class: "kps-row" }, input, button("Look", look, { class: "kps-small", "data-focus": "look at index" }));
+  }
+
+  function details({ index, card: told, picture }) {
+    if (!told) return [element("p", { class: "kps-hint" }, `Fetching sample ${index}…`)];
+    const wrong = told.predicted_name !== told.name;
+    return [
+      element(
+        "div",
+        { class: "kps-card-head" },
+        picture && element("img", { class: "kps-picture", src: picture, alt: `Sample ${index}, ${told.name}` }),
+        element(
+          "div",
+          {},
+          element("p", { class: "kps-card-name" }, told.name),
+          element("p", { class: wrong ? "kps-taken-for" : "" }, wrong ? `taken for ${told.predicted_name}` : "predicted as such", ` (${percentage(told.confidence)})`),
+          element("p", { class: "kps-muted" }, `sample ${index}${told.group === null || told.group === undefined ? "" : ` · ${told.group}`}`),
+        ),
+      ),
+      probabilityBars(told.probabilities, "Probabilities"),
+      element(
+        "div",
+        { class: "kps-row" },
+        button("Select it", () => actions.selectIndices([index]), { class: "kps-small" }),
+        button("Select it and its neighbours", () => actions.selectIndices([index, ...told.neighbors.map((entry) => entry.index)]), { class: "kps-small" }),
+        goTo("Index of another sample"),
+      ),
+    ];
+  }
+
+  function strip({ card: told, strip: images }) {
+    if (!told.neighbors.length) return element("p", { class: "kps-hint" }, "None.");
+    return element(
+      "ul",
+      { class: "kps-strip", "aria-label": counted(told.neighbors.length, "nearest sample") },
+      told.neighbors.map(({ index, name, predicted_name: predicted, distance }, i) =>
+        element(
+          "li",
+          {},
+          element(
+            "button",
+            {
+              type: "button", class: name === told.name ? "" : "kps-other", "data-focus": `neighbour ${index}`,
+              title: `Sample ${index}: ${name}, predicted ${predicted}, distance ${shortNumber(distance)} in the layer's activations`,
+              on: { click: () => actions.inspect(index) },
+            },
+            images[i] ? element("img", { src: images[i], alt: "" }) : element("span", { class: "kps-noimage" }, String(index)),
+            element("span", { class: "kps-strip-name" }, name),
+          ),
+        )),
+    );
+  }
+
+  function drawWhy() {
+    const { info, inspected } = state;
+    if (!info || !inspected?.card) return refill(why, []);
+    const names = info.methods.map((entry) => entry.name ?? entry);
+    if (!chosen.size && names.length) chosen.add(names[0]);
+    const classes = info.classes.map(({ name, label }) => ({ value: String(label), label: name }));
+    const target = chooser([{ value: "", label: `predicted: ${inspected.card.predicted_name}` }, ...classes], "", () => {}, {
+      "aria-label": "Class to explain", "data-focus": "explained class",
+    });
+    const label = () => (target.value === "" ? null : info.classes.find((entry) => String(entry.label) === target.value).label);
+    return refill(why, [
+      names.length > 0 && element(
+        "fieldset",
+        { class: "kps-methods" },
+        element("legend", {}, "Attribution"),
+        names.map((name) => element("label", {}, element("input", {
+          type: "checkbox", checked: chosen.has(name), "data-focus": `method ${name}`, on: { change: () => (chosen.delete(name) ? null : chosen.add(name)) },
+        }), name)),
+      ),
+      element("div", { class: "kps-row" }, element("span", { class: "kps-field-name" }, "for"), target),
+      element(
+        "div",
+        { class: "kps-row" },
+        names.length > 0 && button("Explain", () => explain(label()), { class: "kps-small kps-primary" }),
+        info.rationale && button("Rationale", () => rationale(label()), { class: "kps-small", title: "What would have to look otherwise for another class" }),
+      ),
+    ]);
+  }
+
+  function explain(target) {
+    if (!chosen.size) return toasts.error("Choose at least one method of attribution.");
+    return actions.explain([...chosen], target);
+  }
+
+  function rationale(target) {
+    if (target === null) return toasts.error("Choose the class that a rationale shall lead to.");
+    return actions.rationalise(target);
+  }
+
+  function drawAnswers() {
+    const { explanation, rationale: told } = state;
+    refill(answers, [
+      explanation && answer(explanation, explanation.targetName ? `What speaks for ${explanation.targetName}` : "Attribution", explanation.titles),
+      told && answer(told, "Rationale", told.titles ?? ["sample", "changed", "difference"], told.words),
+    ]);
+  }
+
+  function answer({ pending, error, images }, title, titles, words = null) {
+    return element(
+      "div",
+      { class: "kps-answer" },
+      element("h3", {}, title),
+      pending && element("p", { class: "kps-hint" }, "Computing… the map can be used meanwhile."),
+      error && element("p", { class: "kps-wrong" }, error),
+      words && element("p", {}, words),
+      element("div", { class: "kps-images" }, images.map((source, i) =>
+        element("figure", {}, element("img", { src: source, alt: titles[i] ?? title }), element("figcaption", {}, titles[i] ?? "")))),
+    );
+  }
+
+  store.on(["inspected", "info"], () => {
+    drawCard();
+    drawWhy();
+  });
+  store.on(["explanation", "rationale"], drawAnswers);
+  drawCard();
+  return [section("Sample", [card]), nearSection, whySection];
+}

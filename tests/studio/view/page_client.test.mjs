@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { createClient } from "../../../keras_pli/studio/view/client.js";
+import { frameOf, unframed } from "../../../keras_pli/studio/view/page_host.js";
+import { armCurve, firstOptions, lastScores, retrainOptions } from "../../../keras_pli/studio/view/retrain_options.js";
+import { createStore } from "../../../keras_pli/studio/view/store.js";
+
+/** A model that keeps what is sent and answers when told. */
+function silentModel() {
+  const listeners = new Set();
+  return {
+    sent: [],
+    on: (name, listener) => listeners.add(listener),
+    off: (name, listener) => listeners.delete(listener),
+    send(content) { this.sent.push(content); },
+    tell: (content, buffers) => listeners.forEach((listener) => listener(content, buffers)),
+    listeners,
+  };
+}
+
+test("answers find their requests, in whatever order they come", async () => {
+  const model = silentModel();
+  const client = createClient(model);
+  const [first, second] = [client.request("card", { index: 3 }), client.request("undo")];
+  const [one, two] = model.sent;
+  assert.deepEqual([one.kind, one.index, two.kind], ["card", 3, "undo"]);
+  model.tell({ id: two.id, ok: true, plan: 2 });
+  model.tell({ id: one.id, ok: true, name: "cat" }, [Uint8Array.from([7]).buffer]);
+  assert.equal((await second).content.plan, 2);
+  const { content, buffers } = await first;
+  assert.equal(content.name, "cat");
+  assert.equal(buffers[0].getUint8(0), 7);
+});
+
+test("a refusal rejects with the server's sentence", async () => {
+  const model = silentModel();
+  const asked = createClient(model).request("change");
+  model.tell({ id: model.sent[0].id, ok: false, error: "The lasso holds none of the 9 points." });
+  await assert.rejects(asked, /^Error: The lasso holds none of the 9 points\.$/);
+});
+
+test("no answer is a lost connection, told once, and found again by the next message", async () => {
+  const model = silentModel();
+  const client = createClient(model, { wait: 5 });
+  const told = [];
+  client.on("connection", ({ up }) => told.push(up));
+  await assert.rejects(client.request("hello"), (error) => error.kind === "connection" && /Nothing is lost/.test(error.message));
+  await assert.rejects(client.request("hello"), { kind: "connection" });
+  model.tell({ event: "plan", plan: {} });
+  assert.deepEqual(told, [false, true]);
+});
+
+test("a host that cannot send is a lost connection", async () => {
+  const model = silentModel();
+  model.send = async () => { throw new TypeError("Failed to fetch"); };
+  await assert.rejects(createClient(model).request("hello"), { kind: "connection" });
+});
+
+test("events reach those who listen, until they stop or the client closes", () => {
+  const model = silentModel();
+  const client = createClient(model);
+  const told = [];
+  const off = client.on("job", ({ job }) => told.push(job));
+  model.tell({ event: "job", job: 1 });
+  off();
+  model.tell({ event: "job", job: 2 });
+  assert.deepEqual(told, [1]);
+  client.close();
+  assert.equal(model.listeners.size, 0);
+});
+
+test("a frame is what it says, and its parts begin at multiples of eight", () => {
+  const frame = frameOf({ kind: "höllo" }, [Uint8Array.from([1, 2, 3]), new Float32Array([1.5])]);
+  assert.equal(frame.length % 8, 0);
+  assert.equal((4 + new DataView(frame.buffer).getUint32(0, true)) % 8, 0);
+  const { content, buffers } = unframed(frame.buffer);
+  assert.deepEqual(content, { kind: "höllo" });
+  assert.deepEqual(buffers.map(({ byteOffset, byteLength }) => [byteOffset % 8, byteLength]), [[0, 3], [0, 4]]);
+  assert.equal(buffers[1].getFloat32(0, true), 1.5);
+});
+
+test("a frame of the server's is read", () => {
+  // keras_pli.studio.conversation.framing.framed({"kind": "hello"}, [b"abc"])
+  const text = '{"kind": "hello", "buffers": [3]}';
+  const json = text.padEnd(Math.ceil((4 + text.length) / 8) * 8 - 4, " ");
+  const bytes = new Uint8Array([json.length, 0, 0, 0, ...new TextEncoder().encode(json), 97, 98, 99, 0, 0, 0, 0, 0]);
+  const { content, buffers } = unframed(bytes.buffer);
+  assert.deepEqual(content, { kind: "hello" });
+  assert.equal(new TextDecoder().decode(buffers[0]), "abc");
+});
+
+test("a store calls each listener once for all that changed, and in turn for what listeners set", () => {
+  const store = createStore({ a: 1, b: 2, c: 0 });
+  const told = [];
+  store.on(["a", "b"], ({ a, b }) => {
+    told.push(["first", a, b]);
+    store.set({ c: a + b });
+  });
+  store.on(["c"], ({ c }) => told.push(["second", c]));
+  store.set({ a: 5, b: 6 });
+  store.set({ a: 5 });
+  assert.deepEqual(told, [["first", 5, 6], ["second", 11]]);
+});
+
+test("options of a retraining are numbers, or a sentence that quotes what is wrong", () => {
+  const typed = firstOptions(0.2);
+  const { options } = retrainOptions({ ...typed, moved_only: true, optimizer: "adam" });
+  assert.deepEqual(options, {
+    weight: 0.2, epochs: 5, batch_size: 256, learning_rate: null, optimizer: "adam", seed: 0, moved_only: true,
+  });
+  assert.equal(retrainOptions({ ...typed, weight: " Auto " }).options.weight, "auto");
+  const wrong = { epochs: "2.5", batch_size: "0", learning_rate: "0", seed: "x", weight: "-1" };
+  for (const [name, text] of Object.entries(wrong)) {
+    const { options: none, wrong: told } = retrainOptions({ ...typed, [name]: text });
+    assert.equal(none, null);
+    assert.equal(told.name, name);
+    assert.ok(told.sentence.includes(`“${text}”`), told.sentence);
+  }
+});
+
+test("curves and scores come from the epochs that there are", () => {
+  const epochs = [{ epoch: 1, logs: { loss: 2 } }, { epoch: 2, logs: { loss: 1, val_loss: 3 }, scores: { f1: [0.5, 0.6] } }];
+  assert.deepEqual(armCurve(epochs, "val_loss"), [Number.NaN, 3]);
+  const scores = lastScores({ control: { epochs } }, [{ name: "a" }, { name: "b" }]);
+  assert.deepEqual(scores, [{ name: "a", control: 0.5, pli: null }, { name: "b", control: 0.6, pli: null }]);
+  assert.deepEqual(lastScores({}, [{ name: "a" }]), []);
+});
