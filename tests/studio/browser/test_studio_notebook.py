@@ -115,7 +115,7 @@ def test_a_lasso_selects_a_drag_moves_and_undo_brings_it_back(page, folder):
     page.eventually(lambda: not np.array_equal(page.shown_map(), seen), "the move on the map")
 
     before = points.tobytes()
-    page.answer_to(lambda: page.page.keyboard.press("Control+z"), "undo")
+    page.answer_to(lambda: page.page.get_by_role("button", name="Undo").click(), "undo")
     page.eventually(lambda: last_targets(page)[0] == before, "the old places")
     assert len(InterventionPlan.load(folder / "run" / "plan.json")) == 0
 
