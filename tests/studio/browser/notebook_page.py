@@ -10,6 +10,7 @@ import base64
 import json
 import queue
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 from studio_page import StudioPage
@@ -173,6 +174,9 @@ class NotebookPage(StudioPage):
         page.expose_function("kernelMessages", self._receive)
         page.route(ADDRESS, lambda route: route.fulfill(body=HOST, content_type="text/html"))
         page.goto(ADDRESS)
+        (_, _, (places, *_)) = self.eventually(lambda: self.answers("positions"), "the map")[0]
+        points = np.frombuffer(places, "<f4").reshape(-1, 2)
+        self.session = SimpleNamespace(round=SimpleNamespace(map=points))
         self.wait_for_map()
         return self
 
