@@ -27,11 +27,13 @@ export function createMapView(parent, { store, actions }) {
     const xy = shown === "live" ? positions.live : shown === "original" ? positions.map : positions.targets;
     if (!xy || xy === shownPoints) return;
     // What a hand has moved is there already, and so is the server's answer to it.
-    const atOnce = shownGuess || positions.guessed || !shownPoints || shownPoints.length !== xy.length;
+    const isFirst = !shownPoints;
+    const atOnce = shownGuess || positions.guessed || isFirst || shownPoints.length !== xy.length;
     if (atOnce) scatter.setPoints(xy);
     else scatter.animateTo(xy, shown === "live" ? EPOCH_MILLISECONDS : SETTLE_MILLISECONDS);
     shownPoints = xy;
     shownGuess = positions.guessed && shown === "edited";
+    if (isFirst) drawColours();
   }
 
   /** The selection in the groups that the map takes hold of: two classes part, anything else is one. */
@@ -47,7 +49,7 @@ export function createMapView(parent, { store, actions }) {
 
   function drawColours() {
     const { column, theme } = state;
-    if (!column) return;
+    if (!column || !shownPoints) return; // whichever comes last draws
     if (column.values) {
       scatter.setNumbers({ values: column.values, low: column.low, high: column.high, colors: rampOf(column, theme) });
       return;
