@@ -102,7 +102,9 @@ class StudioPage:
         """Draws a lasso through places of the map; returns what was asked and answered."""
         self.tool("Lasso")
         path = self.on_screen(corners)
-        with self.page.expect_response(lambda response: kind_of(response.request) == "select") as answer:
+        with self.page.expect_response(
+            lambda response: kind_of(response.request) == "select"
+        ) as answer:
             self.drag([*path, path[0]])
         return unframed(answer.value.request.post_data_buffer), unframed(answer.value.body())
 
