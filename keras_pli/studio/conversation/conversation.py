@@ -9,6 +9,7 @@ from typing import Any
 from ..session.events import Subscriber
 from ..session.session import StudioSession
 from .fields import Fields, Reply
+from .job_requests import JOB_REQUESTS
 from .plan_requests import PLAN_REQUESTS
 from .plan_state import plan_state
 from .sample_requests import SAMPLE_REQUESTS
@@ -19,6 +20,7 @@ _log = logging.getLogger(__name__)
 REQUESTS: Mapping[str, Callable[[StudioSession, Fields], Reply]] = {
     **STATE_REQUESTS,
     **PLAN_REQUESTS,
+    **JOB_REQUESTS,
     **SAMPLE_REQUESTS,
 }
 

@@ -19,6 +19,8 @@ from ...retraining.experiment.seed_run import ARMS
 from .retraining_options import RetrainingOptions
 
 FORMAT = "keras_pli.RetrainingResult"
+# Where, in the folder of a round, its retrainings lie.
+RETRAINING = "retraining"
 EXPERIMENT, NOTE, PLAN, REPORT = "experiment", "retraining.json", "plan.json", "report.html"
 
 _log = logging.getLogger(__name__)

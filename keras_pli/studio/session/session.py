@@ -24,6 +24,7 @@ from .edited_map import EditedMap
 from .events import Events
 from .folder import SessionFolder
 from .given import StudioData
+from .jobs import Jobs
 from .plan_editor import PlanEditor
 from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, check_map, load_network, read_note
 from .samples import Samples
@@ -65,6 +66,7 @@ class StudioSession:
     ) -> None:
         self.data = data
         self.events = Events()
+        self.jobs = Jobs(self.events.publish)
         self.lock = threading.RLock()
         self.revision = 0
         self.editor = PlanEditor()
@@ -214,7 +216,8 @@ class StudioSession:
         return made
 
     def close(self) -> None:
-        """Lets others open the session's folder."""
+        """Ends what is under way, and lets others open the session's folder."""
+        self.jobs.close()
         self.folder.close()
 
     def _first_round(self, embedder: keras.Model | None, seed: int, verbose: Any) -> None:

@@ -23,11 +23,11 @@ from .plan_jobs import check_moves, check_moving, propose_changes, suggest_moves
 from .progress import Progress
 from .retraining_job import check_changes, retrain
 from .retraining_options import MOST_SEED, RetrainingOptions, checked_weight
-from .retraining_result import RetrainingResult, finished
+from .retraining_result import RETRAINING, RetrainingResult, finished
 from .rounds import CLASSIFIER
 from .session import StudioSession
 
-RETRAINING, NEW_MAP = "retraining", "new-map.keras"
+NEW_MAP = "new-map.keras"
 Work: TypeAlias = Callable[[Progress], Mapping[str, Any]]
 # λ of a check, where the retraining is to find its own.
 TRIED_WEIGHT = 0.1

@@ -80,13 +80,12 @@ export function createCloud() {
     theme = next;
     repaint();
   };
-  /** The row of the point nearest to a place of the map, or -1. */
-  cloud.nearest = (x, y, radius, selectedOnly = false) => {
-    index ??= gridIndex(cloud.xy);
-    return index.find(x, y, radius, selectedOnly ? cloud.selected.mask : cloud.visible);
-  };
-  cloud.extent = () => (extent ??= greatestCoordinate(cloud.xy));
+  cloud.index = () => (index ??= gridIndex(cloud.xy));
   cloud.indexed = () => index !== null;
+  /** The row of the point nearest to a place of the map, or -1. */
+  cloud.nearest = (x, y, radius, selectedOnly = false) =>
+    cloud.index().find(x, y, radius, selectedOnly ? cloud.selected.mask : cloud.visible);
+  cloud.extent = () => (extent ??= greatestCoordinate(cloud.xy));
   /** A colour of the palette, for arrows and the like. */
   cloud.colorOf = (code) => (ramp ? null : (colors[code] ?? null));
 

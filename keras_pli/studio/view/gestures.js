@@ -28,7 +28,7 @@ export function attachGestures(root, hands) {
   }
 
   listen("pointerdown", (event) => {
-    if (event.target.closest?.("[data-map-handle]") || event.button > 1) return;
+    if (onHandle(event) || event.button > 1) return;
     const at = placeWithin(root, event);
     pointers.set(event.pointerId, at);
     root.setPointerCapture?.(event.pointerId);
@@ -44,7 +44,7 @@ export function attachGestures(root, hands) {
   listen("pointermove", (event) => {
     const at = placeWithin(root, event);
     if (!pointers.has(event.pointerId)) {
-      if (event.pointerType !== "touch") hands.hover(at);
+      if (event.pointerType !== "touch") hands.hover(onHandle(event) ? null : at);
       return;
     }
     pointers.set(event.pointerId, at);
@@ -90,10 +90,6 @@ export function attachGestures(root, hands) {
     hands.zoom(Math.exp(-speed * Math.max(-400, Math.min(400, lines))), placeWithin(root, event));
   }, { passive: false });
 
-  listen("dblclick", (event) => {
-    if (!event.target.closest?.("[data-map-handle]")) hands.doubleClick?.(placeWithin(root, event), howOf(event));
-  });
-
   return { cancel, detach: () => abort.abort() };
 }
 
@@ -101,6 +97,10 @@ export function attachGestures(root, hands) {
 export function placeWithin(root, event) {
   const box = root.getBoundingClientRect();
   return [event.clientX - box.left - root.clientLeft, event.clientY - box.top - root.clientTop];
+}
+
+function onHandle(event) {
+  return Boolean(event.target.closest?.("[data-map-handle]"));
 }
 
 function howOf(event) {

@@ -14,7 +14,7 @@ const VIEW_MARGIN = 12;
 /**
  * @param {HTMLElement} root
  * @param {object} map What `createScatter` gives gestures: camera, selected, carry, drop, putBack.
- * @returns {{place: Function, cancel: () => boolean, setTheme: Function}}
+ * @returns {{place: Function, cancel: () => boolean, setTheme: Function, tell: Function, elements: object}}
  */
 export function createHandles(root, map) {
   let grip = null; // {pull, cancelled: name and payload} while a handle is held
@@ -66,6 +66,15 @@ export function createHandles(root, map) {
     putHandle(ends[1], rule?.to, map.camera);
   }
 
+  /** Tells those who do not see it what a gesture does. */
+  function tell(name, { factor, degrees, distance }, words) {
+    const values = { scale: [corners[1], 100 * factor], rotate: [knob, degrees], separate: [ends[1], distance] };
+    if (!values[name] || !words) return;
+    const [handle, value] = values[name];
+    handle.setAttribute("aria-valuenow", String(Math.round(value)));
+    handle.setAttribute("aria-valuetext", words);
+  }
+
   function setTheme(theme) {
     for (const handle of [...corners, knob, ...ends]) {
       const dot = handle.firstChild;
@@ -73,7 +82,7 @@ export function createHandles(root, map) {
       dot.style.borderColor = theme.accent;
     }
   }
-  return { place, cancel, setTheme, elements: { size: corners[1], turn: knob, distance: ends[1] } };
+  return { place, cancel, setTheme, tell, elements: { size: corners[1], turn: knob, distance: ends[1] } };
 }
 
 /** The box around a selection as it is carried, on the screen, and where its knob is. */

@@ -10,6 +10,14 @@ const TOUCH_REACH = 18;
 const GRAB_REACH = 14;
 const CARRYING_TOOLS = Object.freeze(["move", "rotate_scale"]);
 
+/** What a gesture does, in a few words. */
+export function changeWords(name, { by, factor, degrees, distance }) {
+  if (name === "drag") return `moved by ${by[0].toPrecision(3)}, ${by[1].toPrecision(3)}`;
+  if (name === "scale") return `${Math.round(100 * factor)} % of its size`;
+  if (name === "rotate") return `turned by ${Math.abs(Math.round(degrees))}° ${degrees < 0 ? "clockwise" : "counter-clockwise"}`;
+  return `distance ${distance.toPrecision(3)}`;
+}
+
 /**
  * @param {object} stage From `createStage`.
  * @param {{emit: Function}} events
@@ -43,6 +51,8 @@ export function createHands(stage, events, { say, wheel }) {
     const taken = (k) => affines[k] ?? affines[0];
     view.carried = cancelled ? stage.held : groups.map((_, k) => composeAffines(taken(k), heldBy(k)));
     if (done) stage.held = view.carried;
+    view.hint = done || cancelled ? "" : changeWords(name, what);
+    stage.handles.tell(name, what, view.hint);
     stage.redraw("top", "overlay");
     events.emit(name, { ...what, done, cancelled });
   }

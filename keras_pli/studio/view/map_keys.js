@@ -2,6 +2,7 @@
 
 import { finishLasso } from "./actions.js";
 import { scaleAffine, separateAffines, shiftAffine, turnAffine } from "./geometry.js";
+import { changeWords } from "./hands.js";
 import { boxVertices } from "./polygon.js";
 
 const PAN_STEP = 48; // CSS pixels
@@ -46,7 +47,9 @@ export function attachMapKeys(root, map) {
     event.preventDefault(); // of a browser's menu
     nudge.keep();
   });
-  root.addEventListener("blur", () => nudge.keep());
+  root.addEventListener("focusout", (event) => {
+    if (!root.contains(event.relatedTarget)) nudge.keep();
+  });
 
   function pressed(event) {
     const { key, shiftKey, altKey } = event;
@@ -110,24 +113,25 @@ function createNudge(map) {
     return ["separate", { distance }, separateAffines(first, second, distance)];
   }
   function show() {
-    map.carry(...change());
-    map.say("Enter keeps it, Escape gives it up");
+    const [name, what, affines] = change();
+    map.carry(name, what, affines);
+    map.say(`${changeWords(name, what)} · Enter keeps it, Escape gives it up`);
     return true;
   }
   function keep() {
     if (!active()) return false;
     const last = change();
     kind = null;
-    map.say("");
     map.drop(...last);
+    map.say("");
     return true;
   }
   function giveUp() {
     if (!active()) return false;
     const [name] = change();
     kind = null;
-    map.say("");
     map.putBack(name, UNCHANGED[name]);
+    map.say("");
     return true;
   }
   function step(next, by) {
@@ -169,6 +173,7 @@ function createCross(map) {
   function hide() {
     at = null;
     corners = [];
+    map.say("");
     return show();
   }
   return {
@@ -177,6 +182,8 @@ function createCross(map) {
     toggle() {
       if (at) return hide();
       at = [map.camera.width / 2, map.camera.height / 2];
+      const drawing = ["lasso", "box"].includes(map.tool);
+      map.say(drawing ? "Space sets a corner, Enter closes, Escape ends" : "Enter picks the point, Escape ends");
       return show();
     },
     move(dx, dy) {

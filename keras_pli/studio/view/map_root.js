@@ -21,6 +21,9 @@ export function mapRoot(parent, { label, still }) {
   parent.append(root);
   if (still) return { root, say: () => {} };
   root.tabIndex = 0;
+  root.style.outlineOffset = "-3px";
+  // JupyterLab would take keys for its own: 0 pressed twice restarts a kernel.
+  root.dataset.lmSuppressShortcuts = "true";
   root.style.touchAction = "none";
   const keys = unseenIn(root, KEYS_SAID);
   keys.id = `kps-scatter-keys-${Math.random().toString(36).slice(2)}`;

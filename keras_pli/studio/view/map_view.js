@@ -1,6 +1,7 @@
 /** The map within the view: what it shows of the state, and what hands do to it. */
 
 import { rotateChange, scaleChange, separateChange, shiftChange } from "./changes.js";
+import { rampOf } from "./naming.js";
 import { createScatter } from "./scatter.js";
 import { themeColor } from "./theme.js";
 
@@ -8,9 +9,6 @@ const SETTLE_MILLISECONDS = 300;
 const EPOCH_MILLISECONDS = 700;
 const NONE = 65535;
 const UNNAMED = { color: "#8a8a8a", shape: "o" };
-// Low to high, readable on both grounds; lightness rises, so that it can be read without hues.
-const RAMP = { light: ["#440154", "#3b528b", "#21918c", "#4ab35f", "#b3b82a"], dark: ["#7a5bb0", "#5f86c4", "#35b0aa", "#7ad151", "#fde725"] };
-
 /**
  * Puts the map into a place and keeps it as the state says.
  *
@@ -53,7 +51,7 @@ export function createMapView(parent, { store, actions }) {
     const { column, theme } = state;
     if (!column || !shownPoints) return; // whichever comes last draws
     if (column.values) {
-      scatter.setNumbers({ values: column.values, low: column.low, high: column.high, colors: RAMP[theme] });
+      scatter.setNumbers({ values: column.values, low: column.low, high: column.high, colors: rampOf(column, theme) });
       return;
     }
     const kinds = [...column.categories, UNNAMED];

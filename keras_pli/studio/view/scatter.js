@@ -148,14 +148,13 @@ export function createScatter(parent, { label, still = false, theme = "light", w
     cancel: () => controls?.cancel() ?? false,
     /** Shows a point as hovered, null none. */
     setHovered: (row) => hands.showHovered(row ?? -1),
-    /** Shows the same part of the map as another one, from now on. */
+    /** Another one shows the same part of the map as this one, and whichever is moved moves all that are linked. */
     linkCamera(other) {
-      for (const member of [other.stage, ...other.stage.linked]) {
-        if (member === stage) continue;
-        stage.linked.add(member);
-        member.linked.add(stage);
+      const members = new Set([stage, ...stage.linked, other.stage, ...other.stage.linked]);
+      for (const one of members) {
+        for (const two of members) if (one !== two) one.linked.add(two);
       }
-      stage.follow(other.camera, other.stage.view.fitScale);
+      other.stage.follow(view.camera, view.fitScale);
     },
     redraw: () => stage.redraw(),
     flush: stage.flush,

@@ -10,6 +10,7 @@ import { paintOverlay } from "./overlay.js";
 import { paintBase, paintTop } from "./painter.js";
 import { createStampBox } from "./stamps.js";
 
+const INDEX_DELAY = 150; // milliseconds
 const ALL_LAYERS = Object.freeze(["base", "top", "overlay"]);
 
 /**
@@ -23,6 +24,7 @@ export function createStage(root, events, theme) {
   const waiting = new Set();
   const linked = new Set(); // stages that show the same part of the map
   let frame = 0;
+  let indexing = 0;
   // Until the person pans or zooms, the map stays fitted.
   let fitted = true;
   const view = {
@@ -58,6 +60,14 @@ export function createStage(root, events, theme) {
     paintOverlay(layers.overlay, view, layers.ratio);
     root.dataset.camera = JSON.stringify(view.camera); // which part of the map is seen, told to whoever looks from outside
     waiting.clear();
+    indexSoon();
+  }
+
+  /** Sorts the points for the pointer while nobody waits for it. */
+  function indexSoon() {
+    clearTimeout(indexing);
+    if (!stage.handles || cloud.indexed()) return;
+    indexing = setTimeout(() => { if (!stage.moving) cloud.index(); }, INDEX_DELAY);
   }
 
   function placeGrips() {
@@ -133,6 +143,7 @@ export function createStage(root, events, theme) {
   globalThis.addEventListener("resize", stage.resize, { signal: abort.signal });
   stage.destroy = () => {
     cancelAnimationFrame(frame);
+    clearTimeout(indexing);
     observer.disconnect();
     abort.abort();
     for (const other of linked) other.linked.delete(stage);

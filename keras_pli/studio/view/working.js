@@ -24,7 +24,9 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
     const before = store.state.job;
     store.set({ job });
     if (!job || job.state === "running") return;
-    if (before && before.id === job.id && before.state === job.state) return;
+    const known = before && before.id === job.id;
+    if (known && before.state === job.state) return;
+    if (!known && job.state !== "done") return; // it failed or was stopped before this page came
     finish(job);
   }
 
@@ -37,8 +39,8 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
   }
 
   function takeResult({ job, result }) {
-    if (job === "suggest") store.set({ suggestions: { kind: "suggest", entries: result?.changes ?? [] } });
-    if (job === "propose") store.set({ suggestions: { kind: "propose", entries: result?.proposals ?? [] } });
+    if (job === "suggest") store.set({ suggestions: { kind: "suggest", entries: result?.changes ?? [], words: result?.words } });
+    if (job === "propose") store.set({ suggestions: { kind: "propose", entries: result?.proposals ?? [], words: result?.words } });
     if (job === "check") store.set({ check: { ...result, revision: store.state.plan.revision } });
     if (job === "retrain") return openComparison();
     return undefined;
