@@ -100,7 +100,7 @@ export function selectionFrame(camera, bounds, affine, movedBy) {
   return { corners, stem, knob };
 }
 
-/** The line between the centres of two groups as they are carried, on the screen, and its length in map units in words. */
+/** The line between the centres of two groups as they are carried, on the screen, and its length. */
 export function selectionRule(camera, groups, carried, movedBy) {
   const [from, to] = groups.map(({ centre }, k) => (carried[k] ? movedBy(carried[k], centre) : centre));
   const distance = Math.hypot(to[0] - from[0], to[1] - from[1]);

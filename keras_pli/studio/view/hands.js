@@ -14,7 +14,9 @@ const CARRYING_TOOLS = Object.freeze(["move", "rotate_scale"]);
 export function changeWords(name, { by, factor, degrees, distance }) {
   if (name === "drag") return `moved by ${by[0].toPrecision(3)}, ${by[1].toPrecision(3)}`;
   if (name === "scale") return `${Math.round(100 * factor)} % of its size`;
-  if (name === "rotate") return `turned by ${Math.abs(Math.round(degrees))}° ${degrees < 0 ? "clockwise" : "counter-clockwise"}`;
+  if (name === "rotate") {
+    return `turned by ${Math.abs(Math.round(degrees))}° ${degrees < 0 ? "clockwise" : "counter-clockwise"}`;
+  }
   return `distance ${distance.toPrecision(3)}`;
 }
 
@@ -37,7 +39,8 @@ export function createHands(stage, events, { say, wheel }) {
     return cloud.nearest(...place, GRAB_REACH / view.camera.scale, true) >= 0;
   }
   function setCursor(carries = false) {
-    root.style.cursor = carries ? "move" : ({ pan: "grab", lasso: "crosshair", box: "crosshair" }[stage.tool] ?? "default");
+    const ofTool = { pan: "grab", lasso: "crosshair", box: "crosshair" }[stage.tool] ?? "default";
+    root.style.cursor = carries ? "move" : ofTool;
   }
   function showHovered(row) {
     const at = row >= 0 ? [cloud.xy[2 * row], cloud.xy[2 * row + 1]] : null;

@@ -12,7 +12,9 @@ const MOVE_STEP = 8; // CSS pixels that a selection is moved by one press
 const SIZE_STEP = 1.05;
 const TURN_STEP = 5; // degrees
 const FARTHER = 5; // with Shift
-const UNCHANGED = { drag: { by: [0, 0] }, scale: { factor: 1 }, rotate: { degrees: 0 }, separate: { distance: null } };
+const UNCHANGED = {
+  drag: { by: [0, 0] }, scale: { factor: 1 }, rotate: { degrees: 0 }, separate: { distance: null },
+};
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** What the keys do, for a list of shortcuts. */

@@ -103,6 +103,7 @@ function paintFlags(target, cloud, view, affine, { colors, rows, diameter }) {
   for (const [bit, stamp] of marks) {
     const marked = rows.filter((row) => cloud.flags[row] & bit);
     if (!marked.length) continue;
-    splatPoints(target, cloud.xy, affine, { colors, rows: marked, stamps: [stamp], color, reach: stampReach(around * 1.1) });
+    const reach = stampReach(around * 1.1);
+    splatPoints(target, cloud.xy, affine, { colors, rows: marked, stamps: [stamp], color, reach });
   }
 }

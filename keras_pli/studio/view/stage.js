@@ -58,7 +58,8 @@ export function createStage(root, events, theme) {
     if (waiting.has("top")) paintTop(layers, cloud, view);
     placeGrips();
     paintOverlay(layers.overlay, view, layers.ratio);
-    root.dataset.camera = JSON.stringify(view.camera); // which part of the map is seen, told to whoever looks from outside
+    // Which part of the map is seen, told to whoever looks from outside.
+    root.dataset.camera = JSON.stringify(view.camera);
     waiting.clear();
     indexSoon();
   }
