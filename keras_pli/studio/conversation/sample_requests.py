@@ -105,7 +105,9 @@ def rationalise(session: StudioSession, fields: Fields) -> Reply:
             "RationaleGenerator for this classifier."
         )
     found = session.samples.lane.run(lambda: rationales.of(index, target=target))
-    return Reply({"status": found.status, "words": found.words}, list(found.pngs))
+    titles = ["Before and after", "The way between them"]
+    content = {"status": found.status, "words": found.words, "titles": titles}
+    return Reply(content, list(found.pngs))
 
 
 def outlines(session: StudioSession, fields: Fields) -> Reply:

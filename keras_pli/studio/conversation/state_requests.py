@@ -14,6 +14,7 @@ from ...version import __version__
 from ..session.session import StudioSession
 from ..view_source import view_version
 from .fields import Fields, Reply
+from .job_requests import job_state
 from .plan_state import plan_state
 from .sample_requests import samples_state
 
@@ -40,6 +41,7 @@ def hello(session: StudioSession, fields: Fields) -> Reply:
             **samples_state(session),
             "plan": plan_state(session),
             **round_state(session),
+            **job_state(session),
         }
     )
 
@@ -88,12 +90,4 @@ def rounds(session: StudioSession, fields: Fields) -> Reply:
     return Reply(round_state(session))
 
 
-def go_to(session: StudioSession, fields: Fields) -> Reply:
-    """Looks at another round."""
-    session.go_to(fields.whole("round", least=0))
-    return Reply({**round_state(session), "plan": plan_state(session)})
-
-
-STATE_REQUESTS = {
-    function.__name__: function for function in (hello, positions, plan, rounds, go_to)
-}
+STATE_REQUESTS = {function.__name__: function for function in (hello, positions, plan, rounds)}

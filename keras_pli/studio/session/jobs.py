@@ -32,7 +32,7 @@ class Job:
         id: Its number in this session's process, from 1.
         name: What kind of job it is, such as `"retrain"`.
         state: `"running"`, `"done"`, `"failed"` or `"stopped"`.
-        words: What is being done, or was last.
+        words: What is being done, or was done last.
         share: Which share of it is done, in [0, 1], or None where nobody can tell.
         error: Why it failed, a sentence.
         result: What it found, as plain data.
@@ -161,7 +161,7 @@ class _Running:
         self._job, self._work, self._publish, self._policy = job, work, publish, policy
         self._stop = threading.Event()
         self._changed = threading.Condition()
-        self._news = True
+        self._news, self._said = True, ""
         name = f"studio-{job.name}"
         self._threads = [
             threading.Thread(target=self._do, name=name, daemon=True),
@@ -185,6 +185,7 @@ class _Running:
         self._change(words="Stopping …")
 
     def _report(self, words: str, share: float | None) -> None:
+        self._said = words
         if not self._stop.is_set():
             self._change(words=words, share=share)
 
@@ -201,12 +202,12 @@ class _Running:
         try:
             result = self._work(progress, **self._job.options)
         except Stopped:
-            self._change(state=STOPPED, words="Stopped")
+            self._change(state=STOPPED, words=self._said)
         except BaseException as error:
             _log.exception("The job %r failed.", self._job.name)
-            self._change(state=FAILED, words="Failed", error=sentence_of(error))
+            self._change(state=FAILED, words=self._said, error=sentence_of(error))
         else:
-            self._change(state=DONE, words="Done", share=1.0, result=result)
+            self._change(state=DONE, words=self._said, share=1.0, result=result)
 
     def _tell(self) -> None:
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 import numpy as np
@@ -102,13 +102,22 @@ class LayerNeighbors:
         """Whether the neighbours of all samples are known."""
         return self._found is not None and self._found.done()
 
-    def of_all(self) -> NDArray[np.int32]:
+    def of_all(self, *, patience: float | None = None) -> NDArray[np.int32]:
         """Returns the neighbours of all samples, `(samples, count)`; waits until they are found.
+
+        Args:
+            patience: Seconds to wait; None for as long as it takes. The search goes on in the background.
 
         Raises:
             ValueError: If there is but one sample, or activations are not finite.
+            RuntimeError: If they are not found by then.
         """
-        return self.start().result()
+        found = self.start()
+        if not wait([found], patience).done:
+            raise RuntimeError(
+                "The nearest neighbours of all samples are still being looked for. Ask again in a while."
+            )
+        return found.result()
 
     def start(self) -> Future[NDArray[np.int32]]:
         """Begins to look for the neighbours of all samples, unless that was begun before."""

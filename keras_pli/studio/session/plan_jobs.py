@@ -17,6 +17,7 @@ from ...intervention.move_check import MoveCheck
 from ...intervention.naming import named
 from ...intervention.proposals import Proposal
 from ...retraining import PLIModel
+from ...retraining.trials.pilot import STEPS
 from .plain import plain
 from .progress import BatchProgress, Progress
 
@@ -68,6 +69,7 @@ def check_moves(
     embedding: Array,
     class_names: Sequence[str],
     samples: int = 2000,
+    steps: int = STEPS,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Says what the moves of a plan will meet (see `InterventionPlan.check`).
@@ -83,6 +85,7 @@ def check_moves(
         embedding: Their map.
         class_names: Names of the classes.
         samples: Samples that the pilot trains on at the most; 0 to look at the map alone.
+        steps: Steps of either training of the pilot.
         seed: Seed of the pilot.
 
     Returns:
@@ -95,7 +98,7 @@ def check_moves(
     """
     check_moving(plan)
     progress.report("Looking at who lives where the points go", 0.0)
-    tried: dict[str, Any] = {"model": _Watched(model, progress), "x": x} if samples else {}
+    tried: dict[str, Any] = {"model": _Watched(model, progress, steps), "x": x} if samples else {}
     check = plan.check(
         embedding,
         labels,
@@ -171,8 +174,8 @@ def propose_changes(
 class _Watched:
     """A model that tries plans and says what it is doing."""
 
-    def __init__(self, model: PLIModel, progress: Progress) -> None:
-        self._model, self._progress = model, progress
+    def __init__(self, model: PLIModel, progress: Progress, steps: int) -> None:
+        self._model, self._progress, self._steps = model, progress, steps
 
     def layer_reach(self, *given: Any, **how: Any) -> Any:
         """As `PLIModel.layer_reach`."""
@@ -183,7 +186,7 @@ class _Watched:
     def pilot(self, *given: Any, **how: Any) -> Any:
         """As `PLIModel.pilot`."""
         watching = BatchProgress(self._progress, _piloting, start=0.2, trainings=PILOTS)
-        return self._model.pilot(*given, callbacks=[watching], **how)
+        return self._model.pilot(*given, steps=self._steps, callbacks=[watching], **how)
 
 
 def _piloting(model: PLIModel) -> str:

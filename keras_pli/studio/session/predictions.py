@@ -25,7 +25,7 @@ def class_probabilities(outputs: NDArray[np.float32], classifier: keras.Model) -
 
     Example:
         >>> one_unit = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-        >>> class_probabilities(np.array([[0.0], [100.0]], np.float32), one_unit).tolist()
+        >>> class_probabilities(np.array([[0.0], [200.0]], np.float32), one_unit).tolist()
         [[0.5, 0.5], [0.0, 1.0]]
     """
     given = np.asarray(outputs, dtype=np.float32)

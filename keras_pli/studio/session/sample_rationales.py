@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import keras
@@ -80,6 +80,8 @@ class SampleRationales:
         image = np.asarray(rows_of(self.x, slice(index, index + 1)))
         with self._lock:
             found = self._generator(image)(image, target)
+        if found.about["class_names"] is None:
+            found = replace(found, about={**found.about, "class_names": self.class_names})
         figures = (found.plot(), found.plot_path())
         return SampleRationale(
             str(found.status[0]),
@@ -96,7 +98,6 @@ class SampleRationales:
                     entry.name: getattr(given.settings, entry.name)
                     for entry in fields(given.settings)
                 }
-                settings["class_names"] = settings["class_names"] or self.class_names
                 given = RationaleGenerator(given.generator, given.encoder, self._model, **settings)
             self._made = given
         return self._made

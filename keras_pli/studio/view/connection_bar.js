@@ -13,7 +13,7 @@ export function createConnectionBar({ store, actions }) {
   function draw() {
     const { connection, info } = store.state;
     bar.hidden = connection === "up" || (connection === "connecting" && !info);
-    refill(bar, bar.hidden ? [] : connection === "version" ? otherVersion() : lost());
+    refill(bar, bar.hidden ? [] : connection === "refused" ? refused() : lost());
   }
 
   function lost() {
@@ -23,9 +23,9 @@ export function createConnectionBar({ store, actions }) {
     ];
   }
 
-  function otherVersion() {
+  function refused() {
     return [
-      element("span", {}, "This page is of another version than the server. Reload it to go on; nothing is lost."),
+      element("span", {}, store.state.refusal),
       button("Reload", () => location.reload(), { class: "kps-small" }),
     ];
   }

@@ -40,7 +40,10 @@ export function createHistoryPanel({ store, actions }) {
 
   store.on(["rounds", "info"], draw);
   draw();
-  return section("History", [list, folder]);
+  const renew = button("Train a new map", () => actions.start("refresh"), {
+    class: "kps-small", title: "A map made anew of this round's classifier, as a round of its own: the present one is of the classifier before",
+  });
+  return section("History", [list, renew, folder]);
 }
 
 function when(text) {

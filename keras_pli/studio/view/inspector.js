@@ -3,7 +3,10 @@
 import { probabilityBars } from "./charts.js";
 import { button, chooser, element, refill } from "./dom.js";
 import { counted, percentage, shortNumber } from "./formatting.js";
+import { methodsOf } from "./naming.js";
 import { section } from "./sections.js";
+
+const MOST_CHOSEN = 3; // methods that are chosen to begin with
 
 /**
  * Makes the sections of the tab "Sample".
@@ -17,14 +20,14 @@ export function createInspector({ store, actions, toasts }) {
   const near = element("div", {});
   const why = element("div", { class: "kps-why" });
   const answers = element("div", { class: "kps-answers", "aria-live": "polite" });
-  const chosen = new Set();
+  let chosen = null;
   const nearSection = section("Neighbours", [near]);
   const whySection = section("Why", [why, answers]);
 
   function drawCard() {
     const { inspected, info } = state;
     nearSection.hidden = !inspected?.card;
-    whySection.hidden = !inspected?.card || !info || (!info.methods.length && !info.rationale);
+    whySection.hidden = !inspected?.card || !info;
     refill(card, inspected ? details(inspected) : [finder()]);
     refill(near, inspected?.card ? [strip(inspected)] : []);
   }
@@ -102,28 +105,29 @@ export function createInspector({ store, actions, toasts }) {
   function drawWhy() {
     const { info, inspected } = state;
     if (!info || !inspected?.card) return refill(why, []);
-    const names = info.methods.map((entry) => entry.name ?? entry);
-    if (!chosen.size && names.length) chosen.add(names[0]);
+    const methods = methodsOf(info);
+    if (!chosen) chosen = new Set((info.default_methods ?? info.methods).slice(0, MOST_CHOSEN));
     const classes = info.classes.map(({ name, label }) => ({ value: String(label), label: name }));
     const target = chooser([{ value: "", label: `predicted: ${inspected.card.predicted_name}` }, ...classes], "", () => {}, {
       "aria-label": "Class to explain", "data-focus": "explained class",
     });
     const label = () => (target.value === "" ? null : info.classes.find((entry) => String(entry.label) === target.value).label);
     return refill(why, [
-      names.length > 0 && element(
+      info.no_methods && element("p", { class: "kps-hint" }, info.no_methods),
+      methods.length > 0 && element(
         "fieldset",
         { class: "kps-methods" },
         element("legend", {}, "Attribution"),
-        names.map((name) => element("label", {}, element("input", {
+        methods.map(({ name, title }) => element("label", {}, element("input", {
           type: "checkbox", checked: chosen.has(name), "data-focus": `method ${name}`, on: { change: () => (chosen.delete(name) ? null : chosen.add(name)) },
-        }), name)),
+        }), title)),
       ),
       element("div", { class: "kps-row" }, element("span", { class: "kps-field-name" }, "for"), target),
       element(
         "div",
         { class: "kps-row" },
-        names.length > 0 && button("Explain", () => explain(label()), { class: "kps-small kps-primary" }),
-        info.rationale && button("Rationale", () => rationale(label()), { class: "kps-small", title: "What would have to look otherwise for another class" }),
+        methods.length > 0 && button("Explain", () => explain(label()), { class: "kps-small kps-primary" }),
+        info.rationale && button("Rationale", () => actions.rationalise(label()), { class: "kps-small", title: "What would have to look otherwise for that class, or for the second likeliest one" }),
       ),
     ]);
   }
@@ -133,20 +137,15 @@ export function createInspector({ store, actions, toasts }) {
     return actions.explain([...chosen], target);
   }
 
-  function rationale(target) {
-    if (target === null) return toasts.error("Choose the class that a rationale shall lead to.");
-    return actions.rationalise(target);
-  }
-
   function drawAnswers() {
     const { explanation, rationale: told } = state;
     refill(answers, [
-      explanation && answer(explanation, explanation.targetName ? `What speaks for ${explanation.targetName}` : "Attribution", explanation.titles),
-      told && answer(told, "Rationale", told.titles ?? ["sample", "changed", "difference"], told.words),
+      explanation && answer(explanation, explanation.targetName ? `What speaks for ${explanation.targetName}` : "Attribution"),
+      told && answer({ ...told, wide: true, titles: ["Before and after, and the change", "The way between"] }, "Rationale"),
     ]);
   }
 
-  function answer({ pending, error, images }, title, titles, words = null) {
+  function answer({ pending, error, images, titles = [], notes = [], refused = [], words, wide }, title) {
     return element(
       "div",
       { class: "kps-answer" },
@@ -154,8 +153,10 @@ export function createInspector({ store, actions, toasts }) {
       pending && element("p", { class: "kps-hint" }, "Computing… the map can be used meanwhile."),
       error && element("p", { class: "kps-wrong" }, error),
       words && element("p", {}, words),
-      element("div", { class: "kps-images" }, images.map((source, i) =>
-        element("figure", {}, element("img", { src: source, alt: titles[i] ?? title }), element("figcaption", {}, titles[i] ?? "")))),
+      element("div", { class: wide ? "kps-images kps-wide" : "kps-images" }, images.map((source, i) =>
+        element("figure", {}, element("figcaption", {}, titles[i] ?? ""), element("img", { src: source, alt: titles[i] ?? title }),
+          notes[i] && element("p", { class: "kps-hint" }, notes[i])))),
+      refused.map(({ title: method, error: reason }) => element("p", { class: "kps-hint" }, `${method}: ${reason}`)),
     );
   }
 

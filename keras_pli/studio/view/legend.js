@@ -3,6 +3,7 @@
 import { button, element, refill } from "./dom.js";
 import { shortNumber, typedNumber, wholeNumber } from "./formatting.js";
 import { classMark } from "./icons.js";
+import { capitalised, rampOf } from "./naming.js";
 
 /**
  * Makes the legend.
@@ -17,7 +18,7 @@ export function createLegend({ store, actions }) {
 
   function draw() {
     const { column } = state;
-    node.firstChild.textContent = column?.title ?? "Legend";
+    node.firstChild.textContent = capitalised(column?.title ?? "legend");
     if (!column) return refill(body, []);
     return refill(body, column.categories ? categories(column) : numbers(column));
   }
@@ -83,7 +84,7 @@ export function createLegend({ store, actions }) {
     const most = bound("to", high);
     const take = () => actions.selectRange(bounded(least.input, low), bounded(most.input, high));
     return [
-      element("div", { class: "kps-ramp", "aria-hidden": "true" }),
+      element("div", { class: "kps-ramp", "aria-hidden": "true", style: { background: `linear-gradient(90deg, ${rampOf(column, state.theme).join(", ")})` } }),
       element("div", { class: "kps-ramp-ends" }, element("span", {}, shortNumber(low)), element("span", {}, shortNumber(high))),
       element("div", { class: "kps-range" }, least.node, most.node, button("Select", take)),
     ];

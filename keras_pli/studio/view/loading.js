@@ -3,32 +3,36 @@
 import { typedArray } from "./arrays.js";
 
 const RETRY_MILLISECONDS = 3000;
+const PATIENCE_MILLISECONDS = 10000;
 
 /**
  * Actions that load.
  *
- * @param {{ask: Function, store: Object, toasts: Object, version: string}} context
+ * @param {{ask: Function, store: Object, version: string, welcomed: function(Object): void}} context `welcomed` is
+ *   given what `hello` told of jobs.
  */
-export function loadingActions({ ask, store, toasts, version }) {
+export function loadingActions({ ask, store, version, welcomed }) {
   let asked = 0;
   let columnAsked = 0;
+  let outlinesAsked = 0;
   let retry = null;
 
   async function hello() {
-    const reply = await ask("hello", { version }, { patience: 2 * RETRY_MILLISECONDS + 4000, quiet: true });
+    const refused = (sentence) => store.set({ connection: "refused", refusal: sentence });
+    const reply = await ask("hello", { version }, { patience: PATIENCE_MILLISECONDS, refused });
     if (!reply) {
       tryAgain();
       return false;
     }
     const { plan, round, rounds, job, comparison, ...info } = reply.content;
-    store.set({ connection: "up", info, plan, round, rounds, job, comparison });
+    store.set({ connection: "up", info, plan, round, rounds, comparison });
     await Promise.all([loadMap(), loadTargets(), loadColumn(store.state.colour)]);
-    if (store.state.outlines) await loadOutlines();
+    welcomed(job);
     return true;
   }
 
   function tryAgain() {
-    if (store.state.connection === "version" || retry !== null) return;
+    if (store.state.connection === "refused" || retry !== null) return;
     store.set({ connection: store.state.info ? "down" : "connecting" });
     retry = setTimeout(() => {
       retry = null;
@@ -62,6 +66,7 @@ export function loadingActions({ ask, store, toasts, version }) {
         guessed: false,
       },
     });
+    if (store.state.outlines) await loadOutlines();
   }
 
   /** What is on its way is of no use any more: points are about to go elsewhere. */
@@ -90,8 +95,10 @@ export function loadingActions({ ask, store, toasts, version }) {
 
   async function loadOutlines() {
     const of = store.state.shown === "original" ? "map" : "targets";
+    outlinesAsked += 1;
+    const mine = outlinesAsked;
     const reply = await ask("outlines", { of });
-    if (reply && store.state.outlines) store.set({ outlined: reply.content.classes });
+    if (reply && store.state.outlines && mine === outlinesAsked) store.set({ outlined: reply.content.classes });
   }
 
   async function showOutlines(on) {
@@ -112,13 +119,8 @@ export function loadingActions({ ask, store, toasts, version }) {
     columnAsked += 1;
   }
 
-  function wrongVersion(sentence) {
-    store.set({ connection: "version" });
-    toasts.error(sentence);
-  }
-
   return {
     hello, tryAgain, loadMap, loadTargets, forgetTargets, loadColumn, loadOutlines, showOutlines, columnCodes,
-    endLoading: end, wrongVersion,
+    endLoading: end,
   };
 }

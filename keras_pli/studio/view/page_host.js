@@ -89,8 +89,7 @@ export function createHttpModel({ base, token }) {
         body: frameOf(content, buffers),
       });
       if (!answer.ok) {
-        const reason = (await answer.text()).slice(0, 300) || answer.statusText;
-        deliver({ id: content.id, ok: false, error: `The server refused the request (${answer.status}): ${reason}` });
+        deliver({ id: content.id, ok: false, error: await refusalOf(answer) });
         return;
       }
       const reply = unframed(await answer.arrayBuffer());
@@ -98,6 +97,16 @@ export function createHttpModel({ base, token }) {
       deliver(reply.content, reply.buffers);
     },
   };
+}
+
+/** Why a server refused, as it says itself. */
+async function refusalOf(answer) {
+  const text = await answer.text();
+  try {
+    return JSON.parse(text).error ?? text;
+  } catch {
+    return `The server refused the request (${answer.status}). ${text.slice(0, 300)}`;
+  }
 }
 
 /** Bytes out of the text that an event carries. */

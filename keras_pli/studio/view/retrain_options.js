@@ -2,11 +2,11 @@
 
 import { typedNumber } from "./formatting.js";
 
-export const OPTIMIZERS = ["adam", "adamw", "nadam", "rmsprop", "sgd", "adagrad", "adamax", "lion"];
+export const OPTIMIZERS = ["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "adadelta", "lion"];
 
 /** What the form begins with. */
 export function firstOptions(weight) {
-  return { weight: String(weight ?? 0.1), epochs: "5", batch_size: "256", learning_rate: "", optimizer: "", seed: "0", moved_only: false };
+  return { weight: String(weight ?? 0.1), epochs: "7", batch_size: "100", learning_rate: "", optimizer: "", seed: "0", seeds: "1", moved_only: false };
 }
 
 const RULES = {
@@ -14,7 +14,8 @@ const RULES = {
   batch_size: { least: 1, whole: true, sentence: "A batch has 1 sample or more." },
   seed: { least: 0, whole: true, sentence: "A seed is a whole number of 0 or more." },
   learning_rate: { above: 0, optional: true, sentence: "A learning rate is above 0, or empty for the model's own." },
-  weight: { least: 0, sentence: "λ is a number of 0 or more, or auto." },
+  seeds: { least: 1, whole: true, sentence: "Seeds are a whole number of 1 or more." },
+  weight: { least: 0, most: 1, sentence: "λ is a number from 0 to 1, or auto." },
 };
 
 /**
@@ -37,7 +38,7 @@ export function retrainOptions(typed) {
     }
     const value = typedNumber(text);
     const fits = Number.isFinite(value) && (rule.least === undefined || value >= rule.least) &&
-      (rule.above === undefined || value > rule.above) && (!rule.whole || Number.isInteger(value));
+      (rule.most === undefined || value <= rule.most) && (rule.above === undefined || value > rule.above) && (!rule.whole || Number.isInteger(value));
     if (!fits) return { options: null, wrong: { name, sentence: `${rule.sentence} Received “${text}”.` } };
     options[name] = value;
   }

@@ -28,12 +28,13 @@ export function createRetrainPanel({ store, actions, toasts }) {
     typed = firstOptions(state.info.weight);
     refill(form, [
       element("div", { class: "kps-form-grid" },
-        text("weight", "Weight λ of the map", "0: as the control; auto: as large as the loss allows"),
+        text("weight", "Weight λ of the map", "0 to 1; auto: the largest that costs no more than 1\u00a0% accuracy"),
         text("epochs", "Epochs"),
         text("batch_size", "Batch size"),
         text("learning_rate", "Learning rate", null, "the model's own"),
         field("Optimiser", chooser([{ value: "", label: "the model's own" }, ...OPTIMIZERS.map((name) => ({ value: name, label: name }))], "", (value) => { typed.optimizer = value; })),
-        text("seed", "Seed")),
+        text("seed", "First seed"),
+        text("seeds", "Seeds", "more tell chance from effect")),
       element("label", { class: "kps-check" },
         element("input", { type: "checkbox", on: { change: (event) => { typed.moved_only = event.target.checked; } } }),
         "Pull only the points that the plan moves"),
@@ -64,11 +65,11 @@ export function createRetrainPanel({ store, actions, toasts }) {
     const { plan, job, comparison, comparing } = state;
     const on = plan.entries.filter((entry) => entry.on).length;
     const busy = job?.state === "running" && job.job === "retrain";
-    form.hidden = busy || comparison;
+    form.hidden = busy;
     refill(head, [
       busy && jobLine(job, actions),
       comparison && !busy && element("div", { class: "kps-callout" },
-        element("p", {}, "A retraining waits for your decision."),
+        element("p", {}, "A retraining waits for your decision; another one would take its place."),
         element("div", { class: "kps-row" },
           button(comparing ? "Back to the map" : "Compare", comparing ? actions.closeComparison : actions.openComparison, { class: "kps-primary kps-small", "data-focus": "compare" }))),
       !busy && !comparison && element("p", { class: "kps-hint" },

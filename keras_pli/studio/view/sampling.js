@@ -22,7 +22,8 @@ export function samplingActions({ ask, store }) {
     const missing = indices.filter((index) => !known.has(`${index} ${size}`));
     if (missing.length && store.state.info.kind !== "other") {
       const reply = await ask("pictures", { indices: missing, size }, { quiet: true });
-      reply?.buffers.forEach((bytes, i) => known.set(`${missing[i]} ${size}`, imageAddress(bytes)));
+      // Without bytes: that one cannot be shown.
+      reply?.buffers.forEach((bytes, i) => bytes.byteLength && known.set(`${missing[i]} ${size}`, imageAddress(bytes)));
     }
     return indices.map((index) => known.get(`${index} ${size}`) ?? null);
   }
@@ -59,8 +60,8 @@ export function samplingActions({ ask, store }) {
     store.set({ explanation: { ...about, pending: true, titles: [], images: [] } });
     const reply = await ask("explain", about, { report: explanationFailed });
     if (!reply || store.state.inspected?.index !== index) return;
-    const { titles, target_name: name } = reply.content;
-    store.set({ explanation: { ...about, titles, targetName: name, images: reply.buffers.map(imageAddress) } });
+    const { titles, notes, refused, target_name: targetName } = reply.content;
+    store.set({ explanation: { ...about, titles, notes, refused, targetName, images: reply.buffers.map(imageAddress) } });
   }
 
   function explanationFailed(error) {

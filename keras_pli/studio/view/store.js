@@ -53,6 +53,7 @@ export function createStore(initial) {
 export function initialState() {
   return {
     connection: "connecting",
+    refusal: null,
     info: null,
     plan: { revision: -1, entries: [], can_undo: false, can_redo: false, error: null },
     round: null,

@@ -62,13 +62,13 @@ export function createSuggestionsPanel({ store, actions }) {
     );
   }
 
-  function proposed({ kind, entries }) {
+  function proposed({ kind, entries, words }) {
     const title = kind === "suggest" ? "Suggested moves" : "Proposed changes of the data";
     return element(
       "div",
       {},
       element("h3", {}, title),
-      !entries.length && element("p", { class: "kps-hint" }, "Nothing was found that is worth it."),
+      element("p", { class: "kps-hint" }, words ?? "Nothing was found that is worth it."),
       element("ul", { class: "kps-proposals" }, entries.map((entry, i) => proposal(entry, `${kind} ${i}`))),
       entries.length > 0 && button("Dismiss", dismiss, { class: "kps-link" }),
     );

@@ -2,6 +2,7 @@
 
 import { button, chooser, element, iconButton, refill } from "./dom.js";
 import { icon } from "./icons.js";
+import { capitalised } from "./naming.js";
 
 export const TOOLS = [
   { name: "pan", word: "Look", label: "Look around", key: "v", tip: "Drag to move the map, wheel or pinch to zoom, click a point to look at it" },
@@ -36,7 +37,7 @@ export function createToolbar({ store, actions, fit, help }) {
     const { info, round } = state;
     refill(title, [
       element("h1", {}, "Studio"),
-      info && element("span", { class: "kps-muted", title: info.folder ?? "" }, `${info.title}${round ? ` · round ${round.number}` : ""}`),
+      info && element("span", { class: "kps-muted", title: info.folder ?? "" }, [info.title, info.layer, round && `round ${round.number}`].filter(Boolean).join(" · ")),
     ]);
   }
 
@@ -61,7 +62,8 @@ export function createToolbar({ store, actions, fit, help }) {
 
   function drawColour() {
     const names = state.info?.columns ?? ["label"];
-    const options = names.map((entry) => ({ value: entry.name ?? entry, label: capitalised(entry.title ?? entry.name ?? entry) }));
+    const titles = state.info?.column_titles ?? {};
+    const options = names.map((name) => ({ value: name, label: capitalised((titles[name] ?? name).split(":")[0]) }));
     refill(colour, [
       element(
         "label",
@@ -101,8 +103,4 @@ export function createToolbar({ store, actions, fit, help }) {
   store.on(["plan"], drawEdits);
   [drawTitle, drawTools, drawColour, drawShown, drawEdits].forEach((draw) => draw());
   return element("header", { class: "kps-toolbar" }, title, tools, shown, colour, element("span", { class: "kps-space" }), edits, more);
-}
-
-function capitalised(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

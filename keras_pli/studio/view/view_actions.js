@@ -18,15 +18,16 @@ export function createViewActions({ client, store, toasts, version }) {
    *
    * @param {string} kind
    * @param {Object} fields
-   * @param {{patience?: number, quiet?: boolean, consequence?: string, report?: function(string): void}} options
-   *   `consequence` is what a lost connection means for what was asked; `report` takes the sentence in place of a toast.
+   * @param {{patience?: number, quiet?: boolean, consequence?: string, report?: function(string): void,
+   *   refused?: function(string): void}} options `consequence` is what a lost connection means for what was asked;
+   *   `report` takes the sentence in place of a toast, `refused` does so where the server itself said it.
    */
-  async function ask(kind, fields, { patience, quiet = false, consequence = null, report = null } = {}) {
+  async function ask(kind, fields, { patience, quiet = false, consequence = null, report = null, refused = null } = {}) {
     store.set({ busy: store.state.busy + 1 });
     try {
       return await client.request(kind, fields, [], patience);
     } catch (error) {
-      tell(error, { quiet, consequence, report });
+      tell(error, { quiet, consequence, report: error.kind === "connection" ? report : refused ?? report });
       return null;
     } finally {
       store.set({ busy: store.state.busy - 1 });
@@ -34,7 +35,6 @@ export function createViewActions({ client, store, toasts, version }) {
   }
 
   function tell(error, { quiet, consequence, report }) {
-    if (error.kind === "version") return loading.wrongVersion(error.message);
     if (error.message === "superseded") return undefined;
     if (error.kind === "connection") {
       if (consequence) toasts.error(`The server did not answer. ${consequence} Try again once it is back.`);
@@ -46,13 +46,14 @@ export function createViewActions({ client, store, toasts, version }) {
   }
 
   const context = { ask, store, toasts, version };
-  const loading = loadingActions(context);
+  const loading = loadingActions({ ...context, welcomed: (job) => working.takeJob(job ?? null) });
   const planning = planningActions({ ...context, loading });
   const working = workingActions({ ...context, loading, planning });
   const selecting = selectingActions({ ...context, loading });
   const sampling = samplingActions(context);
 
   const offs = [
+    store.on(["shown"], ({ outlines, shown }) => outlines && shown !== "live" && loading.loadOutlines()),
     client.on("connection", ({ up }) => {
       if (!up) loading.tryAgain();
       else if (store.state.connection === "down") loading.hello();

@@ -1,5 +1,7 @@
 """What points are coloured by, against brute force and SciPy, scikit-learn and Keras."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -151,6 +153,18 @@ class TestDisagreement:
                 alone.of_all()
         assert alone.start() is alone.start()
         assert alone.ready
+
+    def test_who_waits_too_long_is_told_and_the_search_goes_on(self, monkeypatch):
+        go_on = threading.Event()
+        neighbors = LayerNeighbors(lambda: np.eye(4) if go_on.wait(10) else None)
+        neighbors.start()
+        columns = Columns(np.arange(4) % 2, np.full((4, 2), 0.5), ["a", "b"], neighbors=neighbors)
+        monkeypatch.setattr("keras_pli.studio.session.columns._PATIENCE", 0.01)
+        threading.Timer(0.05, go_on.set).start()
+        with pytest.raises(RuntimeError, match=r"still being looked for. Ask again"):
+            columns["disagreement"]
+        neighbors.of_all()
+        assert columns["disagreement"].values.shape == (4,)
 
 
 class TestNeighborsOfOne:

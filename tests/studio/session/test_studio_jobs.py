@@ -60,7 +60,7 @@ def test_a_job_and_what_it_found(jobs, heard):
         "id": 1,
         "job": "count",
         "state": "done",
-        "words": "Done",
+        "words": "Counting",
         "progress": 1.0,
         "error": None,
         "result": {"counted": [0, 1, 2], "mean": None},
@@ -117,7 +117,8 @@ def test_stopping_returns_at_once(jobs):
         entered.set()
         go_on.wait(10)
         assert progress.stopped
-        progress.report("Deaf", 0.9)  # what was asked for stays to be seen
+        progress.report("Working", 0.9)  # that it is stopping stays to be seen
+        assert jobs.current.words == "Stopping …"
         progress.check()
 
     jobs.start("slow", work)
@@ -128,6 +129,7 @@ def test_stopping_returns_at_once(jobs):
     go_on.set()
     stopped = jobs.wait(10)
     assert (stopped.state, stopped.error, stopped.result) == ("stopped", None, None)
+    assert stopped.words == "Working"
     assert jobs.stop().state == "stopped"  # there is nothing to stop, and no harm
 
 

@@ -26,7 +26,7 @@ from keras_pli.studio.session.retraining_result import RetrainingResult, discard
 NAMES = ["Coat", "Shirt", "Bag"]
 PLAN = InterventionPlan([Shift(1, by=(1.0, 0.5), reason="Too near."), Weigh(2, 2.0)])
 PLAN_OF_TWO = InterventionPlan([Shift(1, by=(1.0, 0.5))])
-OPTIONS = RetrainingOptions(weight=0.5, epochs=2, batch_size=16, learning_rate=0.05)
+OPTIONS = RetrainingOptions(weight=0.5, epochs=2, batch_size=30, learning_rate=0.05)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -113,10 +113,21 @@ def call(networks):
 
 
 @pytest.fixture(scope="module")
-def done(call, tmp_path_factory):
-    """A retraining that is finished, and what was heard of it."""
+def stopped(call, networks, tmp_path_factory):
+    """A retraining that was stopped within the first epoch of its second arm: its folder, what was heard."""
+    folder = tmp_path_factory.mktemp("round") / "retraining"
+    heard = Heard(lambda heard: heard.words[-1].startswith("Training with the plan"))
+    with pytest.raises(Stopped):
+        call(folder, heard)
+    nothing = finished(folder) is None
+    return folder, heard, nothing, networks[0].get_weights()
+
+
+@pytest.fixture(scope="module")
+def done(call, stopped):
+    """The same begun again, which then is finished, and what was heard of it."""
     heard = Heard()
-    return call(tmp_path_factory.mktemp("round") / "retraining", heard), heard
+    return call(stopped[0], heard), heard
 
 
 def plain_experiment(networks, plan=PLAN, options=OPTIONS, **changes):
@@ -130,6 +141,7 @@ def plain_experiment(networks, plan=PLAN, options=OPTIONS, **changes):
         "batch_size": options.batch_size,
         "optimizer": keras.optimizers.SGD(0.05, momentum=0.9),
         "seeds": [options.seed],
+        "class_names": NAMES,
         "verbose": 0,
         **changes,
     }
@@ -159,7 +171,7 @@ class TestResult:
         assert same(
             list(retraining.result.runs[0].outputs.values()), list(result.runs[0].outputs.values())
         )
-        assert retraining.result.answer() == retraining.result.answer()
+        assert retraining.result.answer() == result.answer()
         assert not same(weights["control"], weights["PLI"])
 
     def test_the_classifier_given_is_as_it_was(self, done, networks):
@@ -233,6 +245,7 @@ class TestResult:
         assert told["weight"] == 0.5 and told["options"]["epochs"] == 2
         assert comparison(None) == {"none": True}
 
+    @pytest.mark.slow
     def test_its_report(self, done):
         page = done[0].write_report().read_text(encoding="utf-8")
         assert "because: Too near." in page and "Coat" in page
@@ -244,21 +257,12 @@ class TestResult:
 
 
 class TestStopped:
-    def test_within_an_epoch_and_begun_again(self, call, done, networks, tmp_path):
-        """Stopped in the first epoch of the second arm, after one batch."""
-        heard = Heard(lambda heard: heard.words[-1].startswith("Training with the plan"))
-        with pytest.raises(Stopped):
-            call(tmp_path, heard)
+    def test_within_an_epoch(self, stopped):
+        """What it is begun again with is `done`, and as if it had not been stopped."""
+        _, heard, nothing, weights = stopped
         assert [event["arm"] for _, event, _ in heard.epochs] == ["control", "control"]
-        assert finished(tmp_path) is None
-        assert same(networks[0].get_weights(), small_network()[0].get_weights())
-        again = call(tmp_path)
-        for arm in ("control", "PLI"):
-            ours, others = (
-                keras.saving.load_model(one.classifiers[arm]).get_weights()
-                for one in (again, done[0])
-            )
-            assert same(ours, others)
+        assert heard.words[-1] == "Training with the plan (λ = 0.5), epoch 1 of 2"
+        assert nothing and same(weights, small_network()[0].get_weights())
 
     def test_before_it_begins(self, call, tmp_path):
         heard = Heard()
@@ -267,6 +271,7 @@ class TestStopped:
             call(tmp_path / "retraining", heard)
         assert heard.words == [] and not (tmp_path / "retraining").exists()
 
+    @pytest.mark.slow
     def test_seeds_that_are_done_are_kept(self, call, done, tmp_path):
         def second(heard):
             return "seed 1" in heard.words[-1]
@@ -280,6 +285,7 @@ class TestStopped:
         assert again.result.seeds == [0, 1]
         assert np.array_equal(again.maps["PLI"], done[0].maps["PLI"])
 
+    @pytest.mark.slow
     def test_a_classifier_that_is_missing_is_trained_again(self, call, done, tmp_path):
         first = call(tmp_path)
         first.classifiers["PLI"].unlink()
@@ -288,6 +294,7 @@ class TestStopped:
         assert np.array_equal(again.maps["PLI"], first.maps["PLI"])
         assert again.classifiers["PLI"].exists()
 
+    @pytest.mark.slow
     def test_another_plan_is_another_retraining(self, call, tmp_path):
         def in_second_arm(heard):
             return heard.words[-1].startswith("Training with the plan")
@@ -347,6 +354,7 @@ class TestPlans:
             call(tmp_path / "retraining", plan=InterventionPlan())
         assert not (tmp_path / "retraining").exists()
 
+    @pytest.mark.slow
     def test_changes_of_data_alone(self, call, tmp_path):
         plan = InterventionPlan([Weigh(2, 3.0), Exclude([0, 4]), Relabel([6], 0)])
         heard = Heard()
@@ -356,14 +364,16 @@ class TestPlans:
         assert told["weight"] == 0.0 and told["share"] is None
         assert not np.array_equal(found.maps["control"], found.maps["PLI"])
         assert heard.words[-1] == "Training with the plan, epoch 1 of 1"
-        assert "lifted" not in told["answer"] and told["answer"].startswith(("Open", "No", "Yes"))
+        assert told["answer"].startswith("Open")  # of a single seed
 
+    @pytest.mark.slow
     def test_moves_of_single_points(self, call, tmp_path):
         plan = InterventionPlan([MovePoints([0, 1], [(5.0, 5.0), (6.0, 6.0)])])
         found = call(tmp_path, options=RetrainingOptions(epochs=1, batch_size=30), plan=plan)
         assert comparison(found)["share"] is None
         assert found.maps["targets"][:2].tolist() == [[5, 5], [6, 6]]
 
+    @pytest.mark.slow
     def test_one_unit_for_two_classes(self, call, tmp_path):
         classifier, embedder = small_network(1, "sigmoid", "binary_crossentropy")
         (x, labels), (x_test, labels_test) = blobs()
@@ -385,10 +395,9 @@ class TestPlans:
         scores = heard.epochs[-1][1]["scores"]
         assert scores["accuracy"] == np.mean(decided == two[1]) and len(scores["f1"]) == 2
 
-    @pytest.mark.parametrize("rate", [1e30])
-    def test_a_training_that_diverges(self, call, networks, tmp_path, rate):
+    def test_a_training_that_diverges(self, call, networks, tmp_path):
         heard = Heard()
-        wild = RetrainingOptions(epochs=1, batch_size=16, learning_rate=rate)
+        wild = RetrainingOptions(epochs=1, batch_size=16, learning_rate=1e30)
         with pytest.raises(ValueError, match=r"\(control\) diverged.*Lower the learning rate"):
             call(tmp_path, heard, wild)
         assert finished(tmp_path) is None

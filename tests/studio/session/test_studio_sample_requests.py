@@ -170,12 +170,12 @@ def test_outlines_of_the_map_and_of_the_plans_targets(ask, session, data):
     for each, expected in zip(found["classes"], direct.classes, strict=True):
         assert each["label_at"] == pytest.approx(expected.label_at)
         assert [len(line) for line in each["lines"]] == [len(line) for line in expected.lines]
-    change = {"type": "Shift", "selection": {"type": "ClassLabel", "label": 1}, "by": [100.0, 0.0]}
+    change = {"type": "Shift", "selection": {"type": "ClassLabel", "label": 1}, "by": [1.0, 0.0]}
     ask("change", change=change)
     moved, _ = ask("outlines", of="targets")
     ask("undo")
     assert moved["classes"][1]["label_at"][0] == pytest.approx(
-        found["classes"][1]["label_at"][0] + 100, abs=0.1
+        found["classes"][1]["label_at"][0] + 1, abs=0.1
     )
     back, _ = ask("outlines", of="targets")
     assert back["classes"] == found["classes"]

@@ -107,10 +107,10 @@ test("options of a retraining are numbers, or a sentence that quotes what is wro
   const typed = firstOptions(0.2);
   const { options } = retrainOptions({ ...typed, moved_only: true, optimizer: "adam" });
   assert.deepEqual(options, {
-    weight: 0.2, epochs: 5, batch_size: 256, learning_rate: null, optimizer: "adam", seed: 0, moved_only: true,
+    weight: 0.2, epochs: 7, batch_size: 100, learning_rate: null, optimizer: "adam", seed: 0, seeds: 1, moved_only: true,
   });
   assert.equal(retrainOptions({ ...typed, weight: " Auto " }).options.weight, "auto");
-  const wrong = { epochs: "2.5", batch_size: "0", learning_rate: "0", seed: "x", weight: "-1" };
+  const wrong = { epochs: "2.5", batch_size: "0", learning_rate: "0", seed: "x", seeds: "0", weight: "1.5" };
   for (const [name, text] of Object.entries(wrong)) {
     const { options: none, wrong: told } = retrainOptions({ ...typed, [name]: text });
     assert.equal(none, null);
