@@ -112,7 +112,7 @@ function createNudge(map) {
     if (kind === "rotate") return ["rotate", { degrees: TURN_STEP * steps }, [turnAffine(TURN_STEP * steps, centre)]];
     const [first, second] = groups.map((group) => group.centre);
     const distance = Math.hypot(second[0] - first[0], second[1] - first[1]) * SIZE_STEP ** steps;
-    return ["separate", { distance }, separateAffines(first, second, distance)];
+    return ["separate", { distance }, separateAffines(first, second, distance) ?? []];
   }
   function show() {
     const [name, what, affines] = change();

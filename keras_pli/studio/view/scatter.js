@@ -42,7 +42,7 @@ export function createScatter(parent, { label, still = false, theme = "light", w
     stopMotion();
     stage.letGo();
     if (cloud.setPoints(xy)) {
-      Object.assign(view, { ghosts: null, arrows: [], hovered: null });
+      Object.assign(view, { ghosts: null, arrows: [], hovered: -1 });
       stage.fit();
     }
     stage.restyle();
