@@ -1,6 +1,7 @@
 /** The map within the view: what it shows of the state, and what hands do to it. */
 
-import { rotateChange, scaleChange, separateChange, shiftChange } from "./changes.js";
+import { mapPoint } from "./camera.js";
+import { moveToChange, rotateChange, scaleChange, separateChange, shiftChange } from "./changes.js";
 import { rampOf } from "./naming.js";
 import { createScatter } from "./scatter.js";
 import { themeColor } from "./theme.js";
@@ -120,6 +121,7 @@ export function createMapView(parent, { store, actions }) {
       actions.hover(index);
     },
     click: ({ index, add }) => {
+      if (state.picking) return undefined;
       if (index === null) return add ? undefined : actions.clear();
       if (add) return actions.selectPoint(index, true);
       store.set({ tab: "sample" });
@@ -150,6 +152,17 @@ export function createMapView(parent, { store, actions }) {
 
   for (const [name, hand] of Object.entries(hands)) scatter.on(name, hand);
 
+  /** The place for the selection's centre, where the person was asked to click one. */
+  function pick(event) {
+    if (!state.picking) return;
+    store.set({ picking: false });
+    const { left, top } = scatter.element.getBoundingClientRect();
+    const place = mapPoint(scatter.camera, [event.clientX - left, event.clientY - top]);
+    const selection = held();
+    if (selection) actions.addChange(moveToChange(selection, place));
+  }
+  parent.addEventListener("click", pick);
+
   const offs = [
     store.on(["positions", "shown"], drawPositions),
     store.on(["column", "theme"], drawColours),
@@ -160,6 +173,7 @@ export function createMapView(parent, { store, actions }) {
     store.on(["outlines", "outlined", "theme", "shown"], drawOutlines),
     store.on(["check", "plan", "shown"], drawMarks),
     store.on(["tool"], () => scatter.setTool(state.tool)),
+    store.on(["picking"], () => parent.classList.toggle("kps-picking", state.picking)),
     store.on(["theme"], () => scatter.setTheme(state.theme)),
   ];
   scatter.setTool(state.tool);
@@ -169,6 +183,7 @@ export function createMapView(parent, { store, actions }) {
     scatter,
     end() {
       offs.forEach((off) => off());
+      parent.removeEventListener("click", pick);
       scatter.destroy();
     },
   };

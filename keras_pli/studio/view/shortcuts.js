@@ -31,9 +31,14 @@ export function attachShortcuts(root, { store, actions, fit, help }) {
     ["o", () => actions.showOutlines(!store.state.outlines)],
     ["e", () => store.set({ shown: store.state.shown === "original" ? "edited" : "original" })],
     ["0", fit],
-    ["escape", () => (help.isOpen() ? help.close() : actions.clear())],
+    ["escape", giveUp],
     ...TABS.map(({ name }, i) => [String(i + 1), () => store.set({ tab: name, sheet: store.state.sheet === "low" ? "half" : store.state.sheet })]),
   ]);
+
+  function giveUp() {
+    if (help.isOpen()) return help.close();
+    return store.state.picking ? store.set({ picking: false }) : actions.clear();
+  }
 
   root.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || event.altKey) return;
