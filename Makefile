@@ -36,8 +36,9 @@ lint: install
 	$(BIN)/mypy
 
 # A process has a core: OpenMP and BLAS would only wait for threads that have none. A process that has no
-# tests left takes some of another's, so that all end together.
-PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+# tests left takes some of another's, so that all end together. What runs numba's code is slow; to compile it
+# for an import takes a quarter of a minute.
+PYTEST := NUMBA_DISABLE_JIT=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test: lint  ## lint, types and tests
 	$(PYTEST)

@@ -21,7 +21,8 @@ def umap():
         from umap import umap_
 
         for name in ("smooth_knn_dist", "compute_membership_strengths"):
-            patch.setattr(umap_, name, getattr(umap_, name).py_func)
+            function = getattr(umap_, name)
+            patch.setattr(umap_, name, getattr(function, "py_func", function))
         yield umap_
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..session.comparison import comparison as compared
+from ..session.retraining_result import is_waiting
 from ..session.session import StudioSession
-from ..session.session_jobs import start_job, waiting_retraining
+from ..session.session_jobs import retraining_folder, start_job, waiting_retraining
 from .fields import Fields, Reply
 
 
@@ -43,7 +44,7 @@ def job_state(session: StudioSession) -> dict[str, Any]:
     job = session.jobs.current
     return {
         "job": None if job is None else job.told(),
-        "comparison": waiting_retraining(session) is not None,
+        "comparison": is_waiting(retraining_folder(session)),
     }
 
 

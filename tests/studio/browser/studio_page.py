@@ -51,7 +51,17 @@ class StudioPage:
         return self
 
     def wait_for_map(self):
-        self.page.locator("[data-camera]").first.wait_for()
+        """Waits until the map shows all points."""
+        self.map.wait_for()
+        self.eventually(self._is_fitted, "the map of all points")
+
+    def _is_fitted(self):
+        places = self.on_screen(self.session.round.map)
+        box = self.map.bounding_box()
+        low = np.array([box["x"], box["y"]])
+        size = np.array([box["width"], box["height"]])
+        inside = (places >= low).all() and (places <= low + size).all()
+        return inside and (np.ptp(places, axis=0) > 0.5 * size).any()
 
     def eventually(self, true, what="what was waited for"):
         """Waits until `true()` holds, and returns what it gave."""
@@ -94,9 +104,14 @@ class StudioPage:
             self.page.locator(".kps-legend").get_by_role("button", name=name).click()
 
     def shown_map(self):
-        """The pixels of the map, without what lies over it."""
-        data = self.map.locator("canvas").first.screenshot()
-        return np.asarray(Image.open(io.BytesIO(data)))
+        """The map as it is seen, but for what points at things."""
+        self.page.mouse.move(1, 1)
+        return np.asarray(Image.open(io.BytesIO(self.map.screenshot())))
+
+    def plan(self):
+        """The plan as it is stored."""
+        with self.session.lock:
+            return self.session.folder.plan.read_text(encoding="utf-8")
 
     def lasso(self, corners):
         """Draws a lasso through places of the map; returns what was asked and answered."""
@@ -111,9 +126,9 @@ class StudioPage:
     def shift(self, start, by):
         """Drags what is selected by a way in units of the map, from a selected point on."""
         self.tool("Move")
-        before = self.session.revision
+        before = self.plan()
         self.drag(self.on_screen([start, np.add(start, np.divide(by, 2)), np.add(start, by)]))
-        self.eventually(lambda: self.session.revision > before, "the step in the plan")
+        self.eventually(lambda: self.plan() != before, "the step in the plan")
 
     def drag(self, path, *, steps=1):
         """Presses the mouse at the first place of the page, moves along the others, and lets go."""
@@ -125,11 +140,16 @@ class StudioPage:
         self.page.mouse.up()
 
     def picture(self, locator):
-        """The pixels of a picture in the page, as its file has them."""
-        source = locator.evaluate(
+        """The values of a picture in the page, uint8 `(height, width, 4)`."""
+        width, height, values = locator.evaluate(
             """async (image) => {
-              const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
-              return Array.from(bytes);
+              await image.decode();
+              const canvas = document.createElement("canvas");
+              [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+              const context = canvas.getContext("2d");
+              context.drawImage(image, 0, 0);
+              const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+              return [canvas.width, canvas.height, Array.from(data)];
             }"""
         )
-        return np.asarray(Image.open(io.BytesIO(bytes(source))))
+        return np.array(values, np.uint8).reshape(height, width, 4)

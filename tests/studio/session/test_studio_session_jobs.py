@@ -300,15 +300,10 @@ def test_a_plan_that_cannot_be_applied_is_not_trained(session):
 
 class TestMaps:
     @pytest.mark.slow
-    def test_a_new_map(self, given, tmp_path, monkeypatch):
+    def test_a_new_map(self, given, tmp_path):
         data, embedder = given
         session = StudioSession(data, tmp_path / "run", embedder=embedder)
-        fit = kp.ParametricTSNE.fit
-
-        def short(self, z, **kwargs):
-            return fit(self, z, epochs=1, steps_per_epoch=4, batch_size=20, **kwargs)
-
-        monkeypatch.setattr(kp.ParametricTSNE, "fit", short)
+        tf.config.run_functions_eagerly(False)  # a map has many steps
         plan_of(session, Weigh(1, 2.0))
         before = session.round.map
         found = ended(session, "refresh", seed=3)
@@ -317,8 +312,13 @@ class TestMaps:
         assert not np.allclose(session.round.map, before)
         assert isinstance(session.round.embedder, kp.ParametricTSNE)
         assert len(session.plan.data_changes) == 1
+        places = session.round.map
+        assert ended(session, "refresh")["round"] == session.round.number == 2
+        drift = np.linalg.norm(session.round.map - places, axis=1)
+        assert 0 < drift.mean() < 0.5 * places.std()  # trained on, in the same frame
         assert not (session.folder.round(0) / session_jobs.NEW_MAP).exists()
         session.close()
+        tf.config.run_functions_eagerly(True)
 
     def test_training_one_is_stopped_and_leaves_nothing(self, tmp_path):
         said = []
