@@ -18,7 +18,10 @@ const UNNAMED = { color: "#8a8a8a", shape: "o" };
  * @returns {{scatter: Object, end: function(): void}}
  */
 export function createMapView(parent, { store, actions }) {
-  const scatter = createScatter(parent, { label: "Map of the training samples" });
+  const scatter = createScatter(parent, {
+    label: "Map of the training samples",
+    wheel: parent.closest(".kps-host") ? "always" : "focus", // in a notebook the wheel scrolls, until the map is clicked
+  });
   const { state } = store;
   let shownPoints = null;
   let shownGuess = false;

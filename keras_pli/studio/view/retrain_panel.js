@@ -26,6 +26,7 @@ export function createRetrainPanel({ store, actions, toasts }) {
   function drawForm() {
     if (!state.info || typed) return;
     typed = firstOptions(state.info.weight);
+    store.set({ retrain: typed });
     refill(form, [
       element("div", { class: "kps-form-grid" },
         text("weight", "Weight λ of the map", "0 to 1, or auto: what costs at most 1\u00a0% accuracy"),
