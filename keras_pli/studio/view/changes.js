@@ -139,12 +139,6 @@ export function reordered(ids, id, step) {
   return order;
 }
 
-/** What kind of thing an entry does, in a word for its badge. */
-export function changeWord(change) {
-  const words = { MoveTo: "Move to", MovePoints: "Points", Lasso: "Lasso", Weigh: "Weight", Relabel: "Label" };
-  return words[change.type] ?? change.type;
-}
-
 /**
  * Where points go by a change, as a first guess until the server has said it.
  *

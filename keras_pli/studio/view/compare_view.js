@@ -25,14 +25,16 @@ export function createCompareView({ store, actions }) {
   const { state } = store;
   const words = element("div", { class: "kps-verdict", tabindex: "-1" });
   const maps = element("div", { class: "kps-maps" });
+  const findings = element("div", { class: "kps-findings" });
   const tables = element("div", { class: "kps-tables" });
+  const figures = element("div", {});
   const bar = element("div", { class: "kps-row kps-decision" },
     button("Keep", actions.keep, { class: "kps-primary", title: "The PLI classifier becomes the one you work on; it is saved with the plan and a report" }),
     button("Discard", actions.discard, { title: "Goes back to the plan; the classifier stays as it was" }),
     button("Report", actions.openReport, { title: "The experiment's page, in a tab of its own" }),
     button("Back to the map", actions.closeComparison, { title: "The decision can wait" }),
   );
-  const node = element("section", { class: "kps-compare", "aria-label": "Comparison of the retraining", hidden: true }, words, bar, maps, tables);
+  const node = element("section", { class: "kps-compare", "aria-label": "Comparison of the retraining", hidden: true }, words, bar, maps, findings, tables, figures);
   let scatters = new Map();
   let linked = false;
 
@@ -48,16 +50,17 @@ export function createCompareView({ store, actions }) {
   }
 
   function drawWords({ answer, verdict, advice, table, classes, curves }) {
-    refill(words, [
-      element("p", { class: "kps-answer-sentence" }, answer),
-      verdict && element("p", {}, verdict),
-      advice?.length > 0 && element("ul", { class: "kps-advice" }, advice.map((line) => element("li", {}, line))),
+    refill(words, [element("p", { class: "kps-answer-sentence" }, answer)]);
+    refill(findings, [
+      verdict && element("div", {}, element("h3", {}, "What was found"), verdict.split("\n").map((line) => element("p", {}, prose(line)))),
+      advice?.length > 0 && element("div", {}, element("h3", {}, "What to try next"),
+        element("ul", { class: "kps-advice" }, advice.map((line) => element("li", {}, prose(line))))),
     ]);
     refill(tables, [
-      table && dataTable(table),
-      curvesOf(curves),
       classes?.length > 0 && element("div", { class: "kps-scroll" }, scoreTable(classes)),
+      curvesOf(curves),
     ]);
+    refill(figures, table ? [element("details", { class: "kps-fold" }, element("summary", {}, "Precision, recall and F1 of all runs"), dataTable(table))] : []);
   }
 
   function drawMaps({ maps: names, positions }) {
@@ -113,6 +116,11 @@ export function createCompareView({ store, actions }) {
   store.on(["compared", "comparing"], draw);
   store.on(["column", "theme"], drawStyles);
   return { node, end: endMaps };
+}
+
+/** A sentence in which names of code stand between backticks. */
+function prose(text) {
+  return text.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
 }
 
 function dataTable({ columns, rows }) {

@@ -41,9 +41,10 @@ function applyProperties(node, properties) {
       for (const [event, listener] of Object.entries(value)) node.addEventListener(event, listener);
     } else if (name === "style") {
       for (const [key, text] of Object.entries(value)) node.style.setProperty(key, text);
+    } else if (name === "value" && "defaultValue" in node) {
+      node.defaultValue = value;
     } else if (name === "value" || name === "checked" || name === "disabled") {
       node[name] = value;
-      if (name === "value") node.setAttribute("value", value);
     } else {
       node.setAttribute(name, value === true ? "" : String(value));
     }

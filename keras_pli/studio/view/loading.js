@@ -14,6 +14,7 @@ const PATIENCE_MILLISECONDS = 10000;
 export function loadingActions({ ask, store, version, welcomed }) {
   let asked = 0;
   let columnAsked = 0;
+  let outlinesAsked = 0;
   let retry = null;
 
   async function hello() {
@@ -26,7 +27,6 @@ export function loadingActions({ ask, store, version, welcomed }) {
     const { plan, round, rounds, job, comparison, ...info } = reply.content;
     store.set({ connection: "up", info, plan, round, rounds, comparison });
     await Promise.all([loadMap(), loadTargets(), loadColumn(store.state.colour)]);
-    if (store.state.outlines) await loadOutlines();
     welcomed(job);
     return true;
   }
@@ -66,6 +66,7 @@ export function loadingActions({ ask, store, version, welcomed }) {
         guessed: false,
       },
     });
+    if (store.state.outlines) await loadOutlines();
   }
 
   /** What is on its way is of no use any more: points are about to go elsewhere. */
@@ -94,8 +95,10 @@ export function loadingActions({ ask, store, version, welcomed }) {
 
   async function loadOutlines() {
     const of = store.state.shown === "original" ? "map" : "targets";
+    outlinesAsked += 1;
+    const mine = outlinesAsked;
     const reply = await ask("outlines", { of });
-    if (reply && store.state.outlines) store.set({ outlined: reply.content.classes });
+    if (reply && store.state.outlines && mine === outlinesAsked) store.set({ outlined: reply.content.classes });
   }
 
   async function showOutlines(on) {

@@ -27,18 +27,24 @@ export function createMapView(parent, { store, actions }) {
     const xy = shown === "live" ? positions.live : shown === "original" ? positions.map : positions.targets;
     if (!xy || xy === shownPoints) return;
     // What a hand has moved is there already, and so is the server's answer to it.
-    const isFirst = !shownPoints;
-    const atOnce = shownGuess || positions.guessed || isFirst || shownPoints.length !== xy.length;
+    const atOnce = shownGuess || positions.guessed || !shownPoints || shownPoints.length !== xy.length;
     if (atOnce) scatter.setPoints(xy);
     else scatter.animateTo(xy, shown === "live" ? EPOCH_MILLISECONDS : SETTLE_MILLISECONDS);
+    const first = !shownPoints;
     shownPoints = xy;
     shownGuess = positions.guessed && shown === "edited";
-    if (isFirst) drawColours();
+    if (first) [drawColours, drawVisible, drawSelection, drawFlags, drawGhosts, drawOutlines].forEach((draw) => draw());
+  }
+
+  function drawFlags() {
+    const { flags } = state.positions;
+    if (shownPoints) scatter.setFlags(flags?.some(Boolean) ? flags : null);
   }
 
   /** The selection in the groups that the map takes hold of: two classes part, anything else is one. */
   function drawSelection() {
     const { selection, tool, column } = state;
+    if (!shownPoints) return undefined;
     const labels = selection?.labels;
     if (tool !== "separate" || labels?.length !== 2 || column?.name !== "label") {
       return scatter.setSelection(selection?.mask ?? null);
@@ -49,7 +55,7 @@ export function createMapView(parent, { store, actions }) {
 
   function drawColours() {
     const { column, theme } = state;
-    if (!column || !shownPoints) return; // whichever comes last draws
+    if (!column || !shownPoints) return;
     if (column.values) {
       scatter.setNumbers({ values: column.values, low: column.low, high: column.high, colors: rampOf(column, theme) });
       return;
@@ -65,24 +71,26 @@ export function createMapView(parent, { store, actions }) {
 
   function drawVisible() {
     const { column, hidden } = state;
+    if (!shownPoints) return undefined;
     if (!hidden.size || !column?.codes) return scatter.setVisible(null);
     return scatter.setVisible(Uint8Array.from(column.codes, (code) => (hidden.has(code) ? 0 : 1)));
   }
 
   function drawGhosts() {
     const { ghosts, positions, shown } = state;
+    if (!shownPoints) return;
     if (ghosts?.xy && positions.targets) {
       scatter.setTargets({ xy: ghosts.xy });
     } else if (shown === "edited" && positions.map && positions.moved?.includes(1)) {
-      scatter.setTargets({ xy: positions.map, moved: positions.moved }, { old: true });
+      scatter.setTargets({ xy: positions.map, moved: positions.moved }, { old: true, share: currentCheck()?.share ?? null });
     } else {
       scatter.setTargets(null);
     }
   }
 
   function drawOutlines() {
-    const { outlines, outlined, info, theme } = state;
-    if (!outlines || !outlined) return scatter.setOutlines([]);
+    const { outlines, outlined, info, theme, shown } = state;
+    if (!outlines || !outlined || shown === "live") return scatter.setOutlines([]);
     return scatter.setOutlines(
       outlined.map(({ name, lines, label_at: at }) => {
         const kind = info.classes.find((entry) => entry.name === name) ?? UNNAMED;
@@ -91,14 +99,14 @@ export function createMapView(parent, { store, actions }) {
     );
   }
 
+  /** Whether what the last check found is about the plan as it stands, and the map shows it. */
+  function currentCheck() {
+    const { check, plan, shown } = state;
+    return check && check.revision === plan.revision && shown === "edited" ? check : null;
+  }
+
   function drawMarks() {
-    const { check, plan } = state;
-    const told = check?.revision === plan.revision ? check.moves ?? [] : [];
-    scatter.setMarks(
-      told
-        .filter(({ at }) => at)
-        .map(({ at, words, passes }) => ({ at, text: words, kind: passes ? "note" : "collision" })),
-    );
+    scatter.setMarks(currentCheck()?.marks ?? []);
   }
 
   function held() {
@@ -147,10 +155,10 @@ export function createMapView(parent, { store, actions }) {
     store.on(["column", "theme"], drawColours),
     store.on(["column", "hidden"], drawVisible),
     store.on(["selection", "tool", "column"], drawSelection),
-    store.on(["positions"], () => scatter.setFlags(state.positions.flags?.some(Boolean) ? state.positions.flags : null)),
-    store.on(["ghosts", "positions", "shown", "column", "theme"], drawGhosts),
-    store.on(["outlines", "outlined", "theme"], drawOutlines),
-    store.on(["check", "plan"], drawMarks),
+    store.on(["positions"], drawFlags),
+    store.on(["ghosts", "positions", "shown", "column", "theme", "check"], drawGhosts),
+    store.on(["outlines", "outlined", "theme", "shown"], drawOutlines),
+    store.on(["check", "plan", "shown"], drawMarks),
     store.on(["tool"], () => scatter.setTool(state.tool)),
     store.on(["theme"], () => scatter.setTheme(state.theme)),
   ];

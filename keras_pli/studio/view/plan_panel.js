@@ -1,6 +1,6 @@
 /** The plan as a list to edit: what each step does, why, on or off, in which order. */
 
-import { changeWord, editableNumbers, reordered, withNumber, withReason } from "./changes.js";
+import { editableNumbers, reordered, withNumber, withReason } from "./changes.js";
 import { button, element, iconButton, refill } from "./dom.js";
 import { counted, shortNumber, typedNumber } from "./formatting.js";
 import { icon } from "./icons.js";
@@ -43,7 +43,7 @@ export function createPlanPanel({ store, actions, toasts }) {
     const move = (step) => actions.orderChanges(reordered(ids, entry.id, step));
     return element(
       "li",
-      { class: entry.on ? "kps-entry" : "kps-entry kps-off", "data-entry": entry.id },
+      { class: `kps-entry kps-entry-${entry.kind}${entry.on ? "" : " kps-off"}`, "data-entry": entry.id },
       element(
         "div",
         { class: "kps-entry-head" },
@@ -51,7 +51,6 @@ export function createPlanPanel({ store, actions, toasts }) {
           type: "checkbox", checked: entry.on, "data-focus": `on ${entry.id}`, "aria-label": `Step ${place + 1} is on: ${entry.words}`,
           title: "On or off", on: { change: () => actions.toggleChange(entry.id, !entry.on) },
         }),
-        element("span", { class: `kps-badge kps-badge-${entry.kind}` }, changeWord(entry.change)),
         element("span", { class: "kps-entry-words", title: entry.words }, entry.words),
         iconButton(`Step ${place + 1} earlier`, icon("up"), () => move(-1), { "aria-disabled": String(place === 0), "data-focus": `up ${entry.id}` }),
         iconButton(`Step ${place + 1} later`, icon("down"), () => move(1), { "aria-disabled": String(place === ids.length - 1), "data-focus": `down ${entry.id}` }),
@@ -90,8 +89,8 @@ export function createPlanPanel({ store, actions, toasts }) {
 
   function reasonField(entry, place) {
     const shown = entry.reason ?? "";
-    const input = element("input", {
-      type: "text", class: "kps-reason", value: shown, placeholder: "Why? Add a reason", "aria-label": `Reason of step ${place + 1}`,
+    const input = element("textarea", {
+      rows: 1, class: "kps-reason", value: shown, placeholder: "Why? Add a reason", "aria-label": `Reason of step ${place + 1}`,
       "data-focus": `reason ${entry.id}`,
       on: {
         change: () => input.value !== shown && actions.editChange(entry.id, withReason(entry.change, input.value)),
@@ -103,7 +102,10 @@ export function createPlanPanel({ store, actions, toasts }) {
 
   function onEscape(shown) {
     return (event) => {
-      if (event.key === "Enter") event.target.blur();
+      if (event.key === "Enter") {
+        event.preventDefault();
+        event.target.blur();
+      }
       if (event.key !== "Escape") return;
       event.stopPropagation();
       event.target.value = shown;

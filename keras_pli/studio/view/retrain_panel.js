@@ -65,11 +65,11 @@ export function createRetrainPanel({ store, actions, toasts }) {
     const { plan, job, comparison, comparing } = state;
     const on = plan.entries.filter((entry) => entry.on).length;
     const busy = job?.state === "running" && job.job === "retrain";
-    form.hidden = busy || comparison;
+    form.hidden = busy;
     refill(head, [
       busy && jobLine(job, actions),
       comparison && !busy && element("div", { class: "kps-callout" },
-        element("p", {}, "A retraining waits for your decision."),
+        element("p", {}, "A retraining waits for your decision; another one would take its place."),
         element("div", { class: "kps-row" },
           button(comparing ? "Back to the map" : "Compare", comparing ? actions.closeComparison : actions.openComparison, { class: "kps-primary kps-small", "data-focus": "compare" }))),
       !busy && !comparison && element("p", { class: "kps-hint" },

@@ -53,6 +53,7 @@ export function createViewActions({ client, store, toasts, version }) {
   const sampling = samplingActions(context);
 
   const offs = [
+    store.on(["shown"], ({ outlines, shown }) => outlines && shown !== "live" && loading.loadOutlines()),
     client.on("connection", ({ up }) => {
       if (!up) loading.tryAgain();
       else if (store.state.connection === "down") loading.hello();

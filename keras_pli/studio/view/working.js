@@ -1,6 +1,7 @@
 /** Jobs, what comes of them, and rounds. */
 
-import { typedArray, withRowsAt } from "./arrays.js";
+import { maskCentre, typedArray, unpackedMask, withRowsAt } from "./arrays.js";
+import { checkMark, movedSelection } from "./check_marks.js";
 
 /**
  * Actions that start, stop and take over work.
@@ -26,7 +27,8 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
     if (!job || job.state === "running") return;
     const known = before && before.id === job.id;
     if (known && before.state === job.state) return;
-    if (!known && job.state !== "done") return; // it failed or was stopped before this page came
+    // What ended before this page came: only lists of proposals are of use now.
+    if (!known && (job.state !== "done" || !["suggest", "propose"].includes(job.job))) return;
     finish(job);
   }
 
@@ -41,9 +43,28 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
   function takeResult({ job, result }) {
     if (job === "suggest") store.set({ suggestions: { kind: "suggest", entries: result?.changes ?? [], words: result?.words } });
     if (job === "propose") store.set({ suggestions: { kind: "propose", entries: result?.proposals ?? [], words: result?.words } });
-    if (job === "check") store.set({ check: { ...result, revision: store.state.plan.revision } });
+    if (job === "check") {
+      store.set({ check: { ...result, revision: store.state.plan.revision } });
+      return markCheck();
+    }
     if (job === "retrain") return openComparison();
     return undefined;
+  }
+
+  /** Puts what a check found to where the points of each move arrive. */
+  async function markCheck() {
+    const { check, plan, info } = store.state;
+    const marks = [];
+    for (const move of check.moves ?? []) {
+      const selection = movedSelection(plan.entries.find(({ id }) => id === move.entry)?.change ?? {});
+      const on = selection?.type === "Polygon" ? "map" : "targets";
+      const reply = selection && (await ask("select", { selection, on }, { quiet: true }));
+      if (store.state.check !== check) return;
+      if (!reply) continue;
+      const at = maskCentre(store.state.positions.targets, unpackedMask(reply.buffers[0], info.points));
+      if (at) marks.push(checkMark(move, at));
+    }
+    store.set({ check: { ...check, marks } });
   }
 
   /** After an epoch: curves go on, and the map shows where points are now. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import * as changes from "../../../keras_pli/studio/view/changes.js";
+import { checkMark, movedSelection } from "../../../keras_pli/studio/view/check_marks.js";
 
 const THREE = changes.indicesSelection([0, 1, 2]);
 const XY = Float32Array.from([0, 0, 2, 0, 4, 3, 9, 9]);
@@ -105,4 +106,13 @@ test("entries go up and down, and stop at the ends", () => {
   assert.deepEqual(changes.reordered([1, 2, 3], 1, 1), [2, 1, 3]);
   assert.deepEqual(changes.reordered([1, 2, 3], 1, -1), [1, 2, 3]);
   assert.deepEqual(changes.reordered([1, 2, 3], 3, 1), [1, 2, 3]);
+});
+
+test("a check is marked as what it found, collisions before all", () => {
+  const mark = (move) => checkMark({ collides: [], passes: true, pilot_share: null, ...move }, [1, 2]);
+  assert.deepEqual(mark({ collides: ["Coat", "Dress"], passes: false }), { at: [1, 2], text: "collides with Coat and Dress", kind: "collision" });
+  assert.deepEqual([mark({ pilot_share: 0.42 }).text, mark({ pilot_share: 0.42 }).kind], ["follows 42\u00a0%", "note"]);
+  assert.deepEqual([mark({}).text, mark({ passes: false, pilot_share: 0.01 }).kind], ["free", "collision"]);
+  assert.equal(movedSelection({ type: "Separate", first: THREE, second: 1 }), THREE);
+  assert.equal(movedSelection({ type: "Other" }), null);
 });
