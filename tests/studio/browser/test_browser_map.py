@@ -2,17 +2,10 @@
 
 import numpy as np
 import pytest
+from map_places import lonely, star
 from matplotlib.path import Path as Outline
-from star_lasso import star
 
 from keras_pli.intervention import Contract, InterventionPlan, Polygon, Shift
-
-
-def lonely(points):
-    """The point that is farthest from all others."""
-    gaps = np.hypot(*(points[:, None] - points[None]).T)
-    np.fill_diagonal(gaps, np.inf)
-    return int(gaps.min(axis=0).argmax())
 
 
 def test_the_page_says_what_it_shows(page, session):
