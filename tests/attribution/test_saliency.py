@@ -75,7 +75,9 @@ class TestMaxPoolingOverABackground:
         found = total(Saliency(model)(x, target=1).attributions)
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize(
+        "axes", [pytest.param(axes, marks=() if axes == 2 else pytest.mark.slow) for axes in AXES]
+    )
     def test_eager_graph_and_xla_agree(self, axes):
         model, x = pooling_network(axes), scan(axes)
         graph = Saliency(model, jit_compile=False)(x, target=1).attributions

@@ -9,11 +9,21 @@ import keras_pli.embedding as embedding
 MODULES = [
     f"keras_pli.embedding.{module.name}" for module in pkgutil.iter_modules(embedding.__path__)
 ]
+# They train maps as other tests do.
+SLOW = ("parametric_embedding", "decoder", "transformer", "parametric_umap")
 
 
 @pytest.mark.parametrize(
     "name",
-    ["keras_pli.embedding", "keras_pli.network.layers", "keras_pli.network.activations", *MODULES],
+    [
+        "keras_pli.embedding",
+        "keras_pli.network.layers",
+        "keras_pli.network.activations",
+        *(
+            pytest.param(name, marks=pytest.mark.slow if name.endswith(SLOW) else ())
+            for name in MODULES
+        ),
+    ],
 )
 def test_examples_run(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0

@@ -11,7 +11,10 @@ MODULES = [
 ]
 
 
-SLOW = {"keras_pli.evaluation.known_truth_network"}  # trains a network, as test_known_truth.py does
+SLOW = {  # they train networks, as other tests do
+    "keras_pli.evaluation.known_truth_network",
+    "keras_pli.evaluation.data_randomization",
+}
 
 
 @pytest.mark.parametrize(

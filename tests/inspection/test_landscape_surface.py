@@ -301,7 +301,9 @@ def test_other_architectures_are_quoted():
         linear_interpolation(dense(), dense(layers.Dense(5), layers.Dense(2), loss="mse"), X, Y)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt, pytest.param(MemoryError, marks=pytest.mark.slow)]
+)
 def test_interrupted_grid_goes_on_and_the_model_is_as_before(error, tmp_path, monkeypatch):
     model = dense()
     model.fit(X, Y, epochs=1, verbose=0)

@@ -60,6 +60,11 @@ def functional(squash):
     return keras.Model(inputs, squash(dense(name="head")(inputs)))
 
 
+AT_ONCE = (
+    "softmax argument",
+    "keras.ops.softmax",
+    "linear",
+)  # of further tests, the others are slow
 HEADS = {
     "softmax argument": lambda: keras.Sequential(
         [keras.Input((4,)), dense(activation="softmax", name="head")]
@@ -501,7 +506,14 @@ class TestTheModelIsLeftUntouched:
         assert model.head.activation is keras.activations.softmax
         assert all(np.array_equal(b, w) for b, w in zip(weights, model.weights, strict=True))
 
-    @pytest.mark.parametrize("head", [name for name in HEADS if name != "input by name"])
+    @pytest.mark.parametrize(
+        "head",
+        [
+            pytest.param(name, marks=() if name in AT_ONCE else pytest.mark.slow)
+            for name in HEADS
+            if name != "input by name"
+        ],
+    )
     def test_whatever_the_head(self, head, x):
         model = HEADS[head]()
         outputs = model.predict(x, verbose=0)

@@ -93,6 +93,16 @@ SMOOTH = {name: (SHAPES[2], [conv(2), name, *ends()]) for name in ("tanh", "silu
 NETWORKS = {**RECTIFIED, **SMOOTH}
 
 
+def fewer(names):
+    """Most of what is tested on images is slow on sequences and volumes: the rules know no number of axes."""
+    return [
+        pytest.param(name, marks=pytest.mark.slow)
+        if name[-1] in "13" and name[:-1] not in ("convolutions", "maximum")
+        else name
+        for name in names
+    ]
+
+
 @functools.cache
 def built(name):
     """A network in Keras, as steps, and three samples for it."""
@@ -106,13 +116,13 @@ def assert_equal(found, expected):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", fewer(NETWORKS))
 def test_the_matrices_are_the_network(name):
     model, steps, x = built(name)
     assert_equal(np.asarray(model(x)), [matrices.trace(steps, sample)[-1] for sample in x])
 
 
-@pytest.mark.parametrize("name", RECTIFIED)
+@pytest.mark.parametrize("name", fewer(RECTIFIED))
 def test_guided_backprop(name):
     model, steps, x = built(name)
     expected = np.stack([matrices.guided(steps, sample) for sample in x])
@@ -126,14 +136,14 @@ def test_deconvnet(name):
     assert_equal(Deconvnet(model)(x).attributions, expected)
 
 
-@pytest.mark.parametrize("name", [*RECTIFIED, "tanh"])
+@pytest.mark.parametrize("name", fewer([*RECTIFIED, "tanh"]))
 def test_epsilon_lrp(name):
     model, steps, x = built(name)
     expected = np.stack([matrices.relevance(steps, sample, EPSILON) for sample in x])
     assert_equal(EpsilonLRP(model, epsilon=EPSILON)(x).attributions, expected)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", fewer(NETWORKS))
 def test_deep_lift_from_the_baseline_of_each_sample(name):
     model, steps, x = built(name)
     baselines = np.random.default_rng(2).normal(size=x.shape).astype(np.float32)
@@ -142,7 +152,9 @@ def test_deep_lift_from_the_baseline_of_each_sample(name):
     assert_equal(DeepLIFT(model)(x, baseline=baselines).attributions, expected)
 
 
-@pytest.mark.parametrize("name", ["dense", *(f"{kind}{axes}" for kind in OWN for axes in SHAPES)])
+@pytest.mark.parametrize(
+    "name", fewer(["dense", *(f"{kind}{axes}" for kind in OWN for axes in SHAPES)])
+)
 def test_deep_lift_from_its_own_baseline(name):
     model, steps, x = built(name)
     baseline = np.random.default_rng(2).normal(size=x.shape[1:]).astype(np.float32)

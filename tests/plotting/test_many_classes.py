@@ -88,8 +88,16 @@ def check_lines(ax):
         np.testing.assert_array_equal(piece[0], piece[-1])
 
 
-@pytest.mark.parametrize("classes", [4, 10, 25, 100])
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize(
+    ("scene", "classes"),
+    [
+        pytest.param(
+            scene, classes, marks=pytest.mark.slow if classes > 25 and scene != "apart" else ()
+        )
+        for scene in SCENES
+        for classes in (4, 10, 25, 100)
+    ],
+)
 def test_names_lines_and_legend_have_their_places(scene, classes):
     names = named(classes)
     figure = rendered(embedding_map(*SCENES[scene](classes), class_names=names))

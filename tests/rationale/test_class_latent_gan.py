@@ -48,8 +48,17 @@ def linear(inputs, weights, activation=None):
     return model
 
 
-@pytest.mark.parametrize("penalty", [0.0, 0.3])
-@pytest.mark.parametrize("class_weight", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize(
+    ("class_weight", "penalty"),
+    [
+        (0.0, 0.0),
+        (2.5, 0.3),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in ((0.0, 0.3), (1.0, 0.0), (1.0, 0.3), (2.5, 0.0))
+        ),
+    ],
+)
 def test_a_step_is_that_of_equation_1(penalty, class_weight):
     # Points instead of images, every network linear, plain gradient descent: all by hand in NumPy.
     of_g, of_d, of_c = (RNG.normal(size=shape) for shape in ((5, 2), (2, 1), (2, 3)))

@@ -6,7 +6,15 @@ import pytest
 
 import keras_pli.rationale as rationale
 
-TRAINING = ("measures.rationale_evaluation", "measures.contrast")  # whose examples take their time
+TRAINING = (  # whose examples take their time
+    "measures.rationale_evaluation",
+    "measures.contrast",
+    "measures.class_autoencoders",
+    "measures.baselines",
+    "rationale.latent_training",
+    "generators.wgan",
+    "generators.encoder",
+)
 MODULES = [
     pytest.param(module.name, marks=pytest.mark.slow if module.name.endswith(TRAINING) else ())
     for module in pkgutil.walk_packages(rationale.__path__, "keras_pli.rationale.")

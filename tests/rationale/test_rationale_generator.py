@@ -64,7 +64,7 @@ def test_where_the_search_settles_is_known():
     np.testing.assert_allclose(why.codes, expected, atol=1e-2)
 
 
-@pytest.mark.parametrize("activation", ["softmax", None])
+@pytest.mark.parametrize("activation", ["softmax", pytest.param(None, marks=pytest.mark.slow)])
 def test_least_change_to_a_logistic_classifier(activation):
     generator = linear_generator()
     x, codes = drawn(generator, 6)

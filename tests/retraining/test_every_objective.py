@@ -35,7 +35,14 @@ def classifier_of(blobs):
     return classifier
 
 
-@pytest.fixture(scope="module", params=MAPS)
+# A t-SNE, and one that has no name of its own, stand for all.
+KINDS = [
+    pytest.param(kind, marks=pytest.mark.slow if kind in ("umap", "contrastive") else ())
+    for kind in MAPS
+]
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def trained(request, blobs):
     """A classifier that tests leave as it is, and a map of its logits."""
     classifier = classifier_of(blobs)

@@ -478,7 +478,9 @@ class TestResume:
         run(out=tmp_path, on_trained=start_another)
         assert told == ["control", "PLI"]
 
-    @pytest.mark.parametrize("damage", [b"", b"no zip", "cut"])
+    @pytest.mark.parametrize(
+        "damage", [*(pytest.param(d, marks=pytest.mark.slow) for d in (b"", b"no zip")), "cut"]
+    )
     def test_a_damaged_seed_is_done_again(self, run, folder, tmp_path, damage):
         for path in folder.iterdir():
             (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -274,10 +274,10 @@ def shifted(blobs, embedder):
 class TestTheMapFollows:
     CASES = (
         (softmax_head, "logits", 3),
-        (softmax_operation, "logits", 3),
+        pytest.param(softmax_operation, "logits", 3, marks=pytest.mark.slow),
         (nested, "backbone/high", 4),
-        (without_noise, "hidden", 8),
-        (without_noise, "head", 3),
+        pytest.param(without_noise, "hidden", 8, marks=pytest.mark.slow),
+        pytest.param(without_noise, "head", 3, marks=pytest.mark.slow),
     )
 
     @pytest.mark.parametrize(("make", "layer", "features"), CASES)
@@ -446,7 +446,10 @@ class TestTrainingAsKerasUsersKnowIt:
         assert logs["embedding_loss"] == pytest.approx(scaled, rel=1e-4)
         assert logs["loss"] == pytest.approx(0.7 * cross_entropy + 0.3 * scaled, rel=1e-4)
 
-    @pytest.mark.parametrize(("labels_alone", "as_data_set"), [(True, True), (False, False)])
+    @pytest.mark.parametrize(
+        ("labels_alone", "as_data_set"),
+        [(True, True), pytest.param(False, False, marks=pytest.mark.slow)],
+    )
     def test_validation(self, shifted, embedder, blobs, labels_alone, as_data_set):
         classifier, x, y = shifted
         x_test, labels_test = blobs[1]
@@ -601,7 +604,9 @@ class TestTrainingAsKerasUsersKnowIt:
             trained.append(np.concatenate([w.ravel() for w in weights_of(classifier)]))
         np.testing.assert_allclose(*trained, rtol=1e-3, atol=1e-5)
 
-    @pytest.mark.parametrize("make_embedder", [map_of, "given"])
+    @pytest.mark.parametrize(
+        "make_embedder", [map_of, pytest.param("given", marks=pytest.mark.slow)]
+    )
     def test_mixed_precision(self, blobs, embedder, mixed_precision, make_embedder):
         x, labels = blobs[0]
         classifier = seeded(softmax_head, blobs)

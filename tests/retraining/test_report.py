@@ -109,7 +109,9 @@ def test_one_seed(tmp_path, unseen):
 
 
 # In `test_experiment.py` they are (samples, 8, 8).
-@pytest.mark.parametrize("shape", [(60, 8, 8, 1), (60, 8, 8, 3)])
+@pytest.mark.parametrize(
+    "shape", [pytest.param((60, 8, 8, 1), marks=pytest.mark.slow), (60, 8, 8, 3)]
+)
 def test_images_that_changed(plain, tmp_path, unseen, shape):
     result, page = plain
     images = np.random.default_rng(0).random(shape)

@@ -56,7 +56,17 @@ def trained(classifier, embedder, x, labels, held_out):
     ).history
 
 
-@pytest.mark.parametrize("case", ["list", "dict", "numbers", "list of one output", "dict of one"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "dict",
+        "numbers",
+        *(
+            pytest.param(case, marks=pytest.mark.slow)
+            for case in ("list", "list of one output", "dict of one")
+        ),
+    ],
+)
 def test_logs_are_those_of_one_array(blobs, embedder, case):
     (x, labels), (x_test, labels_test) = blobs
     expected = trained(of_one_input(), embedder, x, labels, (x_test, labels_test))

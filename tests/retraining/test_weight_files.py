@@ -44,8 +44,16 @@ def fit(pli, epochs, *callbacks):
     )
 
 
-@pytest.mark.parametrize("make", [Subclassed, functional, sequential])
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("compiled", "make"),
+    [
+        pytest.param(
+            compiled, make, marks=() if compiled == (make is functional) else pytest.mark.slow
+        )
+        for compiled in (False, True)
+        for make in (Subclassed, functional, sequential)
+    ],
+)
 def test_a_checkpoint_of_weights(make, compiled, tmp_path):
     path = tmp_path / "best.weights.h5"
     classifier = make()

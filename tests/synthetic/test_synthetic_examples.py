@@ -8,7 +8,11 @@ from keras_pli import evaluation, rationale, synthetic
 from keras_pli.rationale import known_truth
 
 MODULES = [
-    f"keras_pli.synthetic.{module.name}" for module in pkgutil.iter_modules(synthetic.__path__)
+    pytest.param(
+        f"keras_pli.synthetic.{module.name}",
+        marks=pytest.mark.slow if module.name == "object_classifier" else (),  # trains for seconds
+    )
+    for module in pkgutil.iter_modules(synthetic.__path__)
 ]
 
 

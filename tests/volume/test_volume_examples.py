@@ -8,8 +8,9 @@ import pytest
 
 import keras_pli.volume as volume
 
+TRAINING = ("cross_validation", "pretraining")  # whose examples take their time
 MODULES = [
-    module.name
+    pytest.param(module.name, marks=pytest.mark.slow if module.name.endswith(TRAINING) else ())
     for module in pkgutil.walk_packages(volume.__path__, "keras_pli.volume.")
     if not module.ispkg
 ]

@@ -1,6 +1,6 @@
 """One browser and one studio for each file of tests.
 
-A browser lives no longer than a file: while Playwright runs, no other test of the process can run an event loop.
+A browser lives no longer than a file: while Playwright runs, the process can run no other event loop.
 """
 
 import keras

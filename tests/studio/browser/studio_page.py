@@ -1,4 +1,4 @@
-"""What a person does with the studio's page, by mouse and keyboard; the page shows nothing else to the world."""
+"""What a person does with the page of the studio, by mouse and keyboard, and what the page then shows."""
 
 import io
 import json
