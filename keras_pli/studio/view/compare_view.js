@@ -52,8 +52,8 @@ export function createCompareView({ store, actions }) {
   function drawWords({ answer, verdict, advice, table, classes, curves }) {
     refill(words, [element("p", { class: "kps-answer-sentence" }, answer)]);
     refill(findings, [
-      verdict && element("div", {}, element("h3", {}, "What was found"), verdict.split("\n").map((line) => element("p", {}, prose(line)))),
-      advice?.length > 0 && element("div", {}, element("h3", {}, "What to try next"),
+      verdict && element("div", {}, element("h2", {}, "What was found"), verdict.split("\n").map((line) => element("p", {}, prose(line)))),
+      advice?.length > 0 && element("div", {}, element("h2", {}, "What to try next"),
         element("ul", { class: "kps-advice" }, advice.map((line) => element("li", {}, prose(line))))),
     ]);
     refill(tables, [
