@@ -52,8 +52,9 @@ export function createLayout(root, view) {
   const drawSheet = () => { root.dataset.sheet = store.state.sheet; };
   store.on(["sheet"], drawSheet);
   drawSheet();
-  attachShortcuts(root, { ...view, fit, help });
+  const endKeys = attachShortcuts(root, { ...view, fit, help });
   return () => {
+    endKeys();
     compare.end();
     map.end();
   };

@@ -18,10 +18,12 @@ const VIEW_KEYS = [
 ];
 
 /**
- * Listens to keys on the view.
+ * Listens to keys on the view. Where what had the focus is gone, as a form is that has done its work, keys belong to
+ * nobody; those are the view's as long as the last that was touched is.
  *
  * @param {HTMLElement} root
  * @param {{store: Object, actions: Object, fit: function(): void, help: Object}} view
+ * @returns {function(): void} Ends it.
  */
 export function attachShortcuts(root, { store, actions, fit, help }) {
   const tools = new Map(TOOLS.map(({ key, name }) => [key, () => store.set({ tool: name })]));
@@ -35,7 +37,18 @@ export function attachShortcuts(root, { store, actions, fit, help }) {
     ...TABS.map(({ name }, i) => [String(i + 1), () => store.set({ tab: name, sheet: store.state.sheet === "low" ? "half" : store.state.sheet })]),
   ]);
 
-  root.addEventListener("keydown", (event) => {
+  const { ownerDocument: page } = root;
+  const end = new AbortController();
+  let isLast = Boolean(root.closest(".kps-host")); // on a page of its own
+  for (const name of ["pointerdown", "focusin"]) {
+    page.addEventListener(name, ({ target }) => { isLast = root.contains(target); }, { capture: true, signal: end.signal });
+  }
+  root.addEventListener("keydown", pressed);
+  page.addEventListener("keydown", (event) => {
+    if (isLast && event.target === page.body) pressed(event);
+  }, { signal: end.signal });
+
+  function pressed(event) {
     if (event.defaultPrevented || event.isComposing || event.altKey) return;
     const key = event.key.toLowerCase();
     if (isEntry(event.target)) return;
@@ -44,7 +57,7 @@ export function attachShortcuts(root, { store, actions, fit, help }) {
     if (!act) return;
     event.preventDefault();
     act();
-  });
+  }
 
   function controlled(key, shift) {
     if (key === "z") return shift ? actions.redo : actions.undo;
@@ -52,6 +65,8 @@ export function attachShortcuts(root, { store, actions, fit, help }) {
     if (key === "a") return actions.selectAll;
     return undefined;
   }
+
+  return () => end.abort();
 }
 
 /** Whether keys are letters to an element: there they write, and undo what was written. */
