@@ -94,8 +94,9 @@ def _check_options(parser: argparse.ArgumentParser, arguments: argparse.Namespac
 
 
 def _studio(arguments: argparse.Namespace, report: Report) -> None:
-    from ..studio.server import serve
+    from ..studio.server import check_libraries, serve
 
+    check_libraries()  # before a map is trained
     session = _session(arguments, report)
     ended = serve(
         session,

@@ -83,10 +83,14 @@ def studio(
     from .session.session import StudioSession
 
     notebook = in_notebook()
-    if notebook:
-        from .widget import StudioWidget  # what is missing is told before a map is trained
+    if notebook:  # what is missing is told before a map is trained
+        from .widget import StudioWidget
 
         _close_shown(Path(out))
+    else:
+        from .server import check_libraries, serve
+
+        check_libraries()
     data = StudioData.of(
         classifier,
         x,
@@ -101,8 +105,6 @@ def studio(
     if notebook:
         _shown[Path(out).resolve()] = widget = StudioWidget(session)
         return widget
-    from .server import serve
-
     serve(session, host=host, port=port, allowed_hosts=allowed_hosts, open_browser=open_browser)
     return None
 

@@ -14,7 +14,7 @@ from .session.session import StudioSession
 from .view_source import module_source, style_source, view_version
 
 NEEDS = "The studio in a notebook"
-THREADS = 4
+THREADS = 16  # they start when they are needed; some wait for a long explanation
 
 _AnyWidget: Any = imported("anywidget", NEEDS, extra="notebook").AnyWidget
 traitlets: Any = imported("traitlets", NEEDS, extra="notebook")

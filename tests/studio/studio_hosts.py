@@ -20,7 +20,6 @@ VIEW = {
     "page.html": '<!doctype html>\n<html data-version="VIEW_VERSION"><title>Studio</title>\n',
     "page_host.js": 'import view from "./view.js";\n',
 }
-SOURCES = ("module_source", "style_source", "page_source", "host_source", "view_version")
 
 
 class Echo:
@@ -50,11 +49,12 @@ def small_view(tmp_path, monkeypatch):
     for name, text in VIEW.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(view_source, "FOLDER", tmp_path)
-    for name in SOURCES:
-        getattr(view_source, name).cache_clear()
+    kept = [function for function in vars(view_source).values() if hasattr(function, "cache_clear")]
+    for function in kept:
+        function.cache_clear()
     yield
-    for name in SOURCES:
-        getattr(view_source, name).cache_clear()
+    for function in kept:
+        function.cache_clear()
 
 
 def token_of(url):

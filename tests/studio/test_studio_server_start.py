@@ -1,9 +1,12 @@
 """Starting and stopping the studio's server: ports, warnings, arguments, missing packages, the log."""
 
+import queue
+import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
-from studio_hosts import Echo, Page, small_view  # noqa: F401
+from studio_hosts import Echo, Page, small_view, token_of  # noqa: F401
 
 pytest.importorskip("uvicorn")
 from keras_pli.studio.server import StudioServer, studio_server
@@ -70,3 +73,51 @@ def test_the_log_holds_no_token(capsys, small_view):  # noqa: F811
     log = capsys.readouterr().err
     assert '"GET / HTTP/1.1" 200' in log and '"GET /events HTTP/1.1" 200' in log
     assert page.token not in log
+
+
+class Session:
+    """What `serve` asks of a session."""
+
+    def __init__(self, path, *, runs):
+        self.folder = SimpleNamespace(path=path)
+        self.jobs = SimpleNamespace(current=SimpleNamespace(runs=runs))
+        self.closed = False
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize("runs", [False, True])
+@pytest.mark.parametrize(("asked", "display"), [(True, ":0"), (True, ""), (False, ":0")])
+def test_serving_until_ctrl_c(monkeypatch, capsys, tmp_path, runs, asked, display):
+    opened, session = queue.Queue(), Session(tmp_path, runs=runs)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("BROWSER", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.setattr(studio_server.webbrowser, "open", opened.put)
+    wait = studio_server.wait_for
+
+    def interrupt(stopped):
+        assert not stopped.is_set() and not session.closed
+        signal.raise_signal(signal.SIGINT)
+        wait(stopped)
+
+    monkeypatch.setattr(studio_server, "wait_for", interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    assert studio_server.serve(session, open_browser=asked) is True
+    assert signal.getsignal(signal.SIGINT) is before and session.closed
+    first, *_, last = capsys.readouterr().err.splitlines()
+    url = first.removeprefix("The studio: ")
+    assert url.startswith("http://127.0.0.1:") and len(token_of(url)) >= 43
+    assert last == ("Stopping, as soon as the job has ended its batch." if runs else "Stopping.")
+    if asked and display:
+        assert opened.get(timeout=10) == url
+    assert opened.empty()
+
+
+def test_a_session_is_closed_where_its_server_does_not_start(tmp_path):
+    session = Session(tmp_path, runs=False)
+    with StudioServer(None) as other, pytest.raises(OSError, match="Cannot listen on port"):
+        studio_server.serve(session, port=other.port)
+    assert session.closed

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..session.events import Subscriber
 from ..session.session import StudioSession
+from .decision_requests import DECISION_REQUESTS
 from .fields import Fields, Reply
-from .job_requests import JOB_REQUESTS
+from .job_requests import JOB_REQUESTS, job_state
 from .plan_requests import PLAN_REQUESTS
 from .plan_state import plan_state
 from .sample_requests import SAMPLE_REQUESTS
@@ -21,6 +22,7 @@ REQUESTS: Mapping[str, Callable[[StudioSession, Fields], Reply]] = {
     **STATE_REQUESTS,
     **PLAN_REQUESTS,
     **JOB_REQUESTS,
+    **DECISION_REQUESTS,
     **SAMPLE_REQUESTS,
 }
 
@@ -80,5 +82,6 @@ class Conversation:
         if event == "plan":
             return {"plan": plan_state(self.session)}
         if event == "round":
-            return {**round_state(self.session), "plan": plan_state(self.session)}
+            session = self.session
+            return {**round_state(session), **job_state(session), "plan": plan_state(session)}
         return {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..session.comparison import comparison as compared
+from ..session.decisions import write_report
+from ..session.retraining_result import is_waiting
 from ..session.session import StudioSession
-from ..session.session_jobs import start_job, waiting_retraining
+from ..session.session_jobs import retraining_folder, start_job, waiting_retraining
 from .fields import Fields, Reply
 
 
@@ -34,8 +34,7 @@ def report(session: StudioSession, fields: Fields) -> Reply:
     made = waiting_retraining(session)
     if made is None:
         raise ValueError("There is no report: nothing was retrained in this round.")
-    path = made.write_report(_images(session.data.test[0]))
-    return Reply({"html": path.read_text(encoding="utf-8")})
+    return Reply({"html": write_report(session, made).read_text(encoding="utf-8")})
 
 
 def job_state(session: StudioSession) -> dict[str, Any]:
@@ -43,13 +42,8 @@ def job_state(session: StudioSession) -> dict[str, Any]:
     job = session.jobs.current
     return {
         "job": None if job is None else job.told(),
-        "comparison": waiting_retraining(session) is not None,
+        "comparison": is_waiting(retraining_folder(session)),
     }
 
 
 JOB_REQUESTS = {function.__name__: function for function in (start, stop, comparison, report)}
-
-
-def _images(x: Any) -> Any:
-    """Held-out inputs where they are images."""
-    return x if isinstance(x, np.ndarray) and x.ndim in (3, 4) else None

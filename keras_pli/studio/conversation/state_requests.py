@@ -90,12 +90,4 @@ def rounds(session: StudioSession, fields: Fields) -> Reply:
     return Reply(round_state(session))
 
 
-def go_to(session: StudioSession, fields: Fields) -> Reply:
-    """Looks at another round."""
-    session.go_to(fields.whole("round", least=0))
-    return Reply({**round_state(session), "plan": plan_state(session)})
-
-
-STATE_REQUESTS = {
-    function.__name__: function for function in (hello, positions, plan, rounds, go_to)
-}
+STATE_REQUESTS = {function.__name__: function for function in (hello, positions, plan, rounds)}

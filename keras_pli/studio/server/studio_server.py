@@ -83,8 +83,7 @@ class StudioServer:
         self._grace_seconds = checked_number(grace_seconds, "grace_seconds", least=0)
         self.host = host
         self.port = check_port(checked_number(port, "port", whole=True), "port")
-        for library in ("starlette", "uvicorn"):
-            imported(library, NEEDS, extra="studio")
+        check_libraries()
         from ...serving.server.http_thread import HttpThread
         from .access import new_token
         from .application import application
@@ -169,6 +168,16 @@ class StudioServer:
         self.stop()
 
 
+def check_libraries() -> None:
+    """Raises an `ImportError` that says what to install, if a library of the server is missing.
+
+    Example:
+        >>> check_libraries()
+    """
+    for library in ("starlette", "uvicorn"):
+        imported(library, NEEDS, extra="studio")
+
+
 def serve(
     session: StudioSession,
     *,
@@ -178,6 +187,9 @@ def serve(
     open_browser: bool = True,
 ) -> bool:
     """Shows a session to a browser until Ctrl-C or SIGTERM, and closes it then.
+
+    A job under way is stopped; what it has done is kept as far as it can be resumed. A second Ctrl-C does not
+    wait for it.
 
     Args:
         session: The session.
@@ -203,7 +215,9 @@ def serve(
             if open_browser and _has_screen():
                 _open(server.url)
             wait_for(stopped)
-            _say("Stopping.")
+            job = session.jobs.current
+            running = job is not None and job.runs
+            _say(f"Stopping{', as soon as the job has ended its batch' if running else ''}.")
     finally:
         session.close()
     return not server.busy

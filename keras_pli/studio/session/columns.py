@@ -24,14 +24,15 @@ Kind = Literal["class", "flag", "number"]
 _MOST_CATEGORIES = 65_535
 # More groups than this are drawn by their size where they are numbers: nobody tells so many colours apart.
 _MOST_GROUPS = 192
+# A word for a menu, and what a legend adds to it.
 _TITLES = {
     "label": "label",
     "prediction": "prediction",
     "error": "right or wrong",
     "confidence": "confidence: probability of the predicted class",
-    "entropy": "entropy of the prediction",
+    "entropy": "entropy: how the prediction is spread over classes",
     "loss": "loss: −log of the label's probability",
-    "disagreement": "share of the nearest neighbours with another label",
+    "disagreement": "disagreement: share of the neighbours with another label",
     "group": "group",
 }
 NO_GROUP = "no group"
@@ -40,7 +41,7 @@ UNDECIDED = "no prediction"
 # other way round, on a dark one; lightness alone tells the values, for every eye.
 _RAMP = ("#E3A9D3", "#C272B6", "#A23B98", "#6F2579", "#3B0F5C")
 _DARK_RAMP = ("#6B3A7E", "#94509C", "#BF6CB5", "#E09BD0", "#FBD9F1")
-_RIGHT, _WRONG = "#A3A9B1", "#B94500"
+_RIGHT, _WRONG = "#4F97CB", "#B94500"
 _GREY = "#8A8A8A"
 _PATIENCE = 20.0  # seconds that a page waits for neighbours, before it is told to ask again
 _TAIL = 99.0  # percent of the losses that lie within the scale

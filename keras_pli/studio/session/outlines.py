@@ -56,7 +56,7 @@ def map_outlines(points: ArrayLike, labels: ArrayLike) -> MapOutlines:
     """Returns the lines that the package's figures draw around classes.
 
     They run where a class's density is that of one point (see `plotting.density.class_density`). Samples
-    without a label, -1, are no class, but count among all points.
+    without a label, -1, are no class.
 
     Args:
         points: The map, `(samples, 2)`.
@@ -78,7 +78,7 @@ def map_outlines(points: ArrayLike, labels: ArrayLike) -> MapOutlines:
     classes = label_array(labels, len(positions))
     known = ~is_unlabelled(classes)
     width = float(np.ptp(positions[:, 0]))
-    found = class_outlines(positions[known], classes[known], width=width, total=len(positions))
+    found = class_outlines(positions[known], classes[known], width=width)
     outlines = tuple(_class_outline(label, outline) for label, outline in found.items())
     return MapOutlines(outlines, told_apart([(found.values(), positions)]))
 

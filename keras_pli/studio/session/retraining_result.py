@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +102,19 @@ def finished(parent: Path) -> RetrainingResult | None:
 
     One that is damaged counts for none; the log says why.
     """
-    notes = sorted(parent.glob(f"*/{NOTE}"), key=lambda note: note.stat().st_mtime, reverse=True)
-    for note in notes:
+    for changed, folder in _finished_folders(parent):
         try:
-            return RetrainingResult.load(note.parent)
+            if is_whole(folder):
+                return _loaded(folder, changed)
+            _log.warning("The retraining in %s lacks a classifier or a map.", folder)
         except (ValueError, TypeError, OSError) as error:
-            _log.warning("The retraining in %s cannot be shown: %s", note.parent, error)
+            _log.warning("The retraining in %s cannot be shown: %s", folder, error)
     return None
+
+
+def is_waiting(parent: Path) -> bool:
+    """Whether there is such a retraining, without a look into it."""
+    return any(is_whole(folder) for _, folder in _finished_folders(parent))
 
 
 def remove_unfinished(parent: Path, *, but: Path) -> None:
@@ -150,6 +158,21 @@ def is_whole(folder: Path) -> bool:
 def seeds_of(options: RetrainingOptions) -> list[int]:
     """The seeds of a retraining."""
     return list(range(options.seed, options.seed + options.seeds))
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, changed: int) -> RetrainingResult:
+    """A page asks for its sentence, its maps and its report one after the other."""
+    return RetrainingResult.load(folder)
+
+
+def _finished_folders(parent: Path) -> list[tuple[int, Path]]:
+    """When each was finished and where it lies, the last one first."""
+    found = []
+    for note in parent.glob(f"*/{NOTE}"):
+        with suppress(FileNotFoundError):  # it is removed just now
+            found.append((note.stat().st_mtime_ns, note.parent))
+    return sorted(found, reverse=True)
 
 
 def _map_file(folder: Path, arm: str) -> Path:

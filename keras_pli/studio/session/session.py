@@ -26,6 +26,7 @@ from .folder import SessionFolder
 from .given import StudioData
 from .jobs import Jobs
 from .plan_editor import PlanEditor
+from .retraining_result import RETRAINING, finished
 from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, check_map, load_network, read_note
 from .samples import Samples
 from .selections import ColumnCode, ColumnRange, ErrorsOf, StudioSelection
@@ -109,14 +110,18 @@ class StudioSession:
         """Returns positions of the training samples, float32 `(samples, 2)`.
 
         Args:
-            name: `"map"` for the round's map.
+            name: `"map"` or `"baseline"` for the round's map; `"control"` or `"PLI"` for that of an arm of
+                the retraining that waits in this round.
 
         Raises:
             ValueError: If there is no such map.
         """
         if name in ("map", "baseline"):
             return self.round.map
-        raise ValueError(f"There is no map {name!r}: nothing was retrained in this round.")
+        made = finished(self.round.folder / RETRAINING)
+        if made is None or name not in made.maps:
+            raise ValueError(f"There is no map {name!r}: no retraining waits in this round.")
+        return made.maps[name]
 
     def edit(self, action: Callable[[PlanEditor], Any], *, complete: bool = False) -> None:
         """Edits the plan, keeps it, and tells all pages.

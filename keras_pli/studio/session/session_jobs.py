@@ -18,13 +18,13 @@ from ...retraining.outputs import predicted
 from ...settings import Settings, number, setting
 from .comparison import comparison
 from .jobs import Job
-from .map_job import train_map
+from .map_job import refresh_map
 from .plan_jobs import check_moves, check_moving, propose_changes, suggest_moves
 from .progress import Progress
 from .retraining_job import check_changes, retrain
 from .retraining_options import MOST_SEED, RetrainingOptions, checked_weight
 from .retraining_result import RETRAINING, RetrainingResult, finished
-from .rounds import CLASSIFIER
+from .rounds import CLASSIFIER, EMBEDDER, load_network
 from .session import StudioSession
 
 NEW_MAP = "new-map.keras"
@@ -197,7 +197,14 @@ def _refresh(session: StudioSession, options: SeedOptions) -> Work:
     def work(progress: Progress) -> dict[str, Any]:
         progress.report("Reading the layer's activations", 0.0)
         file = begun.folder / NEW_MAP
-        train_map(progress, begun.activations, file, seed=options.seed)
+        refresh_map(
+            progress,
+            begun.activations,
+            file,
+            embedder=load_network(begun.folder / EMBEDDER),
+            places=begun.map,
+            seed=options.seed,
+        )
         with session.lock:
             if session.round is not begun:
                 raise ValueError("Another round is looked at by now: train its map anew.")

@@ -28,6 +28,7 @@ export function lassoAction(map, start, how) {
   const show = (now) => map.showLasso({ path, subtract: now.subtract });
   show(how);
   return {
+    fine: true,
     move(at, now) {
       const [x, y] = path[path.length - 1];
       if (Math.hypot(at[0] - x, at[1] - y) >= LASSO_STEP) path.push(at);

@@ -7,14 +7,15 @@ const WHEEL_LINE = 18;
 /**
  * @param {HTMLElement} root
  * @param {{begin: (at: number[], how: object) => object, click: Function, hover: Function, zoom: Function, pan: Function,
- *   wheelAllowed: () => boolean}} hands `begin` returns what a drag does: {move(at, how), end(at, how), cancel()}.
- *   Places are CSS pixels within `root`.
+ *   wheelAllowed: () => boolean}} hands `begin` returns what a drag does: {move(at, how), end(at, how), cancel(), fine};
+ *   with `fine` it hears of every place between two frames. Places are CSS pixels within `root`.
  * @returns {{cancel: () => boolean, detach: () => void}} `cancel` gives up the gesture under way, if there is one.
  */
 export function attachGestures(root, hands) {
   const pointers = new Map();
-  let press = null; // {id, at, button, action}: the pointer that makes a gesture
+  let press = null; // {id, at, how, action}: the pointer that makes a gesture
   let pinch = null; // {middle, spread}
+  let spaced = false; // with the space bar down every tool pans
   const abort = new AbortController();
   const listen = (name, handler, options = {}) =>
     root.addEventListener(name, handler, { signal: abort.signal, ...options });
@@ -37,7 +38,7 @@ export function attachGestures(root, hands) {
       cancel();
       pinch = spreadOf(pointers);
     } else if (pointers.size === 1) {
-      press = { id: event.pointerId, at, how: howOf(event), action: null };
+      press = { id: event.pointerId, at, how: { ...howOf(event), pan: spaced || event.button === 1 }, action: null };
     }
   });
 
@@ -61,7 +62,8 @@ export function attachGestures(root, hands) {
       if (Math.hypot(at[0] - press.at[0], at[1] - press.at[1]) < slop) return;
       press.action = hands.begin(press.at, press.how);
     }
-    for (const step of event.getCoalescedEvents?.() ?? []) press.action.move(placeWithin(root, step), howOf(event));
+    const steps = press.action.fine ? event.getCoalescedEvents?.() : null;
+    for (const step of steps ?? []) press.action.move(placeWithin(root, step), howOf(event));
     press.action.move(at, howOf(event));
   });
 
@@ -71,14 +73,21 @@ export function attachGestures(root, hands) {
     if (!press || press.id !== event.pointerId) return;
     const { action, at, how } = press;
     press = null;
-    if (event.type === "pointercancel") action?.cancel();
+    if (event.type !== "pointerup") action?.cancel();
     else if (action) action.end(placeWithin(root, event), howOf(event));
-    else if (!how.middle) hands.click(at, howOf(event));
+    else if (!how.pan) hands.click(at, howOf(event));
   }
   listen("pointerup", lift);
   listen("pointercancel", lift);
   listen("lostpointercapture", lift);
   listen("pointerleave", () => { if (!press) hands.hover(null); });
+  listen("keydown", (event) => {
+    if (event.key !== " " || event.target !== root) return;
+    event.preventDefault(); // of scrolling
+    spaced = true;
+  });
+  listen("keyup", (event) => { if (event.key === " ") spaced = false; });
+  listen("blur", () => { spaced = false; });
   listen("auxclick", (event) => event.preventDefault());
 
   listen("wheel", (event) => {
@@ -108,7 +117,6 @@ function howOf(event) {
     add: event.shiftKey || event.ctrlKey || event.metaKey,
     subtract: event.altKey,
     snap: event.shiftKey,
-    middle: event.button === 1 || (event.buttons & 4) !== 0,
     touch: event.pointerType === "touch",
   };
 }

@@ -99,7 +99,7 @@ export function createHands(stage, events, { say, wheel }) {
     },
     begin(at, how) {
       hands.hover(null);
-      if (how.middle) return panAction(hands, at);
+      if (how.pan) return panAction(hands, at);
       if (stage.tool === "lasso") return lassoAction(hands, at, how);
       if (stage.tool === "box") return boxAction(hands, at, how);
       return canCarry(at) ? dragAction(hands, at) : panAction(hands, at);

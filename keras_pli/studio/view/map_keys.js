@@ -17,7 +17,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 
 /** What the keys do, for a list of shortcuts. */
 export const MAP_KEYS = Object.freeze([
-  ["Arrows", "pan the map"],
+  ["Arrows", "pan the map (with the mouse: Space, or the middle button, and drag)"],
   ["+ −", "zoom"],
   ["0", "fit the map"],
   ["Alt + arrows", "move the selection (or part two), Enter keeps it"],

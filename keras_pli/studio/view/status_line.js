@@ -35,7 +35,12 @@ export function createStatusLine({ store, actions }) {
 
   function drawJob() {
     const { job: current } = state;
-    refill(job, current?.state === "running" ? running(current) : []);
+    const waits = state.comparison && !state.comparing && current?.state !== "running";
+    refill(job, current?.state === "running" ? running(current) : waits ? waiting() : []);
+  }
+
+  function waiting() {
+    return [element("span", {}, "A retraining waits for your decision"), button("Compare", actions.openComparison, { class: "kps-small", "data-focus": "compare below" })];
   }
 
   function running(current) {
@@ -48,7 +53,7 @@ export function createStatusLine({ store, actions }) {
 
   store.on(["info", "selection", "hidden", "column"], drawSelected);
   store.on(["busy", "plan"], drawBusy);
-  store.on(["job"], drawJob);
+  store.on(["job", "comparison", "comparing"], drawJob);
   [drawSelected, drawBusy, drawJob].forEach((draw) => draw());
   return element("footer", { class: "kps-status" }, left, middle, job);
 }

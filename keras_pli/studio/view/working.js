@@ -27,7 +27,8 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
     if (!job || job.state === "running") return;
     const known = before && before.id === job.id;
     if (known && before.state === job.state) return;
-    if (!known && job.state !== "done") return; // it failed or was stopped before this page came
+    // What ended before this page came: only lists of proposals are of use now.
+    if (!known && (job.state !== "done" || !["suggest", "propose"].includes(job.job))) return;
     finish(job);
   }
 

@@ -10,6 +10,7 @@ import base64
 import json
 import queue
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 from studio_page import StudioPage
@@ -69,7 +70,7 @@ class Notebook:
         self._ready, self._done = threading.Event(), threading.Event()
         self._failure = None
         # A loop of its own: Playwright's runs in the main thread.
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._thread.start()
         self._ready.wait()
         if self._failure is not None:
@@ -102,7 +103,7 @@ class Notebook:
 
     def close(self):
         self._done.set()
-        self._thread.join()
+        self._thread.join(60)
 
 
 class Comm:
@@ -117,9 +118,9 @@ class Comm:
         self._id = comm_id
         self._heard, self._closed = queue.Queue(), threading.Event()
         self.messages = []
-        self._thread = threading.Thread(target=self._listen)
+        self._client.wait_for_ready(timeout=60)  # before another thread reads what it reads
+        self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
-        self._client.wait_for_ready(timeout=60)
 
     def send(self, content, buffers):
         """Sends a custom message of the page to the kernel."""
@@ -142,7 +143,7 @@ class Comm:
 
     def close(self):
         self._closed.set()
-        self._thread.join()
+        self._thread.join(60)
         self._client.stop_channels()
 
     def _listen(self):
@@ -173,6 +174,9 @@ class NotebookPage(StudioPage):
         page.expose_function("kernelMessages", self._receive)
         page.route(ADDRESS, lambda route: route.fulfill(body=HOST, content_type="text/html"))
         page.goto(ADDRESS)
+        (_, _, (places, *_)) = self.eventually(lambda: self.answers("positions"), "the map")[0]
+        points = np.frombuffer(places, "<f4").reshape(-1, 2)
+        self.session = SimpleNamespace(round=SimpleNamespace(map=points))
         self.wait_for_map()
         return self
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.path import Path as Outline
+from star_lasso import star
 
 from keras_pli.intervention import Contract, InterventionPlan, Polygon, Shift
 
@@ -12,14 +13,6 @@ def lonely(points):
     gaps = np.hypot(*(points[:, None] - points[None]).T)
     np.fill_diagonal(gaps, np.inf)
     return int(gaps.min(axis=0).argmax())
-
-
-def star(points, share=0.5):
-    """Corners of a star over the middle of the map; lines of it are neither upright nor level."""
-    centre, reach = np.median(points, axis=0), share * np.ptp(points, axis=0) / 2
-    turns = np.arange(10) * np.pi / 5 + 0.3
-    radii = np.where(np.arange(10) % 2, 0.45, 1.0)[:, None]
-    return centre + radii * reach * np.stack([np.cos(turns), np.sin(turns)], axis=1)
 
 
 def test_the_page_says_what_it_shows(page, session):

@@ -9,6 +9,7 @@ for needed in ("anywidget", "nbclient", "ipykernel"):
     pytest.importorskip(needed)
 
 from notebook_page import Comm, Notebook, NotebookPage  # noqa: E402
+from star_lasso import star  # noqa: E402
 from studio_page import SECONDS  # noqa: E402
 
 from keras_pli.intervention import InterventionPlan  # noqa: E402
@@ -115,7 +116,7 @@ def test_a_lasso_selects_a_drag_moves_and_undo_brings_it_back(page, folder):
     page.eventually(lambda: not np.array_equal(page.shown_map(), seen), "the move on the map")
 
     before = points.tobytes()
-    page.answer_to(lambda: page.page.keyboard.press("Control+z"), "undo")
+    page.answer_to(lambda: page.page.get_by_role("button", name="Undo").click(), "undo")
     page.eventually(lambda: last_targets(page)[0] == before, "the old places")
     assert len(InterventionPlan.load(folder / "run" / "plan.json")) == 0
 
@@ -131,11 +132,3 @@ def settled(page):
     after = page.shown_map()
     colours = np.unique(after.reshape(-1, after.shape[-1]), axis=0)
     return after if len(colours) > 10 and np.array_equal(before, after) else None
-
-
-def star(points, share=0.5):
-    """Corners of a star over the middle of the map; lines of it are neither upright nor level."""
-    centre, reach = np.median(points, axis=0), share * np.ptp(points, axis=0) / 2
-    turns = np.arange(10) * np.pi / 5 + 0.3
-    radii = np.where(np.arange(10) % 2, 0.45, 1.0)[:, None]
-    return centre + radii * reach * np.stack([np.cos(turns), np.sin(turns)], axis=1)

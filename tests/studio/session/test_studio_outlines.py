@@ -73,7 +73,7 @@ def test_a_single_point_has_a_place_at_most_a_ring(cloud):
     assert len(alone.lines) <= 1
 
 
-def test_samples_without_a_label_are_no_class_and_count(cloud):
+def test_samples_without_a_label_are_no_class(cloud):
     points, labels = cloud
     hidden = np.where(labels == 1, -1, labels)
     found = map_outlines(points, hidden)

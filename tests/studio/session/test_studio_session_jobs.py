@@ -1,6 +1,8 @@
 """The jobs of a session, as a page starts, watches, stops and compares them."""
 
 import json
+import shutil
+import threading
 import warnings
 from functools import partial
 
@@ -300,15 +302,10 @@ def test_a_plan_that_cannot_be_applied_is_not_trained(session):
 
 class TestMaps:
     @pytest.mark.slow
-    def test_a_new_map(self, given, tmp_path, monkeypatch):
+    def test_a_new_map(self, given, tmp_path):
         data, embedder = given
         session = StudioSession(data, tmp_path / "run", embedder=embedder)
-        fit = kp.ParametricTSNE.fit
-
-        def short(self, z, **kwargs):
-            return fit(self, z, epochs=1, steps_per_epoch=4, batch_size=20, **kwargs)
-
-        monkeypatch.setattr(kp.ParametricTSNE, "fit", short)
+        tf.config.run_functions_eagerly(False)  # a map has many steps
         plan_of(session, Weigh(1, 2.0))
         before = session.round.map
         found = ended(session, "refresh", seed=3)
@@ -317,8 +314,13 @@ class TestMaps:
         assert not np.allclose(session.round.map, before)
         assert isinstance(session.round.embedder, kp.ParametricTSNE)
         assert len(session.plan.data_changes) == 1
+        places = session.round.map
+        assert ended(session, "refresh")["round"] == session.round.number == 2
+        drift = np.linalg.norm(session.round.map - places, axis=1)
+        assert 0 < drift.mean() < 0.5 * places.std()  # trained on, in the same frame
         assert not (session.folder.round(0) / session_jobs.NEW_MAP).exists()
         session.close()
+        tf.config.run_functions_eagerly(True)
 
     def test_training_one_is_stopped_and_leaves_nothing(self, tmp_path):
         said = []
@@ -338,3 +340,79 @@ class TestMaps:
         assert said[0] == "Looking for the neighbours of each point"
         assert said[-1].startswith("Training the map, epoch 1 of ")
         assert not any(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def retrained(given, tmp_path_factory):
+    """A folder with a session in which a retraining waits to be decided on."""
+    data, embedder = given
+    folder = tmp_path_factory.mktemp("decide") / "run"
+    made = StudioSession(data, folder, embedder=embedder)
+    plan_of(made, Shift(0, by=(1, 1)), Weigh(1, 2.0))
+    ended(made, "retrain", weight=0.3, epochs=1, batch_size=20, seed=4)
+    made.close()
+    return folder
+
+
+class TestDecisions:
+    @pytest.fixture
+    def waiting(self, given, retrained, tmp_path):
+        made = StudioSession(given[0], shutil.copytree(retrained, tmp_path / "run"))
+        yield made
+        made.close()
+
+    def test_what_is_kept_is_the_experiments(self, waiting, given):
+        data, embedder = given
+        told = waiting.events
+        heard = []
+        told.subscribe(lambda content, _: heard.append(content["event"]))
+        positions = waiting.map_of("PLI")
+        trained = {}
+        pli_experiment(
+            waiting.classifier_copy(),
+            data.train,
+            data.test,
+            waiting.plan,
+            embedder=embedder,
+            embedding_weight=0.3,
+            epochs=1,
+            batch_size=20,
+            seeds=[4],
+            verbose=0,
+            on_trained=lambda seed, arm, model: trained.update({arm: model.get_weights()}),
+        )
+        content = ask(waiting, "keep")
+        assert (content["round"]["number"], content["round"]["parent"]) == (1, 0)
+        for ours, theirs in zip(
+            waiting.round.classifier.get_weights(), trained["PLI"], strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(waiting.round.map, positions, rtol=1e-4, atol=1e-4)
+        assert {file.name for file in (waiting.round.folder / "made-by").iterdir()} >= {
+            "report.html",
+            "plan.json",
+            "classifier-control.keras",
+        }
+        assert waiting.plan == InterventionPlan([Weigh(np.flatnonzero(data.labels == 1), 2.0)])
+        assert "round" in heard
+        ask(waiting, "go_to", round=0)
+        assert ask(waiting, "comparison")["none"]
+        assert "nothing to keep" in refused(waiting, "keep")
+        assert len(waiting.plan) == 2
+
+    def test_what_is_discarded_is_gone(self, waiting):
+        before = waiting.plan
+        assert not ask(waiting, "comparison").get("none")
+        ask(waiting, "discard")
+        assert ask(waiting, "comparison")["none"]
+        assert "no retraining waits" in refused(waiting, "positions", of="PLI")
+        assert (waiting.plan, waiting.round.number) == (before, 0)
+
+    def test_nothing_is_decided_while_a_job_runs(self, waiting):
+        end = threading.Event()
+        waiting.jobs.start("other", lambda progress, **options: end.wait(10) and {})
+        for kind, fields in (("keep", {}), ("discard", {}), ("go_to", {"round": 0})):
+            assert "'other' runs" in refused(waiting, kind, **fields)
+        end.set()
+        waiting.jobs.wait(10)
+        assert not ask(waiting, "comparison").get("none")
