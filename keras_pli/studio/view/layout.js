@@ -52,9 +52,9 @@ export function createLayout(root, view) {
   const drawSheet = () => { root.dataset.sheet = store.state.sheet; };
   store.on(["sheet"], drawSheet);
   drawSheet();
-  const endKeys = attachShortcuts(root, { ...view, fit, help });
+  const endShortcuts = attachShortcuts(root, { ...view, fit, help });
   return () => {
-    endKeys();
+    endShortcuts();
     compare.end();
     map.end();
   };

@@ -2,6 +2,7 @@
 
 const PICTURE_SIZE = 96;
 const NEIGHBOR_SIZE = 48;
+const REST_MILLISECONDS = 40; // on a point, before anything is asked about it
 
 /**
  * Actions on samples. Pictures are kept, as addresses of images, until the view ends.
@@ -35,6 +36,8 @@ export function samplingActions({ ask, store }) {
     if (index === null) return store.set({ hover: null });
     if (store.state.hover?.index === index) return undefined;
     store.set({ hover: { index, card: null, picture: null } });
+    await new Promise((resolve) => setTimeout(resolve, REST_MILLISECONDS));
+    if (mine !== hovered) return undefined;
     const [card, image] = await Promise.all([ask("card", { index }, { quiet: true }), picture(index)]);
     if (mine !== hovered || !store.state.hover) return undefined;
     return store.set({ hover: { index, card: card?.content ?? null, picture: image } });

@@ -18,12 +18,11 @@ const VIEW_KEYS = [
 ];
 
 /**
- * Listens to keys on the view. Where what had the focus is gone, as a form is that has done its work, keys belong to
- * nobody; those are the view's as long as the last that was touched is.
+ * Listens to keys on the view; where it is the whole page, to all keys.
  *
  * @param {HTMLElement} root
  * @param {{store: Object, actions: Object, fit: function(): void, help: Object}} view
- * @returns {function(): void} Ends it.
+ * @returns {function(): void} Ends that.
  */
 export function attachShortcuts(root, { store, actions, fit, help }) {
   const tools = new Map(TOOLS.map(({ key, name }) => [key, () => store.set({ tool: name })]));
@@ -33,22 +32,19 @@ export function attachShortcuts(root, { store, actions, fit, help }) {
     ["o", () => actions.showOutlines(!store.state.outlines)],
     ["e", () => store.set({ shown: store.state.shown === "original" ? "edited" : "original" })],
     ["0", fit],
-    ["escape", () => (help.isOpen() ? help.close() : actions.clear())],
+    ["escape", giveUp],
     ...TABS.map(({ name }, i) => [String(i + 1), () => store.set({ tab: name, sheet: store.state.sheet === "low" ? "half" : store.state.sheet })]),
   ]);
 
-  const { ownerDocument: page } = root;
-  const end = new AbortController();
-  let isLast = Boolean(root.closest(".kps-host")); // on a page of its own
-  for (const name of ["pointerdown", "focusin"]) {
-    page.addEventListener(name, ({ target }) => { isLast = root.contains(target); }, { capture: true, signal: end.signal });
+  function giveUp() {
+    if (help.isOpen()) return help.close();
+    return store.state.picking ? store.set({ picking: false }) : actions.clear();
   }
-  root.addEventListener("keydown", pressed);
-  page.addEventListener("keydown", (event) => {
-    if (isLast && event.target === page.body) pressed(event);
-  }, { signal: end.signal });
 
-  function pressed(event) {
+  const target = root.closest(".kps-host") ? root.ownerDocument : root;
+  target.addEventListener("keydown", press);
+
+  function press(event) {
     if (event.defaultPrevented || event.isComposing || event.altKey) return;
     const key = event.key.toLowerCase();
     if (isEntry(event.target)) return;
@@ -56,6 +52,7 @@ export function attachShortcuts(root, { store, actions, fit, help }) {
     const act = control ? controlled(key, event.shiftKey) : plain.get(key);
     if (!act) return;
     event.preventDefault();
+    event.stopPropagation(); // a notebook has keys of its own
     act();
   }
 
@@ -66,7 +63,7 @@ export function attachShortcuts(root, { store, actions, fit, help }) {
     return undefined;
   }
 
-  return () => end.abort();
+  return () => target.removeEventListener("keydown", press);
 }
 
 /** Whether keys are letters to an element: there they write, and undo what was written. */

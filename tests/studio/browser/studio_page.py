@@ -5,7 +5,10 @@ import json
 import time
 
 import numpy as np
+import pytest
 from PIL import Image
+
+Axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe
 
 SECONDS = 10  # for what should take a moment, on a busy machine
 
@@ -157,6 +160,16 @@ class StudioPage:
         for x, y in others:
             self.page.mouse.move(x, y, steps=steps)
         self.page.mouse.up()
+
+    def check_accessibility(self):
+        """Lets axe-core look at the page as it is."""
+        found = Axe().run(self.page).response["violations"]
+        told = [
+            f"{one['id']} ({one['impact']}): {node['html'][:150]} {node['failureSummary']}"
+            for one in found
+            for node in one["nodes"]
+        ]
+        assert not told, "\n".join(told)
 
     def picture(self, locator):
         """The values of a picture in the page, uint8 `(height, width, 4)`."""
