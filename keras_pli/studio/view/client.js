@@ -8,7 +8,8 @@ const GONE =
  * Makes a client.
  *
  * @param {{send: Function, on: Function, off: Function}} model As anywidget gives it. A host that knows of lost
- *   connections sends `{event: "connection", up: bool}` as a message of its own.
+ *   connections sends `{event: "connection", up: bool}` as a message of its own, with `again: true` where events
+ *   may have been missed.
  * @param {{wait?: number}} [options] Milliseconds until a request counts as lost.
  * @returns {{request: function(string, Object=, Array=, number=): Promise<{content: Object, buffers: DataView[]}>,
  *   on: function(string, Function): function(): void, close: function(): void}}
@@ -17,6 +18,8 @@ const GONE =
 export function createClient(model, { wait = WAIT_MILLISECONDS } = {}) {
   const pending = new Map();
   const handlers = new Map();
+  // Views of one widget share its model, and hear each other's answers.
+  const prefix = Math.random().toString(36).slice(2, 10);
   let next = 1;
   let up = true;
 
@@ -24,15 +27,16 @@ export function createClient(model, { wait = WAIT_MILLISECONDS } = {}) {
     for (const handler of handlers.get(name) ?? []) handler(content, buffers);
   }
 
-  function setUp(value) {
+  function setUp(value, again = false) {
     if (value === up) return;
     up = value;
-    emit("connection", { up });
+    emit("connection", { up, again });
   }
 
   function receive(content, buffers = []) {
     if (content.event === "connection") {
-      setUp(content.up);
+      if (content.up && content.again && up) emit("connection", { up, again: true });
+      else setUp(content.up, content.again);
       return;
     }
     setUp(true);
@@ -63,7 +67,7 @@ export function createClient(model, { wait = WAIT_MILLISECONDS } = {}) {
 
   return {
     request(kind, fields = {}, buffers = [], patience = wait) {
-      const id = next++;
+      const id = `${prefix}-${next++}`;
       return new Promise((resolve, reject) => {
         const timer = setTimeout(() => lose(id), patience);
         pending.set(id, { resolve, reject, timer });

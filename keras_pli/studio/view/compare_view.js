@@ -2,7 +2,7 @@
 
 import { widestSpan } from "./arrays.js";
 import { lineChart, scoreTable } from "./charts.js";
-import { button, element, refill } from "./dom.js";
+import { button, element, refill, twiceButton } from "./dom.js";
 import { shortNumber } from "./formatting.js";
 import { createScatter } from "./scatter.js";
 import { themeColor } from "./theme.js";
@@ -30,7 +30,7 @@ export function createCompareView({ store, actions }) {
   const figures = element("div", {});
   const bar = element("div", { class: "kps-row kps-decision" },
     button("Keep", actions.keep, { class: "kps-primary", title: "The PLI classifier becomes the one you work on; it is saved with the plan and a report" }),
-    button("Discard", actions.discard, { title: "Goes back to the plan; the classifier stays as it was" }),
+    twiceButton("Discard", "Discard this retraining?", actions.discard, { title: "Goes back to the plan; the classifier stays as it was" }),
     button("Report", actions.openReport, { title: "The experiment's page, in a tab of its own" }),
     button("Back to the map", actions.closeComparison, { title: "The decision can wait" }),
   );
@@ -52,8 +52,8 @@ export function createCompareView({ store, actions }) {
   function drawWords({ answer, verdict, advice, table, classes, curves }) {
     refill(words, [element("p", { class: "kps-answer-sentence" }, answer)]);
     refill(findings, [
-      verdict && element("div", {}, element("h3", {}, "What was found"), verdict.split("\n").map((line) => element("p", {}, prose(line)))),
-      advice?.length > 0 && element("div", {}, element("h3", {}, "What to try next"),
+      verdict && element("div", {}, element("h2", {}, "What was found"), verdict.split("\n").map((line) => element("p", {}, prose(line)))),
+      advice?.length > 0 && element("div", {}, element("h2", {}, "What to try next"),
         element("ul", { class: "kps-advice" }, advice.map((line) => element("li", {}, prose(line))))),
     ]);
     refill(tables, [

@@ -26,6 +26,7 @@ export function createConnectionBar({ store, actions }) {
   function refused() {
     return [
       element("span", {}, store.state.refusal),
+      button("Try again", actions.hello, { class: "kps-small" }),
       button("Reload", () => location.reload(), { class: "kps-small" }),
     ];
   }

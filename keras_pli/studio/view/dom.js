@@ -98,6 +98,41 @@ export function button(label, press, properties = {}) {
   return element("button", { type: "button", "data-focus": label, ...rest, on: { click: press } }, icon, words);
 }
 
+const DOUBT_MILLISECONDS = 5000;
+
+/**
+ * Makes a button for what cannot be undone: the first press asks, a second one does it.
+ *
+ * @param {string} label
+ * @param {string} question What it says after the first press.
+ * @param {function(): void} act
+ * @param {Object} [properties] As of `element`.
+ */
+export function twiceButton(label, question, act, properties = {}) {
+  let asked = null;
+  const node = button(label, press, { ...properties, "aria-live": "polite" });
+
+  function press() {
+    if (asked !== null) {
+      calm();
+      return act();
+    }
+    node.textContent = question;
+    node.classList.add("kps-asks");
+    asked = setTimeout(calm, DOUBT_MILLISECONDS);
+    return undefined;
+  }
+
+  function calm() {
+    clearTimeout(asked);
+    asked = null;
+    node.textContent = label;
+    node.classList.remove("kps-asks");
+  }
+
+  return node;
+}
+
 /** A button that shows a picture alone; its label is read aloud and shown as a tip. */
 export function iconButton(label, picture, press, properties = {}) {
   return element(

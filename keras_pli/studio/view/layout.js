@@ -52,8 +52,9 @@ export function createLayout(root, view) {
   const drawSheet = () => { root.dataset.sheet = store.state.sheet; };
   store.on(["sheet"], drawSheet);
   drawSheet();
-  attachShortcuts(root, { ...view, fit, help });
+  const endShortcuts = attachShortcuts(root, { ...view, fit, help });
   return () => {
+    endShortcuts();
     compare.end();
     map.end();
   };

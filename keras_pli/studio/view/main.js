@@ -17,7 +17,7 @@ const VERSION = "%VIEW_VERSION%";
  * @returns {function(): void} Takes the view away.
  */
 function render({ model, el }) {
-  const root = element("div", { class: "kps" });
+  const root = element("div", { class: "kps", "data-lm-suppress-shortcuts": "true" });
   el.append(root);
   const store = createStore(initialState());
   const client = createClient(model);

@@ -1,6 +1,7 @@
 /** The map within the view: what it shows of the state, and what hands do to it. */
 
-import { rotateChange, scaleChange, separateChange, shiftChange } from "./changes.js";
+import { mapPoint } from "./camera.js";
+import { moveToChange, rotateChange, scaleChange, separateChange, shiftChange } from "./changes.js";
 import { rampOf } from "./naming.js";
 import { createScatter } from "./scatter.js";
 import { themeColor } from "./theme.js";
@@ -17,7 +18,10 @@ const UNNAMED = { color: "#8a8a8a", shape: "o" };
  * @returns {{scatter: Object, end: function(): void}}
  */
 export function createMapView(parent, { store, actions }) {
-  const scatter = createScatter(parent, { label: "Map of the training samples" });
+  const scatter = createScatter(parent, {
+    label: "Map of the training samples",
+    wheel: parent.closest(".kps-host") ? "always" : "focus", // in a notebook the wheel scrolls, until the map is clicked
+  });
   const { state } = store;
   let shownPoints = null;
   let shownGuess = false;
@@ -120,6 +124,7 @@ export function createMapView(parent, { store, actions }) {
       actions.hover(index);
     },
     click: ({ index, add }) => {
+      if (state.picking) return undefined;
       if (index === null) return add ? undefined : actions.clear();
       if (add) return actions.selectPoint(index, true);
       store.set({ tab: "sample" });
@@ -150,6 +155,17 @@ export function createMapView(parent, { store, actions }) {
 
   for (const [name, hand] of Object.entries(hands)) scatter.on(name, hand);
 
+  /** The place for the selection's centre, where the person was asked to click one. */
+  function pick(event) {
+    if (!state.picking) return;
+    store.set({ picking: false });
+    const { left, top } = scatter.element.getBoundingClientRect();
+    const place = mapPoint(scatter.camera, [event.clientX - left, event.clientY - top]);
+    const selection = held();
+    if (selection) actions.addChange(moveToChange(selection, place));
+  }
+  parent.addEventListener("click", pick);
+
   const offs = [
     store.on(["positions", "shown"], drawPositions),
     store.on(["column", "theme"], drawColours),
@@ -160,6 +176,7 @@ export function createMapView(parent, { store, actions }) {
     store.on(["outlines", "outlined", "theme", "shown"], drawOutlines),
     store.on(["check", "plan", "shown"], drawMarks),
     store.on(["tool"], () => scatter.setTool(state.tool)),
+    store.on(["picking"], () => parent.classList.toggle("kps-picking", state.picking)),
     store.on(["theme"], () => scatter.setTheme(state.theme)),
   ];
   scatter.setTool(state.tool);
@@ -169,6 +186,7 @@ export function createMapView(parent, { store, actions }) {
     scatter,
     end() {
       offs.forEach((off) => off());
+      parent.removeEventListener("click", pick);
       scatter.destroy();
     },
   };

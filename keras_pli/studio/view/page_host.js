@@ -51,6 +51,7 @@ export function createHttpModel({ base, token }) {
   let source = null;
   let timer = null;
   let told = Promise.resolve();
+  let opened = false;
 
   function deliver(content, buffers = []) {
     for (const listener of [...listeners]) listener(content, buffers);
@@ -66,7 +67,10 @@ export function createHttpModel({ base, token }) {
 
   function listen() {
     source = new EventSource(`${base}events?token=${encodeURIComponent(token)}`);
-    source.onopen = () => deliver({ event: "connection", up: true });
+    source.onopen = () => {
+      deliver({ event: "connection", up: true, again: opened });
+      opened = true;
+    };
     // One after the other: what is fetched for an event may not overtake the next.
     source.onmessage = ({ data }) => { told = told.then(() => tell(JSON.parse(data))).catch(() => {}); };
     source.onerror = () => {
@@ -120,7 +124,11 @@ async function begin() {
   const address = new URL(location.href);
   const base = address.pathname.replace(/[^/]*$/, "");
   const token = address.searchParams.get("token") ?? "";
-  const { default: view } = await import(`${base}view.js`);
+  const view = await import(`${base}view.js`).then((module) => module.default, () => null);
+  if (!view) {
+    place.innerHTML = "<p>The page of the studio could not be loaded. Is the server still there? Reload to try again.</p>";
+    return;
+  }
   const model = createHttpModel({ base, token });
   view.render({ model, el: place });
   model.listen();

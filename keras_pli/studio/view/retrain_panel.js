@@ -26,15 +26,16 @@ export function createRetrainPanel({ store, actions, toasts }) {
   function drawForm() {
     if (!state.info || typed) return;
     typed = firstOptions(state.info.weight);
+    store.set({ retrain: typed });
     refill(form, [
       element("div", { class: "kps-form-grid" },
-        text("weight", "Weight λ of the map", "0 to 1; auto: the largest that costs no more than 1\u00a0% accuracy"),
+        text("weight", "Weight λ of the map", "0 to 1, or auto: what costs at most 1\u00a0% accuracy"),
         text("epochs", "Epochs"),
         text("batch_size", "Batch size"),
         text("learning_rate", "Learning rate", null, "the model's own"),
         field("Optimiser", chooser([{ value: "", label: "the model's own" }, ...OPTIMIZERS.map((name) => ({ value: name, label: name }))], "", (value) => { typed.optimizer = value; })),
         text("seed", "First seed"),
-        text("seeds", "Seeds", "more tell chance from effect")),
+        text("seeds", "Seeds")),
       element("label", { class: "kps-check" },
         element("input", { type: "checkbox", on: { change: (event) => { typed.moved_only = event.target.checked; } } }),
         "Pull only the points that the plan moves"),

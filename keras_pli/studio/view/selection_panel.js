@@ -54,7 +54,10 @@ export function createSelectionPanel(view) {
         { class: "kps-row" },
         button("Clear", actions.clear, { class: "kps-small", title: "Select nothing (Esc)" }),
         button("Invert", actions.invert, { class: "kps-small" }),
-        button("Show alone", showAlone, { class: "kps-small", title: "Zoom to nothing else: hide the classes that are not selected" }),
+        button("Drop at…", () => store.set({ picking: !store.state.picking, shown: "edited" }), {
+          class: "kps-small", "aria-pressed": String(store.state.picking), title: "Then click the place on the map where the centre shall go",
+        }),
+        button("Show alone", showAlone, { class: "kps-small", title: "Hides what is coloured otherwise" }),
       ),
     ];
   }
@@ -72,7 +75,7 @@ export function createSelectionPanel(view) {
     store.set({ hidden: new Set(column.categories.map((_, i) => i).filter((i) => !seen.has(i))) });
   }
 
-  store.on(["selection", "theme", "info"], draw);
+  store.on(["selection", "theme", "info", "picking"], draw);
   draw();
   return section("Selection", [told, createFinder(view), form], { side });
 }

@@ -18,10 +18,11 @@ const VIEW_KEYS = [
 ];
 
 /**
- * Listens to keys on the view.
+ * Listens to keys on the view; where it is the whole page, to all keys.
  *
  * @param {HTMLElement} root
  * @param {{store: Object, actions: Object, fit: function(): void, help: Object}} view
+ * @returns {function(): void} Ends that.
  */
 export function attachShortcuts(root, { store, actions, fit, help }) {
   const tools = new Map(TOOLS.map(({ key, name }) => [key, () => store.set({ tool: name })]));
@@ -31,11 +32,19 @@ export function attachShortcuts(root, { store, actions, fit, help }) {
     ["o", () => actions.showOutlines(!store.state.outlines)],
     ["e", () => store.set({ shown: store.state.shown === "original" ? "edited" : "original" })],
     ["0", fit],
-    ["escape", () => (help.isOpen() ? help.close() : actions.clear())],
+    ["escape", giveUp],
     ...TABS.map(({ name }, i) => [String(i + 1), () => store.set({ tab: name, sheet: store.state.sheet === "low" ? "half" : store.state.sheet })]),
   ]);
 
-  root.addEventListener("keydown", (event) => {
+  function giveUp() {
+    if (help.isOpen()) return help.close();
+    return store.state.picking ? store.set({ picking: false }) : actions.clear();
+  }
+
+  const target = root.closest(".kps-host") ? root.ownerDocument : root;
+  target.addEventListener("keydown", press);
+
+  function press(event) {
     if (event.defaultPrevented || event.isComposing || event.altKey) return;
     const key = event.key.toLowerCase();
     if (isEntry(event.target)) return;
@@ -43,8 +52,9 @@ export function attachShortcuts(root, { store, actions, fit, help }) {
     const act = control ? controlled(key, event.shiftKey) : plain.get(key);
     if (!act) return;
     event.preventDefault();
+    event.stopPropagation(); // a notebook has keys of its own
     act();
-  });
+  }
 
   function controlled(key, shift) {
     if (key === "z") return shift ? actions.redo : actions.undo;
@@ -52,6 +62,8 @@ export function attachShortcuts(root, { store, actions, fit, help }) {
     if (key === "a") return actions.selectAll;
     return undefined;
   }
+
+  return () => target.removeEventListener("keydown", press);
 }
 
 /** Whether keys are letters to an element: there they write, and undo what was written. */

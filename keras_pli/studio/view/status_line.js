@@ -27,10 +27,11 @@ export function createStatusLine({ store, actions }) {
   }
 
   function drawBusy() {
-    const { busy, plan } = state;
+    const { busy, plan, picking } = state;
+    if (picking) return refill(middle, ["Click the place on the map; Escape gives up."]);
     const edits = plan.entries.filter(({ on }) => on).length;
     const words = edits ? `${counted(edits, "step")} on` : "";
-    refill(middle, [words, busy ? element("span", { class: "kps-answering" }, `${words ? " · " : ""}the server is answering…`) : null]);
+    return refill(middle, [words, busy ? element("span", { class: "kps-answering" }, `${words ? " · " : ""}the server is answering…`) : null]);
   }
 
   function drawJob() {
@@ -52,7 +53,7 @@ export function createStatusLine({ store, actions }) {
   }
 
   store.on(["info", "selection", "hidden", "column"], drawSelected);
-  store.on(["busy", "plan"], drawBusy);
+  store.on(["busy", "plan", "picking"], drawBusy);
   store.on(["job", "comparison", "comparing"], drawJob);
   [drawSelected, drawBusy, drawJob].forEach((draw) => draw());
   return element("footer", { class: "kps-status" }, left, middle, job);

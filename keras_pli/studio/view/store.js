@@ -63,6 +63,7 @@ export function initialState() {
     positions: { map: null, targets: null, moved: null, flags: null, live: null, revision: -1 },
     shown: "edited",
     tool: "pan",
+    picking: false,
     colour: "label",
     column: null,
     hidden: new Set(),

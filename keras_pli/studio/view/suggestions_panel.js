@@ -2,6 +2,7 @@
 
 import { button, element, refill } from "./dom.js";
 import { counted, listed, percentage } from "./formatting.js";
+import { retrainOptions } from "./retrain_options.js";
 import { section } from "./sections.js";
 import { progressBar } from "./status_line.js";
 
@@ -22,11 +23,17 @@ export function createSuggestionsPanel({ store, actions }) {
     const empty = String(!state.plan.entries.some(({ on }) => on) || busy === "true");
     refill(bar, [
       button("Suggest moves", () => actions.start("suggest"), { class: "kps-small", "aria-disabled": busy, title: "Moves for classes that are confused with each other" }),
-      button("Propose labels", () => actions.start("propose"), { class: "kps-small", "aria-disabled": busy, title: "Samples whose label looks wrong" }),
-      button("Check the plan", () => actions.start("check"), { class: "kps-small", "aria-disabled": empty, title: "How far the classifier is expected to follow, and which classes collide" }),
+      button("Propose data changes", () => actions.start("propose"), { class: "kps-small", "aria-disabled": busy, title: "Labels that look wrong, duplicates, unlabelled clusters, small groups" }),
+      button("Check the plan", check, { class: "kps-small", "aria-disabled": empty, title: "How far the classifier is expected to follow, and which classes collide" }),
     ]);
     const mine = state.job?.state === "running" && ["suggest", "propose", "check"].includes(state.job.job);
     refill(working, mine ? [jobLine(state.job, actions)] : []);
+  }
+
+  /** As the retraining is meant, where its options are in order. */
+  function check() {
+    const { options } = retrainOptions(state.retrain);
+    return actions.start("check", options ? { weight: options.weight, seed: options.seed } : {});
   }
 
   function drawList() {

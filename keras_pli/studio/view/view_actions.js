@@ -54,9 +54,9 @@ export function createViewActions({ client, store, toasts, version }) {
 
   const offs = [
     store.on(["shown"], ({ outlines, shown }) => outlines && shown !== "live" && loading.loadOutlines()),
-    client.on("connection", ({ up }) => {
+    client.on("connection", ({ up, again }) => {
       if (!up) loading.tryAgain();
-      else if (store.state.connection === "down") loading.hello();
+      else if (again || store.state.connection === "down") loading.hello();
     }),
     client.on("plan", ({ plan }) => planning.takePlan(plan)),
     client.on("job", ({ job }) => working.takeJob(job)),

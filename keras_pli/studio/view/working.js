@@ -102,7 +102,8 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
     store.set({ comparison: true, compared: { ...compared, positions: {} }, comparing: true, tab: "retrain", sheet: "low" });
     for (const of of compared.maps) {
       const told = await ask("positions", { of });
-      if (!told || !store.state.compared) return;
+      if (!store.state.compared) return;
+      if (!told) continue;
       const xy = typedArray(told.buffers[0], Float32Array);
       const positions = { ...store.state.compared.positions, [of]: xy };
       store.set({ compared: { ...store.state.compared, positions } });

@@ -51,6 +51,27 @@ test("no answer is a lost connection, told once, and found again by the next mes
   assert.deepEqual(told, [false, true]);
 });
 
+test("two views of one model take each their own answers", async () => {
+  const model = silentModel();
+  const [first, second] = [createClient(model).request("a"), createClient(model).request("b")];
+  const [one, two] = model.sent;
+  assert.notEqual(one.id, two.id);
+  model.tell({ id: two.id, ok: true, name: "b" });
+  model.tell({ id: one.id, ok: true, name: "a" });
+  assert.deepEqual([(await first).content.name, (await second).content.name], ["a", "b"]);
+});
+
+test("a stream that opens again tells that events may have been missed", () => {
+  const model = silentModel();
+  const told = [];
+  createClient(model).on("connection", ({ up, again }) => told.push([up, Boolean(again)]));
+  model.tell({ event: "connection", up: true, again: false });
+  model.tell({ event: "connection", up: false });
+  model.tell({ event: "connection", up: true, again: true });
+  model.tell({ event: "connection", up: true, again: true });
+  assert.deepEqual(told, [[false, false], [true, true], [true, true]]);
+});
+
 test("a host that cannot send is a lost connection", async () => {
   const model = silentModel();
   model.send = async () => { throw new TypeError("Failed to fetch"); };
