@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-
 # All files in one process: the runner would start one for each.
 SCRIPT = "for (const file of process.argv.slice(1)) await import(file);"
 
