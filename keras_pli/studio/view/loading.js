@@ -81,7 +81,11 @@ export function loadingActions({ ask, store, version, welcomed }) {
     const changed = name !== store.state.colour;
     if (changed) store.set({ colour: name });
     const reply = await ask("column", { name });
-    if (!reply || mine !== columnAsked) return;
+    if (mine !== columnAsked) return;
+    if (!reply) {
+      store.set({ colour: store.state.column?.name ?? name }); // the map is coloured as before
+      return;
+    }
     const { content, buffers } = reply;
     const numbers = content.type === "number";
     store.set({
