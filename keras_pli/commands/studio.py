@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..studio.opening import OUT
 from .data import load_data
 from .files import (
     Report,
@@ -21,8 +22,6 @@ from .serving import end_process
 
 if TYPE_CHECKING:
     from ..studio import StudioSession
-
-OUT = "runs/studio"
 
 
 def add_commands(commands: Any) -> None:

@@ -44,9 +44,8 @@ def style_source() -> str:
 
 @cache
 def page_source() -> str:
-    """Returns the HTML around the module, for a browser; it says which version it is."""
-    text = (FOLDER / "page.html").read_text(encoding="utf-8")
-    return text.replace("VIEW_VERSION", view_version())
+    """Returns the HTML around the module, for a browser."""
+    return (FOLDER / "page.html").read_text(encoding="utf-8")
 
 
 @cache

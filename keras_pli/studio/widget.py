@@ -11,7 +11,7 @@ from ..optional import imported
 from ..serving.server.workers import Workers
 from .conversation import Conversation
 from .session.session import StudioSession
-from .view_source import module_source, style_source, view_version
+from .view_source import module_source, style_source
 
 NEEDS = "The studio in a notebook"
 THREADS = 16  # they start when they are needed; some wait for a long explanation
@@ -40,7 +40,6 @@ class StudioWidget(_AnyWidget):
 
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
-    version = traitlets.Unicode(help="What tells this page from other versions.").tag(sync=True)
 
     def __init__(self, session: StudioSession) -> None:
         self.session = session
@@ -48,7 +47,7 @@ class StudioWidget(_AnyWidget):
         self._workers = Workers(THREADS, "keras-pli-studio-widget")
         # ipykernel sends from any thread, but writes the parts of a message one after the other.
         self._sending = threading.Lock()
-        super().__init__(_esm=module_source(), _css=style_source(), version=view_version())
+        super().__init__(_esm=module_source(), _css=style_source())
         self.on_msg(self._receive)
         self._unsubscribe = self._conversation.subscribe(self._tell)
 

@@ -14,10 +14,13 @@ from keras_pli.studio.conversation.framing import framed, unframed
 from keras_pli.studio.session.events import Events
 
 VIEW = {
-    "main.js": 'import { greet } from "./greet.js";\n\nexport default { render() { greet(); } };\n',
+    "main.js": (
+        'import { greet } from "./greet.js";\n\n'
+        'export default { render() { greet("%VIEW_VERSION%"); } };\n'
+    ),
     "greet.js": "export function greet() {}\n",
     "style.css": ".kps { color: red; }\n",
-    "page.html": '<!doctype html>\n<html data-version="VIEW_VERSION"><title>Studio</title>\n',
+    "page.html": "<!doctype html>\n<title>Studio</title>\n",
     "page_host.js": 'import view from "./view.js";\n',
 }
 

@@ -18,7 +18,8 @@ import keras_pli as kp
 from keras_pli import demo
 from keras_pli.cli import main
 from keras_pli.locks import one_writer
-from keras_pli.studio import opening, server
+from keras_pli.studio import StudioSession, opening, server
+from keras_pli.studio.view_source import view_version
 
 pytest.importorskip("uvicorn")
 SAMPLES, CLASSES, FEATURES = 30, 3, 4
@@ -223,6 +224,26 @@ class TestCall:
         opening._close_shown(out)
         with one_writer(out, "studio"):
             pass
+
+
+def test_pages_of_a_session_hear_of_each_other(files, served, out):
+    assert run(files, out) == 0
+    session = StudioSession(served[0][0].data, out)
+    with server.StudioServer(session) as serving:
+        page = Page(serving)
+        refused, _ = page.ask({"id": 1, "kind": "hello", "version": "0.0.1-of-old"})
+        assert refused["ok"] is False
+        assert "0.0.1-of-old" in refused["error"] and "reload" in refused["error"]
+        hello, _ = page.ask({"id": 2, "kind": "hello", "version": view_version()})
+        assert (hello["ok"], hello["points"]) == (True, SAMPLES)
+        _, (places,) = page.ask({"id": 3, "kind": "positions", "of": "map"})
+        assert places == session.round.map.astype("<f4").tobytes()
+        stream = page.listen()
+        change = {"type": "Shift", "selection": {"type": "ClassLabel", "label": 2}, "by": [1, 0]}
+        answer, _ = Page(serving).ask({"id": 1, "kind": "change", "change": change})
+        assert stream.read() == {"event": "plan", "plan": answer["plan"]}
+        stream.close()
+    session.close()
 
 
 @pytest.mark.slow

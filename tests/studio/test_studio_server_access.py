@@ -1,13 +1,14 @@
 """Who is answered by the studio's server, and what a browser may do with the answers."""
 
 import json
+from urllib.parse import urlsplit
 
 import pytest
 from studio_hosts import VIEW, Echo, Page, small_view  # noqa: F401
 
 pytest.importorskip("uvicorn")
 from keras_pli.studio import view_source
-from keras_pli.studio.server import StudioServer, studio_server
+from keras_pli.studio.server import StudioServer, access, studio_server
 
 KEPT = [
     ("POST", "/messages"),
@@ -33,11 +34,7 @@ def page(server, small_view):  # noqa: F811
 
 def test_the_shell_needs_no_token_and_the_page_does(page):
     status, headers, body = page.call("GET", f"/?token={page.token}")
-    version = f'data-version="{view_source.view_version()}"'
-    assert (status, body.decode()) == (
-        200,
-        VIEW["page.html"].replace('data-version="VIEW_VERSION"', version),
-    )
+    assert (status, body.decode()) == (200, VIEW["page.html"])
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     for address in ("/", "/?token=", f"/?token={page.token[:-1]}", f"/?token={page.token}x"):
         status, _, body = page.call("GET", address)
@@ -46,9 +43,23 @@ def test_the_shell_needs_no_token_and_the_page_does(page):
     module = page.call("GET", "/view.js")
     assert module[1]["Content-Type"].startswith("text/javascript")
     assert b"function greet() {}" in module[2] and b"export default" in module[2]
+    assert f'greet("{view_source.view_version()}")'.encode() in module[2]
     assert page.call("GET", "/style.css")[2].decode() == VIEW["style.css"]
     assert page.call("GET", "/page_host.js")[2].decode() == VIEW["page_host.js"]
     assert page.call("GET", "/favicon.ico")[1]["Content-Type"] == "image/svg+xml"
+
+
+def test_a_one_time_address_leads_to_the_page_once(page, server, monkeypatch):
+    codes = [urlsplit(server.one_time_url()).query for _ in range(2)]
+    assert page.token not in "".join(codes) and codes[0] != codes[1]
+    status, headers, _ = page.call("GET", f"/?{codes[0]}")
+    assert (status, headers["Location"]) == (303, f"?token={page.token}")
+    assert page.call("GET", f"/?{codes[0]}")[0] == 403
+    for other in ("once=", "once=x", codes[1].replace("once", "token")):
+        assert page.call("GET", f"/?{other}")[0] == 403
+    monkeypatch.setattr(access, "ONCE_SECONDS", -1.0)
+    assert page.call("GET", f"/?{urlsplit(server.one_time_url()).query}")[0] == 403
+    assert page.call("GET", f"/?{codes[1]}")[0] == 303
 
 
 @pytest.mark.parametrize(("method", "address"), KEPT)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import threading
+import time
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,6 +17,8 @@ from ...serving.server.errors import ServingError
 TOKEN_BYTES = 32
 TOKEN_HEADER = "X-Studio-Token"
 TOKEN_FIELD = "token"
+ONCE_FIELD = "once"
+ONCE_SECONDS = 60.0
 # A page's styles lie in its head where it is a report of an experiment, which opens as a document of its own
 # and inherits this. Scripts come from this server only, and none stands in the page itself.
 POLICY = "; ".join(
@@ -68,6 +72,36 @@ def has_token(scope: Scope, token: str) -> bool:
         fields = parse_qs(scope["query_string"].decode("latin-1"))
         given = fields.get(TOKEN_FIELD, [""])[0]
     return secrets.compare_digest(given.encode(), token.encode())
+
+
+class OneTimeCodes:
+    """Codes that open the page once, for a browser that is started with its address.
+
+    Every user of the machine can read what a process was started with, for as long as it runs.
+
+    Example:
+        >>> codes = OneTimeCodes()
+        >>> code = codes.new()
+        >>> codes.redeem(code), codes.redeem(code)
+        (True, False)
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends: dict[str, float] = {}
+
+    def new(self) -> str:
+        """Returns a code that is good for a minute."""
+        code = new_token()
+        with self._lock:
+            self._ends[code] = time.monotonic() + ONCE_SECONDS
+        return code
+
+    def redeem(self, code: str) -> bool:
+        """Whether a code was given out, was not used, and is not too old; from now on it is used."""
+        with self._lock:
+            end = self._ends.pop(code, None)
+        return end is not None and time.monotonic() <= end
 
 
 class TokenRequired:

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from html import escape
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -28,7 +29,15 @@ from ...serving.server.workers import Workers
 from .. import view_source
 from ..conversation import Conversation
 from ..conversation.framing import framed, unframed
-from .access import REFUSED, SafeAnswers, TokenRequired, has_token
+from .access import (
+    ONCE_FIELD,
+    REFUSED,
+    TOKEN_FIELD,
+    OneTimeCodes,
+    SafeAnswers,
+    TokenRequired,
+    has_token,
+)
 from .events import EventStreams
 
 FRAME = "application/octet-stream"
@@ -61,6 +70,7 @@ def application(
     streams: EventStreams,
     *,
     token: str,
+    codes: OneTimeCodes,
     hosts: AllowedHosts,
     max_request_bytes: int,
     receive_seconds: float,
@@ -72,11 +82,12 @@ def application(
         workers: Threads in which it does; the event loop computes nothing.
         streams: The pages that hear of events.
         token: What whoever asks must have, but for the page's own files.
+        codes: What leads to the address with the token, once.
         hosts: Which hosts are answered.
         max_request_bytes: The longest message that is read.
         receive_seconds: The longest time that one may take to arrive.
     """
-    pages = _Pages(token)
+    pages = _Pages(token, codes)
     messages = _Messages(conversation, workers, streams, max_request_bytes, receive_seconds)
     routes = [
         Route("/", pages.page),
@@ -99,10 +110,13 @@ def application(
 class _Pages:
     """The page and its files."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, codes: OneTimeCodes) -> None:
         self._token = token
+        self._codes = codes
 
     async def page(self, request: Request) -> Response:
+        if self._codes.redeem(request.query_params.get(ONCE_FIELD, "")):
+            return RedirectResponse(f"?{urlencode({TOKEN_FIELD: self._token})}", 303)
         if has_token(request.scope, self._token):
             return HTMLResponse(view_source.page_source())
         return HTMLResponse(LOCKED, 403)
@@ -154,7 +168,11 @@ class _Messages:
             finally:
                 self._streams.leave(stream)
 
-        return StreamingResponse(until_it_leaves(), media_type="text/event-stream")
+        return StreamingResponse(
+            until_it_leaves(),
+            headers={"X-Accel-Buffering": "no"},  # else a proxy keeps events until there are many
+            media_type="text/event-stream",
+        )
 
     async def attached(self, request: Request) -> Response:
         number = request.path_params["number"]

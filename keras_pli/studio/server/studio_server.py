@@ -62,7 +62,7 @@ class StudioServer:
 
     Example:
         >>> with StudioServer(session) as server:  # doctest: +SKIP
-        ...     webbrowser.open(server.url)
+        ...     webbrowser.open(server.one_time_url())
         ...     input("Enter ends the studio. ")
     """
 
@@ -85,12 +85,13 @@ class StudioServer:
         self.port = check_port(checked_number(port, "port", whole=True), "port")
         check_libraries()
         from ...serving.server.http_thread import HttpThread
-        from .access import new_token
+        from .access import OneTimeCodes, new_token
         from .application import application
         from .events import EventStreams
 
         conversation = Conversation(session)
         self._token = new_token()
+        self._codes = OneTimeCodes()
         self._workers = Workers(THREADS, "keras-pli-studio-worker")
         self._streams = EventStreams(conversation.subscribe)
         app = application(
@@ -98,6 +99,7 @@ class StudioServer:
             self._workers,
             self._streams,
             token=self._token,
+            codes=self._codes,
             hosts=AllowedHosts(host, allowed_hosts),
             max_request_bytes=max_request_bytes,
             receive_seconds=receive_seconds,
@@ -113,8 +115,11 @@ class StudioServer:
     @property
     def url(self) -> str:
         """The address of the page, with the token; whoever has it has the session."""
-        host = "127.0.0.1" if _is_any(self.host) else self.host
-        return f"http://{bracketed(host)}:{self.port}/?{urlencode({'token': self._token})}"
+        return self._address(token=self._token)
+
+    def one_time_url(self) -> str:
+        """Returns an address that leads to the page once and within a minute, to start a browser with."""
+        return self._address(once=self._codes.new())
 
     @property
     def busy(self) -> bool:
@@ -160,6 +165,10 @@ class StudioServer:
         self._http.join()
         if self._log is not None:
             self._log.close()
+
+    def _address(self, **query: str) -> str:
+        host = "127.0.0.1" if _is_any(self.host) else self.host
+        return f"http://{bracketed(host)}:{self.port}/?{urlencode(query)}"
 
     def __enter__(self) -> StudioServer:
         return self.start()
@@ -213,7 +222,7 @@ def serve(
             _say(f"The studio: {server.url}")
             _say(f"All of it is kept in {session.folder.path}. Ctrl-C ends it.")
             if open_browser and _has_screen():
-                _open(server.url)
+                _open(server.one_time_url())
             wait_for(stopped)
             job = session.jobs.current
             running = job is not None and job.runs

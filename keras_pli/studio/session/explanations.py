@@ -19,16 +19,17 @@ from ...checks import checked_number, one_of, quoted
 from ...network.inputs import checked_inputs
 from ...plotting.attributions import attribution_overlay
 from ...plotting.export import figure_to_png_bytes
-from ...plotting.style import new_figure, short
+from ...plotting.style import new_figure
 from ...plotting.volumes import volume_slices
 from ...retraining.data import Inputs, rows_of
 from .fitting_methods import FittingMethods, fitting_methods, method_title
 from .sample_shape import SampleShape
 
-# Half as many dots again as a browser's inch has, so that text is sharp on finer screens.
-_DPI = 144
-_EDGE = 2.0  # inches of an image's longer edge; its scale has the rest
-_SIGNAL = (3.4, 1.5)
+# Small, so that text can be read beside others in a column, and drawn finely, to be enlarged.
+_DPI = 240
+_EDGE = 1.1  # inches of an image's longer edge; its scale has the rest
+_SIGNAL = (2.4, 1.2)
+_VOLUME_DPI = 120
 _TOO_FAR = 0.05  # share of the score's difference that a sum may miss without a word of warning
 _BLIND = (GuidedBackprop, Deconvnet, GuidedGradCAM)
 
@@ -186,11 +187,11 @@ class Explanations:
         method = self._method(name)
         found = method(row, target)
         heat = np.asarray(keras.tree.flatten(found.attributions)[self._place(found)])[0]
-        figure = self._figure(self.shape.of_sample(self.x, index), heat, target)
+        figure = self._figure(self.shape.of_sample(self.x, index), heat)
         return ExplainedSample(
             method=name,
             title=method_title(name),
-            png=figure_to_png_bytes(figure, dpi=_DPI),
+            png=figure_to_png_bytes(figure, dpi=_VOLUME_DPI if self.shape.axes == 3 else _DPI),
             note=self._note(method, found, heat, target),
             score=float(found.scores[0]),
             found=found,
@@ -199,10 +200,9 @@ class Explanations:
     def _place(self, found: Attribution) -> int:
         return self.shape.place if keras.tree.is_nested(found.attributions) else 0
 
-    def _figure(self, sample: NDArray[Any], heat: NDArray[Any], target: int) -> Figure:
-        label = f"for {short(self.class_names[target])}"
+    def _figure(self, sample: NDArray[Any], heat: NDArray[Any]) -> Figure:
         if self.shape.axes == 3:
-            return volume_slices(sample, heat, value_range=self.value_range, label=label)
+            return volume_slices(sample, heat, value_range=self.value_range)
         images = self.shape.axes == 2
         ax = new_figure(*(_image_size(sample.shape) if images else _SIGNAL)).add_subplot()
         figure = attribution_overlay(
@@ -211,8 +211,9 @@ class Explanations:
             ax=ax,
             dimensions=self.shape.axes,
             value_range=self.value_range if images else None,
-            label=label,
         )
+        for beside in figure.axes:  # the page has words for what the scale measures
+            beside.set(xlabel="", ylabel="")
         if sample.dtype.kind in "iu" and not images:  # ids, whose values say nothing to the eye
             for line in [*ax.lines]:
                 line.remove()
@@ -234,6 +235,9 @@ class Explanations:
         if "map" in found.details:
             sizes = " × ".join(map(str, np.shape(found.details["map"])[1:]))
             said.append(f"Made of {sizes} places, enlarged.")
+        channels = heat.shape[-1] if heat.ndim > self.shape.axes else 1
+        if channels > 1 and not method.same_over_channels:
+            said.append(f"Summed over {channels} channels.")
         if isinstance(method, _BLIND):
             said.append("Looks sharp, and hardly depends on the class or the upper layers.")
         if method.network.score == "output":
@@ -257,4 +261,4 @@ def _completeness(method: Method, found: Attribution) -> str:
 def _image_size(shape: Sequence[int]) -> tuple[float, float]:
     height, width = shape[:2]
     side = _EDGE / max(height, width)
-    return max(side * width, 0.7) + 0.65, max(side * height, 0.7) + 0.1
+    return max(side * width, 0.5) + 0.5, max(side * height, 0.7) + 0.1

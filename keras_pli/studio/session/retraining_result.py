@@ -80,12 +80,15 @@ class RetrainingResult:
         )
 
     def write_report(self, images: Any = None) -> Path:
-        """Writes the experiment's page into the folder, and returns its path.
+        """Writes the experiment's page into the folder, once, and returns its path.
 
         Args:
             images: The held-out inputs, to show those that changed where they are images.
         """
-        return self.result.to_html(self.folder / REPORT, images=images, seed=self.options.seed)
+        path = self.folder / REPORT
+        if not path.exists():
+            self.result.to_html(path, images=images, seed=self.options.seed)
+        return path
 
 
 def finish(folder: Path, options: RetrainingOptions) -> RetrainingResult:

@@ -10,7 +10,9 @@ const PALE_SHARE = Object.freeze({ light: 0.22, dark: 0.34 }); // of a colour ov
 const UNCODED = "#8a8a8a";
 
 /** What `cloud.selected` is without a selection. */
-const NOTHING_SELECTED = Object.freeze({ mask: null, rows: new Int32Array(0), groups: [], bounds: null, centre: null });
+const NOTHING_SELECTED = Object.freeze({
+  mask: null, rows: new Int32Array(0), groups: [], bounds: null, centre: null,
+});
 
 /** Points without any position. Every setter checks the length of what it is given. */
 export function createCloud() {

@@ -6,9 +6,9 @@ const WHEEL_LINE = 18;
 
 /**
  * @param {HTMLElement} root
- * @param {{begin: (at: number[], how: object) => object, click: Function, hover: Function, zoom: Function, pan: Function,
- *   wheelAllowed: () => boolean}} hands `begin` returns what a drag does: {move(at, how), end(at, how), cancel(), fine};
- *   with `fine` it hears of every place between two frames. Places are CSS pixels within `root`.
+ * @param {{begin: (at: number[], how: object) => object, click: Function, hover: Function, zoom: Function,
+ *   pan: Function, wheelAllowed: () => boolean}} hands `begin` returns what a drag does: {move(at, how),
+ *   end(at, how), cancel(), fine}; with `fine` it hears of every place between two frames. Places are CSS pixels within `root`.
  * @returns {{cancel: () => boolean, detach: () => void}} `cancel` gives up the gesture under way, if there is one.
  */
 export function attachGestures(root, hands) {

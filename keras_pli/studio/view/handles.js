@@ -10,6 +10,9 @@ const HANDLE_REACH = 32; // CSS pixels that answer, enough for a finger
 const KNOB_AWAY = 30;
 const SNAP_DEGREES = 15;
 const VIEW_MARGIN = 12;
+const FRAME_MARGIN = 8;
+const LEAST_FRAME = 44;
+const GRIP_SLOP = 2; // CSS pixels that a press may move without changing anything
 
 /**
  * @param {HTMLElement} root
@@ -17,7 +20,7 @@ const VIEW_MARGIN = 12;
  * @returns {{place: Function, cancel: () => boolean, setTheme: Function, tell: Function, elements: object}}
  */
 export function createHandles(root, map) {
-  let grip = null; // {pull, cancelled: name and payload} while a handle is held
+  let grip = null; // {start, pulled, pull, putBack} while a handle is held
   const corners = [0, 1, 2, 3].map((k) => handleIn(root, k === 1 ? "Size of the selection" : null, "nwse-resize"));
   const knob = handleIn(root, "Turn of the selection", "grab", true);
   const ends = [0, 1].map((k) => handleIn(root, k ? "Distance of the two selections" : null, "move", true));
@@ -34,23 +37,28 @@ export function createHandles(root, map) {
       event.preventDefault();
       root.focus({ preventScroll: true });
       handle.setPointerCapture?.(event.pointerId);
-      grip = gripOf(placeWithin(root, event));
+      const start = placeWithin(root, event);
+      grip = { ...gripOf(start), start, pulled: false };
     });
     handle.addEventListener("pointermove", (event) => {
-      if (grip) grip.pull(placeWithin(root, event), { snap: event.shiftKey }, map.carry);
+      if (!grip) return;
+      const at = placeWithin(root, event);
+      grip.pulled ||= Math.hypot(at[0] - grip.start[0], at[1] - grip.start[1]) > GRIP_SLOP;
+      if (grip.pulled) grip.pull(at, { snap: event.shiftKey }, map.carry);
     });
     handle.addEventListener("pointerup", (event) => {
       const held = grip;
       grip = null;
-      held?.pull(placeWithin(root, event), { snap: event.shiftKey }, map.drop);
+      if (held?.pulled) held.pull(placeWithin(root, event), { snap: event.shiftKey }, map.drop);
     });
     handle.addEventListener("pointercancel", () => { cancel(); });
   }
 
   function cancel() {
     if (!grip) return false;
-    grip.putBack();
+    const held = grip;
     grip = null;
+    if (held.pulled) held.putBack();
     return true;
   }
 
@@ -88,10 +96,11 @@ export function createHandles(root, map) {
 /** The box around a selection as it is carried, on the screen, and where its knob is. */
 export function selectionFrame(camera, bounds, affine, movedBy) {
   const { left, bottom, right, top } = bounds;
-  const margin = 8 / camera.scale;
+  // Never so small that its corners cannot be told apart.
+  const margin = (span) => Math.max(FRAME_MARGIN, (LEAST_FRAME - span * camera.scale) / 2) / camera.scale;
+  const [across, up] = [margin(right - left), margin(top - bottom)];
   const corners = [
-    [left - margin, top + margin], [right + margin, top + margin],
-    [right + margin, bottom - margin], [left - margin, bottom - margin],
+    [left - across, top + up], [right + across, top + up], [right + across, bottom - up], [left - across, bottom - up],
   ].map((corner) => screenPoint(camera, movedBy(affine, corner)));
   const stem = [(corners[0][0] + corners[1][0]) / 2, (corners[0][1] + corners[1][1]) / 2];
   const [dx, dy] = [corners[1][0] - corners[0][0], corners[1][1] - corners[0][1]];
@@ -100,11 +109,11 @@ export function selectionFrame(camera, bounds, affine, movedBy) {
   return { corners, stem, knob };
 }
 
-/** The line between the centres of two groups as they are carried, on the screen, and its length in map units in words. */
+/** The line between the centres of two groups as they are carried, on the screen, and its length. */
 export function selectionRule(camera, groups, carried, movedBy) {
   const [from, to] = groups.map(({ centre }, k) => (carried[k] ? movedBy(carried[k], centre) : centre));
   const distance = Math.hypot(to[0] - from[0], to[1] - from[1]);
-  return { from: screenPoint(camera, from), to: screenPoint(camera, to), text: distance.toPrecision(3) };
+  return { from: screenPoint(camera, from), to: screenPoint(camera, to), distance, text: distance.toPrecision(3) };
 }
 
 /** The remaining size of a selection whose corner is pulled from one place to another. */
@@ -157,7 +166,7 @@ function separateGrip(map, side) {
       const [x, y] = mapPoint(map.camera, at);
       const half = (x - middle[0]) * along[0] + (y - middle[1]) * along[1];
       const distance = Math.max(2 * half, present * 1e-3);
-      tell("separate", { distance }, separateAffines(first, second, distance));
+      tell("separate", { distance }, separateAffines(first, second, distance) ?? []);
     },
     putBack: () => map.putBack("separate", { distance: null }),
   };

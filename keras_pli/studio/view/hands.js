@@ -1,7 +1,7 @@
 // What gestures and keys do to a map, and what the page hears of it.
 
 import { boxAction, dragAction, lassoAction, panAction } from "./actions.js";
-import { mapPoint, pannedCamera, pointDiameter, zoomedCamera } from "./camera.js";
+import { mapPoint, pannedCamera, zoomedCamera } from "./camera.js";
 import { composeAffines, IDENTITY_AFFINE, inverseAffine, movedPoint } from "./geometry.js";
 import { pointsInPolygon } from "./polygon.js";
 
@@ -14,7 +14,9 @@ const CARRYING_TOOLS = Object.freeze(["move", "rotate_scale"]);
 export function changeWords(name, { by, factor, degrees, distance }) {
   if (name === "drag") return `moved by ${by[0].toPrecision(3)}, ${by[1].toPrecision(3)}`;
   if (name === "scale") return `${Math.round(100 * factor)} % of its size`;
-  if (name === "rotate") return `turned by ${Math.abs(Math.round(degrees))}° ${degrees < 0 ? "clockwise" : "counter-clockwise"}`;
+  if (name === "rotate") {
+    return `turned by ${Math.abs(Math.round(degrees))}° ${degrees < 0 ? "clockwise" : "counter-clockwise"}`;
+  }
   return `distance ${distance.toPrecision(3)}`;
 }
 
@@ -37,18 +39,17 @@ export function createHands(stage, events, { say, wheel }) {
     return cloud.nearest(...place, GRAB_REACH / view.camera.scale, true) >= 0;
   }
   function setCursor(carries = false) {
-    root.style.cursor = carries ? "move" : ({ pan: "grab", lasso: "crosshair", box: "crosshair" }[stage.tool] ?? "default");
+    const ofTool = { pan: "grab", lasso: "crosshair", box: "crosshair" }[stage.tool] ?? "default";
+    root.style.cursor = carries ? "move" : ofTool;
   }
   function showHovered(row) {
-    const at = row >= 0 ? [cloud.xy[2 * row], cloud.xy[2 * row + 1]] : null;
-    const radius = pointDiameter(view.camera, view.fitScale, cloud.count) / 2 + 4;
-    view.hovered = at && { at, radius };
+    view.hovered = row;
     stage.redraw("overlay");
   }
   /** Shows each group of the selection where an affine takes it from where it was dropped before. */
   function carry(name, what, affines, { done = false, cancelled = false } = {}) {
     const { groups } = cloud.selected;
-    const taken = (k) => affines[k] ?? affines[0];
+    const taken = (k) => affines[k] ?? affines[0] ?? IDENTITY_AFFINE;
     view.carried = cancelled ? stage.held : groups.map((_, k) => composeAffines(taken(k), heldBy(k)));
     if (done) stage.held = view.carried;
     view.hint = done || cancelled ? "" : changeWords(name, what);
@@ -122,7 +123,10 @@ export function createHands(stage, events, { say, wheel }) {
       stage.redraw("overlay");
     },
     carry,
-    drop: (name, what, affines) => carry(name, what, affines, { done: true }),
+    drop(name, what, affines) {
+      const nothing = affines.every((affine) => affine.every((part, k) => part === IDENTITY_AFFINE[k]));
+      carry(name, what, affines, nothing ? { cancelled: true } : { done: true });
+    },
     putBack: (name, what) => carry(name, what, [], { cancelled: true }),
   };
   return hands;

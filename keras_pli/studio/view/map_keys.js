@@ -12,7 +12,9 @@ const MOVE_STEP = 8; // CSS pixels that a selection is moved by one press
 const SIZE_STEP = 1.05;
 const TURN_STEP = 5; // degrees
 const FARTHER = 5; // with Shift
-const UNCHANGED = { drag: { by: [0, 0] }, scale: { factor: 1 }, rotate: { degrees: 0 }, separate: { distance: null } };
+const UNCHANGED = {
+  drag: { by: [0, 0] }, scale: { factor: 1 }, rotate: { degrees: 0 }, separate: { distance: null },
+};
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** What the keys do, for a list of shortcuts. */
@@ -110,7 +112,7 @@ function createNudge(map) {
     if (kind === "rotate") return ["rotate", { degrees: TURN_STEP * steps }, [turnAffine(TURN_STEP * steps, centre)]];
     const [first, second] = groups.map((group) => group.centre);
     const distance = Math.hypot(second[0] - first[0], second[1] - first[1]) * SIZE_STEP ** steps;
-    return ["separate", { distance }, separateAffines(first, second, distance)];
+    return ["separate", { distance }, separateAffines(first, second, distance) ?? []];
   }
   function show() {
     const [name, what, affines] = change();

@@ -16,7 +16,8 @@ export function mapRoot(parent, { label, still }) {
   root.setAttribute("role", still ? "img" : "application");
   root.setAttribute("aria-label", label);
   Object.assign(root.style, {
-    position: "absolute", inset: "0", overflow: "hidden", userSelect: "none", webkitUserSelect: "none", contain: "strict",
+    position: "absolute", inset: "0", overflow: "hidden", contain: "strict",
+    userSelect: "none", webkitUserSelect: "none",
   });
   parent.append(root);
   if (still) return { root, say: () => {} };
@@ -37,7 +38,8 @@ function unseenIn(root, text) {
   const element = document.createElement("div");
   element.textContent = text;
   Object.assign(element.style, {
-    position: "absolute", width: "1px", height: "1px", overflow: "hidden", clipPath: "inset(50%)", whiteSpace: "nowrap",
+    position: "absolute", width: "1px", height: "1px", overflow: "hidden",
+    clipPath: "inset(50%)", whiteSpace: "nowrap",
   });
   root.append(element);
   return element;

@@ -13,7 +13,7 @@ const HEAD = 7; // CSS pixels of an arrow's head
 /**
  * @param {{canvas: HTMLCanvasElement, context: CanvasRenderingContext2D}} layer
  * @param {object} scene What `createScatter` holds: camera, theme, outlines, arrows, marks, lasso, frame,
- *   hovered, cursor, hint.
+ *   ring, cursor, hint.
  * @param {number} ratio Device pixels a CSS pixel.
  */
 export function paintOverlay({ canvas, context }, scene, ratio) {
@@ -27,7 +27,7 @@ export function paintOverlay({ canvas, context }, scene, ratio) {
   if (scene.rule) paintRule(context, scene);
   paintLabels(context, scene);
   for (const mark of scene.marks) paintMark(context, scene, mark);
-  if (scene.hovered) paintHovered(context, scene);
+  if (scene.ring) paintRing(context, scene);
   if (scene.lasso) paintLasso(context, scene);
   if (scene.cursor) paintCursor(context, scene);
   if (scene.hint) paintHint(context, scene);
@@ -172,11 +172,12 @@ function paintMark(context, { camera, theme }, { at, text, kind }) {
   }
 }
 
-function paintHovered(context, { camera, theme, hovered }) {
-  const [x, y] = screenPoint(camera, hovered.at);
+/** Around the point that is looked at. */
+function paintRing(context, { camera, theme, ring }) {
+  const [x, y] = screenPoint(camera, ring.at);
   for (const [stroke, width] of [[theme.background, 4], [theme.ink, 2]]) {
     context.beginPath();
-    context.arc(x, y, hovered.radius, 0, 2 * Math.PI);
+    context.arc(x, y, ring.radius, 0, 2 * Math.PI);
     context.strokeStyle = stroke;
     context.lineWidth = width;
     context.stroke();

@@ -89,7 +89,7 @@ function paintGhosts(target, cloud, view, affine, diameter) {
 /** Marks points whose data are changed: a ring (weighed), a frame (relabelled), a cross (excluded). */
 function paintFlags(target, cloud, view, affine, { colors, rows, diameter }) {
   if (!rows.length) return;
-  const size = Math.max(5, Math.min(Math.round(diameter), LAYER_PAD / 2));
+  const size = Math.max(diameter < 3 ? 3 : 5, Math.min(Math.round(diameter), LAYER_PAD / 2));
   const width = Math.max(1, size / 7);
   const around = size + 2 * Math.ceil(width) + 2;
   const ground = packedColor(view.theme.background);
@@ -103,6 +103,7 @@ function paintFlags(target, cloud, view, affine, { colors, rows, diameter }) {
   for (const [bit, stamp] of marks) {
     const marked = rows.filter((row) => cloud.flags[row] & bit);
     if (!marked.length) continue;
-    splatPoints(target, cloud.xy, affine, { colors, rows: marked, stamps: [stamp], color, reach: stampReach(around * 1.1) });
+    const reach = stampReach(around * 1.1);
+    splatPoints(target, cloud.xy, affine, { colors, rows: marked, stamps: [stamp], color, reach });
   }
 }

@@ -34,8 +34,8 @@ export function pointsInPolygon(xy, vertices, { extent = greatestCoordinate(xy) 
     const y = xy[2 * k + 1];
     // Written so that NaN fails.
     if (!(x >= left && x <= right && y >= bottom && y <= top)) continue;
-    const slab = Math.min(side - 1, Math.floor((y - bottom) * perY));
-    const cell = slab * side + Math.min(side - 1, Math.floor((x - left) * perX));
+    const slab = Math.min(side - 1, ((y - bottom) * perY) | 0);
+    const cell = slab * side + Math.min(side - 1, ((x - left) * perX) | 0);
     // All of a cell that no edge comes near is as its first point.
     if (states[cell] === UNKNOWN) states[cell] = enclosedBy(slabs[slab], x, y, tolerance) ? INSIDE : OUTSIDE;
     if (states[cell] === INSIDE) inside[k] = 1;

@@ -2,6 +2,8 @@
 
 const PICTURE_SIZE = 96;
 const NEIGHBOR_SIZE = 48;
+// Some methods take a thousand passes through the classifier, and a search for a rationale some thousand steps.
+const EXPLAINING_MILLISECONDS = 600000;
 const REST_MILLISECONDS = 40; // on a point, before anything is asked about it
 
 /**
@@ -61,7 +63,7 @@ export function samplingActions({ ask, store }) {
     const { index } = store.state.inspected;
     const about = { index, methods, target };
     store.set({ explanation: { ...about, pending: true, titles: [], images: [] } });
-    const reply = await ask("explain", about, { report: explanationFailed });
+    const reply = await ask("explain", about, { patience: EXPLAINING_MILLISECONDS, report: explanationFailed });
     if (!reply || store.state.inspected?.index !== index) return;
     const { titles, notes, refused, target_name: targetName } = reply.content;
     store.set({ explanation: { ...about, titles, notes, refused, targetName, images: reply.buffers.map(imageAddress) } });
@@ -75,7 +77,7 @@ export function samplingActions({ ask, store }) {
     const { index } = store.state.inspected;
     store.set({ rationale: { index, target, pending: true, images: [] } });
     const report = (error) => store.set({ rationale: { index, target, images: [], error } });
-    const reply = await ask("rationalise", { index, target }, { report });
+    const reply = await ask("rationalise", { index, target }, { patience: EXPLAINING_MILLISECONDS, report });
     if (!reply || store.state.inspected?.index !== index) return;
     store.set({ rationale: { index, target, ...reply.content, images: reply.buffers.map(imageAddress) } });
   }

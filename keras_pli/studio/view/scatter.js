@@ -15,10 +15,10 @@ import { ghostsOf } from "./targets.js";
  * A scatter plot of up to a million points that can be taken hold of.
  *
  * Events, by `on(name, handler)`, which returns how to stop: "hover" {index|null, at|null in CSS pixels}, "click"
- * {index|null, add}, "select" {polygon in map units, add, subtract, guess: Uint8Array}, "drag" {by: [dx, dy]}, "scale"
- * {factor}, "rotate" {degrees, counter-clockwise} and "separate" {distance}, these four with `done` and `cancelled`, and
- * "view" {scale, bounds}. What was dropped stays where it is seen until the page sets positions, targets or a selection, or
- * calls `release()`.
+ * {index|null, add}, "select" {polygon in map units, add, subtract, guess: Uint8Array}, "drag" {by: [dx, dy]},
+ * "scale" {factor}, "rotate" {degrees, counter-clockwise} and "separate" {distance}, these four with `done` and
+ * `cancelled`, and "view" {scale, bounds}. The guess knows nothing of hidden points. What was dropped stays where it
+ * is seen until the page sets positions, targets or a selection, or calls `release()`.
  *
  * @param {HTMLElement} parent A positioned element, which the map fills.
  * @param {{label: string, still?: boolean, theme?: "light"|"dark", wheel?: "always"|"focus"}} options still: no
@@ -42,7 +42,7 @@ export function createScatter(parent, { label, still = false, theme = "light", w
     stopMotion();
     stage.letGo();
     if (cloud.setPoints(xy)) {
-      Object.assign(view, { ghosts: null, arrows: [], hovered: null });
+      Object.assign(view, { ghosts: null, arrows: [], hovered: -1 });
       stage.fit();
     }
     stage.restyle();
@@ -80,7 +80,7 @@ export function createScatter(parent, { label, still = false, theme = "light", w
     get element() { return root; },
     get stage() { return stage; },
 
-    /** Positions Float32Array x0 y0 x1 y1 …, shown at once; another number of points forgets style and selection. */
+    /** Positions x0 y0 x1 y1 …, shown at once; another number of points forgets style and selection. */
     setPoints,
     /** The same, gliding there; resolves to false where it was interrupted. rows: those that `xy` holds. */
     animateTo,

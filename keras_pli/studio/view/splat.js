@@ -8,14 +8,14 @@ export function clearPixels(target, color) {
 /**
  * Draws points, later ones above earlier ones. Those that are NaN, or of colour 0, are not drawn.
  *
- * @param {{pixels: Uint32Array, width: number, height: number, pad: number}} target The canvas is `pad` pixels
- *   larger on each side than what is seen, so that no stamp has to be cut; points in the margin are drawn if
- *   their stamp fits.
+ * @param {{pixels: Uint32Array, width: number, height: number}} target A canvas that is larger than what is seen
+ *   by a margin on each side, so that no stamp has to be cut: points nearer to its edge than `reach` are not drawn.
  * @param {Float32Array} xy Positions x0 y0 x1 y1 …
  * @param {number[]} affine From positions to pixels.
  * @param {{colors: Uint32Array, rows?: Int32Array|null, stamps: object[], codes?: ArrayLike<number>|null,
  *   reach: number, color?: number, halos?: object[], haloColor?: number}} drawing colors: one a point; color:
- *   one for all instead. stamps: one for all points or one a code (other codes get the first); halos: drawn below each.
+ *   one for all instead. stamps: one for all points or one a code (other codes get the first). halos: drawn
+ *   below each.
  */
 export function splatPoints(target, xy, affine, drawing) {
   const brushes = drawing.stamps.map((stamp) => brushOf(stamp, target.width));

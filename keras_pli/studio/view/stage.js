@@ -1,6 +1,6 @@
 // What is shown of a map and when it is drawn: the points, the camera, what lies over them, and one drawing a frame.
 
-import { fitCamera, resizedCamera, viewBounds } from "./camera.js";
+import { fitCamera, pointDiameter, resizedCamera, viewBounds } from "./camera.js";
 import { createCloud } from "./cloud.js";
 import { IDENTITY_AFFINE, movedPoint } from "./geometry.js";
 import { selectionFrame, selectionRule } from "./handles.js";
@@ -31,7 +31,7 @@ export function createStage(root, events, theme) {
     camera: fitCamera(cloud.xy, 1, 1), fitScale: 1, theme: MAP_THEMES[theme], stamps: createStampBox(),
     carried: [], // what a gesture does to each group of the selection
     ghosts: null, arrows: [], share: null, outlines: [], marks: [],
-    lasso: null, hovered: null, cursor: null, hint: "", frame: null, rule: null,
+    lasso: null, hovered: -1, ring: null, cursor: null, hint: "", frame: null, rule: null,
   };
   const stage = {
     root, layers, cloud, view, linked, tool: "pan", handles: null, moving: false, redraw, flush, look, fit,
@@ -57,8 +57,10 @@ export function createStage(root, events, theme) {
     if (waiting.has("base")) paintBase(layers, cloud, view);
     if (waiting.has("top")) paintTop(layers, cloud, view);
     placeGrips();
+    view.ring = ringOf(view.hovered);
     paintOverlay(layers.overlay, view, layers.ratio);
-    root.dataset.camera = JSON.stringify(view.camera); // which part of the map is seen, told to whoever looks from outside
+    // Which part of the map is seen, told to whoever looks from outside.
+    root.dataset.camera = JSON.stringify(view.camera);
     waiting.clear();
     indexSoon();
   }
@@ -68,6 +70,16 @@ export function createStage(root, events, theme) {
     clearTimeout(indexing);
     if (!stage.handles || cloud.indexed()) return;
     indexing = setTimeout(() => { if (!stage.moving) cloud.index(); }, INDEX_DELAY);
+  }
+
+  /** Around the point that is looked at, where it is seen. */
+  function ringOf(row) {
+    if (row < 0 || row >= cloud.count) return null;
+    const group = cloud.selected.mask ? cloud.selected.mask[row] - 1 : -1;
+    const affine = group < 0 ? IDENTITY_AFFINE : view.carried[group] ?? view.carried[0] ?? IDENTITY_AFFINE;
+    const at = movedPoint(affine, [cloud.xy[2 * row], cloud.xy[2 * row + 1]]);
+    const radius = pointDiameter(view.camera, view.fitScale, cloud.count) / 2 + 4;
+    return Number.isFinite(at[0] + at[1]) ? { at, radius } : null;
   }
 
   function placeGrips() {
@@ -81,6 +93,7 @@ export function createStage(root, events, theme) {
     }
     const ruled = stage.tool === "separate" && groups.length === 2 && groups.every(({ centre }) => centre);
     view.rule = ruled ? selectionRule(view.camera, groups, view.carried, movedPoint) : null;
+    if (view.rule && !(view.rule.distance > 0)) view.rule = null; // no line leads apart
     stage.handles?.place(grips, view.rule);
   }
 

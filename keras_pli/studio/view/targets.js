@@ -9,7 +9,8 @@ const LEAST_ARROW_SHARE = 1e-3; // of the greatest coordinate; shorter ways are 
  * @param {{xy: Float32Array, moved?: Uint8Array|null}} given Where they would go, and which of them do.
  * @param {{share?: number|null, old?: boolean, arrows?: object[]}} options old: the ghosts are where points came
  *   from; arrows: those to draw instead of one a class.
- * @returns {{ghosts: {xy: Float32Array, rows: Int32Array}, arrows: {from: number[], to: number[], color: string|null}[]}}
+ * @returns {{ghosts: {xy: Float32Array, rows: Int32Array},
+ *   arrows: {from: number[], to: number[], color: string|null}[]}}
  */
 export function ghostsOf(cloud, { xy, moved = null }, { old = false, arrows = null } = {}) {
   if (xy.length !== cloud.xy.length) {

@@ -5,7 +5,10 @@ import json
 import time
 
 import numpy as np
+import pytest
 from PIL import Image
+
+Axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe
 
 SECONDS = 10  # for what should take a moment, on a busy machine
 
@@ -40,10 +43,12 @@ class StudioPage:
         self.page, self.session = page, session
         self.faults = []
         page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on(
-            "console",
-            lambda said: self.faults.append(said.text) if said.type == "error" else None,
-        )
+        page.on("console", self._hear)
+
+    def _hear(self, said):
+        """A server that does not answer is no fault of the page, which says so itself."""
+        if said.type == "error" and not said.text.startswith("Failed to load resource"):
+            self.faults.append(said.text)
 
     def open(self, url):
         self.page.goto(url)
@@ -56,7 +61,7 @@ class StudioPage:
         self.eventually(self._is_fitted, "the map of all points")
 
     def _is_fitted(self):
-        places = self.on_screen(self.session.round.map)
+        places = self.on_screen(self.session.edited.targets)
         box = self.map.bounding_box()
         low = np.array([box["x"], box["y"]])
         size = np.array([box["width"], box["height"]])
@@ -123,6 +128,23 @@ class StudioPage:
             self.drag([*path, path[0]])
         return unframed(answer.value.request.post_data_buffer), unframed(answer.value.body())
 
+    def contract(self, label, factor):
+        """Adds a step by numbers: a class is contracted."""
+        self.select_class(self.session.class_name(label))
+        self.scale_to(factor)
+
+    def scale_to(self, factor):
+        """Scales what is selected by numbers."""
+        field = self.page.get_by_label("Factor of its size")
+        if not field.is_visible():
+            self.page.get_by_text("Move by numbers").click()
+        field.fill(str(factor))
+        self.button("Scale to").click()
+
+    def steps(self):
+        """The steps of the plan, as they are listed."""
+        return self.page.locator("[data-entry]").count()
+
     def shift(self, start, by):
         """Drags what is selected by a way in units of the map, from a selected point on."""
         self.tool("Move")
@@ -138,6 +160,16 @@ class StudioPage:
         for x, y in others:
             self.page.mouse.move(x, y, steps=steps)
         self.page.mouse.up()
+
+    def check_accessibility(self):
+        """Lets axe-core look at the page as it is."""
+        found = Axe().run(self.page).response["violations"]
+        told = [
+            f"{one['id']} ({one['impact']}): {node['html'][:150]} {node['failureSummary']}"
+            for one in found
+            for node in one["nodes"]
+        ]
+        assert not told, "\n".join(told)
 
     def picture(self, locator):
         """The values of a picture in the page, uint8 `(height, width, 4)`."""

@@ -2,17 +2,10 @@
 
 import numpy as np
 import pytest
+from map_places import lonely, star
 from matplotlib.path import Path as Outline
-from star_lasso import star
 
 from keras_pli.intervention import Contract, InterventionPlan, Polygon, Shift
-
-
-def lonely(points):
-    """The point that is farthest from all others."""
-    gaps = np.hypot(*(points[:, None] - points[None]).T)
-    np.fill_diagonal(gaps, np.inf)
-    return int(gaps.min(axis=0).argmax())
 
 
 def test_the_page_says_what_it_shows(page, session):
@@ -109,11 +102,8 @@ def test_the_stored_plan_is_what_the_api_writes(page, session, tmp_path):
     polygon = asked["selection"]["vertices"]
     start = points[Polygon(polygon).resolve(points)][0]
     page.shift(start, by=(2.0, 2.0))
-    page.select_class(session.class_name(3))
-    page.page.get_by_text("Move by numbers").click()
-    page.page.get_by_label("Factor of its size").fill("0.25")
     page.page.get_by_label("Reason of the next step").fill("They are one digit.")
-    page.button("Scale to").click()
+    page.contract(3, 0.25)
     page.eventually(lambda: "one digit" in page.plan(), "the second step")
     by = session.editor.entries[0].change.by
     plan = InterventionPlan(

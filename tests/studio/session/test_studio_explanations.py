@@ -23,7 +23,7 @@ def classifier():
     keras.utils.set_random_seed(3)
     return keras.Sequential(
         [
-            keras.Input((8, 8, 1)),
+            keras.Input((8, 8, 3)),
             layers.Conv2D(4, 3, activation="relu"),
             layers.GlobalAveragePooling2D(),
             layers.Dense(3, activation="softmax"),
@@ -33,7 +33,7 @@ def classifier():
 
 @pytest.fixture(scope="module")
 def x():
-    x = RNG.random((6, 8, 8, 1)).astype(np.float32)
+    x = RNG.random((6, 8, 8, 3)).astype(np.float32)
     x[5] = 0
     return x
 
@@ -51,7 +51,9 @@ def test_maps_are_those_of_the_direct_call(explanations, classifier, x):
     assert each.score == pytest.approx(float(direct.scores[0]), rel=1e-4)
     assert Image.open(io.BytesIO(each.png)).format == "PNG"
     assert (found.target, each.title) == (2, "DeepLIFT")
-    assert each.note == "Adds up to the score’s rise from a baseline of 0 but for 0 %."
+    assert each.note == (
+        "Adds up to the score’s rise from a baseline of 0 but for 0 %. Summed over 3 channels."
+    )
 
 
 @pytest.mark.slow
@@ -83,7 +85,7 @@ def test_the_classifier_stays_as_it_was(explanations, classifier):
 def test_zero_maps_say_so(explanations):
     (found,) = explanations.of(5, ["deep_lift"], target=1).maps
     assert found.note.startswith("Zero everywhere: nothing here speaks for dog.")
-    assert found.note.endswith("The score is that of the baseline: there is nothing to share out.")
+    assert "The score is that of the baseline: there is nothing to share out." in found.note
 
 
 def test_bad_requests(explanations):

@@ -69,8 +69,12 @@ test("the frame of a selection surrounds it, its knob above", () => {
   const camera = { x: 0, y: 0, scale: 10, width: 200, height: 200 };
   const bounds = { left: -2, right: 2, bottom: -1, top: 1 };
   const { corners, knob } = selectionFrame(camera, bounds, IDENTITY_AFFINE, movedPoint);
-  assert.deepEqual(corners.map(([x, y]) => [Math.round(x), Math.round(y)]), [[72, 82], [128, 82], [128, 118], [72, 118]]);
-  assert.deepEqual(knob.map(Math.round), [100, 52]);
+  const whole = (places) => places.map(([x, y]) => [Math.round(x), Math.round(y)]);
+  assert.deepEqual(whole(corners), [[72, 78], [128, 78], [128, 122], [72, 122]]);
+  assert.deepEqual(whole([knob]), [[100, 48]]);
+  const point = { left: 0, right: 0, bottom: 0, top: 0 };
+  const small = selectionFrame(camera, point, IDENTITY_AFFINE, movedPoint);
+  assert.deepEqual(whole(small.corners), [[78, 78], [122, 78], [122, 122], [78, 122]]);
 });
 
 test("no label lies on another, and labels outside are left out", () => {

@@ -1,6 +1,13 @@
-"""A lasso that tests draw over a map."""
+"""Places on a map that tests point at or draw around."""
 
 import numpy as np
+
+
+def lonely(points):
+    """The point that is farthest from all others."""
+    gaps = np.hypot(*(points[:, None] - points[None]).T)
+    np.fill_diagonal(gaps, np.inf)
+    return int(gaps.min(axis=0).argmax())
 
 
 def star(points, share=0.5):

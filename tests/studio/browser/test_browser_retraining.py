@@ -1,0 +1,96 @@
+"""Retraining in a browser: the map moves, what is kept is what the API trains, and one can go back."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_pli.intervention import Contract, InterventionPlan, Shift
+from keras_pli.retraining import pli_experiment
+
+SETTINGS = {"embedding_weight": 0.5, "epochs": 2, "batch_size": 50}
+PLAN = InterventionPlan([Shift(3, by=(4.0, 4.0)), Contract(8, factor=0.5)])
+# Notes which maps could be looked at, for some are there as long as it trains only.
+WATCH = """() => {
+  window.seenMaps = new Set();
+  const look = () => document.querySelectorAll(".kps-switch button").forEach(
+    (button) => window.seenMaps.add(button.textContent));
+  new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+}"""
+
+
+def fill(page, **fields):
+    page.page.get_by_role("tab", name="Retrain").click()
+    for name, value in fields.items():
+        page.page.locator(f'input[name="{name}"]').fill(str(value))
+
+
+@pytest.fixture(scope="module")
+def of_the_api(classifier, digits, embedder):
+    """The weights and outputs of the same experiment by `pli_experiment`."""
+    weights = {}
+    before = classifier.get_weights()
+    pli_experiment(
+        classifier,
+        *digits,
+        PLAN,
+        embedder=embedder,
+        seeds=[3],
+        on_trained=lambda seed, arm, model: weights.update({arm: model.get_weights()}),
+        verbose=0,
+        **SETTINGS,
+    )
+    classifier.set_weights(before)
+    return weights
+
+
+def test_a_round_of_retraining(page, session, of_the_api, tmp_path):
+    session.edit(lambda editor: editor.set(PLAN.changes))
+    page.eventually(lambda: page.steps() == 2, "the plan in the page")
+    page.page.evaluate(WATCH)
+    fill(page, weight=0.5, epochs=2, batch_size=50, seed=3)
+    page.button("Retrain").click()
+    compared = page.page.get_by_role("region", name="Comparison of the retraining")
+    compared.wait_for(timeout=60_000)
+    assert "Training" in page.page.evaluate("() => [...window.seenMaps]")
+    for title in ("Before", "As edited", "Control", "PLI"):
+        compared.get_by_text(title, exact=True).first.wait_for()
+    compared.get_by_text("displacement", exact=False).first.wait_for()
+    page.check_accessibility()
+    page.page.emulate_media(color_scheme="dark")
+    page.check_accessibility()
+
+    map_before = session.round.map
+    page.button("Keep").click()
+    page.eventually(lambda: session.round.number == 1, "the next round")
+    compared.wait_for(state="hidden")
+    kept = keras.saving.load_model(session.round.folder / "classifier.keras")
+    for found, expected in zip(kept.get_weights(), of_the_api["PLI"], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert any(
+        np.abs(found - other).max() > 1e-4
+        for found, other in zip(kept.get_weights(), of_the_api["control"], strict=True)
+    )
+    moved = session.round.map - map_before
+    asked = PLAN.apply(map_before, session.data.labels)[0] - map_before
+    of_three = session.data.labels == 3
+    assert moved[of_three].mean(axis=0) @ asked[of_three].mean(axis=0) > 0
+    assert InterventionPlan.load(session.folder.round(0) / "plan.json").to_json() == PLAN.to_json()
+    assert session.plan.to_json() == InterventionPlan().to_json()
+
+    page.page.get_by_role("tab", name="History").click()
+    page.button("Go to round 0").click()
+    page.eventually(lambda: session.round.number == 0, "the first round again")
+    page.eventually(lambda: page.steps() == 2, "its plan")
+    np.testing.assert_array_equal(session.round.map, map_before)
+
+
+def test_a_retraining_is_stopped(page, session):
+    session.edit(lambda editor: editor.set(PLAN.changes))
+    page.eventually(lambda: page.steps() == 2, "the plan in the page")
+    fill(page, weight=0.5, epochs=10_000, batch_size=50, seed=4)
+    page.button("Retrain").click()
+    page.button("Stop").first.click()
+    page.eventually(lambda: session.jobs.current.state == "stopped", "the end of the job")
+    page.page.get_by_text("stopped").first.wait_for()
+    page.eventually(lambda: page.button("Retrain").is_visible(), "the form, for another try")
+    assert page.plan() == PLAN.to_json()
