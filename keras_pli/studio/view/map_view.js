@@ -51,14 +51,14 @@ export function createMapView(parent, { store, actions }) {
 
   /** The selection in the groups that the map takes hold of: two classes part, anything else is one. */
   function drawSelection() {
-    const { selection, tool, column } = state;
+    const { selection, tool, labelCodes } = state;
     if (!shownPoints) return undefined;
     const labels = selection?.labels;
-    if (tool !== "separate" || labels?.length !== 2 || column?.name !== "label") {
+    if (tool !== "separate" || labels?.length !== 2 || !labelCodes) {
       return scatter.setSelection(selection?.mask ?? null);
     }
     const second = state.info.classes.findIndex(({ label }) => label === labels[1]);
-    return scatter.setSelection(selection.mask?.map((on, i) => (on && column.codes[i] === second ? 2 : on)) ?? null);
+    return scatter.setSelection(selection.mask?.map((on, i) => (on && labelCodes[i] === second ? 2 : on)) ?? null);
   }
 
   function drawColours() {
@@ -174,7 +174,7 @@ export function createMapView(parent, { store, actions }) {
     store.on(["positions", "shown"], drawPositions),
     store.on(["column", "theme"], drawColours),
     store.on(["column", "hidden"], drawVisible),
-    store.on(["selection", "tool", "column"], drawSelection),
+    store.on(["selection", "tool", "labelCodes"], drawSelection),
     store.on(["positions"], drawFlags),
     store.on(["ghosts", "positions", "shown", "column", "theme", "check"], drawGhosts),
     store.on(["outlines", "outlined", "theme", "shown"], drawOutlines),
