@@ -64,6 +64,7 @@ export function loadingActions({ ask, store, version, welcomed }) {
         flags: flags ? typedArray(flags, Uint8Array) : null,
         revision: reply.content.revision,
         guessed: false,
+        round: store.state.round?.number,
       },
     });
     if (store.state.outlines) await loadOutlines();

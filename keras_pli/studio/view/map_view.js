@@ -25,16 +25,20 @@ export function createMapView(parent, { store, actions }) {
   const { state } = store;
   let shownPoints = null;
   let shownGuess = false;
+  let shownRound = null;
 
   function drawPositions() {
     const { positions, shown } = state;
     const xy = shown === "live" ? positions.live : shown === "original" ? positions.map : positions.targets;
     if (!xy || xy === shownPoints) return;
     // What a hand has moved is there already, and so is the server's answer to it.
-    const atOnce = shownGuess || positions.guessed || !shownPoints || shownPoints.length !== xy.length;
+    const anew = !shownPoints || positions.round !== shownRound;
+    const atOnce = anew || shownGuess || positions.guessed;
     if (atOnce) scatter.setPoints(xy);
     else scatter.animateTo(xy, shown === "live" ? EPOCH_MILLISECONDS : SETTLE_MILLISECONDS);
     const first = !shownPoints;
+    if (anew) scatter.fit();
+    shownRound = positions.round;
     shownPoints = xy;
     shownGuess = positions.guessed && shown === "edited";
     if (first) [drawColours, drawVisible, drawSelection, drawFlags, drawGhosts, drawOutlines].forEach((draw) => draw());
