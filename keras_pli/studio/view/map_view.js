@@ -25,16 +25,20 @@ export function createMapView(parent, { store, actions }) {
   const { state } = store;
   let shownPoints = null;
   let shownGuess = false;
+  let shownRound = null;
 
   function drawPositions() {
     const { positions, shown } = state;
     const xy = shown === "live" ? positions.live : shown === "original" ? positions.map : positions.targets;
     if (!xy || xy === shownPoints) return;
     // What a hand has moved is there already, and so is the server's answer to it.
-    const atOnce = shownGuess || positions.guessed || !shownPoints || shownPoints.length !== xy.length;
+    const anew = !shownPoints || positions.round !== shownRound;
+    const atOnce = anew || shownGuess || positions.guessed;
     if (atOnce) scatter.setPoints(xy);
     else scatter.animateTo(xy, shown === "live" ? EPOCH_MILLISECONDS : SETTLE_MILLISECONDS);
     const first = !shownPoints;
+    if (anew) scatter.fit();
+    shownRound = positions.round;
     shownPoints = xy;
     shownGuess = positions.guessed && shown === "edited";
     if (first) [drawColours, drawVisible, drawSelection, drawFlags, drawGhosts, drawOutlines].forEach((draw) => draw());
@@ -47,14 +51,14 @@ export function createMapView(parent, { store, actions }) {
 
   /** The selection in the groups that the map takes hold of: two classes part, anything else is one. */
   function drawSelection() {
-    const { selection, tool, column } = state;
+    const { selection, tool, labelCodes } = state;
     if (!shownPoints) return undefined;
     const labels = selection?.labels;
-    if (tool !== "separate" || labels?.length !== 2 || column?.name !== "label") {
+    if (tool !== "separate" || labels?.length !== 2 || !labelCodes) {
       return scatter.setSelection(selection?.mask ?? null);
     }
     const second = state.info.classes.findIndex(({ label }) => label === labels[1]);
-    return scatter.setSelection(selection.mask?.map((on, i) => (on && column.codes[i] === second ? 2 : on)) ?? null);
+    return scatter.setSelection(selection.mask?.map((on, i) => (on && labelCodes[i] === second ? 2 : on)) ?? null);
   }
 
   function drawColours() {
@@ -170,7 +174,7 @@ export function createMapView(parent, { store, actions }) {
     store.on(["positions", "shown"], drawPositions),
     store.on(["column", "theme"], drawColours),
     store.on(["column", "hidden"], drawVisible),
-    store.on(["selection", "tool", "column"], drawSelection),
+    store.on(["selection", "tool", "labelCodes"], drawSelection),
     store.on(["positions"], drawFlags),
     store.on(["ghosts", "positions", "shown", "column", "theme", "check"], drawGhosts),
     store.on(["outlines", "outlined", "theme", "shown"], drawOutlines),

@@ -77,7 +77,7 @@ export function selectingActions({ ask, store, toasts, loading }) {
     const before = add && selection?.labels ? selection.labels : [];
     const labels = before.includes(label) ? before.filter((other) => other !== label) : [...before, label];
     if (!labels.length) return clear();
-    const codes = await loading.columnCodes("label");
+    const codes = await loading.labelCodes();
     const wanted = new Set(labels.map((name) => info.classes.findIndex((entry) => entry.label === name)));
     const guess = codes ? maskOfCodes(codes, wanted) : null;
     const json = classSelection(labels);

@@ -101,17 +101,17 @@ export function createActionsForm({ store, actions, toasts }) {
   }
 
   function centreDistance(labels) {
-    const { column, positions, info, selection } = state;
-    if (column?.name !== "label" || !selection?.mask) return null;
+    const { labelCodes, positions, info } = state;
+    if (!labelCodes) return null;
     const [a, b] = labels.map((label) => {
       const code = info.classes.findIndex((entry) => entry.label === label);
-      return maskCentre(positions.targets, maskOfCodes(column.codes, new Set([code])));
+      return maskCentre(positions.targets, maskOfCodes(labelCodes, new Set([code])));
     });
     return a && b ? Math.hypot(b[0] - a[0], b[1] - a[1]) : null;
   }
 
   store.on(["info"], drawRelabel);
-  store.on(["selection", "positions", "info", "column"], drawSeparate);
+  store.on(["selection", "positions", "info", "labelCodes"], drawSeparate);
   drawRelabel();
   drawSeparate();
   return element(
