@@ -1,4 +1,4 @@
-"""One browser and one studio for each file of tests.
+"""A studio for all tests, and a browser for each file of them.
 
 A browser lives no longer than a file: while Playwright runs, the process can run no other event loop.
 """
@@ -68,16 +68,18 @@ def embedder(classifier, digits):
     return network
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def session(classifier, digits, embedder, tmp_path_factory):
-    """A studio of the digits; its plan is emptied after each test."""
+    """A studio of the digits; after each test it is in its first round, with an empty plan."""
     (x, labels), test = digits
     names = [f"digit {number}" for number in range(10)]
     data = StudioData.of(classifier, x, labels, test=test, class_names=names)
-    return StudioSession(data, tmp_path_factory.mktemp("studio"), embedder=embedder)
+    session = StudioSession(data, tmp_path_factory.mktemp("studio"), embedder=embedder)
+    yield session
+    session.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(session):
     with StudioServer(session, port=0) as server:
         yield server
@@ -103,6 +105,8 @@ def new_page(browser, server, session):
     yield open_page
     for context in contexts:
         context.close()
+    if session.round.number != 0:
+        session.go_to(0)
     session.edit(lambda editor: editor.set(()))
     assert [page.faults for page in pages] == [[] for _ in pages]
 

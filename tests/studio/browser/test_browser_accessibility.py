@@ -74,9 +74,10 @@ def test_points_are_selected_moved_and_brought_back_by_keys(page, session):
     keys.press("Enter")
     page.page.get_by_text("in the shape you drew").wait_for()
     keys.press("Escape")
+    keys.down("Alt")
     for _ in range(3):
-        keys.press("Alt+ArrowRight")
-    keys.press("Enter")
+        keys.press("ArrowRight")
+    keys.up("Alt")  # keeps it, as Enter would
     page.eventually(lambda: "Shift" in page.plan(), "the step in the plan")
     (entry,) = session.editor.entries
     assert isinstance(entry.change.selection, Polygon)

@@ -1,8 +1,10 @@
 """Reloading, several pages, a slow network and a server that is gone: nothing is lost, and it is said."""
 
 import numpy as np
+from studio_page import SECONDS, StudioPage, kind_of
 
 from keras_pli.intervention import Contract, InterventionPlan
+from keras_pli.studio.conversation import state_requests
 from keras_pli.studio.server import StudioServer
 
 
@@ -47,22 +49,31 @@ def test_a_slow_network_changes_nothing_but_the_time(page, new_page, session):
     page.select_class(session.class_name(label))
     page.tool("Move")
     seen = page.shown_map()
-    speed = 50_000  # bytes a second, with half a second on the way
+    speed = 100_000  # bytes a second, with a fifth of a second on the way
     slow = {
         "offline": False,
-        "latency": 500,
+        "latency": 200,
         "downloadThroughput": speed,
         "uploadThroughput": speed,
     }
     page.page.context.new_cdp_session(page.page).send("Network.emulateNetworkConditions", slow)
+    held = []
+    page.page.route(
+        "**/messages",
+        lambda route: (
+            held.append(route) if kind_of(route.request) == "change" else route.continue_()
+        ),
+    )
     way = np.array([2.0, 1.0])
     for step in range(2):
         page.drag(page.on_screen([start + step * way, start + (step + 1) * way]))
-        answered = len(session.editor.entries)
-        assert answered <= step
+        page.eventually(lambda count=step + 1: len(held) == count, "the request")
+        assert not session.editor.entries  # nobody has heard of it
         shown = page.shown_map()
-        assert not np.array_equal(shown, seen)  # without waiting for the answer
+        assert not np.array_equal(shown, seen)  # and it is shown
         seen = shown
+    for route in held:
+        route.continue_()
     page.eventually(
         lambda: abs(session.edited.targets - points).max() > 1.5 * way[0], "both steps in the plan"
     )
@@ -96,8 +107,6 @@ def test_a_lost_connection_is_said_and_found_again(page, session):
 
 
 def test_a_server_that_is_gone_is_said_and_nothing_is_lost(browser, session):
-    from studio_page import SECONDS, StudioPage
-
     context = browser.new_context(reduced_motion="reduce")
     context.set_default_timeout(1000 * SECONDS)
     try:
@@ -116,3 +125,16 @@ def test_a_server_that_is_gone_is_said_and_nothing_is_lost(browser, session):
     finally:
         context.close()
         session.edit(lambda editor: editor.set(()))
+
+
+def test_a_page_of_another_version_is_told_to_reload(page, session, monkeypatch):
+    monkeypatch.setattr(state_requests, "view_version", lambda: "another")
+    page.page.context.set_offline(True)
+    page.page.locator(".kps-legend").get_by_role("button").first.click()
+    page.page.get_by_role("alert").get_by_text("does not answer").wait_for()
+    page.page.context.set_offline(False)
+    page.page.get_by_role("alert").get_by_text("another version").wait_for()
+    monkeypatch.undo()
+    page.button("Reload").click()
+    page.wait_for_map()
+    assert not page.page.get_by_role("alert").get_by_text("another version").is_visible()
