@@ -117,11 +117,6 @@ export function createMapView(parent, { store, actions }) {
     scatter.setMarks(currentCheck()?.marks ?? []);
   }
 
-  function held() {
-    if (state.shown !== "edited") return null;
-    return state.selection?.mask ? actions.heldSelection() : null;
-  }
-
   const hands = {
     hover: ({ index, at }) => {
       store.set({ pointer: at });
@@ -146,15 +141,19 @@ export function createMapView(parent, { store, actions }) {
         return;
       }
       const [first, second] = labels.map((label) => ({ type: "ClassLabel", label }));
-      actions.addChange(separateChange(first, second, distance));
+      actions.addChange(() => separateChange(first, second, distance));
     },
   };
 
   function finish(done, cancelled, make) {
     if (!done || cancelled) return;
-    const selection = held();
-    if (selection) actions.addChange(make(selection));
+    if (canChange()) actions.addChange(make);
     else scatter.release();
+  }
+
+  /** Steps are made on the map as edited: elsewhere points lie where no plan would take them up. */
+  function canChange() {
+    return state.shown === "edited" && Boolean(state.selection?.mask);
   }
 
   for (const [name, hand] of Object.entries(hands)) scatter.on(name, hand);
@@ -165,8 +164,7 @@ export function createMapView(parent, { store, actions }) {
     store.set({ picking: false });
     const { left, top } = scatter.element.getBoundingClientRect();
     const place = mapPoint(scatter.camera, [event.clientX - left, event.clientY - top]);
-    const selection = held();
-    if (selection) actions.addChange(moveToChange(selection, place));
+    if (canChange()) actions.addChange((selection) => moveToChange(selection, place));
   }
   parent.addEventListener("click", pick);
 
