@@ -115,7 +115,7 @@ def points(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def diameter(count: int) -> float:
     """Of the points, in CSS pixels, as the studio draws them."""
-    return min(6.5, max(1.0, 0.46 * np.sqrt(WIDTH * HEIGHT / count)))
+    return min(8.0, max(1.0, 0.46 * np.sqrt(WIDTH * HEIGHT / count)))
 
 
 def our_page(count: int, xy: np.ndarray, codes: np.ndarray) -> tuple[str, dict[str, bytes], int]:

@@ -70,7 +70,7 @@ def round_state(session: StudioSession) -> dict[str, Any]:
 
 def positions(session: StudioSession, fields: Fields) -> Reply:
     """Where the points lie, float32 `(points, 2)`; of the edited map also what was moved and edited."""
-    of = fields.text("of", options=("map", "targets", "baseline", "control", "PLI"))
+    of = fields.text("of", options=("map", "targets", "baseline", "asked", "control", "PLI"))
     with session.lock:
         revision, edited = session.revision, session.edited
         found = edited.targets if of == "targets" else session.map_of(of)

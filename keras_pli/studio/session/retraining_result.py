@@ -38,7 +38,7 @@ class RetrainingResult:
         result: The experiment.
         classifiers: For `"control"` and `"PLI"` the classifier's file, of the first seed.
         maps: Positions of the training samples, float32 `(samples, 2)`, of the first seed and through one
-            map: `"baseline"`, `"targets"` where the plan moves points, `"control"` and `"PLI"`.
+            map: `"baseline"`, `"asked"` where its plan moves points, `"control"` and `"PLI"`.
     """
 
     folder: Path
@@ -68,7 +68,7 @@ class RetrainingResult:
         if lacking := [file.name for file in files.values() if not file.exists()]:
             raise ValueError(f"{folder} lacks {' and '.join(lacking)}.")
         run = result.run_of(options.seed)
-        maps = {"baseline": run.train_map, "targets": run.train_targets}
+        maps = {"baseline": run.train_map, "asked": run.train_targets}
         for arm in ARMS:
             maps[arm] = read_map(folder, arm)
         return cls(

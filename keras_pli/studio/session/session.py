@@ -111,7 +111,7 @@ class StudioSession:
 
         Args:
             name: `"map"` or `"baseline"` for the round's map; `"control"` or `"PLI"` for that of an arm of
-                the retraining that waits in this round.
+                the retraining that waits in this round, `"asked"` for what its plan asked for.
 
         Raises:
             ValueError: If there is no such map.

@@ -91,7 +91,7 @@ export function viewBounds(camera) {
  */
 export function pointDiameter(camera, fitScale, points) {
   const room = Math.sqrt((camera.width * camera.height) / Math.max(points, 1));
-  const far = Math.min(6.5, Math.max(1, 0.46 * room));
+  const far = Math.min(8, Math.max(1, 0.46 * room));
   const zoom = Math.max(camera.scale / fitScale, 0.3);
   return Math.min(14, Math.max(1, far * zoom ** 0.45));
 }

@@ -7,10 +7,10 @@ import { shortNumber } from "./formatting.js";
 import { createScatter } from "./scatter.js";
 import { themeColor } from "./theme.js";
 
-const TITLES = { baseline: "Before", targets: "As edited", control: "Control", PLI: "PLI" };
+const TITLES = { baseline: "Before", asked: "As edited", control: "Control", PLI: "PLI" };
 const MEANINGS = {
   baseline: "where the classifier puts the samples now",
-  targets: "where the plan wants them",
+  asked: "where the plan wanted them",
   control: "trained on without the plan",
   PLI: "trained on with the plan",
 };

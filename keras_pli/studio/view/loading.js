@@ -81,9 +81,14 @@ export function loadingActions({ ask, store, version, welcomed }) {
     const changed = name !== store.state.colour;
     if (changed) store.set({ colour: name });
     const reply = await ask("column", { name });
-    if (!reply || mine !== columnAsked) return;
+    if (mine !== columnAsked) return;
+    if (!reply) {
+      store.set({ colour: store.state.column?.name ?? name }); // the map is coloured as before
+      return;
+    }
     const { content, buffers } = reply;
     const numbers = content.type === "number";
+    if (name === "label") store.set({ labelCodes: typedArray(buffers[0], Uint16Array) });
     store.set({
       column: {
         ...content,
@@ -107,11 +112,13 @@ export function loadingActions({ ask, store, version, welcomed }) {
     if (on) await loadOutlines();
   }
 
-  async function columnCodes(name) {
-    const { column } = store.state;
-    if (column?.name === name && column.codes) return column.codes;
-    const reply = await ask("column", { name });
-    return reply && reply.content.type !== "number" ? typedArray(reply.buffers[0], Uint16Array) : null;
+  /** The class of each point, as its place in the list of classes; null where it cannot be had. */
+  async function labelCodes() {
+    if (!store.state.labelCodes) {
+      const reply = await ask("column", { name: "label" });
+      if (reply) store.set({ labelCodes: typedArray(reply.buffers[0], Uint16Array) });
+    }
+    return store.state.labelCodes;
   }
 
   function end() {
@@ -121,7 +128,7 @@ export function loadingActions({ ask, store, version, welcomed }) {
   }
 
   return {
-    hello, tryAgain, loadMap, loadTargets, forgetTargets, loadColumn, loadOutlines, showOutlines, columnCodes,
+    hello, tryAgain, loadMap, loadTargets, forgetTargets, loadColumn, loadOutlines, showOutlines, labelCodes,
     endLoading: end,
   };
 }

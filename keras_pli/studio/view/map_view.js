@@ -51,14 +51,14 @@ export function createMapView(parent, { store, actions }) {
 
   /** The selection in the groups that the map takes hold of: two classes part, anything else is one. */
   function drawSelection() {
-    const { selection, tool, column } = state;
+    const { selection, tool, labelCodes } = state;
     if (!shownPoints) return undefined;
     const labels = selection?.labels;
-    if (tool !== "separate" || labels?.length !== 2 || column?.name !== "label") {
+    if (tool !== "separate" || labels?.length !== 2 || !labelCodes) {
       return scatter.setSelection(selection?.mask ?? null);
     }
     const second = state.info.classes.findIndex(({ label }) => label === labels[1]);
-    return scatter.setSelection(selection.mask?.map((on, i) => (on && column.codes[i] === second ? 2 : on)) ?? null);
+    return scatter.setSelection(selection.mask?.map((on, i) => (on && labelCodes[i] === second ? 2 : on)) ?? null);
   }
 
   function drawColours() {
@@ -117,11 +117,6 @@ export function createMapView(parent, { store, actions }) {
     scatter.setMarks(currentCheck()?.marks ?? []);
   }
 
-  function held() {
-    if (state.shown !== "edited") return null;
-    return state.selection?.mask ? actions.heldSelection() : null;
-  }
-
   const hands = {
     hover: ({ index, at }) => {
       store.set({ pointer: at });
@@ -146,15 +141,19 @@ export function createMapView(parent, { store, actions }) {
         return;
       }
       const [first, second] = labels.map((label) => ({ type: "ClassLabel", label }));
-      actions.addChange(separateChange(first, second, distance));
+      actions.addChange(() => separateChange(first, second, distance));
     },
   };
 
   function finish(done, cancelled, make) {
     if (!done || cancelled) return;
-    const selection = held();
-    if (selection) actions.addChange(make(selection));
+    if (canChange()) actions.addChange(make);
     else scatter.release();
+  }
+
+  /** Steps are made on the map as edited: elsewhere points lie where no plan would take them up. */
+  function canChange() {
+    return state.shown === "edited" && Boolean(state.selection?.mask);
   }
 
   for (const [name, hand] of Object.entries(hands)) scatter.on(name, hand);
@@ -165,8 +164,7 @@ export function createMapView(parent, { store, actions }) {
     store.set({ picking: false });
     const { left, top } = scatter.element.getBoundingClientRect();
     const place = mapPoint(scatter.camera, [event.clientX - left, event.clientY - top]);
-    const selection = held();
-    if (selection) actions.addChange(moveToChange(selection, place));
+    if (canChange()) actions.addChange((selection) => moveToChange(selection, place));
   }
   parent.addEventListener("click", pick);
 
@@ -174,7 +172,7 @@ export function createMapView(parent, { store, actions }) {
     store.on(["positions", "shown"], drawPositions),
     store.on(["column", "theme"], drawColours),
     store.on(["column", "hidden"], drawVisible),
-    store.on(["selection", "tool", "column"], drawSelection),
+    store.on(["selection", "tool", "labelCodes"], drawSelection),
     store.on(["positions"], drawFlags),
     store.on(["ghosts", "positions", "shown", "column", "theme", "check"], drawGhosts),
     store.on(["outlines", "outlined", "theme", "shown"], drawOutlines),

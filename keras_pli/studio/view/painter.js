@@ -8,6 +8,8 @@ import { clearPixels, splatPoints } from "./splat.js";
 import { LEAST_SHAPED, stampReach } from "./stamps.js";
 
 const LEAST_HALOED = 6; // device pixels
+const MOST_ENLARGED = 100; // so few selected points would be overlooked
+const ENLARGED = 1.4;
 const GHOST_SHARE = 0.45;
 const FULL_MARKS = 0.85; // of the ink over the background
 const PALE_MARKS = 0.3;
@@ -36,7 +38,8 @@ export function paintTop(layers, cloud, view) {
   top.canvas.hidden = !groups.length;
   if (!groups.length) return;
   const camera = cameraAffine(view.camera, layers.ratio, LAYER_PAD);
-  const diameter = deviceDiameter(layers, cloud, view);
+  const few = cloud.selected.rows.length <= MOST_ENLARGED;
+  const diameter = deviceDiameter(layers, cloud, view) * (few ? ENLARGED : 1);
   const drawing = drawingOf(cloud, view, diameter, packedColor(view.theme.background));
   clearPixels(top, 0);
   groups.forEach(({ rows }, group) => {

@@ -9,41 +9,56 @@ import { guessedTargets, indicesSelection, isIdle, mergedChange } from "./change
  * @param {{ask: Function, store: Object, toasts: Object, loading: Object}} context
  */
 export function planningActions({ ask, store, toasts, loading }) {
-  let pending = 0;
+  let pending = 0; // steps on their way or waiting for those before
+  let wrong = false; // a step failed
+  let before = Promise.resolve();
+  let made = { mask: null, entry: null }; // the last step, and of which points
 
-  /** The selection as a change shall hold it. */
-  function heldSelection() {
-    const { selection, plan } = store.state;
+  /** A selection as a change shall hold it. */
+  function heldSelection(selection) {
     // A polygon is laid over the map as the plan leaves it, so it holds other points once that has changed.
-    const stale = selection.json.type === "Polygon" && selection.revision !== plan.revision;
+    const stale = selection.json.type === "Polygon" && selection.revision !== store.state.plan.revision;
     return stale ? indicesSelection(maskIndices(selection.mask)) : selection.json;
   }
 
-  /** Adds a change; one that goes on with the last, of the same selection, becomes one with it. */
-  async function addChange(change) {
-    if (isIdle(change)) return;
-    const last = lastEntry();
-    const goesOn = last && last.id === store.state.selection?.entry && pending === 0;
+  /**
+   * Adds a change of what is selected; one that goes on with the last, of the same points, becomes one with it.
+   * It is shown at once; steps made faster than they are answered wait for each other.
+   *
+   * @param {function(Object): Object} make From the selection, as the plan stores it, to the change.
+   */
+  function addChange(make) {
+    const { selection } = store.state;
+    const guess = make(selection.json);
+    if (isIdle(guess)) return undefined;
+    pending += 1;
+    showGuess(guess);
+    const added = before.then(() => addAfterOthers(make, selection));
+    before = added.catch((error) => toasts.error(error.message)).finally(() => {
+      pending -= 1;
+      settle();
+    });
+    return before;
+  }
+
+  async function addAfterOthers(make, selection) {
+    const change = make(heldSelection(selection));
+    const last = store.state.plan.entries.at(-1);
+    const goesOn = last?.on && last.id === made.entry && selection.mask === made.mask;
     const merged = goesOn ? mergedChange(last.change, change) : null;
-    showGuess(change);
     const reply = merged
       ? await send("edit_change", { entry: last.id, change: merged })
       : await send("change", { change });
-    if (reply) holdPoints();
+    if (!reply) return;
+    made = { mask: selection.mask, entry: store.state.plan.entries.at(-1)?.id ?? null };
+    holdPoints(selection);
   }
 
-  function lastEntry() {
-    const entry = store.state.plan.entries.at(-1);
-    return entry?.on ? entry : null;
-  }
-
-  /** After a step the selection is its points, wherever they are now, and may be moved on. */
-  function holdPoints() {
+  /** After a step the selection is its points, wherever they are now. */
+  function holdPoints({ mask }) {
     const { selection, plan } = store.state;
-    if (!selection?.mask) return;
-    const json = selection.json.type === "ClassLabel" ? selection.json : indicesSelection(maskIndices(selection.mask));
-    const entry = plan.entries.at(-1)?.id ?? null;
-    store.set({ selection: { ...selection, json, entry, revision: plan.revision } });
+    if (!mask || selection?.mask !== mask || selection.json.type === "ClassLabel") return;
+    store.set({ selection: { ...selection, json: indicesSelection(maskIndices(mask)), revision: plan.revision } });
   }
 
   function showGuess(change) {
@@ -60,24 +75,28 @@ export function planningActions({ ask, store, toasts, loading }) {
     pending += 1;
     const reply = await ask(kind, fields, { consequence: "The step was taken back." });
     pending -= 1;
+    wrong ||= !reply;
     if (reply) takePlan(reply.content.plan);
-    else if (pending === 0) takeBack();
+    else settle();
     return reply;
   }
 
-  function takeBack() {
-    const { positions } = store.state;
-    if (positions.told) store.set({ positions: { ...positions, targets: positions.told, guessed: false } });
-    if (store.state.connection === "up") loading.loadTargets();
+  /** Once nothing is on its way, the map is as the server says. */
+  function settle() {
+    if (pending) return;
+    const { positions, plan, connection } = store.state;
+    if (wrong && positions.told) store.set({ positions: { ...positions, targets: positions.told, guessed: false } });
+    if (connection === "up" && (wrong || plan.revision !== positions.revision)) loading.loadTargets();
+    wrong = false;
   }
 
   /** The plan as the server tells it, in an answer or because another page has changed it. */
   function takePlan(plan) {
-    const { plan: known, positions } = store.state;
+    const { plan: known } = store.state;
     if (plan.revision < known.revision && pending) return;
     if (plan.revision !== known.revision) store.set({ plan });
     if (plan.error && plan.error !== known.error) toasts.error(plan.error);
-    if (pending === 0 && plan.revision !== positions.revision) loading.loadTargets();
+    settle();
   }
 
   async function importPlan(file) {
@@ -108,7 +127,6 @@ export function planningActions({ ask, store, toasts, loading }) {
 
   return {
     addChange,
-    heldSelection,
     takePlan,
     importPlan,
     exportPlan,

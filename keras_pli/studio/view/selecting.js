@@ -24,11 +24,11 @@ export function selectingActions({ ask, store, toasts, loading }) {
     const before = store.state.selection;
     const revision = store.state.plan.revision;
     const draft = { json, labels, mask: guess, count: guess ? maskCount(guess) : null, classes: [], words: null };
-    store.set({ selection: { ...draft, revision, entry: null, pending: true } });
+    store.set({ selection: { ...draft, revision, pending: true } });
     const reply = await ask("select", { selection: json, on });
     if (mine !== asked) return;
     if (!reply) {
-      store.set({ selection: guess && draft.count ? { ...draft, revision, entry: null } : before });
+      store.set({ selection: guess && draft.count ? { ...draft, revision } : before });
       return;
     }
     const mask = unpackedMask(reply.buffers[0], store.state.info.points);
@@ -39,7 +39,7 @@ export function selectingActions({ ask, store, toasts, loading }) {
       return;
     }
     const kept = points ? indicesSelection(maskIndices(mask)) : json;
-    store.set({ selection: { json: kept, labels, mask, count, classes, words, revision, entry: null } });
+    store.set({ selection: { json: kept, labels, mask, count, classes, words, revision } });
   }
 
   function clear() {
@@ -77,7 +77,7 @@ export function selectingActions({ ask, store, toasts, loading }) {
     const before = add && selection?.labels ? selection.labels : [];
     const labels = before.includes(label) ? before.filter((other) => other !== label) : [...before, label];
     if (!labels.length) return clear();
-    const codes = await loading.columnCodes("label");
+    const codes = await loading.labelCodes();
     const wanted = new Set(labels.map((name) => info.classes.findIndex((entry) => entry.label === name)));
     const guess = codes ? maskOfCodes(codes, wanted) : null;
     const json = classSelection(labels);

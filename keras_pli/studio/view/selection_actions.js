@@ -19,10 +19,11 @@ export function createActionsForm({ store, actions, toasts }) {
   const separate = element("div", { class: "kps-separate" });
   const relabel = element("span", {});
 
-  function add(change) {
+  /** Adds what is made of the selection, with the reason that was typed. */
+  function add(make) {
     const text = reason.value.trim();
     reason.value = "";
-    return actions.addChange(text ? { ...change, reason: text } : change);
+    return actions.addChange((selection) => (text ? { ...make(selection), reason: text } : make(selection)));
   }
 
   /** Reads a number, or says what is wrong with it in its place. */
@@ -44,7 +45,7 @@ export function createActionsForm({ store, actions, toasts }) {
       if (value === null) return;
       values.push(value);
     }
-    add(make(actions.heldSelection(), values));
+    add((selection) => make(selection, values));
   }
 
   function action(label, inputs, rule, make, tip) {
@@ -68,11 +69,13 @@ export function createActionsForm({ store, actions, toasts }) {
   const weigh = action("Weigh by", [number("Factor of the weight", "2")], { above: 0, what: "A weight's factor is above 0; to leave samples out there is Exclude." },
     (selection, [factor]) => ({ type: "Weigh", selection, factor }), "How much more each sample counts in the loss");
 
+  const relabelAs = (label) => add((selection) => ({ type: "Relabel", selection, label }));
+
   function drawRelabel() {
     const classes = (state.info?.classes ?? []).map(({ name }, i) => ({ value: String(i), label: name }));
     const kind = chooser(classes, "0", () => {}, { "aria-label": "New label", "data-focus": "new label" });
     refill(relabel, [
-      button("Relabel as", () => add({ type: "Relabel", selection: actions.heldSelection(), label: state.info.classes[Number(kind.value)].label }),
+      button("Relabel as", () => relabelAs(state.info.classes[Number(kind.value)].label),
         { class: "kps-small", title: "Gives the samples another label for training" }),
       kind,
     ]);
@@ -90,7 +93,7 @@ export function createActionsForm({ store, actions, toasts }) {
       const distance = read(input, { above: 0, what: "A distance is above 0." });
       if (distance === null) return;
       const [first, second] = labels.map((label) => ({ type: "ClassLabel", label }));
-      add(separateChange(first, second, distance));
+      add(() => separateChange(first, second, distance));
     };
     input.addEventListener("keydown", (event) => event.key === "Enter" && press());
     return refill(separate, [
@@ -101,17 +104,17 @@ export function createActionsForm({ store, actions, toasts }) {
   }
 
   function centreDistance(labels) {
-    const { column, positions, info, selection } = state;
-    if (column?.name !== "label" || !selection?.mask) return null;
+    const { labelCodes, positions, info } = state;
+    if (!labelCodes) return null;
     const [a, b] = labels.map((label) => {
       const code = info.classes.findIndex((entry) => entry.label === label);
-      return maskCentre(positions.targets, maskOfCodes(column.codes, new Set([code])));
+      return maskCentre(positions.targets, maskOfCodes(labelCodes, new Set([code])));
     });
     return a && b ? Math.hypot(b[0] - a[0], b[1] - a[1]) : null;
   }
 
   store.on(["info"], drawRelabel);
-  store.on(["selection", "positions", "info", "column"], drawSeparate);
+  store.on(["selection", "positions", "info", "labelCodes"], drawSeparate);
   drawRelabel();
   drawSeparate();
   return element(
@@ -124,7 +127,7 @@ export function createActionsForm({ store, actions, toasts }) {
       element("div", { class: "kps-finder" }, weigh,
         element("div", { class: "kps-action" }, relabel),
         element("div", { class: "kps-action" },
-          button("Exclude", () => add({ type: "Exclude", selection: actions.heldSelection() }),
+          button("Exclude", () => add((selection) => ({ type: "Exclude", selection })),
             { class: "kps-small", title: "Leaves the samples out of training; they stay on the map" })))),
     reason,
   );

@@ -57,7 +57,7 @@ export function createSelectionPanel(view) {
         button("Drop at…", () => store.set({ picking: !store.state.picking, shown: "edited" }), {
           class: "kps-small", "aria-pressed": String(store.state.picking), title: "Then click the place on the map where the centre shall go",
         }),
-        button("Show alone", showAlone, { class: "kps-small", title: "Hides what is coloured otherwise" }),
+        button("Isolate", showAlone, { class: "kps-small", title: "Hides what is coloured otherwise" }),
       ),
     ];
   }

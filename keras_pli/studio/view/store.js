@@ -66,6 +66,7 @@ export function initialState() {
     picking: false,
     colour: "label",
     column: null,
+    labelCodes: null,
     hidden: new Set(),
     outlines: false,
     selection: null,

@@ -181,7 +181,7 @@ class TestResult:
         retraining, _ = done
         (x, labels), _ = blobs()
         targets, _ = InterventionPlan(PLAN.moves).apply(retraining.maps["baseline"], labels)
-        np.testing.assert_allclose(retraining.maps["targets"], targets, atol=1e-6)
+        np.testing.assert_allclose(retraining.maps["asked"], targets, atol=1e-6)
         for arm, file in [*retraining.classifiers.items(), ("baseline", None)]:
             network = networks[0] if file is None else keras.saving.load_model(file)
             expected = networks[1].predict(activations(network, x), verbose=0)
@@ -231,7 +231,7 @@ class TestResult:
         assert told["verdict"] + "".join(f"\nNext: {step}" for step in told["advice"]) == (
             result.verdict()
         )
-        assert told["maps"] == ["baseline", "targets", "control", "PLI"]
+        assert told["maps"] == ["baseline", "asked", "control", "PLI"]
         assert [row["name"] for row in told["classes"]] == NAMES
         scores = result.scores().set_index(["run", "name"])["f1"]
         for row in told["classes"]:
@@ -371,7 +371,7 @@ class TestPlans:
         plan = InterventionPlan([MovePoints([0, 1], [(5.0, 5.0), (6.0, 6.0)])])
         found = call(tmp_path, options=RetrainingOptions(epochs=1, batch_size=30), plan=plan)
         assert comparison(found)["share"] is None
-        assert found.maps["targets"][:2].tolist() == [[5, 5], [6, 6]]
+        assert found.maps["asked"][:2].tolist() == [[5, 5], [6, 6]]
 
     @pytest.mark.slow
     def test_one_unit_for_two_classes(self, call, tmp_path):

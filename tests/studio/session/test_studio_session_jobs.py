@@ -400,6 +400,14 @@ class TestDecisions:
         assert "nothing to keep" in refused(waiting, "keep")
         assert len(waiting.plan) == 2
 
+    def test_what_its_plan_asked_for_stays_when_the_plan_is_edited(self, waiting):
+        assert ask(waiting, "comparison")["maps"] == ["baseline", "asked", "control", "PLI"]
+        asked = waiting.edited.targets
+        plan_of(waiting, Shift(1, by=(3, 0)))
+        assert ask(waiting, "positions", of="asked")["points"] == len(asked)
+        np.testing.assert_allclose(waiting.map_of("asked"), asked, rtol=1e-5, atol=1e-5)
+        assert not np.allclose(waiting.edited.targets, asked)
+
     def test_what_is_discarded_is_gone(self, waiting):
         before = waiting.plan
         assert not ask(waiting, "comparison").get("none")
