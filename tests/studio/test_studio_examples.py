@@ -1,3 +1,5 @@
+"""The examples in the docstrings run, and what a user calls has one."""
+
 import doctest
 import importlib
 import pkgutil
@@ -15,3 +17,8 @@ MODULES = [
 def test_examples_run(name):
     module = importlib.import_module(name)
     assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("name", [name for name in package.__all__ if name != "StudioData"])
+def test_every_public_name_has_an_example(name):
+    assert ">>> " in getattr(package, name).__doc__

@@ -98,8 +98,8 @@ def automatic_weight(
         "epochs": checked_number(epochs, "epochs", least=1, whole=True),
         "batch_size": checked_number(batch_size, "batch_size", least=1, whole=True),
     }
-    pilot = WeightPilot(model, *arrays_of(x, dict(y)), sample_weight, seed)
-    settings |= {"class_weight": class_weight, "steps": steps, "callbacks": callbacks}
+    pilot = WeightPilot(model, *arrays_of(x, dict(y)), sample_weight, seed, callbacks)
+    settings |= {"class_weight": class_weight, "steps": steps}
     most = model.loss_function.most_cost
     costs: dict[float, float] = {}
 
@@ -147,8 +147,9 @@ class WeightPilot:
         y: Mapping[str, Any],
         sample_weight: Any = None,
         seed: int = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> None:
-        self._model, self._seed = model, seed
+        self._model, self._seed, self._callbacks = model, seed, callbacks
         self._start = state_of(model.classifier)
         columns = {name: np.asarray(values) for name, values in y.items()}
         self._x = keras.tree.map_structure(np.asarray, x)
@@ -178,7 +179,6 @@ class WeightPilot:
         batch_size: int,
         class_weight: Any = None,
         steps: int | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> float:
         """Accuracy on what is held out, after retraining with a λ; 0 where that diverges.
 
@@ -211,7 +211,7 @@ class WeightPilot:
             class_weight=class_weight,
             shuffle=False,
             verbose=0,
-            callbacks=list(callbacks),
+            callbacks=list(self._callbacks),
         )
         if not np.isfinite(fit.history["loss"]).all():
             if weight == 0:
