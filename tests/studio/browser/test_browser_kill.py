@@ -33,14 +33,19 @@ class Process:
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
+        self._printed = []
         self._addresses = Queue()
         threading.Thread(target=self._read, daemon=True).start()
         self.url = self._addresses.get(timeout=START_SECONDS)
+        if self.url is None:
+            raise RuntimeError("The studio did not start: " + "".join(self._printed[-20:]))
 
     def _read(self):
         for line in self.process.stdout:
+            self._printed.append(line)
             for address in re.findall(r"http://\S+", line):
                 self._addresses.put(address)
+        self._addresses.put(None)
 
     def kill(self):
         self.process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))

@@ -89,6 +89,8 @@ def test_a_retraining_is_stopped(page, session):
     page.eventually(lambda: page.steps() == 2, "the plan in the page")
     fill(page, weight=0.5, epochs=10_000, batch_size=50, seed=4)
     page.button("Retrain").click()
+    page.page.get_by_text("Held-out accuracy").first.wait_for(timeout=60_000)
+    page.check_accessibility()
     page.button("Stop").first.click()
     page.eventually(lambda: session.jobs.current.state == "stopped", "the end of the job")
     page.page.get_by_text("stopped").first.wait_for()
