@@ -113,6 +113,22 @@ def test_streams_end_when_the_server_stops(server, news):
     news.publish("log", {})  # nobody listens, and nothing fails
 
 
+def test_a_page_that_waits_is_woken_from_another_thread():
+    source = Events()
+    streams = events.EventStreams(source.subscribe)
+
+    async def page():
+        chunks = streams.open().chunks()
+        await anext(chunks)
+        waiting = asyncio.ensure_future(anext(chunks))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(source.publish, "log", {"line": 3})
+        return await asyncio.wait_for(waiting, 5)
+
+    # In debug mode, the loop refuses what reaches it from another thread by any other way.
+    assert asyncio.run(page(), debug=True) == 'data: {"event":"log","line":3}\n\n'
+
+
 def test_events_without_pages_cost_nothing():
     source = Events()
     streams = events.EventStreams(source.subscribe)

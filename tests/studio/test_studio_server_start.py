@@ -3,10 +3,11 @@
 import queue
 import signal
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
-from studio_hosts import Echo, Page, small_view, token_of  # noqa: F401
+from studio_hosts import Echo, Page, eventually, small_view, token_of  # noqa: F401
 
 pytest.importorskip("uvicorn")
 from keras_pli.studio.server import StudioServer, studio_server
@@ -28,6 +29,10 @@ def test_ports_open_and_close():
             StudioServer(None, port=first.port).start()
         # The token of one is none of another.
         assert Page(second).ask({"id": 1}, X_Studio_Token=Page(first).token)[0] == 403
+    # Long before a worker without work would end by itself.
+    eventually(
+        lambda: "keras-pli-studio-worker" not in {each.name for each in threading.enumerate()}, 5
+    )
     with StudioServer(None, port=first.port) as again:
         assert again.port == first.port
 

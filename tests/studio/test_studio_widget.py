@@ -102,6 +102,7 @@ def test_a_page_that_is_closed_hears_nothing(shown):
     session.publish("plan", {})
     assert connection.custom() == []
     assert connection.sent[-1][0] == "comm_close"
+    assert not session._subscribers
 
 
 def test_without_anywidget_it_says_what_to_install(monkeypatch):

@@ -31,14 +31,23 @@ export function planningActions({ ask, store, toasts, loading }) {
     const { selection } = store.state;
     const guess = make(selection.json);
     if (isIdle(guess)) return undefined;
-    pending += 1;
     showGuess(guess);
-    const added = before.then(() => addAfterOthers(make, selection));
-    before = added.catch((error) => toasts.error(error.message)).finally(() => {
+    return inTurn(() => addAfterOthers(make, selection));
+  }
+
+  /** Does what changes the plan once all that was asked for before has been answered. */
+  function inTurn(act) {
+    pending += 1;
+    const done = before.then(act);
+    before = done.catch((error) => toasts.error(error.message)).then(() => {
       pending -= 1;
       settle();
     });
-    return before;
+    return done;
+  }
+
+  function edit(kind, fields = {}) {
+    return inTurn(() => send(kind, fields));
   }
 
   async function addAfterOthers(make, selection) {
@@ -101,7 +110,7 @@ export function planningActions({ ask, store, toasts, loading }) {
 
   async function importPlan(file) {
     const text = await file.text();
-    const reply = await send("import_plan", { text });
+    const reply = await edit("import_plan", { text });
     if (reply) toasts.note(`The plan of ${file.name} is here. Undo brings the one before back.`);
   }
 
@@ -131,14 +140,14 @@ export function planningActions({ ask, store, toasts, loading }) {
     importPlan,
     exportPlan,
     showGhosts,
-    addWhole: (change) => send("change", { change }),
-    editChange: (entry, change) => send("edit_change", { entry, change }),
-    removeChange: (entry) => send("remove_change", { entry }),
-    toggleChange: (entry, on) => send("toggle_change", { entry, on }),
-    orderChanges: (entries) => send("order_changes", { entries }),
-    undo: () => (store.state.plan.can_undo ? send("undo", {}) : undefined),
-    redo: () => (store.state.plan.can_redo ? send("redo", {}) : undefined),
-    clearPlan: () => send("clear_plan", {}),
+    addWhole: (change) => edit("change", { change }),
+    editChange: (entry, change) => edit("edit_change", { entry, change }),
+    removeChange: (entry) => edit("remove_change", { entry }),
+    toggleChange: (entry, on) => edit("toggle_change", { entry, on }),
+    orderChanges: (entries) => edit("order_changes", { entries }),
+    undo: () => inTurn(() => (store.state.plan.can_undo ? send("undo", {}) : null)),
+    redo: () => inTurn(() => (store.state.plan.can_redo ? send("redo", {}) : null)),
+    clearPlan: () => edit("clear_plan"),
   };
 }
 

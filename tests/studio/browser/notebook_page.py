@@ -176,7 +176,9 @@ class NotebookPage(StudioPage):
         page.goto(ADDRESS)
         (_, _, (places, *_)) = self.eventually(lambda: self.answers("positions"), "the map")[0]
         points = np.frombuffer(places, "<f4").reshape(-1, 2)
-        self.session = SimpleNamespace(round=SimpleNamespace(map=points))
+        self.session = SimpleNamespace(
+            round=SimpleNamespace(map=points), edited=SimpleNamespace(targets=points)
+        )
         self.wait_for_map()
         return self
 
