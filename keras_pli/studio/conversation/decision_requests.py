@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..session.decisions import discard_retraining, go_to_round, keep_retraining
+from ..jobs.decisions import discard_retraining, go_to_round, keep_retraining
 from ..session.session import StudioSession
 from .fields import Fields, Reply
 from .plan_state import plan_state

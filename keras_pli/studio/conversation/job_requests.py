@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..session.comparison import comparison as compared
-from ..session.decisions import write_report
-from ..session.retraining_result import is_waiting
+from ..jobs.comparison import comparison as compared
+from ..jobs.decisions import write_report
+from ..jobs.retraining_result import is_waiting
+from ..jobs.session_jobs import retraining_folder, start_job, waiting_retraining
 from ..session.session import StudioSession
-from ..session.session_jobs import retraining_folder, start_job, waiting_retraining
 from .fields import Fields, Reply
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..session.columns import Column
-from ..session.fitting_methods import method_title
-from ..session.pictures import LARGEST, Picture
-from ..session.samples import RoundSamples
+from ..samples.columns import Column
+from ..samples.fitting_methods import method_title
+from ..samples.pictures import LARGEST, Picture
+from ..samples.samples import RoundSamples
 from ..session.session import StudioSession
 from .fields import Fields, Reply
 

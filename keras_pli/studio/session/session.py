@@ -20,15 +20,15 @@ from ...network.activations import ActivationReader
 from ...plotting.style import NO_LABEL
 from ...retraining.embedders import embedder_of
 from ...retraining.outputs import predicted
+from ..jobs.jobs import Jobs
+from ..jobs.retraining_result import RETRAINING, finished
+from ..samples.samples import Samples
 from .edited_map import EditedMap
 from .events import Events
 from .folder import SessionFolder
 from .given import StudioData
-from .jobs import Jobs
 from .plan_editor import PlanEditor
-from .retraining_result import RETRAINING, finished
 from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, check_map, load_network, read_note
-from .samples import Samples
 from .selections import ColumnCode, ColumnRange, ErrorsOf, StudioSelection
 
 HISTORY, PLAN = "plan-history.json", "plan.json"

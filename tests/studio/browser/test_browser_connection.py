@@ -58,14 +58,14 @@ def test_a_slow_network_changes_nothing_but_the_time(page, new_page, session):
     }
     page.page.context.new_cdp_session(page.page).send("Network.emulateNetworkConditions", slow)
     held = []
-    page.page.route(
-        "**/messages",
-        lambda route: (
+
+    def hold(route):
+        if held is not None and kind_of(route.request) == "change":
             held.append(route)
-            if not held and kind_of(route.request) == "change"
-            else route.continue_()
-        ),
-    )
+        else:
+            route.continue_()
+
+    page.page.route("**/messages", hold)
     way = np.array([2.0, 1.0])
     for step in range(2):
         page.drag(page.on_screen([start + step * way, start + (step + 1) * way]))
@@ -74,7 +74,9 @@ def test_a_slow_network_changes_nothing_but_the_time(page, new_page, session):
         shown = page.shown_map()
         assert not np.array_equal(shown, seen)  # and it is shown
         seen = shown
-    held[0].continue_()  # the second step waits until the first is answered
+    waiting, held = held, None
+    for route in waiting:
+        route.continue_()
     page.eventually(
         lambda: abs(session.edited.targets - points).max() > 1.5 * way[0], "both steps in the plan"
     )

@@ -11,8 +11,8 @@ from PIL import Image
 from keras_pli.plotting.images import scaled_pixels
 from keras_pli.plotting.page import DARK_GROUND
 from keras_pli.plotting.style import contrast
-from keras_pli.studio.session.pictures import Pictures
-from keras_pli.studio.session.sample_shape import SampleShape
+from keras_pli.studio.samples.pictures import Pictures
+from keras_pli.studio.samples.sample_shape import SampleShape
 
 RNG = np.random.default_rng(0)
 

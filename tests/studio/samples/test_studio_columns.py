@@ -11,9 +11,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from keras_pli.plotting.page import dark_color
 from keras_pli.plotting.style import class_styles
-from keras_pli.studio.session.columns import Columns
-from keras_pli.studio.session.neighbors import LayerNeighbors, disagreement
-from keras_pli.studio.session.predictions import class_probabilities
+from keras_pli.studio.samples.columns import Columns
+from keras_pli.studio.samples.neighbors import LayerNeighbors, disagreement
+from keras_pli.studio.samples.predictions import class_probabilities
 
 NAMES = ("cat", "dog", "owl")
 
@@ -159,7 +159,7 @@ class TestDisagreement:
         neighbors = LayerNeighbors(lambda: np.eye(4) if go_on.wait(10) else None)
         neighbors.start()
         columns = Columns(np.arange(4) % 2, np.full((4, 2), 0.5), ["a", "b"], neighbors=neighbors)
-        monkeypatch.setattr("keras_pli.studio.session.columns._PATIENCE", 0.01)
+        monkeypatch.setattr("keras_pli.studio.samples.columns._PATIENCE", 0.01)
         threading.Timer(0.05, go_on.set).start()
         with pytest.raises(RuntimeError, match=r"still being looked for. Ask again"):
             columns["disagreement"]

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 
 from keras_pli.plotting.outlines import class_outlines
-from keras_pli.studio.session.outlines import map_outlines
+from keras_pli.studio.samples.outlines import map_outlines
 
 
 @pytest.fixture(scope="module")

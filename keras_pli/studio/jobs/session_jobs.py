@@ -16,6 +16,8 @@ from ...retraining import PLILoss, PLIModel
 from ...retraining.loss import AUTOMATIC
 from ...retraining.outputs import predicted
 from ...settings import Settings, number, setting
+from ..session.rounds import CLASSIFIER, EMBEDDER, load_network
+from ..session.session import StudioSession
 from .comparison import comparison
 from .jobs import Job
 from .map_job import refresh_map
@@ -24,8 +26,6 @@ from .progress import Progress
 from .retraining_job import check_changes, retrain
 from .retraining_options import MOST_SEED, RetrainingOptions, checked_weight
 from .retraining_result import RETRAINING, RetrainingResult, finished
-from .rounds import CLASSIFIER, EMBEDDER, load_network
-from .session import StudioSession
 
 NEW_MAP = "new-map.keras"
 Work: TypeAlias = Callable[[Progress], Mapping[str, Any]]

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..session.given import StudioData
+from ..session.rounds import Round
 from .columns import Columns
 from .explanations import Explanations
-from .given import StudioData
 from .neighbors import LayerNeighbors
 from .newest_first import NewestFirst
 from .outlines import MapOutlines, map_outlines
 from .pictures import Pictures
 from .predictions import class_probabilities
-from .rounds import Round
 from .sample_card import SampleCards
 from .sample_rationales import SampleRationales
 

@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 import keras_pli as kp
 from keras_pli.studio import StudioData, StudioSession
 from keras_pli.studio.conversation import Conversation
-from keras_pli.studio.session.outlines import map_outlines
+from keras_pli.studio.samples.outlines import map_outlines
 from keras_pli.studio.view_source import view_version
 
 SAMPLES = 60

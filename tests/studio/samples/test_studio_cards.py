@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_pli.studio.session.neighbors import LayerNeighbors
-from keras_pli.studio.session.sample_card import SampleCards
+from keras_pli.studio.samples.neighbors import LayerNeighbors
+from keras_pli.studio.samples.sample_card import SampleCards
 
 NAMES = ("ant", "bee", "cat", "dog", "elk", "fox")
 

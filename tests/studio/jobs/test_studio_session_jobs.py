@@ -16,10 +16,10 @@ from keras_pli.intervention import InterventionPlan, Shift, Weigh, propose, sugg
 from keras_pli.retraining import PLILoss, PLIModel, pli_experiment
 from keras_pli.studio import StudioData, StudioSession
 from keras_pli.studio.conversation import Conversation
-from keras_pli.studio.session import session_jobs
-from keras_pli.studio.session.comparison import comparison
-from keras_pli.studio.session.map_job import train_map
-from keras_pli.studio.session.progress import Progress, Stopped
+from keras_pli.studio.jobs import session_jobs
+from keras_pli.studio.jobs.comparison import comparison
+from keras_pli.studio.jobs.map_job import train_map
+from keras_pli.studio.jobs.progress import Progress, Stopped
 
 NAMES = ("Coat", "Shirt", "Bag")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..session.rounds import Round
+from ..session.session import StudioSession
 from .retraining_result import RETRAINING, RetrainingResult, discard, finished
-from .rounds import Round
-from .session import StudioSession
 
 # Where a round has the retraining that it came from.
 MADE_BY = "made-by"

@@ -16,12 +16,12 @@ from keras import layers
 from keras_pli import activations
 from keras_pli.intervention import Exclude, InterventionPlan, MovePoints, Relabel, Shift, Weigh
 from keras_pli.retraining import class_outputs, pli_experiment
-from keras_pli.studio.session.comparison import comparison
-from keras_pli.studio.session.onlooker import Onlooker
-from keras_pli.studio.session.progress import Progress, Stopped
-from keras_pli.studio.session.retraining_job import retrain
-from keras_pli.studio.session.retraining_options import RetrainingOptions
-from keras_pli.studio.session.retraining_result import RetrainingResult, discard, finished
+from keras_pli.studio.jobs.comparison import comparison
+from keras_pli.studio.jobs.onlooker import Onlooker
+from keras_pli.studio.jobs.progress import Progress, Stopped
+from keras_pli.studio.jobs.retraining_job import retrain
+from keras_pli.studio.jobs.retraining_options import RetrainingOptions
+from keras_pli.studio.jobs.retraining_result import RetrainingResult, discard, finished
 
 NAMES = ["Coat", "Shirt", "Bag"]
 PLAN = InterventionPlan([Shift(1, by=(1.0, 0.5), reason="Too near."), Weigh(2, 2.0)])

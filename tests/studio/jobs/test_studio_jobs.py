@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pli.studio.session.jobs import Jobs
-from keras_pli.studio.session.progress import BatchProgress, Progress, Stopped
+from keras_pli.studio.jobs.jobs import Jobs
+from keras_pli.studio.jobs.progress import BatchProgress, Progress, Stopped
 
 
 class Heard:

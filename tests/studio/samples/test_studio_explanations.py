@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 import keras_pli as kp
-from keras_pli.studio.session.explanations import Explanations
-from keras_pli.studio.session.fitting_methods import fitting_methods, method_title
-from keras_pli.studio.session.newest_first import NewestFirst, SupersededError
-from keras_pli.studio.session.sample_rationales import SampleRationales
+from keras_pli.studio.samples.explanations import Explanations
+from keras_pli.studio.samples.fitting_methods import fitting_methods, method_title
+from keras_pli.studio.samples.newest_first import NewestFirst, SupersededError
+from keras_pli.studio.samples.sample_rationales import SampleRationales
 
 layers = keras.layers
 RNG = np.random.default_rng(0)
