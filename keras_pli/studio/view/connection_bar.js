@@ -18,7 +18,11 @@ export function createConnectionBar({ store, actions }) {
 
   function lost() {
     return [
-      element("span", {}, "The server does not answer. Nothing is lost: every step was stored as it was made. Trying again…"),
+      element(
+        "span",
+        {},
+        "The server does not answer. Nothing is lost: every step was stored as it was made. Trying again…",
+      ),
       button("Try now", actions.hello, { class: "kps-small" }),
     ];
   }

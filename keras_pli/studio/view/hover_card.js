@@ -28,7 +28,11 @@ export function createHoverCard(parent, store) {
         {},
         element("b", {}, told ? told.name : `Point ${index}`),
         told && verdict(told),
-        element("span", { class: "kps-muted" }, `no. ${index}${told?.group !== undefined && told.group !== null ? ` · ${told.group}` : ""}`),
+        element(
+          "span",
+          { class: "kps-muted" },
+          `no. ${index}${told?.group !== undefined && told.group !== null ? ` · ${told.group}` : ""}`,
+        ),
       ),
     ]);
     place();
@@ -37,7 +41,11 @@ export function createHoverCard(parent, store) {
   function verdict({ name, predicted_name: predicted, confidence }) {
     if (predicted === undefined || predicted === null) return null;
     const wrong = predicted !== name;
-    return element("span", { class: wrong ? "kps-taken-for" : "" }, `${wrong ? "taken for" : "as predicted,"} ${wrong ? predicted : ""} ${percentage(confidence)}`);
+    return element(
+      "span",
+      { class: wrong ? "kps-taken-for" : "" },
+      `${wrong ? "taken for" : "as predicted,"} ${wrong ? predicted : ""} ${percentage(confidence)}`,
+    );
   }
 
   function place() {

@@ -65,7 +65,9 @@ export function createMapView(parent, { store, actions }) {
     const { column, theme } = state;
     if (!column || !shownPoints) return;
     if (column.values) {
-      scatter.setNumbers({ values: column.values, low: column.low, high: column.high, colors: rampOf(column, theme) });
+      scatter.setNumbers(
+        { values: column.values, low: column.low, high: column.high, colors: rampOf(column, theme) },
+      );
       return;
     }
     const kinds = [...column.categories, UNNAMED];
@@ -90,7 +92,10 @@ export function createMapView(parent, { store, actions }) {
     if (ghosts?.xy && positions.targets) {
       scatter.setTargets({ xy: ghosts.xy });
     } else if (shown === "edited" && positions.map && positions.moved?.includes(1)) {
-      scatter.setTargets({ xy: positions.map, moved: positions.moved }, { old: true, share: currentCheck()?.share ?? null });
+      scatter.setTargets(
+        { xy: positions.map, moved: positions.moved },
+        { old: true, share: currentCheck()?.share ?? null },
+      );
     } else {
       scatter.setTargets(null);
     }
@@ -132,7 +137,11 @@ export function createMapView(parent, { store, actions }) {
     select: (drawn) => actions.selectDrawn(drawn),
     drag: ({ by, done, cancelled }) => finish(done, cancelled, (selection) => shiftChange(selection, by)),
     scale: ({ factor, done, cancelled }) => finish(done, cancelled, (selection) => scaleChange(selection, factor)),
-    rotate: ({ degrees, done, cancelled }) => finish(done, cancelled, (selection) => rotateChange(selection, degrees)),
+    rotate: ({ degrees, done, cancelled }) => finish(
+      done,
+      cancelled,
+      (selection) => rotateChange(selection, degrees),
+    ),
     separate: ({ distance, done, cancelled }) => {
       const labels = state.selection?.labels;
       if (!done || cancelled) return;
