@@ -34,7 +34,12 @@ function checkedMove({ place, words, sentence, passes, collides, points }) {
     "li",
     { class: passes ? "kps-passes" : "kps-fails" },
     element("p", {}, element("b", {}, `${passes ? "✓" : "✕"} Step ${place} ${verdictOf(passes, collides)}`)),
-    element("p", {}, words, Number.isFinite(points) && element("span", { class: "kps-muted" }, ` · ${counted(points, "point")}`)),
+    element(
+      "p",
+      {},
+      words,
+      Number.isFinite(points) && element("span", { class: "kps-muted" }, ` · ${counted(points, "point")}`),
+    ),
     element("p", { class: "kps-muted" }, withoutMove(sentence, words)),
   );
 }

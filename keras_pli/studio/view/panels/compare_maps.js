@@ -72,7 +72,8 @@ export function createCompareMaps(store) {
     if (!column || !shown) return;
     colourScatter(scatter, column, theme);
     const kinds = column.categories ?? [];
-    const places = kinds.length <= MOST_NAMED && column.codes ? categoryPlaces(shown, column.codes, kinds.length) : [];
+    const isNamed = column.codes && kinds.length <= MOST_NAMED;
+    const places = isNamed ? categoryPlaces(shown, column.codes, kinds.length) : [];
     scatter.setOutlines(places.map((at, code) => (
       { lines: [], label: kinds[code].name, label_at: at, color: themeColor(kinds[code], theme) }
     )));

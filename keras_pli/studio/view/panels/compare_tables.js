@@ -3,20 +3,26 @@
 import { lineChart, scoreTable } from "../elements/charts.js";
 import { element } from "../elements/dom.js";
 import { shortNumber } from "../elements/formatting.js";
-import { classificationLoss } from "../state/retrain_options.js";
+
+const LOGGED_CHARTS = [
+  {
+    title: "Classification loss",
+    // With the plan, `loss` is mixed with the way to the targets.
+    valuesOf: (logged, arm) => logged.classification_loss ?? (arm === "control" ? logged.loss : null),
+  },
+  { title: "Held-out loss", valuesOf: (logged) => logged.val_loss },
+];
 
 /** F1 by class, and how both arms were trained. */
 export function scoresAndCurves({ classes, curves }) {
   return [
     classes?.length > 0 && element("div", { class: "kps-scroll" }, scoreTable(classes)),
-    curves && element("div", { class: "kps-curves" },
-      curveChart("Classification loss", curves, (values, arm) => values.classification_loss ?? (arm === "control" ? values.loss : null)),
-      curveChart("Held-out loss", curves, ({ val_loss: values }) => values)),
+    curves && element("div", { class: "kps-curves" }, LOGGED_CHARTS.map((chart) => curveChart(chart, curves))),
   ];
 }
 
 /** A curve an arm; null where no arm has it. */
-function curveChart(title, curves, valuesOf) {
+function curveChart({ title, valuesOf }, curves) {
   const arms = Object.entries(curves)
     .map(([arm, logged]) => ({ name: arm, style: `kps-${arm.toLowerCase()}`, values: valuesOf(logged, arm) }))
     .filter(({ values }) => values);

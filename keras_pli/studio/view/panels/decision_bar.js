@@ -31,7 +31,11 @@ export function createDecisionBar({ store, actions }) {
       element("div", { class: "kps-row" },
         round === null && decisions(compared),
         button("Report", () => actions.openReport(round), { title: "The experiment's page, in a tab of its own" }),
-        button("Back to the map", actions.closeComparison, { title: round === null ? "The decision can wait" : null })),
+        button(
+          "Back to the map",
+          actions.closeComparison,
+          { title: round === null ? "The decision can wait" : null },
+        )),
       round === null && whatBecomes(compared),
     ]);
   }
@@ -59,7 +63,8 @@ export function createDecisionBar({ store, actions }) {
       "Keep makes a new round of the PLI classifier. Moves that it was trained with are done and leave the plan; " +
       "changes of the data stay in force. ",
       changed && "Steps made since go along, moves among them switched off: they were drawn on this map. ",
-      maps.includes("control") && "The control was trained without the plan: in its round, the plan's steps are switched off.",
+      maps.includes("control") &&
+        "The control was trained without the plan: in its round, the plan's steps are switched off.",
     );
   }
 

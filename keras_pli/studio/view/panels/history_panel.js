@@ -18,7 +18,10 @@ export function createHistoryPanel({ store, actions }) {
 
   function draw() {
     const { rounds, info } = state;
-    folder.textContent = info?.folder ? `The session is stored in ${info.folder}. Close the page when you like: it is all there when you come back.` : "";
+    const stored = `The session is stored in ${info?.folder}.`;
+    folder.textContent = info?.folder
+      ? `${stored} Close the page when you like: it is all there when you come back.`
+      : "";
     refill(list, rounds.map(entry).reverse());
   }
 
@@ -31,7 +34,11 @@ export function createHistoryPanel({ store, actions }) {
       },
       element("div", { class: "kps-round-head" },
         element("b", {}, `Round ${round.number}`),
-        Number.isFinite(round.accuracy) && element("span", { class: "kps-muted" }, `accuracy ${percentage(round.accuracy)}`)),
+        Number.isFinite(round.accuracy) && element(
+          "span",
+          { class: "kps-muted" },
+          `accuracy ${percentage(round.accuracy)}`,
+        )),
       round.title && element("p", {}, round.title),
       round.sentence && element("p", {}, round.sentence),
       element("p", { class: "kps-muted" }, originOf(round)),
@@ -61,15 +68,19 @@ export function createHistoryPanel({ store, actions }) {
     const moves = plan.entries.filter(({ on, kind }) => on && kind === "move").length;
     const busy = job?.state === "running" || Boolean(deciding);
     const begin = () => actions.start("refresh");
-    const properties = { class: "kps-small", "aria-disabled": String(busy), title: busy ? "Something is being computed already" : null };
+    const properties = {
+      class: "kps-small",
+      "aria-disabled": String(busy),
+      title: busy ? "Something is being computed already" : null,
+    };
     refill(renew, [
       moves
         ? twiceButton("Train a new map", `Leave ${counted(moves, "move")} off and train?`, begin, properties)
         : button("Train a new map", begin, properties),
       element("p", { class: "kps-hint" },
         "The classifier stays; its map is trained anew, as a round of its own. ",
-        moves > 0 && `The plan's ${counted(moves, "move")} ${moves === 1 ? "belongs" : "belong"} to the present map, and ` +
-          `${moves === 1 ? "is" : "are"} switched off in that round; changes of the data stay. ` +
+        moves > 0 && `${counted(moves, "move")} of the plan, drawn on the present map, ${moves === 1 ? "is" : "are"} ` +
+          "switched off in that round; changes of the data stay. " +
           `Round ${round?.number ?? 0} keeps its plan: you can come back to it.`),
     ]);
   }

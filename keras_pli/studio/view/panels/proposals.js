@@ -27,7 +27,11 @@ export function createProposals({ store, actions }, { list, title }) {
         "The plan has changed since: these were found for an earlier one.",
       ),
       element("ul", { class: "kps-proposals" }, entries.map((entry, i) => proposal(entry, `${list} ${i}`))),
-      button("Dismiss", dismiss, { class: "kps-link", "data-focus": `dismiss ${list}`, "aria-label": `Dismiss: ${title}` }),
+      button(
+        "Dismiss",
+        dismiss,
+        { class: "kps-link", "data-focus": `dismiss ${list}`, "aria-label": `Dismiss: ${title}` },
+      ),
     ]);
   }
 

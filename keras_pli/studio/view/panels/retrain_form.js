@@ -60,7 +60,8 @@ export function createRetrainForm({ store, actions }) {
   }
 
   function optimizerInput() {
-    const options = [{ value: "", label: "the model's own" }, ...OPTIMIZERS.map((name) => ({ value: name, label: name }))];
+    const named = OPTIMIZERS.map((name) => ({ value: name, label: name }));
+    const options = [{ value: "", label: "the model's own" }, ...named];
     return chooser(options, typed.optimizer, (value) => write("optimizer", value), { "data-focus": "optimizer" });
   }
 
@@ -90,7 +91,8 @@ export function createRetrainForm({ store, actions }) {
   /** Why a retraining cannot begin, or null. */
   function reasonNot() {
     const { job, plan, deciding } = state;
-    if (job?.state === "running" || deciding) return "Something is being computed. Stop it, or wait until it is done.";
+    const busy = job?.state === "running" || deciding;
+    if (busy) return "Something is being computed. Stop it, or wait until it is done.";
     if (plan.entries.some((entry) => entry.on)) return null;
     return plan.entries.length
       ? "All steps of the plan are switched off, so both arms would be trained alike. Switch one on first."
@@ -100,7 +102,8 @@ export function createRetrainForm({ store, actions }) {
   function drawFoot() {
     const reason = reasonNot();
     refill(foot, [
-      button("Retrain", () => form.requestSubmit(), {
+      button("Retrain", () => {}, {
+        type: "submit",
         class: "kps-primary",
         "aria-disabled": String(Boolean(reason)),
         "aria-describedby": reason ? `${mark}-reason` : null,

@@ -50,7 +50,9 @@ export function createStatusLine({ store, actions }) {
 
   function drawJob() {
     const { job: current, deciding } = state;
-    if (deciding) return refill(job, [element("span", {}, "Working on your decision"), progressBar(null, "Progress")]);
+    if (deciding) {
+      return refill(job, [element("span", {}, "Working on your decision"), progressBar(null, "Progress")]);
+    }
     const waits = state.comparison && !state.comparing && current?.state !== "running";
     return refill(job, current?.state === "running" ? running(current) : waits ? waiting() : []);
   }

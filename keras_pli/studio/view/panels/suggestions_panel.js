@@ -18,7 +18,6 @@ const JOBS = ["suggest", "propose", "check"];
 export function createSuggestionsPanel(view) {
   const { store, actions } = view;
   const { state } = store;
-  const mark = `kps-${Math.random().toString(36).slice(2, 10)}`;
   const bar = element("div", { class: "kps-row" });
   const working = element("div", {});
   const checked = element("div", { tabindex: "-1" });
@@ -32,13 +31,16 @@ export function createSuggestionsPanel(view) {
   function drawBar() {
     const busy = state.job?.state === "running" ? "Something is being computed already" : null;
     const moves = state.plan.entries.some(({ on, kind }) => on && kind === "move");
-    const still = moves ? null : "A check needs a move that is on: what changes of the data do, only a retraining tells.";
+    const still = moves
+      ? null
+      : "A check needs a move that is on: what changes of the data do, only a retraining tells.";
     refill(bar, [
       asking("Suggest moves", "suggest", busy, "Moves for classes that are confused with each other"),
       asking("Propose data changes", "propose", busy,
         "Labels that look wrong, duplicates, unlabelled clusters, small groups"),
-      asking("Check the plan", "check", busy ?? still, "How far the classifier is expected to follow, and which classes collide"),
-      still && state.plan.entries.length > 0 && element("p", { class: "kps-hint", id: `${mark}-check` }, still),
+      asking("Check the plan", "check", busy ?? still,
+        "How far the classifier is expected to follow, and which classes collide"),
+      still && element("p", { class: "kps-hint" }, still),
     ]);
     const mine = state.job?.state === "running" && JOBS.includes(state.job.job);
     refill(working, mine ? [jobLine(state.job, actions)] : []);

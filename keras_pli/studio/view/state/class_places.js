@@ -11,7 +11,9 @@
 export function categoryPlaces(xy, codes, categories) {
   const rows = Array.from({ length: categories }, () => []);
   codes.forEach((code, row) => rows[code]?.push(row));
-  return rows.map((some) => (some.length ? [0, 1].map((axis) => median(some.map((row) => xy[2 * row + axis]))) : null));
+  return rows.map((some) => (
+    some.length ? [0, 1].map((axis) => median(some.map((row) => xy[2 * row + axis]))) : null
+  ));
 }
 
 function median(values) {

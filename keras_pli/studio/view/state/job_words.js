@@ -14,5 +14,6 @@ export const JOB_NAMES = {
 export function checkNews({ moves = [] }) {
   if (!moves.length) return "The plan is checked: it has no move";
   const passing = moves.filter(({ passes }) => passes).length;
-  return `The plan is checked: ${passing} of ${counted(moves.length, "move")} ${passing === 1 || moves.length === 1 ? "passes" : "pass"}`;
+  const verb = passing === 1 || moves.length === 1 ? "passes" : "pass";
+  return `The plan is checked: ${passing} of ${counted(moves.length, "move")} ${verb}`;
 }
