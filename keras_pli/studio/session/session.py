@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ...files import atomic_path, read_json, write_json, write_text
+from ...files import atomic_path, read_json, write_text
 from ...identity import model_identity
 from ...intervention import InterventionPlan
 from ...intervention.selection import BoolArray, Polygon
@@ -215,7 +215,7 @@ class StudioSession:
                 sentence=sentence,
             )
             lasting = PlanEditor(self.edited.lasting_changes())
-            write_json(made.folder / HISTORY, lasting.record())
+            write_text(made.folder / HISTORY, lasting.to_json())
             self._enter(made)
         self.events.publish("round", {})
         return made
@@ -293,7 +293,7 @@ class StudioSession:
         self.revision += 1
 
     def _store_plan(self) -> None:
-        write_json(self.round.folder / HISTORY, self.editor.record())
+        write_text(self.round.folder / HISTORY, self.editor.to_json())
         text = self.plan.to_json()
         for path in (self.round.folder / PLAN, self.folder.plan):
             write_text(path, text)
