@@ -1,8 +1,8 @@
 /** The bar above the map: tools, what colours the points, which map is shown, undo and redo. */
 
-import { button, chooser, element, iconButton, refill } from "./dom.js";
-import { icon } from "./icons.js";
-import { capitalised } from "./naming.js";
+import { button, chooser, element, iconButton, refill } from "../elements/dom.js";
+import { icon } from "../elements/icons.js";
+import { capitalised } from "../state/naming.js";
 
 export const TOOLS = [
   {

@@ -1,10 +1,10 @@
 /** Retraining: what is asked for, how both arms get on, and the way to what came of it. */
 
-import { lineChart, scoreTable } from "./charts.js";
-import { button, chooser, element, field, refill } from "./dom.js";
-import { counted } from "./formatting.js";
-import { armCurve, firstOptions, lastScores, OPTIMIZERS, retrainOptions } from "./retrain_options.js";
-import { section } from "./sections.js";
+import { lineChart, scoreTable } from "../elements/charts.js";
+import { button, chooser, element, field, refill } from "../elements/dom.js";
+import { counted } from "../elements/formatting.js";
+import { armCurve, firstOptions, lastScores, OPTIMIZERS, retrainOptions } from "../state/retrain_options.js";
+import { section } from "../elements/sections.js";
 import { jobLine } from "./suggestions_panel.js";
 
 const ARMS = ["control", "PLI"];

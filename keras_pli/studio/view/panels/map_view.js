@@ -1,10 +1,10 @@
 /** The map within the view: what it shows of the state, and what hands do to it. */
 
-import { mapPoint } from "./camera.js";
-import { moveToChange, rotateChange, scaleChange, separateChange, shiftChange } from "./changes.js";
-import { rampOf } from "./naming.js";
-import { createScatter } from "./scatter.js";
-import { themeColor } from "./theme.js";
+import { mapPoint } from "../map/camera.js";
+import { moveToChange, rotateChange, scaleChange, separateChange, shiftChange } from "../state/changes.js";
+import { rampOf } from "../state/naming.js";
+import { createScatter } from "../map/scatter.js";
+import { themeColor } from "../elements/theme.js";
 
 const SETTLE_MILLISECONDS = 300;
 const EPOCH_MILLISECONDS = 700;

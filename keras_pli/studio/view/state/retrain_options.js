@@ -1,6 +1,6 @@
 /** What a retraining is asked for: fields, their limits, and the options that they make. */
 
-import { typedNumber } from "./formatting.js";
+import { typedNumber } from "../elements/formatting.js";
 
 export const OPTIMIZERS = ["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "adadelta", "lion"];
 

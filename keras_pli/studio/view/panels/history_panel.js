@@ -1,8 +1,8 @@
 /** The rounds of a session, each with what it was, and the way back to it. */
 
-import { button, element, refill } from "./dom.js";
-import { percentage } from "./formatting.js";
-import { section } from "./sections.js";
+import { button, element, refill } from "../elements/dom.js";
+import { percentage } from "../elements/formatting.js";
+import { section } from "../elements/sections.js";
 
 /**
  * Makes the section.

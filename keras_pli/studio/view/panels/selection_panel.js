@@ -1,9 +1,9 @@
 /** What is selected, how else to select, and what to do with it. */
 
-import { button, chooser, element, refill } from "./dom.js";
-import { counted, listed, typedIndices, wholeNumber } from "./formatting.js";
-import { classMark } from "./icons.js";
-import { section } from "./sections.js";
+import { button, chooser, element, refill } from "../elements/dom.js";
+import { counted, listed, typedIndices, wholeNumber } from "../elements/formatting.js";
+import { classMark } from "../elements/icons.js";
+import { section } from "../elements/sections.js";
 import { createActionsForm } from "./selection_actions.js";
 
 const MOST_CLASSES = 8;

@@ -1,11 +1,11 @@
 /** Steps by numbers on what is selected: the keyboard's way to all that hands can do on the map. */
 
-import { maskCentre, maskOfCodes } from "./arrays.js";
+import { maskCentre, maskOfCodes } from "../state/arrays.js";
 import {
   moveToChange, rotateChange, scaleChange, separateChange, shiftChange,
-} from "./changes.js";
-import { button, chooser, element, refill } from "./dom.js";
-import { shortNumber, typedNumber } from "./formatting.js";
+} from "../state/changes.js";
+import { button, chooser, element, refill } from "../elements/dom.js";
+import { shortNumber, typedNumber } from "../elements/formatting.js";
 
 /**
  * Makes the form of actions.

@@ -1,10 +1,10 @@
 /** One sample looked at closely: what it is, what it is taken for, who is near, and why. */
 
-import { probabilityBars } from "./charts.js";
-import { button, chooser, element, refill } from "./dom.js";
-import { counted, percentage, shortNumber } from "./formatting.js";
-import { methodsOf } from "./naming.js";
-import { section } from "./sections.js";
+import { probabilityBars } from "../elements/charts.js";
+import { button, chooser, element, refill } from "../elements/dom.js";
+import { counted, percentage, shortNumber } from "../elements/formatting.js";
+import { methodsOf } from "../state/naming.js";
+import { section } from "../elements/sections.js";
 
 const MOST_CHOSEN = 3; // methods that are chosen to begin with
 

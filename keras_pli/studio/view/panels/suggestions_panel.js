@@ -1,9 +1,9 @@
 /** What the studio proposes and thinks of the plan: moves, labels, and whether the classifier will follow. */
 
-import { button, element, refill } from "./dom.js";
-import { counted, listed, percentage } from "./formatting.js";
-import { retrainOptions } from "./retrain_options.js";
-import { section } from "./sections.js";
+import { button, element, refill } from "../elements/dom.js";
+import { counted, listed, percentage } from "../elements/formatting.js";
+import { retrainOptions } from "../state/retrain_options.js";
+import { section } from "../elements/sections.js";
 import { progressBar } from "./status_line.js";
 
 /**

@@ -1,9 +1,9 @@
 /** Keys of the whole view. None of them deletes a point. */
 
-import { element, iconButton } from "./dom.js";
-import { icon } from "./icons.js";
-import { MAP_KEYS } from "./map_keys.js";
-import { TABS } from "./sections.js";
+import { element, iconButton } from "../elements/dom.js";
+import { icon } from "../elements/icons.js";
+import { MAP_KEYS } from "../map/map_keys.js";
+import { TABS } from "../elements/sections.js";
 import { TOOLS } from "./toolbar.js";
 
 const VIEW_KEYS = [

@@ -1,10 +1,10 @@
 /** The plan as a list to edit: what each step does, why, on or off, in which order. */
 
-import { editableNumbers, reordered, withNumber, withReason } from "./changes.js";
-import { button, element, iconButton, refill } from "./dom.js";
-import { counted, shortNumber, typedNumber } from "./formatting.js";
-import { icon } from "./icons.js";
-import { section } from "./sections.js";
+import { editableNumbers, reordered, withNumber, withReason } from "../state/changes.js";
+import { button, element, iconButton, refill } from "../elements/dom.js";
+import { counted, shortNumber, typedNumber } from "../elements/formatting.js";
+import { icon } from "../elements/icons.js";
+import { section } from "../elements/sections.js";
 
 /**
  * Makes the section.

@@ -1,7 +1,7 @@
 /** The line below the map: what is selected, and who is computing. */
 
-import { button, element, refill } from "./dom.js";
-import { counted, wholeNumber } from "./formatting.js";
+import { button, element, refill } from "../elements/dom.js";
+import { counted, wholeNumber } from "../elements/formatting.js";
 
 const JOB_NAMES = {
   suggest: "Looking for moves",

@@ -1,6 +1,6 @@
 /** The bar that says that the server is gone, and that nothing is lost. */
 
-import { button, element, refill } from "./dom.js";
+import { button, element, refill } from "../elements/dom.js";
 
 /**
  * Makes the bar; it shows itself while there is no connection.

@@ -1,7 +1,7 @@
 /** The card beside the pointer: what the point under it is. */
 
-import { element, refill } from "./dom.js";
-import { percentage } from "./formatting.js";
+import { element, refill } from "../elements/dom.js";
+import { percentage } from "../elements/formatting.js";
 
 const GAP = 14;
 

@@ -1,11 +1,11 @@
 /** What came of a retraining: four maps side by side, one sentence, tables, and the decision. */
 
-import { widestSpan } from "./arrays.js";
-import { lineChart, scoreTable } from "./charts.js";
-import { button, element, refill, twiceButton } from "./dom.js";
-import { shortNumber } from "./formatting.js";
-import { createScatter } from "./scatter.js";
-import { themeColor } from "./theme.js";
+import { widestSpan } from "../state/arrays.js";
+import { lineChart, scoreTable } from "../elements/charts.js";
+import { button, element, refill, twiceButton } from "../elements/dom.js";
+import { shortNumber } from "../elements/formatting.js";
+import { createScatter } from "../map/scatter.js";
+import { themeColor } from "../elements/theme.js";
 
 const TITLES = { baseline: "Before", asked: "As edited", control: "Control", PLI: "PLI" };
 const MEANINGS = {

@@ -1,9 +1,9 @@
 /** The legend on the map: what colours mean; it selects, and hides what is not to be seen. */
 
-import { button, element, refill } from "./dom.js";
-import { shortNumber, typedNumber, wholeNumber } from "./formatting.js";
-import { classMark } from "./icons.js";
-import { capitalised, rampOf } from "./naming.js";
+import { button, element, refill } from "../elements/dom.js";
+import { shortNumber, typedNumber, wholeNumber } from "../elements/formatting.js";
+import { classMark } from "../elements/icons.js";
+import { capitalised, rampOf } from "../state/naming.js";
 
 /**
  * Makes the legend.
