@@ -117,7 +117,8 @@ class PlanEditor:
         wanted, known = list(numbers), {entry.number: entry for entry in self.entries}
         if sorted(wanted) != sorted(known):
             raise ValueError(
-                f"The order must name each entry once: {quoted(known, most=20)}. Received: {quoted(wanted)}."
+                f"The order must name each entry once: {quoted(known, most=20) or 'there is none'}. "
+                f"Received: {quoted(wanted) or 'nothing'}."
             )
         self._make(tuple(known[number] for number in wanted))
 
@@ -156,8 +157,18 @@ class PlanEditor:
                     changes.append(entry.change)
                 listed.append([entry.number, places[id(entry.change)], entry.on])
             states.append(listed)
-        records = [as_record(change, str(change)) for change in changes]
+        records = [as_record(change, "a change of the plan") for change in changes]
         return {"changes": records, "states": states, "place": self._place, "next": self._next}
+
+    @classmethod
+    def of_entries(cls, entries: Iterable[Entry]) -> PlanEditor:
+        """Returns an editor that begins with entries, on or off, which are numbered anew."""
+        editor = cls()
+        editor._states = [
+            tuple(replace(entry, number=number) for number, entry in enumerate(entries, 1))
+        ]
+        editor._next = len(editor.entries) + 1
+        return editor
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> PlanEditor:
@@ -178,8 +189,10 @@ class PlanEditor:
             ]
             editor._place, editor._next = int(record["place"]), int(record["next"])
             _ = editor.entries
-        except (KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"The stored plan is damaged: {error!r}.") from error
+        except KeyError as error:
+            raise ValueError(f"it lacks {error}") from error
+        except (IndexError, TypeError, ValueError) as error:
+            raise ValueError(str(error).rstrip(".")) from error
         return editor
 
     def _entries_of(self, changes: Iterable[Change]) -> State:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...intervention.selection import BoolArray, Indices, Selection
+from ...checks import checked_number, one_of, quoted
+from ...intervention.selection import SELECTION_KINDS, BoolArray, Indices, Selection
 from ...intervention.storage import selection_of
 
 
@@ -28,6 +29,11 @@ class ErrorsOf:
     label: int
     predicted: int | None = None
 
+    def __post_init__(self) -> None:
+        checked_number(self.label, "label", least=0, whole=True)
+        if self.predicted is not None:
+            checked_number(self.predicted, "predicted", least=0, whole=True)
+
     def mask(self, labels: NDArray[Any], predictions: NDArray[Any]) -> BoolArray:
         """Returns which samples these are, booleans `(samples,)`."""
         wrong = (labels == self.label) & (predictions != self.label)
@@ -46,6 +52,9 @@ class ColumnCode:
     column: str
     code: int
 
+    def __post_init__(self) -> None:
+        checked_number(self.code, "code", least=0, whole=True)
+
 
 @dataclass(frozen=True)
 class ColumnRange:
@@ -60,6 +69,10 @@ class ColumnRange:
     column: str
     least: float
     most: float
+
+    def __post_init__(self) -> None:
+        for name in ("least", "most"):
+            checked_number(getattr(self, name), name)
 
 
 StudioSelection: TypeAlias = Selection | ErrorsOf | ColumnCode | ColumnRange
@@ -81,20 +94,24 @@ def read_selection(record: Any, where: str = "The selection") -> StudioSelection
         ErrorsOf(label=8, predicted=1)
     """
     kind = record.get("type") if isinstance(record, dict) else None
-    fields = {} if kind is None else {name: record[name] for name in record if name != "type"}
-    makers: list[type[ErrorsOf] | type[ColumnCode] | type[ColumnRange]] = []
-    if kind == "ErrorsOf":
-        makers = [ErrorsOf]
-    elif kind == "Column":
-        makers = [ColumnCode, ColumnRange]
+    makers = _MAKERS.get(kind) if isinstance(kind, str) else None
+    if makers is None:
+        if kind is not None:
+            one_of(kind, [*SELECTION_KINDS, *_MAKERS], f"type of {where[:1].lower()}{where[1:]}")
+        return selection_of(record, where)
+    given = {name: value for name, value in record.items() if name != "type"}
     for make in makers:
-        try:
-            return make(**fields)
-        except TypeError:
-            continue
-    if makers:
-        raise ValueError(f"{where}: a {kind} cannot be made of {fields!r}.")
-    return selection_of(record, where)
+        needed = {each.name for each in fields(make) if each.default is MISSING}
+        if needed <= set(given) <= {each.name for each in fields(make)}:
+            return make(**given)
+    taken = " or ".join(quoted(each.name for each in fields(make)) for make in makers)
+    raise ValueError(f"{where}: {kind!r} takes {taken}. Received: {quoted(given) or 'nothing'}.")
+
+
+_MAKERS: dict[str, tuple[type[ErrorsOf] | type[ColumnCode] | type[ColumnRange], ...]] = {
+    "ErrorsOf": (ErrorsOf,),
+    "Column": (ColumnCode, ColumnRange),
+}
 
 
 def as_indices(mask: BoolArray, words: str) -> Indices:
