@@ -123,7 +123,7 @@ def our_page(count: int, xy: np.ndarray, codes: np.ndarray) -> tuple[str, dict[s
     from keras_pli.studio.conversation.framing import framed
     from keras_pli.studio.view_source import FOLDER, joined
 
-    page = OUR_PAGE.replace("MODULE", joined(FOLDER, "scatter.js")).replace("WATCH", WATCH)
+    page = OUR_PAGE.replace("MODULE", joined(FOLDER, "map/scatter.js")).replace("WATCH", WATCH)
     page = page.replace("WIDTH", str(WIDTH)).replace("HEIGHT", str(HEIGHT))
     page = page.replace("colors: COLORS", f"colors: {json.dumps(COLORS)}")
     files = {"xy": xy.tobytes(), "codes": codes.astype("<u2").tobytes()}

@@ -29,9 +29,11 @@ def pytest_runtest_setup(item):
 def pytest_terminal_summary(terminalreporter):
     """Says that tests in a browser were left out, and why; a dot is easily overlooked."""
     skipped = [
-        report.longrepr[2]
+        report.longrepr[2].removeprefix("Skipped: ")
         for report in terminalreporter.stats.get("skipped", [])
         if "studio/browser/" in report.nodeid
     ]
     for reason in sorted(set(skipped)):
-        terminalreporter.write_line(f"{skipped.count(reason)} tests in a browser: {reason}")
+        terminalreporter.write_line(
+            f"{skipped.count(reason)} tests in a browser were left out: {reason}"
+        )

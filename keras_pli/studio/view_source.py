@@ -18,7 +18,7 @@ from ..version import __version__
 FOLDER = Path(__file__).parent / "view"
 MAIN = "main.js"
 VERSION_MARK = "%VIEW_VERSION%"
-_IMPORT = re.compile(r'^import\s+(?:\{[^}]*\}\s+from\s+)?"\./([\w.-]+)";[ \t]*\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import\s+(?:\{[^}]*\}\s+from\s+)?"(\.[\w./-]+)";[ \t]*\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
 
 
@@ -72,21 +72,23 @@ def joined(folder: Path, main: str) -> str:
         ValueError: If two import each other.
     """
     made: list[str] = []
-    under_way: list[str] = []
-    done: set[str] = set()
+    under_way: list[Path] = []
+    done: set[Path] = set()
 
-    def add(name: str) -> None:
-        if name in done:
+    def add(file: Path) -> None:
+        if file in done:
             return
-        if name in under_way:
-            raise ValueError(f"{name} imports itself, by {' and '.join(under_way)}.")
-        under_way.append(name)
-        text = (folder / name).read_text(encoding="utf-8")
+        name = file.relative_to(folder.resolve()).as_posix()
+        if file in under_way:
+            users = (each.name for each in under_way)
+            raise ValueError(f"{name} imports itself, by {' and '.join(users)}.")
+        under_way.append(file)
+        text = file.read_text(encoding="utf-8")
         for needed in _IMPORT.findall(text):
-            add(needed)
+            add((file.parent / needed).resolve())
         under_way.pop()
-        done.add(name)
+        done.add(file)
         made.append(f"// {name}\n{_EXPORT.sub('', _IMPORT.sub('', text)).strip()}\n")
 
-    add(main)
+    add((folder / main).resolve())
     return "\n".join(made)

@@ -60,7 +60,7 @@ def test_the_lasso_of_the_page_is_the_polygon_of_the_plan():
         for points, corners in cases
     ]
     done = subprocess.run(
-        [node, "--input-type=module", "-e", SCRIPT, (VIEW / "polygon.js").as_uri()],
+        [node, "--input-type=module", "-e", SCRIPT, (VIEW / "map/polygon.js").as_uri()],
         input=json.dumps(given),
         capture_output=True,
         text=True,

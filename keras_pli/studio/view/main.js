@@ -1,12 +1,12 @@
 /** The studio's view, in the shape that anywidget takes; a page of our server gives it a model of the same shape. */
 
-import { createViewActions } from "./view_actions.js";
-import { createClient } from "./client.js";
-import { element } from "./dom.js";
-import { createLayout } from "./layout.js";
-import { createStore, initialState } from "./store.js";
-import { watchTheme } from "./theme.js";
-import { createToasts } from "./toasts.js";
+import { createViewActions } from "./state/view_actions.js";
+import { createClient } from "./state/client.js";
+import { element } from "./elements/dom.js";
+import { createLayout } from "./panels/layout.js";
+import { createStore, initialState } from "./state/store.js";
+import { watchTheme } from "./elements/theme.js";
+import { createToasts } from "./elements/toasts.js";
 
 const VERSION = "%VIEW_VERSION%";
 

@@ -17,14 +17,22 @@ from keras_pli.studio.server import StudioServer
 TRAIN, TEST = 200, 100
 
 
-@pytest.fixture(scope="module")
-def browser():
+@pytest.fixture(scope="session")
+def chromium():
+    """The path of an installed Chromium; tests without one are skipped before they make anything."""
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = find_chromium()
     if path is None:
         pytest.skip(f"no Chromium is installed; {VARIABLE} names one that is elsewhere")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments())
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments())
         yield browser
         browser.close()
 
@@ -39,7 +47,7 @@ def digits():
 
 
 @pytest.fixture(scope="session")
-def classifier(digits):
+def classifier(chromium, digits):
     """A classifier of the digits that is right in most cases; tests must leave its weights as they are."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential(

@@ -5,10 +5,7 @@ import json
 import time
 
 import numpy as np
-import pytest
 from PIL import Image
-
-Axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe
 
 SECONDS = 10  # for what should take a moment, on a busy machine
 
@@ -163,6 +160,8 @@ class StudioPage:
 
     def check_accessibility(self):
         """Lets axe-core look at the page as it is."""
+        from axe_playwright_python.sync_playwright import Axe
+
         found = Axe().run(self.page).response["violations"]
         told = [
             f"{one['id']} ({one['impact']}): {node['html'][:150]} {node['failureSummary']}"

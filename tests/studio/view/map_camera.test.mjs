@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import * as view from "../../../keras_pli/studio/view/camera.js";
-import { movedPoint } from "../../../keras_pli/studio/view/geometry.js";
+import * as view from "../../../keras_pli/studio/view/map/camera.js";
+import { movedPoint } from "../../../keras_pli/studio/view/map/geometry.js";
 
 const XY = Float32Array.from([-10, -5, 30, 15, 5, NaN]);
 

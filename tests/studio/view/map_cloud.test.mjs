@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { createCloud } from "../../../keras_pli/studio/view/cloud.js";
-import { packedColor } from "../../../keras_pli/studio/view/paint.js";
-import { ghostsOf } from "../../../keras_pli/studio/view/targets.js";
+import { createCloud } from "../../../keras_pli/studio/view/map/cloud.js";
+import { packedColor } from "../../../keras_pli/studio/view/map/paint.js";
+import { ghostsOf } from "../../../keras_pli/studio/view/map/targets.js";
 
 const COLORS = ["#ff0000", "#00ff00"];
 

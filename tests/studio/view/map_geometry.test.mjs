@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import * as geometry from "../../../keras_pli/studio/view/geometry.js";
+import * as geometry from "../../../keras_pli/studio/view/map/geometry.js";
 
 const CLOUD = Float32Array.from([0, 0, 4, 0, NaN, 1, 4, 2, 0, 2, 9, 9]);
 const ROWS = Int32Array.from([0, 1, 2, 3, 4]);

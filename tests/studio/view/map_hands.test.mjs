@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { boxAction, dragAction, lassoAction } from "../../../keras_pli/studio/view/actions.js";
-import { changeWords } from "../../../keras_pli/studio/view/hands.js";
-import { attachGestures } from "../../../keras_pli/studio/view/gestures.js";
-import { attachMapKeys } from "../../../keras_pli/studio/view/map_keys.js";
+import { boxAction, dragAction, lassoAction } from "../../../keras_pli/studio/view/map/actions.js";
+import { changeWords } from "../../../keras_pli/studio/view/map/hands.js";
+import { attachGestures } from "../../../keras_pli/studio/view/map/gestures.js";
+import { attachMapKeys } from "../../../keras_pli/studio/view/map/map_keys.js";
 
 const CAMERA = { x: 0, y: 0, scale: 10, width: 200, height: 100 };
 const PLAIN = { add: false, subtract: false, snap: false };

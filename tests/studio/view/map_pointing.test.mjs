@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { pulledDegrees, pulledFactor, selectionFrame } from "../../../keras_pli/studio/view/handles.js";
-import { placedLabels } from "../../../keras_pli/studio/view/labels.js";
-import { easedShare, withRows, writeBetween } from "../../../keras_pli/studio/view/motion.js";
-import { gridIndex } from "../../../keras_pli/studio/view/nearest.js";
-import { pointsInPolygon, thinnedPath } from "../../../keras_pli/studio/view/polygon.js";
-import { IDENTITY_AFFINE, movedPoint } from "../../../keras_pli/studio/view/geometry.js";
+import { pulledDegrees, pulledFactor, selectionFrame } from "../../../keras_pli/studio/view/map/handles.js";
+import { placedLabels } from "../../../keras_pli/studio/view/map/labels.js";
+import { easedShare, withRows, writeBetween } from "../../../keras_pli/studio/view/map/motion.js";
+import { gridIndex } from "../../../keras_pli/studio/view/map/nearest.js";
+import { pointsInPolygon, thinnedPath } from "../../../keras_pli/studio/view/map/polygon.js";
+import { IDENTITY_AFFINE, movedPoint } from "../../../keras_pli/studio/view/map/geometry.js";
 
 function randomNumbers(seed) {
   let state = seed;

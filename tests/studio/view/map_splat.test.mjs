@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { mixedColor, packedColor, rampCodes, rampColors, inkOfPoints, inkBelowSelection } from "../../../keras_pli/studio/view/paint.js";
-import { clearPixels, splatPoints } from "../../../keras_pli/studio/view/splat.js";
-import { shapeStamp, squareStamp, crossStamp, stampReach } from "../../../keras_pli/studio/view/stamps.js";
+import { mixedColor, packedColor, rampCodes, rampColors, inkOfPoints, inkBelowSelection } from "../../../keras_pli/studio/view/map/paint.js";
+import { clearPixels, splatPoints } from "../../../keras_pli/studio/view/map/splat.js";
+import { shapeStamp, squareStamp, crossStamp, stampReach } from "../../../keras_pli/studio/view/map/stamps.js";
 
 const SIDE = 60;
 const WHITE = packedColor("#ffffff");

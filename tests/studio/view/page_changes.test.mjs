@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import * as changes from "../../../keras_pli/studio/view/changes.js";
-import { checkMark, movedSelection } from "../../../keras_pli/studio/view/check_marks.js";
+import * as changes from "../../../keras_pli/studio/view/state/changes.js";
+import { checkMark, movedSelection } from "../../../keras_pli/studio/view/state/check_marks.js";
 
 const THREE = changes.indicesSelection([0, 1, 2]);
 const XY = Float32Array.from([0, 0, 2, 0, 4, 3, 9, 9]);

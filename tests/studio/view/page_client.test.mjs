@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { createClient } from "../../../keras_pli/studio/view/client.js";
+import { createClient } from "../../../keras_pli/studio/view/state/client.js";
 import { frameOf, unframed } from "../../../keras_pli/studio/view/page_host.js";
-import { armCurve, firstOptions, lastScores, retrainOptions } from "../../../keras_pli/studio/view/retrain_options.js";
-import { createStore } from "../../../keras_pli/studio/view/store.js";
+import { armCurve, firstOptions, lastScores, retrainOptions } from "../../../keras_pli/studio/view/state/retrain_options.js";
+import { createStore } from "../../../keras_pli/studio/view/state/store.js";
 
 /** A model that keeps what is sent and answers when told. */
 function silentModel() {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import * as arrays from "../../../keras_pli/studio/view/arrays.js";
-import { curvePath, linearScale, numberSpan, roundTicks } from "../../../keras_pli/studio/view/chart_scale.js";
-import * as formatting from "../../../keras_pli/studio/view/formatting.js";
+import * as arrays from "../../../keras_pli/studio/view/state/arrays.js";
+import { curvePath, linearScale, numberSpan, roundTicks } from "../../../keras_pli/studio/view/elements/chart_scale.js";
+import * as formatting from "../../../keras_pli/studio/view/elements/formatting.js";
 
 test("bits become a mask, the least significant of each byte first", () => {
   // numpy.packbits([1, 0, 1, 1, 0, 0, 0, 0, 0, 1], bitorder="little") is [13, 2].

@@ -47,7 +47,10 @@ export function lineChart(title, curves, { epochs = 0, first = 1 } = {}) {
         })),
       curves.flatMap(({ values, style }) =>
         Number.isFinite(values.at(-1))
-          ? [svgElement("circle", { class: `kps-dot ${style}`, cx: x(values.length - 1 + first), cy: y(values.at(-1)), r: 2.5 })]
+          ? [svgElement(
+            "circle",
+            { class: `kps-dot ${style}`, cx: x(values.length - 1 + first), cy: y(values.at(-1)), r: 2.5 },
+          )]
           : []),
     ),
   );

@@ -1,16 +1,40 @@
 /** The bar above the map: tools, what colours the points, which map is shown, undo and redo. */
 
-import { button, chooser, element, iconButton, refill } from "./dom.js";
-import { icon } from "./icons.js";
-import { capitalised } from "./naming.js";
+import { button, chooser, element, iconButton, refill } from "../elements/dom.js";
+import { icon } from "../elements/icons.js";
+import { capitalised } from "../state/naming.js";
 
 export const TOOLS = [
-  { name: "pan", word: "Look", label: "Look around", key: "v", tip: "Drag to move the map, wheel or pinch to zoom, click a point to look at it" },
-  { name: "lasso", word: "Lasso", label: "Lasso", key: "l", tip: "Draw around points to select them; Shift adds, Alt takes away" },
+  {
+    name: "pan",
+    word: "Look",
+    label: "Look around",
+    key: "v",
+    tip: "Drag to move the map, wheel or pinch to zoom, click a point to look at it",
+  },
+  {
+    name: "lasso",
+    word: "Lasso",
+    label: "Lasso",
+    key: "l",
+    tip: "Draw around points to select them; Shift adds, Alt takes away",
+  },
   { name: "box", word: "Box", label: "Box", key: "b", tip: "Draw a box around points to select them" },
   { name: "move", word: "Move", label: "Move", key: "m", tip: "Drag what is selected" },
-  { name: "rotate_scale", word: "Scale", label: "Scale and rotate", key: "r", tip: "Pull the corners to contract or expand, turn at the knob" },
-  { name: "separate", word: "Separate", label: "Separate", key: "s", tip: "Move two classes apart along the line between them" },
+  {
+    name: "rotate_scale",
+    word: "Scale",
+    label: "Scale and rotate",
+    key: "r",
+    tip: "Pull the corners to contract or expand, turn at the knob",
+  },
+  {
+    name: "separate",
+    word: "Separate",
+    label: "Separate",
+    key: "s",
+    tip: "Move two classes apart along the line between them",
+  },
 ];
 
 /**
@@ -37,13 +61,20 @@ export function createToolbar({ store, actions, fit, help }) {
     const { info, round } = state;
     refill(title, [
       element("h1", {}, "Studio"),
-      info && element("span", { class: "kps-muted", title: info.folder ?? "" }, [info.title, info.layer, round && `round ${round.number}`].filter(Boolean).join(" · ")),
+      info && element(
+        "span",
+        { class: "kps-muted", title: info.folder ?? "" },
+        [info.title, info.layer, round && `round ${round.number}`].filter(Boolean).join(" · "),
+      ),
     ]);
   }
 
   function drawTools() {
     refill(tools, TOOLS.map(({ name, word, label, key, tip }) =>
-      iconButton(`${label} (${key.toUpperCase()})`, [icon(name), element("span", { class: "kps-tool-word" }, word)], () => store.set({ tool: name }), {
+      iconButton(`${label} (${key.toUpperCase()})`, [
+        icon(name),
+        element("span", { class: "kps-tool-word" }, word),
+      ], () => store.set({ tool: name }), {
         role: "radio",
         "aria-checked": String(state.tool === name),
         tabindex: state.tool === name ? "0" : "-1",
@@ -63,7 +94,9 @@ export function createToolbar({ store, actions, fit, help }) {
   function drawColour() {
     const names = state.info?.columns ?? ["label"];
     const titles = state.info?.column_titles ?? {};
-    const options = names.map((name) => ({ value: name, label: capitalised((titles[name] ?? name).split(":")[0]) }));
+    const options = names.map(
+      (name) => ({ value: name, label: capitalised((titles[name] ?? name).split(":")[0]) }),
+    );
     refill(colour, [
       element(
         "label",
@@ -84,7 +117,11 @@ export function createToolbar({ store, actions, fit, help }) {
       ...(state.positions.live ? [["live", "Training", "Where points are after the last epoch"]] : []),
     ];
     refill(shown, options.map(([name, label, tip]) =>
-      button(label, () => store.set({ shown: name }), { "aria-pressed": String(state.shown === name), title: tip })));
+      button(
+        label,
+        () => store.set({ shown: name }),
+        { "aria-pressed": String(state.shown === name), title: tip },
+      )));
   }
 
   function drawEdits() {
@@ -102,5 +139,15 @@ export function createToolbar({ store, actions, fit, help }) {
   store.on(["positions", "shown"], drawShown);
   store.on(["plan"], drawEdits);
   [drawTitle, drawTools, drawColour, drawShown, drawEdits].forEach((draw) => draw());
-  return element("header", { class: "kps-toolbar" }, title, tools, shown, colour, element("span", { class: "kps-space" }), edits, more);
+  return element(
+    "header",
+    { class: "kps-toolbar" },
+    title,
+    tools,
+    shown,
+    colour,
+    element("span", { class: "kps-space" }),
+    edits,
+    more,
+  );
 }

@@ -1,10 +1,10 @@
 /** Retraining: what is asked for, how both arms get on, and the way to what came of it. */
 
-import { lineChart, scoreTable } from "./charts.js";
-import { button, chooser, element, field, refill } from "./dom.js";
-import { counted } from "./formatting.js";
-import { armCurve, firstOptions, lastScores, OPTIMIZERS, retrainOptions } from "./retrain_options.js";
-import { section } from "./sections.js";
+import { lineChart, scoreTable } from "../elements/charts.js";
+import { button, chooser, element, field, refill } from "../elements/dom.js";
+import { counted } from "../elements/formatting.js";
+import { armCurve, firstOptions, lastScores, OPTIMIZERS, retrainOptions } from "../state/retrain_options.js";
+import { section } from "../elements/sections.js";
 import { jobLine } from "./suggestions_panel.js";
 
 const ARMS = ["control", "PLI"];
@@ -33,11 +33,21 @@ export function createRetrainPanel({ store, actions, toasts }) {
         text("epochs", "Epochs"),
         text("batch_size", "Batch size"),
         text("learning_rate", "Learning rate", null, "the model's own"),
-        field("Optimiser", chooser([{ value: "", label: "the model's own" }, ...OPTIMIZERS.map((name) => ({ value: name, label: name }))], "", (value) => { typed.optimizer = value; })),
+        field(
+          "Optimiser",
+          chooser(
+            [{ value: "", label: "the model's own" }, ...OPTIMIZERS.map((name) => ({ value: name, label: name }))],
+            "",
+            (value) => { typed.optimizer = value; },
+          ),
+        ),
         text("seed", "First seed"),
         text("seeds", "Seeds")),
       element("label", { class: "kps-check" },
-        element("input", { type: "checkbox", on: { change: (event) => { typed.moved_only = event.target.checked; } } }),
+        element(
+          "input",
+          { type: "checkbox", on: { change: (event) => { typed.moved_only = event.target.checked; } } },
+        ),
         "Pull only the points that the plan moves"),
       element("button", { type: "submit", class: "kps-primary" }, "Retrain"),
     ]);
@@ -51,7 +61,9 @@ export function createRetrainPanel({ store, actions, toasts }) {
 
   function submit(event) {
     event.preventDefault();
-    if (state.job?.state === "running") return toasts.error("Something is being computed already. Stop it, or wait until it is done.");
+    if (state.job?.state === "running") return toasts.error(
+      "Something is being computed already. Stop it, or wait until it is done.",
+    );
     const { options, wrong } = retrainOptions(typed);
     if (wrong) {
       const input = form.elements[wrong.name];
@@ -72,7 +84,11 @@ export function createRetrainPanel({ store, actions, toasts }) {
       comparison && !busy && element("div", { class: "kps-callout" },
         element("p", {}, "A retraining waits for your decision; another one would take its place."),
         element("div", { class: "kps-row" },
-          button(comparing ? "Back to the map" : "Compare", comparing ? actions.closeComparison : actions.openComparison, { class: "kps-primary kps-small", "data-focus": "compare" }))),
+          button(
+            comparing ? "Back to the map" : "Compare",
+            comparing ? actions.closeComparison : actions.openComparison,
+            { class: "kps-primary kps-small", "data-focus": "compare" },
+          ))),
       !busy && !comparison && element("p", { class: "kps-hint" },
         on ? `The classifier is trained twice from the same weights: once without the plan (control), once with its ${counted(on, "step")} (PLI).`
           : "The plan is empty: both arms would be trained alike. Make a step first."),
@@ -88,24 +104,43 @@ export function createRetrainPanel({ store, actions, toasts }) {
     const scores = lastScores(live.arms, info.classes);
     refill(running, [
       element("label", { class: "kps-row" }, "The map follows",
-        chooser([...ARMS.map((arm) => ({ value: arm, label: arm })), { value: "", label: "neither" }], live.watch ?? "", (value) => actions.watch(value || null), { "data-focus": "watch" })),
+        chooser(
+          [...ARMS.map((arm) => ({ value: arm, label: arm })), { value: "", label: "neither" }],
+          live.watch ?? "",
+          (value) => actions.watch(value || null),
+          { "data-focus": "watch" },
+        )),
       chart("Loss", "loss", arms, live, total),
-      arms.some((arm) => live.arms[arm].epochs.some(({ logs }) => logs?.val_loss !== undefined)) && chart("Held-out loss", "val_loss", arms, live, total),
+      arms.some(
+        (arm) => live.arms[arm].epochs.some(({ logs }) => logs?.val_loss !== undefined),
+      ) && chart("Held-out loss", "val_loss", arms, live, total),
       chartOfScores(arms, live, total),
       scores.length > 0 && scoreTable(scores),
     ]);
   }
 
   function chart(title, key, arms, live, total) {
-    const curves = arms.map((arm) => ({ name: arm, style: `kps-${arm.toLowerCase()}`, values: armCurve(live.arms[arm].epochs, key) }));
-    return curves.some(({ values }) => values.some(Number.isFinite)) ? lineChart(title, curves, { epochs: total, first: firstEpoch(arms, live) }) : null;
+    const curves = arms.map(
+      (arm) => ({ name: arm, style: `kps-${arm.toLowerCase()}`, values: armCurve(live.arms[arm].epochs, key) }),
+    );
+    return curves.some(({ values }) => values.some(Number.isFinite)) ? lineChart(
+      title,
+      curves,
+      { epochs: total, first: firstEpoch(arms, live) },
+    ) : null;
   }
 
   function chartOfScores(arms, live, total) {
     const curves = arms.map((arm) => ({
-      name: arm, style: `kps-${arm.toLowerCase()}`, values: live.arms[arm].epochs.map(({ scores }) => scores?.accuracy ?? Number.NaN),
+      name: arm, style: `kps-${arm.toLowerCase()}`, values: live.arms[arm].epochs.map(
+        ({ scores }) => scores?.accuracy ?? Number.NaN,
+      ),
     }));
-    return curves.some(({ values }) => values.some(Number.isFinite)) ? lineChart("Held-out accuracy", curves, { epochs: total, first: firstEpoch(arms, live) }) : null;
+    return curves.some(({ values }) => values.some(Number.isFinite)) ? lineChart(
+      "Held-out accuracy",
+      curves,
+      { epochs: total, first: firstEpoch(arms, live) },
+    ) : null;
   }
 
   function firstEpoch(arms, live) {

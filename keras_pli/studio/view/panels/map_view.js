@@ -1,10 +1,10 @@
 /** The map within the view: what it shows of the state, and what hands do to it. */
 
-import { mapPoint } from "./camera.js";
-import { moveToChange, rotateChange, scaleChange, separateChange, shiftChange } from "./changes.js";
-import { rampOf } from "./naming.js";
-import { createScatter } from "./scatter.js";
-import { themeColor } from "./theme.js";
+import { mapPoint } from "../map/camera.js";
+import { moveToChange, rotateChange, scaleChange, separateChange, shiftChange } from "../state/changes.js";
+import { rampOf } from "../state/naming.js";
+import { createScatter } from "../map/scatter.js";
+import { themeColor } from "../elements/theme.js";
 
 const SETTLE_MILLISECONDS = 300;
 const EPOCH_MILLISECONDS = 700;
@@ -65,7 +65,9 @@ export function createMapView(parent, { store, actions }) {
     const { column, theme } = state;
     if (!column || !shownPoints) return;
     if (column.values) {
-      scatter.setNumbers({ values: column.values, low: column.low, high: column.high, colors: rampOf(column, theme) });
+      scatter.setNumbers(
+        { values: column.values, low: column.low, high: column.high, colors: rampOf(column, theme) },
+      );
       return;
     }
     const kinds = [...column.categories, UNNAMED];
@@ -90,7 +92,10 @@ export function createMapView(parent, { store, actions }) {
     if (ghosts?.xy && positions.targets) {
       scatter.setTargets({ xy: ghosts.xy });
     } else if (shown === "edited" && positions.map && positions.moved?.includes(1)) {
-      scatter.setTargets({ xy: positions.map, moved: positions.moved }, { old: true, share: currentCheck()?.share ?? null });
+      scatter.setTargets(
+        { xy: positions.map, moved: positions.moved },
+        { old: true, share: currentCheck()?.share ?? null },
+      );
     } else {
       scatter.setTargets(null);
     }
@@ -132,7 +137,11 @@ export function createMapView(parent, { store, actions }) {
     select: (drawn) => actions.selectDrawn(drawn),
     drag: ({ by, done, cancelled }) => finish(done, cancelled, (selection) => shiftChange(selection, by)),
     scale: ({ factor, done, cancelled }) => finish(done, cancelled, (selection) => scaleChange(selection, factor)),
-    rotate: ({ degrees, done, cancelled }) => finish(done, cancelled, (selection) => rotateChange(selection, degrees)),
+    rotate: ({ degrees, done, cancelled }) => finish(
+      done,
+      cancelled,
+      (selection) => rotateChange(selection, degrees),
+    ),
     separate: ({ distance, done, cancelled }) => {
       const labels = state.selection?.labels;
       if (!done || cancelled) return;

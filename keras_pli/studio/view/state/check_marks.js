@@ -1,6 +1,6 @@
 /** What a check of the plan found, as marks on the map. */
 
-import { listed, percentage } from "./formatting.js";
+import { listed, percentage } from "../elements/formatting.js";
 
 /** The selection that a change moves; of two the first. */
 export function movedSelection(change) {

@@ -1,19 +1,32 @@
 /** What a retraining is asked for: fields, their limits, and the options that they make. */
 
-import { typedNumber } from "./formatting.js";
+import { typedNumber } from "../elements/formatting.js";
 
 export const OPTIMIZERS = ["adam", "adamw", "sgd", "rmsprop", "nadam", "adamax", "adagrad", "adadelta", "lion"];
 
 /** What the form begins with. */
 export function firstOptions(weight) {
-  return { weight: String(weight ?? 0.1), epochs: "7", batch_size: "100", learning_rate: "", optimizer: "", seed: "0", seeds: "1", moved_only: false };
+  return {
+    weight: String(weight ?? 0.1),
+    epochs: "7",
+    batch_size: "100",
+    learning_rate: "",
+    optimizer: "",
+    seed: "0",
+    seeds: "1",
+    moved_only: false,
+  };
 }
 
 const RULES = {
   epochs: { least: 1, whole: true, sentence: "Epochs are a whole number of 1 or more." },
   batch_size: { least: 1, whole: true, sentence: "A batch has 1 sample or more." },
   seed: { least: 0, whole: true, sentence: "A seed is a whole number of 0 or more." },
-  learning_rate: { above: 0, optional: true, sentence: "A learning rate is above 0, or empty for the model's own." },
+  learning_rate: {
+    above: 0,
+    optional: true,
+    sentence: "A learning rate is above 0, or empty for the model's own.",
+  },
   seeds: { least: 1, whole: true, sentence: "Seeds are a whole number of 1 or more." },
   weight: { least: 0, most: 1, sentence: "λ is a number from 0 to 1, or auto." },
 };

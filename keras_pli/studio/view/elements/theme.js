@@ -25,7 +25,10 @@ export function watchTheme(tell) {
   const query = matchMedia(QUERY);
   const told = () => tell(hostTheme());
   const observer = new MutationObserver(told);
-  observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] });
+  observer.observe(
+    document.body,
+    { attributes: true, attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] },
+  );
   query.addEventListener("change", told);
   told();
   return () => {

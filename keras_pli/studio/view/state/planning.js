@@ -94,7 +94,9 @@ export function planningActions({ ask, store, toasts, loading }) {
   function settle() {
     if (pending) return;
     const { positions, plan, connection } = store.state;
-    if (wrong && positions.told) store.set({ positions: { ...positions, targets: positions.told, guessed: false } });
+    if (wrong && positions.told) store.set(
+      { positions: { ...positions, targets: positions.told, guessed: false } },
+    );
     if (connection === "up" && (wrong || plan.revision !== positions.revision)) loading.loadTargets();
     wrong = false;
   }

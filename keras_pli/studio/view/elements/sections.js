@@ -41,7 +41,17 @@ export function createTabs(store, contents) {
       on: { click: () => choose(name) },
     }, label));
   const panels = TABS.map(({ name }) =>
-    element("div", { role: "tabpanel", id: `${mark}-${name}`, "aria-labelledby": `${mark}-tab-${name}`, class: "kps-panel", tabindex: "-1" }, contents[name]));
+    element(
+      "div",
+      {
+        role: "tabpanel",
+        id: `${mark}-${name}`,
+        "aria-labelledby": `${mark}-tab-${name}`,
+        class: "kps-panel",
+        tabindex: "-1",
+      },
+      contents[name],
+    ));
   const list = element("div", { class: "kps-tabs", role: "tablist", "aria-label": "Panels" }, tabs);
   const size = element("button", { type: "button", class: "kps-sheet-size", on: { click: resize } });
 
@@ -63,7 +73,11 @@ export function createTabs(store, contents) {
   }
 
   function drawSheet() {
-    const next = { low: "Open the panels", half: "Panels over the whole window", full: "Close the panels" }[state.sheet];
+    const next = {
+      low: "Open the panels",
+      half: "Panels over the whole window",
+      full: "Close the panels",
+    }[state.sheet];
     size.setAttribute("aria-label", next);
     size.title = next;
   }
@@ -80,5 +94,11 @@ export function createTabs(store, contents) {
   store.on(["sheet"], drawSheet);
   draw();
   drawSheet();
-  return element("aside", { class: "kps-side", "aria-label": "Panels" }, size, list, element("div", { class: "kps-panels" }, panels));
+  return element(
+    "aside",
+    { class: "kps-side", "aria-label": "Panels" },
+    size,
+    list,
+    element("div", { class: "kps-panels" }, panels),
+  );
 }

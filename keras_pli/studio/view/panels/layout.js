@@ -2,7 +2,7 @@
 
 import { createCompareView } from "./compare_view.js";
 import { createConnectionBar } from "./connection_bar.js";
-import { element } from "./dom.js";
+import { element } from "../elements/dom.js";
 import { createHistoryPanel } from "./history_panel.js";
 import { createHoverCard } from "./hover_card.js";
 import { createInspector } from "./inspector.js";
@@ -10,7 +10,7 @@ import { createLegend } from "./legend.js";
 import { createMapView } from "./map_view.js";
 import { createPlanPanel } from "./plan_panel.js";
 import { createRetrainPanel } from "./retrain_panel.js";
-import { createTabs } from "./sections.js";
+import { createTabs } from "../elements/sections.js";
 import { createSelectionPanel } from "./selection_panel.js";
 import { attachShortcuts, createShortcutHelp } from "./shortcuts.js";
 import { createStatusLine } from "./status_line.js";

@@ -1,8 +1,8 @@
 /** The rounds of a session, each with what it was, and the way back to it. */
 
-import { button, element, refill } from "./dom.js";
-import { percentage } from "./formatting.js";
-import { section } from "./sections.js";
+import { button, element, refill } from "../elements/dom.js";
+import { percentage } from "../elements/formatting.js";
+import { section } from "../elements/sections.js";
 
 /**
  * Makes the section.
@@ -23,10 +23,17 @@ export function createHistoryPanel({ store, actions }) {
   function entry(round) {
     return element(
       "li",
-      { class: round.current ? "kps-round kps-current" : "kps-round", "aria-current": round.current ? "true" : null },
+      {
+        class: round.current ? "kps-round kps-current" : "kps-round",
+        "aria-current": round.current ? "true" : null,
+      },
       element("div", { class: "kps-round-head" },
         element("b", {}, round.title ?? `Round ${round.number}`),
-        element("span", { class: "kps-muted" }, round.accuracy === null || round.accuracy === undefined ? "" : `accuracy ${percentage(round.accuracy)}`)),
+        element(
+          "span",
+          { class: "kps-muted" },
+          round.accuracy === null || round.accuracy === undefined ? "" : `accuracy ${percentage(round.accuracy)}`,
+        )),
       round.sentence && element("p", {}, round.sentence),
       element("p", { class: "kps-muted" }, [
         round.parent === null || round.parent === undefined ? "as it was given" : `from round ${round.parent}`,
@@ -34,7 +41,15 @@ export function createHistoryPanel({ store, actions }) {
       ].join("")),
       round.current
         ? element("span", { class: "kps-badge" }, "you are here")
-        : button("Go to", () => actions.goTo(round.number), { class: "kps-small", "data-focus": `round ${round.number}`, "aria-label": `Go to round ${round.number}` }),
+        : button(
+          "Go to",
+          () => actions.goTo(round.number),
+          {
+            class: "kps-small",
+            "data-focus": `round ${round.number}`,
+            "aria-label": `Go to round ${round.number}`,
+          },
+        ),
     );
   }
 
@@ -48,5 +63,8 @@ export function createHistoryPanel({ store, actions }) {
 
 function when(text) {
   const date = new Date(typeof text === "number" ? text * 1000 : text);
-  return Number.isNaN(date.getTime()) ? String(text) : date.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  return Number.isNaN(date.getTime()) ? String(text) : date.toLocaleString(
+    [],
+    { dateStyle: "medium", timeStyle: "short" },
+  );
 }

@@ -1,9 +1,9 @@
 /** What is selected, how else to select, and what to do with it. */
 
-import { button, chooser, element, refill } from "./dom.js";
-import { counted, listed, typedIndices, wholeNumber } from "./formatting.js";
-import { classMark } from "./icons.js";
-import { section } from "./sections.js";
+import { button, chooser, element, refill } from "../elements/dom.js";
+import { counted, listed, typedIndices, wholeNumber } from "../elements/formatting.js";
+import { classMark } from "../elements/icons.js";
+import { section } from "../elements/sections.js";
 import { createActionsForm } from "./selection_actions.js";
 
 const MOST_CLASSES = 8;
@@ -29,7 +29,11 @@ export function createSelectionPanel(view) {
 
   function nothing() {
     return [
-      element("p", { class: "kps-hint" }, "Nothing is selected. Draw a lasso on the map, press a class in the legend, or:"),
+      element(
+        "p",
+        { class: "kps-hint" },
+        "Nothing is selected. Draw a lasso on the map, press a class in the legend, or:",
+      ),
     ];
   }
 
@@ -47,7 +51,11 @@ export function createSelectionPanel(view) {
         { class: "kps-chips" },
         classes.slice(0, MOST_CLASSES).map(({ name, count: some }) =>
           element("li", {}, markOf(name), `${name} `, element("span", { class: "kps-muted" }, wholeNumber(some)))),
-        many && element("li", { class: "kps-muted" }, listed(classes.slice(MOST_CLASSES).map(({ name }) => name), 2)),
+        many && element(
+          "li",
+          { class: "kps-muted" },
+          listed(classes.slice(MOST_CLASSES).map(({ name }) => name), 2),
+        ),
       ),
       element(
         "div",
@@ -97,11 +105,24 @@ function createFinder({ store, actions, toasts }) {
     const classes = info.classes.map(({ name }, i) => ({ value: String(i), label: name }));
     const any = { value: "", label: "any other" };
     const label = (value) => (value === "" ? null : info.classes[Number(value)].label);
-    const kind = chooser([{ value: "", label: "Choose…" }, ...classes], "", (value) => value !== "" && actions.selectClass(label(value)), {
+    const kind = chooser([
+      { value: "", label: "Choose…" },
+      ...classes,
+    ], "", (value) => value !== "" && actions.selectClass(label(value)), {
       "aria-label": "Select a class", "data-focus": "find class",
     });
-    const truth = chooser(classes, "0", () => {}, { "aria-label": "Class of the samples", "data-focus": "errors of" });
-    const taken = chooser([any, ...classes], "", () => {}, { "aria-label": "What they are taken for", "data-focus": "taken for" });
+    const truth = chooser(
+      classes,
+      "0",
+      () => {},
+      { "aria-label": "Class of the samples", "data-focus": "errors of" },
+    );
+    const taken = chooser(
+      [any, ...classes],
+      "",
+      () => {},
+      { "aria-label": "What they are taken for", "data-focus": "taken for" },
+    );
     const indices = element("input", {
       type: "text", "aria-label": "Indices of points", placeholder: "3, 7, 10-12", "data-focus": "indices",
       on: { keydown: (event) => event.key === "Enter" && byIndices(indices.value) },
@@ -109,8 +130,16 @@ function createFinder({ store, actions, toasts }) {
     return refill(body, [
       row("Class", kind),
       row("Errors of", truth, element("span", {}, "taken for"), taken,
-        button("Select", () => actions.selectErrors(label(truth.value), label(taken.value)), { "data-focus": "select errors", class: "kps-small" })),
-      row("By index", indices, button("Select", () => byIndices(indices.value), { "data-focus": "select indices", class: "kps-small" })),
+        button(
+          "Select",
+          () => actions.selectErrors(label(truth.value), label(taken.value)),
+          { "data-focus": "select errors", class: "kps-small" },
+        )),
+      row(
+        "By index",
+        indices,
+        button("Select", () => byIndices(indices.value), { "data-focus": "select indices", class: "kps-small" }),
+      ),
     ]);
   }
 
@@ -124,7 +153,12 @@ function createFinder({ store, actions, toasts }) {
 
   store.on(["info"], draw);
   draw();
-  return element("details", { class: "kps-fold" }, element("summary", {}, "Select by class, errors or index"), body);
+  return element(
+    "details",
+    { class: "kps-fold" },
+    element("summary", {}, "Select by class, errors or index"),
+    body,
+  );
 }
 
 function row(name, ...parts) {

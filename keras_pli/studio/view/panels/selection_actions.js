@@ -1,11 +1,11 @@
 /** Steps by numbers on what is selected: the keyboard's way to all that hands can do on the map. */
 
-import { maskCentre, maskOfCodes } from "./arrays.js";
+import { maskCentre, maskOfCodes } from "../state/arrays.js";
 import {
   moveToChange, rotateChange, scaleChange, separateChange, shiftChange,
-} from "./changes.js";
-import { button, chooser, element, refill } from "./dom.js";
-import { shortNumber, typedNumber } from "./formatting.js";
+} from "../state/changes.js";
+import { button, chooser, element, refill } from "../elements/dom.js";
+import { shortNumber, typedNumber } from "../elements/formatting.js";
 
 /**
  * Makes the form of actions.
@@ -15,7 +15,10 @@ import { shortNumber, typedNumber } from "./formatting.js";
  */
 export function createActionsForm({ store, actions, toasts }) {
   const { state } = store;
-  const reason = element("input", { type: "text", "aria-label": "Reason of the next step", placeholder: "Why? (optional, kept with the step)" });
+  const reason = element(
+    "input",
+    { type: "text", "aria-label": "Reason of the next step", placeholder: "Why? (optional, kept with the step)" },
+  );
   const separate = element("div", { class: "kps-separate" });
   const relabel = element("span", {});
 
@@ -51,7 +54,12 @@ export function createActionsForm({ store, actions, toasts }) {
   function action(label, inputs, rule, make, tip) {
     const press = () => withNumbers(inputs, rule, make);
     for (const input of inputs) input.addEventListener("keydown", (event) => event.key === "Enter" && press());
-    return element("div", { class: "kps-action" }, button(label, press, { title: tip, class: "kps-small" }), inputs);
+    return element(
+      "div",
+      { class: "kps-action" },
+      button(label, press, { title: tip, class: "kps-small" }),
+      inputs,
+    );
   }
 
   const number = (label, value, unit = null) =>
@@ -62,11 +70,17 @@ export function createActionsForm({ store, actions, toasts }) {
     "In units of the map; dragging with the tool Move does the same");
   const moveTo = action("Move centre to", [number("Place: x", "0"), number("Place: y", "0")], place, moveToChange,
     "Puts the mean of the selection at a place");
-  const scale = action("Scale to", [number("Factor of its size", "0.5")], { least: 0, what: "A factor is 0 or more." },
+  const scale = action("Scale to", [number("Factor of its size", "0.5")], {
+    least: 0,
+    what: "A factor is 0 or more.",
+  },
     (selection, [factor]) => scaleChange(selection, factor), "Below 1 contracts about the mean, above 1 expands");
   const rotate = action("Rotate by", [number("Degrees, counter-clockwise", "90")], { what: "An angle is a number of degrees." },
     (selection, [degrees]) => rotateChange(selection, degrees), "Degrees, counter-clockwise about the mean");
-  const weigh = action("Weigh by", [number("Factor of the weight", "2")], { above: 0, what: "A weight's factor is above 0; to leave samples out there is Exclude." },
+  const weigh = action("Weigh by", [number("Factor of the weight", "2")], {
+    above: 0,
+    what: "A weight's factor is above 0; to leave samples out there is Exclude.",
+  },
     (selection, [factor]) => ({ type: "Weigh", selection, factor }), "How much more each sample counts in the loss");
 
   const relabelAs = (label) => add((selection) => ({ type: "Relabel", selection, label }));
@@ -98,8 +112,16 @@ export function createActionsForm({ store, actions, toasts }) {
     input.addEventListener("keydown", (event) => event.key === "Enter" && press());
     return refill(separate, [
       element("div", { class: "kps-action" },
-        button("Separate to", press, { class: "kps-small", title: `${names[0]} and ${names[1]}, along the line through their centres` }), input),
-      element("p", { class: "kps-hint" }, `The centres of ${names[0]} and ${names[1]} are ${shortNumber(centreDistance(labels))} apart.`),
+        button(
+          "Separate to",
+          press,
+          { class: "kps-small", title: `${names[0]} and ${names[1]}, along the line through their centres` },
+        ), input),
+      element(
+        "p",
+        { class: "kps-hint" },
+        `The centres of ${names[0]} and ${names[1]} are ${shortNumber(centreDistance(labels))} apart.`,
+      ),
     ]);
   }
 

@@ -1,10 +1,10 @@
 /** One sample looked at closely: what it is, what it is taken for, who is near, and why. */
 
-import { probabilityBars } from "./charts.js";
-import { button, chooser, element, refill } from "./dom.js";
-import { counted, percentage, shortNumber } from "./formatting.js";
-import { methodsOf } from "./naming.js";
-import { section } from "./sections.js";
+import { probabilityBars } from "../elements/charts.js";
+import { button, chooser, element, refill } from "../elements/dom.js";
+import { counted, percentage, shortNumber } from "../elements/formatting.js";
+import { methodsOf } from "../state/naming.js";
+import { section } from "../elements/sections.js";
 
 const MOST_CHOSEN = 3; // methods that are chosen to begin with
 
@@ -49,7 +49,12 @@ export function createInspector({ store, actions, toasts }) {
       if (input.value.trim() !== "" && Number.isInteger(index) && index >= 0 && index < state.info.points) return actions.inspect(index);
       return toasts.error(`There is no sample “${input.value}”: they are 0 to ${state.info.points - 1}.`);
     }
-    return element("span", { class: "kps-row" }, input, button("Look", look, { class: "kps-small", "data-focus": "look at index" }));
+    return element(
+      "span",
+      { class: "kps-row" },
+      input,
+      button("Look", look, { class: "kps-small", "data-focus": "look at index" }),
+    );
   }
 
   function details({ index, card: told, picture }) {
@@ -64,8 +69,17 @@ export function createInspector({ store, actions, toasts }) {
           "div",
           {},
           element("p", { class: "kps-card-name" }, told.name),
-          element("p", { class: wrong ? "kps-taken-for" : "" }, wrong ? `taken for ${told.predicted_name}` : "predicted as such", ` (${percentage(told.confidence)})`),
-          element("p", { class: "kps-muted" }, `sample ${index}${told.group === null || told.group === undefined ? "" : ` · ${told.group}`}`),
+          element(
+            "p",
+            { class: wrong ? "kps-taken-for" : "" },
+            wrong ? `taken for ${told.predicted_name}` : "predicted as such",
+            ` (${percentage(told.confidence)})`,
+          ),
+          element(
+            "p",
+            { class: "kps-muted" },
+            `sample ${index}${told.group === null || told.group === undefined ? "" : ` · ${told.group}`}`,
+          ),
         ),
       ),
       probabilityBars(told.probabilities, "Probabilities"),
@@ -73,7 +87,11 @@ export function createInspector({ store, actions, toasts }) {
         "div",
         { class: "kps-row" },
         button("Select it", () => actions.selectIndices([index]), { class: "kps-small" }),
-        button("Select it and its neighbours", () => actions.selectIndices([index, ...told.neighbors.map((entry) => entry.index)]), { class: "kps-small" }),
+        button(
+          "Select it and its neighbours",
+          () => actions.selectIndices([index, ...told.neighbors.map((entry) => entry.index)]),
+          { class: "kps-small" },
+        ),
         goTo("Index of another sample"),
       ),
     ];
@@ -95,7 +113,11 @@ export function createInspector({ store, actions, toasts }) {
               title: `Sample ${index}: ${name}, predicted ${predicted}, distance ${shortNumber(distance)} in the layer's activations`,
               on: { click: () => actions.inspect(index) },
             },
-            images[i] ? element("img", { src: images[i], alt: "" }) : element("span", { class: "kps-noimage" }, String(index)),
+            images[i] ? element("img", { src: images[i], alt: "" }) : element(
+              "span",
+              { class: "kps-noimage" },
+              String(index),
+            ),
             element("span", { class: "kps-strip-name" }, name),
           ),
         )),
@@ -108,10 +130,15 @@ export function createInspector({ store, actions, toasts }) {
     const methods = methodsOf(info);
     if (!chosen) chosen = new Set((info.default_methods ?? info.methods).slice(0, MOST_CHOSEN));
     const classes = info.classes.map(({ name, label }) => ({ value: String(label), label: name }));
-    const target = chooser([{ value: "", label: `predicted: ${inspected.card.predicted_name}` }, ...classes], "", () => {}, {
+    const target = chooser([
+      { value: "", label: `predicted: ${inspected.card.predicted_name}` },
+      ...classes,
+    ], "", () => {}, {
       "aria-label": "Class to explain", "data-focus": "explained class",
     });
-    const label = () => (target.value === "" ? null : info.classes.find((entry) => String(entry.label) === target.value).label);
+    const label = () => (target.value === "" ? null : info.classes.find(
+      (entry) => String(entry.label) === target.value,
+    ).label);
     return refill(why, [
       info.no_methods && element("p", { class: "kps-hint" }, info.no_methods),
       methods.length > 0 && element(
@@ -127,7 +154,14 @@ export function createInspector({ store, actions, toasts }) {
         "div",
         { class: "kps-row" },
         methods.length > 0 && button("Explain", () => explain(label()), { class: "kps-small kps-primary" }),
-        info.rationale && button("Rationale", () => actions.rationalise(label()), { class: "kps-small", title: "What would have to look otherwise for that class, or for the second likeliest one" }),
+        info.rationale && button(
+          "Rationale",
+          () => actions.rationalise(label()),
+          {
+            class: "kps-small",
+            title: "What would have to look otherwise for that class, or for the second likeliest one",
+          },
+        ),
       ),
     ]);
   }
@@ -140,8 +174,14 @@ export function createInspector({ store, actions, toasts }) {
   function drawAnswers() {
     const { explanation, rationale: told } = state;
     refill(answers, [
-      explanation && answer(explanation, explanation.targetName ? `What speaks for ${explanation.targetName}` : "Attribution"),
-      told && answer({ ...told, wide: true, titles: ["Before and after, and the change", "The way between"] }, "Rationale"),
+      explanation && answer(
+        explanation,
+        explanation.targetName ? `What speaks for ${explanation.targetName}` : "Attribution",
+      ),
+      told && answer(
+        { ...told, wide: true, titles: ["Before and after, and the change", "The way between"] },
+        "Rationale",
+      ),
     ]);
   }
 
@@ -154,9 +194,14 @@ export function createInspector({ store, actions, toasts }) {
       error && element("p", { class: "kps-wrong" }, error),
       words && element("p", {}, words),
       element("div", { class: wide ? "kps-images kps-wide" : "kps-images" }, images.map((source, i) =>
-        element("figure", {}, element("figcaption", {}, titles[i] ?? ""), element("img", { src: source, alt: titles[i] ?? title }),
+        element("figure", {}, element("figcaption", {}, titles[i] ?? ""), element(
+          "img",
+          { src: source, alt: titles[i] ?? title },
+        ),
           notes[i] && element("p", { class: "kps-hint" }, notes[i])))),
-      refused.map(({ title: method, error: reason }) => element("p", { class: "kps-hint" }, `${method}: ${reason}`)),
+      refused.map(
+        ({ title: method, error: reason }) => element("p", { class: "kps-hint" }, `${method}: ${reason}`),
+      ),
     );
   }
 

@@ -1,9 +1,9 @@
 /** What the studio proposes and thinks of the plan: moves, labels, and whether the classifier will follow. */
 
-import { button, element, refill } from "./dom.js";
-import { counted, listed, percentage } from "./formatting.js";
-import { retrainOptions } from "./retrain_options.js";
-import { section } from "./sections.js";
+import { button, element, refill } from "../elements/dom.js";
+import { counted, listed, percentage } from "../elements/formatting.js";
+import { retrainOptions } from "../state/retrain_options.js";
+import { section } from "../elements/sections.js";
 import { progressBar } from "./status_line.js";
 
 /**
@@ -22,9 +22,29 @@ export function createSuggestionsPanel({ store, actions }) {
     const busy = String(state.job?.state === "running");
     const empty = String(!state.plan.entries.some(({ on }) => on) || busy === "true");
     refill(bar, [
-      button("Suggest moves", () => actions.start("suggest"), { class: "kps-small", "aria-disabled": busy, title: "Moves for classes that are confused with each other" }),
-      button("Propose data changes", () => actions.start("propose"), { class: "kps-small", "aria-disabled": busy, title: "Labels that look wrong, duplicates, unlabelled clusters, small groups" }),
-      button("Check the plan", check, { class: "kps-small", "aria-disabled": empty, title: "How far the classifier is expected to follow, and which classes collide" }),
+      button(
+        "Suggest moves",
+        () => actions.start("suggest"),
+        { class: "kps-small", "aria-disabled": busy, title: "Moves for classes that are confused with each other" },
+      ),
+      button(
+        "Propose data changes",
+        () => actions.start("propose"),
+        {
+          class: "kps-small",
+          "aria-disabled": busy,
+          title: "Labels that look wrong, duplicates, unlabelled clusters, small groups",
+        },
+      ),
+      button(
+        "Check the plan",
+        check,
+        {
+          class: "kps-small",
+          "aria-disabled": empty,
+          title: "How far the classifier is expected to follow, and which classes collide",
+        },
+      ),
     ]);
     const mine = state.job?.state === "running" && ["suggest", "propose", "check"].includes(state.job.job);
     refill(working, mine ? [jobLine(state.job, actions)] : []);
@@ -49,8 +69,16 @@ export function createSuggestionsPanel({ store, actions }) {
       "div",
       {},
       element("h3", {}, "Check of the plan"),
-      revision !== plan.revision && element("p", { class: "kps-hint" }, "The plan has changed since; check it again."),
-      share !== null && share !== undefined && element("p", {}, `Expected to follow for ${percentage(share)} of the way, all moves together.`),
+      revision !== plan.revision && element(
+        "p",
+        { class: "kps-hint" },
+        "The plan has changed since; check it again.",
+      ),
+      share !== null && share !== undefined && element(
+        "p",
+        {},
+        `Expected to follow for ${percentage(share)} of the way, all moves together.`,
+      ),
       !moves.length && element("p", { class: "kps-hint" }, "There is no move to check."),
       element("ol", { class: "kps-checks" }, moves.map(checkedMove)),
     );
@@ -86,7 +114,12 @@ export function createSuggestionsPanel({ store, actions }) {
     return element(
       "li",
       { class: "kps-proposal" },
-      element("p", {}, entry.words, entry.count ? element("span", { class: "kps-muted" }, ` ${counted(entry.count, "sample")}`) : null),
+      element(
+        "p",
+        {},
+        entry.words,
+        entry.count ? element("span", { class: "kps-muted" }, ` ${counted(entry.count, "sample")}`) : null,
+      ),
       entry.reason && element("p", { class: "kps-muted" }, entry.reason),
       entry.indices && samples(entry.indices),
       element(
@@ -94,8 +127,16 @@ export function createSuggestionsPanel({ store, actions }) {
         { class: "kps-row" },
         entry.taken
           ? element("span", { class: "kps-muted" }, "In the plan")
-          : button("Take", () => actions.takeSuggestion(entry), { class: "kps-small kps-primary", "data-focus": `take ${key}` }),
-        entry.change.selection && button("Select", () => actions.select(entry.change.selection), { class: "kps-small", "data-focus": `select ${key}` }),
+          : button(
+            "Take",
+            () => actions.takeSuggestion(entry),
+            { class: "kps-small kps-primary", "data-focus": `take ${key}` },
+          ),
+        entry.change.selection && button(
+          "Select",
+          () => actions.select(entry.change.selection),
+          { class: "kps-small", "data-focus": `select ${key}` },
+        ),
         isMove(entry.change) && button(shown ? "Hide" : "Show on the map", () => actions.showGhosts(shown ? null : [entry.change], key),
           { class: "kps-small", "aria-pressed": String(shown), "data-focus": `show ${key}` }),
       ),
@@ -107,7 +148,12 @@ export function createSuggestionsPanel({ store, actions }) {
     const place = element("div", { class: "kps-strip" });
     actions.pictures(indices).then((images) => {
       place.append(...indices.map((index, i) =>
-        element("button", { type: "button", title: `Look at sample ${index}`, "aria-label": `Look at sample ${index}`, on: { click: () => look(index) } },
+        element("button", {
+          type: "button",
+          title: `Look at sample ${index}`,
+          "aria-label": `Look at sample ${index}`,
+          on: { click: () => look(index) },
+        },
           images[i] ? element("img", { src: images[i], alt: "" }) : String(index))));
     });
     return place;
@@ -139,6 +185,11 @@ export function jobLine(job, actions) {
     "div",
     { class: "kps-job" },
     element("span", {}, job.words || "Working…"),
-    element("div", { class: "kps-row" }, progressBar(job.progress, job.words || "Progress"), button("Stop", actions.stop, { class: "kps-small", "data-focus": "stop here" })),
+    element(
+      "div",
+      { class: "kps-row" },
+      progressBar(job.progress, job.words || "Progress"),
+      button("Stop", actions.stop, { class: "kps-small", "data-focus": "stop here" }),
+    ),
   );
 }

@@ -1,9 +1,9 @@
 /** Keys of the whole view. None of them deletes a point. */
 
-import { element, iconButton } from "./dom.js";
-import { icon } from "./icons.js";
-import { MAP_KEYS } from "./map_keys.js";
-import { TABS } from "./sections.js";
+import { element, iconButton } from "../elements/dom.js";
+import { icon } from "../elements/icons.js";
+import { MAP_KEYS } from "../map/map_keys.js";
+import { TABS } from "../elements/sections.js";
 import { TOOLS } from "./toolbar.js";
 
 const VIEW_KEYS = [
@@ -33,7 +33,12 @@ export function attachShortcuts(root, { store, actions, fit, help }) {
     ["e", () => store.set({ shown: store.state.shown === "original" ? "edited" : "original" })],
     ["0", fit],
     ["escape", giveUp],
-    ...TABS.map(({ name }, i) => [String(i + 1), () => store.set({ tab: name, sheet: store.state.sheet === "low" ? "half" : store.state.sheet })]),
+    ...TABS.map(
+      ({ name }, i) => [
+        String(i + 1),
+        () => store.set({ tab: name, sheet: store.state.sheet === "low" ? "half" : store.state.sheet }),
+      ],
+    ),
   ]);
 
   function giveUp() {
@@ -111,6 +116,17 @@ function keyList(title, keys) {
     "div",
     {},
     element("h3", {}, title),
-    element("dl", {}, keys.map(([key, meaning]) => element("div", {}, element("dt", {}, element("kbd", {}, key)), element("dd", {}, meaning)))),
+    element(
+      "dl",
+      {},
+      keys.map(
+        ([key, meaning]) => element(
+          "div",
+          {},
+          element("dt", {}, element("kbd", {}, key)),
+          element("dd", {}, meaning),
+        ),
+      ),
+    ),
   );
 }

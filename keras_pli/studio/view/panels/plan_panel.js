@@ -1,10 +1,10 @@
 /** The plan as a list to edit: what each step does, why, on or off, in which order. */
 
-import { editableNumbers, reordered, withNumber, withReason } from "./changes.js";
-import { button, element, iconButton, refill } from "./dom.js";
-import { counted, shortNumber, typedNumber } from "./formatting.js";
-import { icon } from "./icons.js";
-import { section } from "./sections.js";
+import { editableNumbers, reordered, withNumber, withReason } from "../state/changes.js";
+import { button, element, iconButton, refill } from "../elements/dom.js";
+import { counted, shortNumber, typedNumber } from "../elements/formatting.js";
+import { icon } from "../elements/icons.js";
+import { section } from "../elements/sections.js";
 
 /**
  * Makes the section.
@@ -32,9 +32,30 @@ export function createPlanPanel({ store, actions, toasts }) {
         "No step yet. Select points and drag them with the tool Move: every step is listed here, and can be undone."),
     ]);
     refill(bar, [
-      button("Import…", () => file.click(), { class: "kps-small", title: "A plan.json, of this studio or of the command line" }),
-      button("Export", actions.exportPlan, { class: "kps-small", title: "As plan.json, for the command line too", "aria-disabled": String(!plan.entries.length) }),
-      button("Clear", actions.clearPlan, { class: "kps-small", "data-focus": "clear plan", title: "Takes all steps out; undo brings them back", "aria-disabled": String(!plan.entries.length) }),
+      button(
+        "Import…",
+        () => file.click(),
+        { class: "kps-small", title: "A plan.json, of this studio or of the command line" },
+      ),
+      button(
+        "Export",
+        actions.exportPlan,
+        {
+          class: "kps-small",
+          title: "As plan.json, for the command line too",
+          "aria-disabled": String(!plan.entries.length),
+        },
+      ),
+      button(
+        "Clear",
+        actions.clearPlan,
+        {
+          class: "kps-small",
+          "data-focus": "clear plan",
+          title: "Takes all steps out; undo brings them back",
+          "aria-disabled": String(!plan.entries.length),
+        },
+      ),
     ]);
   }
 
@@ -52,15 +73,34 @@ export function createPlanPanel({ store, actions, toasts }) {
           title: "On or off", on: { change: () => actions.toggleChange(entry.id, !entry.on) },
         }),
         element("span", { class: "kps-entry-words", title: entry.words }, entry.words),
-        iconButton(`Step ${place + 1} earlier`, icon("up"), () => move(-1), { "aria-disabled": String(place === 0), "data-focus": `up ${entry.id}` }),
-        iconButton(`Step ${place + 1} later`, icon("down"), () => move(1), { "aria-disabled": String(place === ids.length - 1), "data-focus": `down ${entry.id}` }),
-        iconButton(`Remove step ${place + 1}`, icon("close"), () => actions.removeChange(entry.id), { "data-focus": `remove ${entry.id}` }),
+        iconButton(
+          `Step ${place + 1} earlier`,
+          icon("up"),
+          () => move(-1),
+          { "aria-disabled": String(place === 0), "data-focus": `up ${entry.id}` },
+        ),
+        iconButton(
+          `Step ${place + 1} later`,
+          icon("down"),
+          () => move(1),
+          { "aria-disabled": String(place === ids.length - 1), "data-focus": `down ${entry.id}` },
+        ),
+        iconButton(
+          `Remove step ${place + 1}`,
+          icon("close"),
+          () => actions.removeChange(entry.id),
+          { "data-focus": `remove ${entry.id}` },
+        ),
       ),
       element(
         "div",
         { class: "kps-entry-body" },
         editableNumbers(entry.change).map((number) => numberField(entry, number)),
-        entry.count === null || entry.count === undefined ? null : element("span", { class: "kps-muted" }, counted(entry.count, "point")),
+        entry.count === null || entry.count === undefined ? null : element(
+          "span",
+          { class: "kps-muted" },
+          counted(entry.count, "point"),
+        ),
       ),
       reasonField(entry, place),
     );

@@ -1,9 +1,15 @@
 /** The line below the map: what is selected, and who is computing. */
 
-import { button, element, refill } from "./dom.js";
-import { counted, wholeNumber } from "./formatting.js";
+import { button, element, refill } from "../elements/dom.js";
+import { counted, wholeNumber } from "../elements/formatting.js";
 
-const JOB_NAMES = { suggest: "Looking for moves", check: "Checking the plan", propose: "Looking for labels", retrain: "Retraining", refresh: "Refreshing the map" };
+const JOB_NAMES = {
+  suggest: "Looking for moves",
+  check: "Checking the plan",
+  propose: "Looking for labels",
+  retrain: "Retraining",
+  refresh: "Refreshing the map",
+};
 
 /**
  * Makes the line.
@@ -31,7 +37,13 @@ export function createStatusLine({ store, actions }) {
     if (picking) return refill(middle, ["Click the place on the map; Escape gives up."]);
     const edits = plan.entries.filter(({ on }) => on).length;
     const words = edits ? `${counted(edits, "step")} on` : "";
-    return refill(middle, [words, busy ? element("span", { class: "kps-answering" }, `${words ? " · " : ""}the server is answering…`) : null]);
+    return refill(
+      middle,
+      [
+        words,
+        busy ? element("span", { class: "kps-answering" }, `${words ? " · " : ""}the server is answering…`) : null,
+      ],
+    );
   }
 
   function drawJob() {
@@ -41,7 +53,11 @@ export function createStatusLine({ store, actions }) {
   }
 
   function waiting() {
-    return [element("span", {}, "A retraining waits for your decision"), button("Compare", actions.openComparison, { class: "kps-small", "data-focus": "compare below" })];
+    return [element("span", {}, "A retraining waits for your decision"), button(
+      "Compare",
+      actions.openComparison,
+      { class: "kps-small", "data-focus": "compare below" },
+    )];
   }
 
   function running(current) {
@@ -66,5 +82,8 @@ export function createStatusLine({ store, actions }) {
  * @param {string} label
  */
 export function progressBar(share, label) {
-  return element("progress", { "aria-label": label, max: "1", ...(share === null || share === undefined ? {} : { value: String(share) }) });
+  return element(
+    "progress",
+    { "aria-label": label, max: "1", ...(share === null || share === undefined ? {} : { value: String(share) }) },
+  );
 }

@@ -26,7 +26,9 @@ export function samplingActions({ ask, store }) {
     if (missing.length && store.state.info.kind !== "other") {
       const reply = await ask("pictures", { indices: missing, size }, { quiet: true });
       // Without bytes: that one cannot be shown.
-      reply?.buffers.forEach((bytes, i) => bytes.byteLength && known.set(`${missing[i]} ${size}`, imageAddress(bytes)));
+      reply?.buffers.forEach(
+        (bytes, i) => bytes.byteLength && known.set(`${missing[i]} ${size}`, imageAddress(bytes)),
+      );
     }
     return indices.map((index) => known.get(`${index} ${size}`) ?? null);
   }
@@ -66,7 +68,9 @@ export function samplingActions({ ask, store }) {
     const reply = await ask("explain", about, { patience: EXPLAINING_MILLISECONDS, report: explanationFailed });
     if (!reply || store.state.inspected?.index !== index) return;
     const { titles, notes, refused, target_name: targetName } = reply.content;
-    store.set({ explanation: { ...about, titles, notes, refused, targetName, images: reply.buffers.map(imageAddress) } });
+    store.set(
+      { explanation: { ...about, titles, notes, refused, targetName, images: reply.buffers.map(imageAddress) } },
+    );
   }
 
   function explanationFailed(error) {

@@ -41,8 +41,12 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
   }
 
   function takeResult({ job, result }) {
-    if (job === "suggest") store.set({ suggestions: { kind: "suggest", entries: result?.changes ?? [], words: result?.words } });
-    if (job === "propose") store.set({ suggestions: { kind: "propose", entries: result?.proposals ?? [], words: result?.words } });
+    if (job === "suggest") store.set(
+      { suggestions: { kind: "suggest", entries: result?.changes ?? [], words: result?.words } },
+    );
+    if (job === "propose") store.set(
+      { suggestions: { kind: "propose", entries: result?.proposals ?? [], words: result?.words } },
+    );
     if (job === "check") {
       store.set({ check: { ...result, revision: store.state.plan.revision } });
       return markCheck();
@@ -99,7 +103,9 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
       return;
     }
     const compared = reply.content;
-    store.set({ comparison: true, compared: { ...compared, positions: {} }, comparing: true, tab: "retrain", sheet: "low" });
+    store.set(
+      { comparison: true, compared: { ...compared, positions: {} }, comparing: true, tab: "retrain", sheet: "low" },
+    );
     for (const of of compared.maps) {
       const told = await ask("positions", { of });
       if (!store.state.compared) return;

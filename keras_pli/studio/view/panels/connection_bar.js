@@ -1,6 +1,6 @@
 /** The bar that says that the server is gone, and that nothing is lost. */
 
-import { button, element, refill } from "./dom.js";
+import { button, element, refill } from "../elements/dom.js";
 
 /**
  * Makes the bar; it shows itself while there is no connection.
@@ -18,7 +18,11 @@ export function createConnectionBar({ store, actions }) {
 
   function lost() {
     return [
-      element("span", {}, "The server does not answer. Nothing is lost: every step was stored as it was made. Trying again…"),
+      element(
+        "span",
+        {},
+        "The server does not answer. Nothing is lost: every step was stored as it was made. Trying again…",
+      ),
       button("Try now", actions.hello, { class: "kps-small" }),
     ];
   }

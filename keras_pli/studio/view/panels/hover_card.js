@@ -1,7 +1,7 @@
 /** The card beside the pointer: what the point under it is. */
 
-import { element, refill } from "./dom.js";
-import { percentage } from "./formatting.js";
+import { element, refill } from "../elements/dom.js";
+import { percentage } from "../elements/formatting.js";
 
 const GAP = 14;
 
@@ -28,7 +28,11 @@ export function createHoverCard(parent, store) {
         {},
         element("b", {}, told ? told.name : `Point ${index}`),
         told && verdict(told),
-        element("span", { class: "kps-muted" }, `no. ${index}${told?.group !== undefined && told.group !== null ? ` · ${told.group}` : ""}`),
+        element(
+          "span",
+          { class: "kps-muted" },
+          `no. ${index}${told?.group !== undefined && told.group !== null ? ` · ${told.group}` : ""}`,
+        ),
       ),
     ]);
     place();
@@ -37,7 +41,11 @@ export function createHoverCard(parent, store) {
   function verdict({ name, predicted_name: predicted, confidence }) {
     if (predicted === undefined || predicted === null) return null;
     const wrong = predicted !== name;
-    return element("span", { class: wrong ? "kps-taken-for" : "" }, `${wrong ? "taken for" : "as predicted,"} ${wrong ? predicted : ""} ${percentage(confidence)}`);
+    return element(
+      "span",
+      { class: wrong ? "kps-taken-for" : "" },
+      `${wrong ? "taken for" : "as predicted,"} ${wrong ? predicted : ""} ${percentage(confidence)}`,
+    );
   }
 
   function place() {

@@ -1,11 +1,11 @@
 /** What came of a retraining: four maps side by side, one sentence, tables, and the decision. */
 
-import { widestSpan } from "./arrays.js";
-import { lineChart, scoreTable } from "./charts.js";
-import { button, element, refill, twiceButton } from "./dom.js";
-import { shortNumber } from "./formatting.js";
-import { createScatter } from "./scatter.js";
-import { themeColor } from "./theme.js";
+import { widestSpan } from "../state/arrays.js";
+import { lineChart, scoreTable } from "../elements/charts.js";
+import { button, element, refill, twiceButton } from "../elements/dom.js";
+import { shortNumber } from "../elements/formatting.js";
+import { createScatter } from "../map/scatter.js";
+import { themeColor } from "../elements/theme.js";
 
 const TITLES = { baseline: "Before", asked: "As edited", control: "Control", PLI: "PLI" };
 const MEANINGS = {
@@ -29,12 +29,33 @@ export function createCompareView({ store, actions }) {
   const tables = element("div", { class: "kps-tables" });
   const figures = element("div", {});
   const bar = element("div", { class: "kps-row kps-decision" },
-    button("Keep", actions.keep, { class: "kps-primary", title: "The PLI classifier becomes the one you work on; it is saved with the plan and a report" }),
-    twiceButton("Discard", "Discard this retraining?", actions.discard, { title: "Goes back to the plan; the classifier stays as it was" }),
+    button(
+      "Keep",
+      actions.keep,
+      {
+        class: "kps-primary",
+        title: "The PLI classifier becomes the one you work on; it is saved with the plan and a report",
+      },
+    ),
+    twiceButton(
+      "Discard",
+      "Discard this retraining?",
+      actions.discard,
+      { title: "Goes back to the plan; the classifier stays as it was" },
+    ),
     button("Report", actions.openReport, { title: "The experiment's page, in a tab of its own" }),
     button("Back to the map", actions.closeComparison, { title: "The decision can wait" }),
   );
-  const node = element("section", { class: "kps-compare", "aria-label": "Comparison of the retraining", hidden: true }, words, bar, maps, findings, tables, figures);
+  const node = element(
+    "section",
+    { class: "kps-compare", "aria-label": "Comparison of the retraining", hidden: true },
+    words,
+    bar,
+    maps,
+    findings,
+    tables,
+    figures,
+  );
   let scatters = new Map();
   let linked = false;
 
@@ -52,7 +73,12 @@ export function createCompareView({ store, actions }) {
   function drawWords({ answer, verdict, advice, table, classes, curves }) {
     refill(words, [element("p", { class: "kps-answer-sentence" }, answer)]);
     refill(findings, [
-      verdict && element("div", {}, element("h2", {}, "What was found"), verdict.split("\n").map((line) => element("p", {}, prose(line)))),
+      verdict && element(
+        "div",
+        {},
+        element("h2", {}, "What was found"),
+        verdict.split("\n").map((line) => element("p", {}, prose(line))),
+      ),
       advice?.length > 0 && element("div", {}, element("h2", {}, "What to try next"),
         element("ul", { class: "kps-advice" }, advice.map((line) => element("li", {}, prose(line))))),
     ]);
@@ -60,7 +86,15 @@ export function createCompareView({ store, actions }) {
       classes?.length > 0 && element("div", { class: "kps-scroll" }, scoreTable(classes)),
       curvesOf(curves),
     ]);
-    refill(figures, table ? [element("details", { class: "kps-fold" }, element("summary", {}, "Precision, recall and F1 of all runs"), dataTable(table))] : []);
+    refill(
+      figures,
+      table ? [element(
+        "details",
+        { class: "kps-fold" },
+        element("summary", {}, "Precision, recall and F1 of all runs"),
+        dataTable(table),
+      )] : [],
+    );
   }
 
   function drawMaps({ maps: names, positions }) {
@@ -77,7 +111,19 @@ export function createCompareView({ store, actions }) {
 
   function addMap(of) {
     const place = element("div", { class: "kps-small-map" });
-    maps.append(element("figure", {}, element("figcaption", { title: MEANINGS[of] }, element("b", {}, TITLES[of] ?? of), ` ${MEANINGS[of] ?? ""}`), place));
+    maps.append(
+      element(
+        "figure",
+        {},
+        element(
+          "figcaption",
+          { title: MEANINGS[of] },
+          element("b", {}, TITLES[of] ?? of),
+          ` ${MEANINGS[of] ?? ""}`,
+        ),
+        place,
+      ),
+    );
     const scatter = createScatter(place, { label: `Map: ${TITLES[of] ?? of}`, still: true, theme: state.theme });
     scatters.set(of, { scatter, shown: null });
   }
@@ -131,16 +177,34 @@ function dataTable({ columns, rows }) {
       "table",
       { class: "kps-data" },
       element("caption", {}, "On held-out samples"),
-      element("thead", {}, element("tr", {}, element("td", {}), columns.slice(rows[0]?.length === columns.length ? 1 : 0).map((name) => element("th", { scope: "col" }, String(name))))),
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          element("td", {}),
+          columns.slice(rows[0]?.length === columns.length ? 1 : 0).map(
+            (name) => element("th", { scope: "col" }, String(name)),
+          ),
+        ),
+      ),
       element("tbody", {}, rows.map(([name, ...values]) =>
-        element("tr", {}, element("th", { scope: "row" }, String(name)), values.map((value) => element("td", {}, typeof value === "number" ? shortNumber(value) : value ?? "–"))))),
+        element(
+          "tr",
+          {},
+          element("th", { scope: "row" }, String(name)),
+          values.map((value) => element("td", {}, typeof value === "number" ? shortNumber(value) : value ?? "–")),
+        ))),
     ),
   );
 }
 
 function curvesOf(curves) {
   if (!curves) return null;
-  const keys = [...new Set(Object.values(curves).flatMap(Object.keys))].filter((key) => key === "loss" || key === "val_loss");
+  const keys = [...new Set(Object.values(curves).flatMap(Object.keys))].filter(
+    (key) => key === "loss" || key === "val_loss",
+  );
   const names = { loss: "Loss", val_loss: "Held-out loss" };
   return element(
     "div",

@@ -1,9 +1,9 @@
 /** The legend on the map: what colours mean; it selects, and hides what is not to be seen. */
 
-import { button, element, refill } from "./dom.js";
-import { shortNumber, typedNumber, wholeNumber } from "./formatting.js";
-import { classMark } from "./icons.js";
-import { capitalised, rampOf } from "./naming.js";
+import { button, element, refill } from "../elements/dom.js";
+import { shortNumber, typedNumber, wholeNumber } from "../elements/formatting.js";
+import { classMark } from "../elements/icons.js";
+import { capitalised, rampOf } from "../state/naming.js";
 
 /**
  * Makes the legend.
@@ -43,7 +43,10 @@ export function createLegend({ store, actions }) {
             "data-focus": `legend ${code}`,
             "aria-pressed": String(isSelected(kind, code)),
             title: `Select ${kind.name}; with Shift, add it`,
-            on: { click: (event) => actions.selectCategory(code, event.shiftKey || event.ctrlKey || event.metaKey) },
+            on: { click: (event) => actions.selectCategory(
+              code,
+              event.shiftKey || event.ctrlKey || event.metaKey,
+            ) },
           },
           classMark(kind, theme),
           element("span", { class: "kps-name" }, kind.name),
@@ -84,14 +87,29 @@ export function createLegend({ store, actions }) {
     const most = bound("to", high);
     const take = () => actions.selectRange(bounded(least.input, low), bounded(most.input, high));
     return [
-      element("div", { class: "kps-ramp", "aria-hidden": "true", style: { background: `linear-gradient(90deg, ${rampOf(column, state.theme).join(", ")})` } }),
-      element("div", { class: "kps-ramp-ends" }, element("span", {}, shortNumber(low)), element("span", {}, shortNumber(high))),
+      element(
+        "div",
+        {
+          class: "kps-ramp",
+          "aria-hidden": "true",
+          style: { background: `linear-gradient(90deg, ${rampOf(column, state.theme).join(", ")})` },
+        },
+      ),
+      element(
+        "div",
+        { class: "kps-ramp-ends" },
+        element("span", {}, shortNumber(low)),
+        element("span", {}, shortNumber(high)),
+      ),
       element("div", { class: "kps-range" }, least.node, most.node, button("Select", take)),
     ];
   }
 
   function bound(label, value) {
-    const input = element("input", { type: "text", inputmode: "decimal", value: shortNumber(value), "data-focus": `range ${label}` });
+    const input = element(
+      "input",
+      { type: "text", inputmode: "decimal", value: shortNumber(value), "data-focus": `range ${label}` },
+    );
     return { input, node: element("label", {}, `${label} `, input) };
   }
 
