@@ -6,8 +6,8 @@ from typing import Any
 
 from ..jobs.comparison import comparison as compared
 from ..jobs.decisions import kept_retraining, write_report
-from ..jobs.retraining_result import RetrainingResult, is_waiting
-from ..jobs.session_jobs import retraining_folder, start_job, waiting_retraining
+from ..jobs.retraining_result import RetrainingResult
+from ..jobs.session_jobs import start_job, unfinished_retraining, waiting_retraining
 from ..session.session import StudioSession
 from .fields import Fields, Reply
 
@@ -45,11 +45,15 @@ def report(session: StudioSession, fields: Fields) -> Reply:
 
 
 def job_state(session: StudioSession) -> dict[str, Any]:
-    """The job that runs or ran last, and whether there is a retraining to compare, for a page that begins."""
-    job = session.jobs.current
+    """The job that runs or ran last, and what came of retrainings, for a page that begins.
+
+    `comparison` says whether there is one to compare; `unfinished` tells of one that could go on.
+    """
+    job, begun = session.jobs.current, unfinished_retraining(session)
     return {
         "job": None if job is None else job.told(),
-        "comparison": is_waiting(retraining_folder(session)),
+        "comparison": waiting_retraining(session) is not None,
+        "unfinished": None if begun is None else begun.told(),
     }
 
 

@@ -18,12 +18,13 @@ from ..session.plan_editor import PlanEditor
 from ..session.selections import as_indices, read_selection
 from ..session.session import StudioSession
 from .fields import Fields, Reply
+from .kept_selections import is_kept, selection_asked
 from .plan_state import plan_state
 
 
 def select(session: StudioSession, fields: Fields) -> Reply:
     """Which points are meant: a bit for each, the first in the lowest bit of the first byte."""
-    selection = read_selection(fields.record("selection"))
+    selection = selection_asked(session.editor, fields.record("selection"))
     on = fields.text("on", options=("targets", "map"), default="targets")
     mask = session.select(selection, on=on)
     labels = session.edited.data.labels if on == "targets" else session.data.labels
@@ -137,7 +138,9 @@ def _read_change(session: StudioSession, record: dict[str, Any]) -> Change:
     """The change that a record tells of; a selection that no plan knows becomes the points it means."""
     resolved = dict(record)
     for name, value in record.items():
-        if isinstance(value, dict) and value.get("type") in ("ErrorsOf", "Column"):
+        if is_kept(value):
+            resolved[name] = selection_asked(session.editor, value)
+        elif isinstance(value, dict) and value.get("type") in ("ErrorsOf", "Column"):
             selection = read_selection(value)
             assert not isinstance(selection, Selection)
             mask = session.select(selection)

@@ -9,9 +9,9 @@ import numpy as np
 
 from ...checks import quoted
 from ...intervention.naming import named
-from ...intervention.storage import as_record
 from ..session.edited_map import kind_of
 from ..session.session import StudioSession
+from .kept_selections import record_for_page
 
 
 def plan_state(session: StudioSession) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def plan_state(session: StudioSession) -> dict[str, Any]:
                 "words": str(named(entry.change, session.data.class_names)),
                 "reason": entry.change.reason,
                 "kind": kind_of(entry.change),
-                "change": as_record(entry.change, "the change"),
+                "change": record_for_page(entry),
                 "count": counts.get(entry.number),
             }
             for entry in entries

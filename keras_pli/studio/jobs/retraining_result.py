@@ -121,11 +121,6 @@ def finished(parent: Path) -> RetrainingResult | None:
     return None
 
 
-def is_waiting(parent: Path) -> bool:
-    """Whether there is such a retraining, without a look into it."""
-    return any(is_whole(folder) for _, folder in _finished_folders(parent))
-
-
 def remove_unfinished(parent: Path, *, but: Path) -> None:
     """Removes what retrainings by other plans or settings left that were stopped."""
     for other in parent.glob("*/"):

@@ -27,6 +27,7 @@ from .progress import Progress
 from .retraining_job import check_changes, retrain
 from .retraining_options import MOST_SEED, RetrainingOptions, checked_weight
 from .retraining_result import RETRAINING, RetrainingResult, finished
+from .unfinished import Unfinished, unfinished
 
 NEW_MAP = "new-map.keras"
 Work: TypeAlias = Callable[[Progress], Mapping[str, Any]]
@@ -97,6 +98,14 @@ def start_job(session: StudioSession, name: str, options: Mapping[str, Any] | No
 def waiting_retraining(session: StudioSession) -> RetrainingResult | None:
     """Returns the finished retraining of the round that waits to be kept or discarded, or None."""
     return finished(retraining_folder(session))
+
+
+def unfinished_retraining(session: StudioSession) -> Unfinished | None:
+    """Returns the round's retraining that ended before it was finished; None while one runs, or without."""
+    job = session.jobs.current
+    if job is not None and job.runs:
+        return None
+    return unfinished(retraining_folder(session), session.plan)
 
 
 def retraining_folder(session: StudioSession) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +20,9 @@ class ErrorsOf:
     Args:
         label: Their class.
         predicted: The class that they are taken for; None for any other.
+
+    Raises:
+        ValueError: If one of them is no class, such as -1.
 
     Example:
         >>> ErrorsOf(8, 1).mask(np.array([8, 8, 1]), np.array([1, 3, 8])).tolist()
@@ -47,6 +50,9 @@ class ColumnCode:
     Args:
         column: The column's name.
         code: The category's number.
+
+    Raises:
+        ValueError: If that is no whole number.
     """
 
     column: str
@@ -64,6 +70,9 @@ class ColumnRange:
         column: The column's name.
         least: The smallest value.
         most: The largest.
+
+    Raises:
+        ValueError: If one of them is no number.
     """
 
     column: str
@@ -71,8 +80,8 @@ class ColumnRange:
     most: float
 
     def __post_init__(self) -> None:
-        for name in ("least", "most"):
-            checked_number(getattr(self, name), name)
+        checked_number(self.least, "least")
+        checked_number(self.most, "most")
 
 
 StudioSelection: TypeAlias = Selection | ErrorsOf | ColumnCode | ColumnRange
@@ -96,21 +105,24 @@ def read_selection(record: Any, where: str = "The selection") -> StudioSelection
     kind = record.get("type") if isinstance(record, dict) else None
     makers = _MAKERS.get(kind) if isinstance(kind, str) else None
     if makers is None:
-        if kind is not None:
-            one_of(kind, [*SELECTION_KINDS, *_MAKERS], f"type of {where[:1].lower()}{where[1:]}")
+        if isinstance(kind, str):
+            one_of(kind, [*SELECTION_KINDS, *_MAKERS], f"{where}: type")
         return selection_of(record, where)
     given = {name: value for name, value in record.items() if name != "type"}
     for make in makers:
-        needed = {each.name for each in fields(make) if each.default is MISSING}
-        if needed <= set(given) <= {each.name for each in fields(make)}:
-            return make(**given)
-    taken = " or ".join(quoted(each.name for each in fields(make)) for make in makers)
-    raise ValueError(f"{where}: {kind!r} takes {taken}. Received: {quoted(given) or 'nothing'}.")
+        if set(given) <= {field.name for field in fields(make)}:
+            try:
+                return make(**given)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{where}: {error}") from error
+    named = " or ".join(quoted(field.name for field in fields(make)) for make in makers)
+    raise ValueError(f"{where}: a selection {kind!r} takes {named}. Received: {quoted(given)}.")
 
 
-_MAKERS: dict[str, tuple[type[ErrorsOf] | type[ColumnCode] | type[ColumnRange], ...]] = {
-    "ErrorsOf": (ErrorsOf,),
-    "Column": (ColumnCode, ColumnRange),
+# By what JSON calls them; those of one name differ in their fields.
+_MAKERS: dict[str, list[type[ErrorsOf] | type[ColumnCode] | type[ColumnRange]]] = {
+    "ErrorsOf": [ErrorsOf],
+    "Column": [ColumnCode, ColumnRange],
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ...files import read_json
@@ -17,8 +16,7 @@ HISTORY, PLAN = "plan-history.json", "plan.json"
 def plan_texts(folder: SessionFolder, of_round: Path, editor: PlanEditor) -> dict[Path, str]:
     """Returns what the files of a plan hold, by path: those of a round, and the session's own."""
     text = editor.plan.to_json()
-    history = json.dumps(editor.record()) + "\n"
-    return {of_round / HISTORY: history, of_round / PLAN: text, folder.plan: text}
+    return {of_round / HISTORY: editor.to_json(), of_round / PLAN: text, folder.plan: text}
 
 
 def stored_editor(folder: SessionFolder, entered: Round) -> tuple[PlanEditor, str | None]:
