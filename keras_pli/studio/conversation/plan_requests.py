@@ -27,8 +27,8 @@ def select(session: StudioSession, fields: Fields) -> Reply:
     selection = selection_asked(session.editor, fields.record("selection"))
     on = fields.text("on", options=("targets", "map"), default="targets")
     mask = session.select(selection, on=on)
-    labels = session.data.labels[mask]
-    present, counts = np.unique(labels, return_counts=True)
+    labels = session.edited.data.labels if on == "targets" else session.data.labels
+    present, counts = np.unique(labels[mask], return_counts=True)
     classes = [
         {"name": session.class_name(label), "count": int(count)}
         for label, count in zip(present, counts, strict=True)
@@ -98,9 +98,12 @@ def export_plan(session: StudioSession, fields: Fields) -> Reply:
 
 
 def preview(session: StudioSession, fields: Fields) -> Reply:
-    """Where the points would go with further changes at the end of the plan, which stays as it is."""
+    """Where the points would go with further changes at the end of the plan, which stays as it is.
+
+    Where the plan cannot be applied, it is the last one that could, as in the targets.
+    """
     more = [_read_change(session, record) for record in fields.listed("changes", dict)]
-    plan = InterventionPlan([*session.plan, *more])
+    plan = InterventionPlan([*session.edited.plan, *more])
     edited = EditedMap.of(plan, session.round.map, session.data.labels, session.classes)
     return Reply({}, [_positions(edited.targets), edited.moved.astype(np.uint8).tobytes()])
 
@@ -148,7 +151,8 @@ def _read_change(session: StudioSession, record: dict[str, Any]) -> Change:
 
 def _json_text(text: str) -> str:
     """The text itself: one that is no JSON could be taken for the path of a file."""
-    if text.lstrip()[:1] != "{":
+    text = text.removeprefix("\ufeff").lstrip()  # some editors mark a file's beginning
+    if text[:1] != "{":
         raise ValueError(
             f"The file holds no plan: a plan is a JSON object. It begins {text[:40]!r}."
         )

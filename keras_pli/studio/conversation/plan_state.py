@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ...checks import quoted
 from ...intervention.naming import named
 from ..session.edited_map import kind_of
 from ..session.session import StudioSession
@@ -41,4 +43,12 @@ def plan_state(session: StudioSession) -> dict[str, Any]:
         "can_undo": editor.can_undo,
         "can_redo": editor.can_redo,
         "error": error,
+        "warnings": _warnings(session, edited.lost) if error is None else [],
     }
+
+
+def _warnings(session: StudioSession, lost: Sequence[int]) -> list[str]:
+    if not lost:
+        return []
+    names = quoted(session.class_name(label) for label in lost)
+    return [f"The plan leaves no sample of {names} to train on."]

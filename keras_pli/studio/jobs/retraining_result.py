@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ...brief import brief_repr
 from ...files import read_arrays, read_json, write_arrays, write_json
+from ...intervention import InterventionPlan
 from ...retraining import ExperimentResult
 from ...retraining.experiment.seed_run import ARMS
 from .retraining_options import RetrainingOptions
@@ -78,6 +79,11 @@ class RetrainingResult:
             files,
             {name: positions for name, positions in maps.items() if positions is not None},
         )
+
+    @property
+    def plan(self) -> InterventionPlan:
+        """The plan that was trained; that of the session may be another by now."""
+        return InterventionPlan.load(self.folder / PLAN)
 
     def write_report(self, images: Any = None) -> Path:
         """Writes the experiment's page into the folder, once, and returns its path.

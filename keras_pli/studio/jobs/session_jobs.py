@@ -16,6 +16,7 @@ from ...retraining import PLILoss, PLIModel
 from ...retraining.loss import AUTOMATIC
 from ...retraining.outputs import predicted
 from ...settings import Settings, number, setting
+from ..session.carrying import carried_over
 from ..session.rounds import CLASSIFIER, EMBEDDER, load_network
 from ..session.session import StudioSession
 from .comparison import comparison
@@ -214,17 +215,15 @@ def _refresh(session: StudioSession, options: SeedOptions) -> Work:
             places=begun.map,
             seed=options.seed,
         )
-        with session.lock:
-            if session.round is not begun:
-                raise ValueError("Another round is looked at by now: train its map anew.")
-            made = session.new_round(
-                begun.folder / CLASSIFIER,
-                title=f"New map of round {begun.number}",
-                sentence=None,
-                embedder=file,
-            )
+        made, note = session.new_round(
+            begun,
+            begun.folder / CLASSIFIER,
+            title=f"New map of round {begun.number}",
+            carried=lambda: carried_over(session.editor.entries, session.edited),
+            embedder=file,
+        )
         file.unlink(missing_ok=True)
-        return {"round": made.number}
+        return {"round": made.number, "note": note}
 
     return work
 

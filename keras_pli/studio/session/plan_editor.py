@@ -160,6 +160,17 @@ class PlanEditor:
         return f'{{"steps": [\n{steps}\n],\n"place": {self._place}, "next": {self._next}}}\n'
 
     @classmethod
+    def of_entries(cls, entries: Iterable[Entry]) -> PlanEditor:
+        """Returns an editor that begins with entries, on or off, which are numbered anew."""
+        editor = cls()
+        editor._states = [
+            tuple(replace(entry, number=number) for number, entry in enumerate(entries, 1))
+        ]
+        editor._steps = [_step((), editor.entries)]
+        editor._next = len(editor.entries) + 1
+        return editor
+
+    @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> PlanEditor:
         """Returns the editor whose `to_json` the record was read from.
 
@@ -177,8 +188,10 @@ class PlanEditor:
                 state = following
             editor._place, editor._next = int(record["place"]), int(record["next"])
             _ = editor.entries
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ValueError(f"The stored plan is damaged: {error!r}.") from error
+        except KeyError as error:
+            raise ValueError(f"it lacks {error}") from error
+        except (IndexError, TypeError, ValueError) as error:
+            raise ValueError(str(error).rstrip(".")) from error
         return editor
 
     def _entries_of(self, changes: Iterable[Change]) -> State:

@@ -264,6 +264,7 @@ def test_retraining_from_the_page(session, given, heard, tmp_path):
     ]
     assert heard[-1][0]["job"]["state"] == "done"
     assert heard[-1][0]["job"]["options"]["weight"] == 0.5
+    ask(session, "discard")
 
 
 def test_stopped_from_the_page(session, heard):
@@ -319,7 +320,7 @@ def test_a_plan_that_cannot_be_applied_is_not_trained(session):
     plan_of(session, Shift(0, by=(-1.0, -1.0)))
     session.edit(lambda editor: editor.add(Weigh([500], 2.0)))
     words = refused(session, "start", job="retrain")
-    assert words.startswith("The plan cannot be trained as it stands. Change 2 of 2")
+    assert words.startswith("The plan cannot be trained as it stands. Step 2, weigh point 500")
 
 
 class TestMaps:
