@@ -12,6 +12,7 @@ import pytest
 import keras_pli as kp
 from keras_pli.studio import StudioData, StudioSession
 from keras_pli.studio.conversation import Conversation
+from keras_pli.studio.session.carrying import carried_over
 from keras_pli.studio.view_source import view_version
 
 SAMPLES, CLASSES = 60, 3
@@ -68,6 +69,16 @@ def error_of(session, kind, **fields):
     reply = Conversation(session).ask({"id": 7, "kind": kind, **fields})
     assert not reply.content["ok"]
     return reply.content["error"]
+
+
+def new_round(session, **how):
+    """A round of the same classifier; returns the note."""
+    return session.new_round(
+        session.round,
+        session.round.folder / "classifier.keras",
+        title="Kept",
+        carried=lambda: carried_over(session.editor.entries, session.edited, **how),
+    )[1]
 
 
 SHIFT = {"type": "Shift", "selection": {"type": "ClassLabel", "label": 1}, "by": [2.0, -1.0]}
@@ -186,9 +197,7 @@ def test_a_new_round_keeps_what_was_said_of_the_data(session):
         change={"type": "Weigh", "selection": {"type": "ClassLabel", "label": 1}, "factor": 2},
     )
     ones = np.flatnonzero(session.edited.data.labels == 1)
-    session.new_round(
-        session.round.folder / "classifier.keras", title="Kept", sentence="It helped."
-    )
+    new_round(session, trained=session.edited)
     assert session.plan == kp.InterventionPlan([kp.Relabel([3], 1), kp.Weigh(ones, 2)])
     rounds = ask(session, "rounds").content["rounds"]
     assert [(note["title"], note["parent"], note["current"]) for note in rounds] == [

@@ -75,10 +75,9 @@ export function loadingActions({ ask, store, version, welcomed }) {
     asked += 1;
   }
 
-  async function loadColumn(name) {
+  async function loadColumn(name, changed = name !== store.state.colour) {
     columnAsked += 1;
     const mine = columnAsked;
-    const changed = name !== store.state.colour;
     if (changed) store.set({ colour: name });
     const reply = await ask("column", { name });
     if (mine !== columnAsked) return;
@@ -87,6 +86,11 @@ export function loadingActions({ ask, store, version, welcomed }) {
       return;
     }
     const { content, buffers } = reply;
+    if (content.pending) {
+      await new Promise((done) => setTimeout(done, RETRY_MILLISECONDS));
+      if (mine === columnAsked) await loadColumn(name, changed);
+      return;
+    }
     const numbers = content.type === "number";
     if (name === "label") store.set({ labelCodes: typedArray(buffers[0], Uint16Array) });
     store.set({
