@@ -39,14 +39,13 @@ export function decidingActions({ ask, store, toasts, loading }) {
     store.set({ comparing: false });
   }
 
-  /** What the retraining that waits was told, where no job of this server says it. */
+  /** What the last retraining was told, where no job of this server says it. */
   async function learnOptions() {
     const { comparison, lastOptions, round, unfinished } = store.state;
     if (lastOptions) return;
-    const known = unfinished?.options ?? round?.options;
-    if (known) store.set({ lastOptions: known });
-    if (known || !comparison) return;
-    const reply = await ask("comparison", {}, { quiet: true });
+    if (unfinished) store.set({ lastOptions: unfinished.options });
+    if (unfinished || !(comparison || round?.report)) return;
+    const reply = await ask("comparison", comparison ? {} : { round: round.number }, { quiet: true });
     if (reply?.content.options && !store.state.lastOptions) store.set({ lastOptions: reply.content.options });
   }
 
