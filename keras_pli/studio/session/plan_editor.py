@@ -189,9 +189,9 @@ class PlanEditor:
             editor._place, editor._next = int(record["place"]), int(record["next"])
             _ = editor.entries
         except KeyError as error:
-            raise ValueError(f"it lacks {error}") from error
+            raise ValueError(f"The stored plan is damaged: it lacks {error}.") from error
         except (IndexError, TypeError, ValueError) as error:
-            raise ValueError(str(error).rstrip(".")) from error
+            raise ValueError(f"The stored plan is damaged: {error}") from error
         return editor
 
     def _entries_of(self, changes: Iterable[Change]) -> State:

@@ -31,14 +31,14 @@ def stored_editor(folder: SessionFolder, entered: Round) -> tuple[PlanEditor, st
         try:
             return PlanEditor.of_record(read_json(history)), None
         except ValueError as error:
-            lost.append(f"{history} is damaged ({error}).")
+            lost.append(f"{history} cannot be read: {error}")
     elif not plan.exists() and entered.number == 0:
         plan = folder.plan
     if plan.exists():
         try:
             editor = PlanEditor(InterventionPlan.load(plan))
         except ValueError as error:
-            lost.append(f"{plan} is damaged ({error}).")
+            lost.append(f"{plan} cannot be read: {error}")
         else:
             return editor, _told(lost, "The plan is that of plan.json; what was undone is lost.")
     return PlanEditor(), _told(lost, "The plan begins anew.")
