@@ -41,10 +41,11 @@ export function createCompareView(view) {
     const opened = open && node.hidden;
     node.hidden = !open;
     if (!open) return maps.end();
-    if (compared.answer !== drawn?.answer || compared.round !== drawn?.round) {
+    if (compared.maps !== drawn?.maps) { // another answer of the server's
       maps.end();
       drawWords(compared);
     }
+    if (compared.maps !== drawn?.maps || compared.changed !== drawn.changed) refill(told, trainedWith(compared));
     drawn = compared;
     maps.draw(compared);
     if (opened) {
@@ -59,7 +60,6 @@ export function createCompareView(view) {
       round !== null && element("p", { class: "kps-muted" }, `How round ${round} was made`),
       element("p", { class: "kps-answer-sentence" }, answer),
     ]);
-    refill(told, trainedWith(compared));
     refill(findings, [
       verdict && element(
         "div",

@@ -69,6 +69,7 @@ export function createViewActions({ client, store, toasts, version }) {
   const offs = [
     // These work on the map, which a comparison hides.
     store.on(["tab", "tool"], ({ tab, comparing }) => comparing && MAP_TABS.includes(tab) && deciding.closeComparison()),
+    store.on(["plan"], () => deciding.renewChanged()),
     store.on(["shown"], ({ outlines, shown }) => outlines && shown !== "live" && loading.loadOutlines()),
     client.on("connection", ({ up, again }) => {
       if (!up) loading.tryAgain();
