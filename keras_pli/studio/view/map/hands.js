@@ -86,8 +86,8 @@ export function createHands(stage, events, { say, wheel }) {
       else setCursor();
     },
     say(text) {
+      if (view.hint !== text) say(text);
       view.hint = text;
-      say(text);
       stage.redraw("overlay");
     },
     hover(at) {
@@ -108,6 +108,11 @@ export function createHands(stage, events, { say, wheel }) {
     click(at, { add, touch }) {
       const row = nearestTo(at, touch ? TOUCH_REACH : HOVER_REACH);
       events.emit("click", { index: row < 0 ? null : row, add });
+    },
+    /** A click by keys: where no point is, it clears no selection. */
+    pickAt(at, { add }) {
+      if (nearestTo(at, HOVER_REACH) < 0) hands.say("No point is here");
+      else hands.click(at, { add });
     },
     select(polygon, { add, subtract }) {
       const guess = pointsInPolygon(cloud.xy, polygon, { extent: cloud.extent() });
