@@ -49,7 +49,9 @@ export function createStatusLine({ store, actions }) {
   function drawJob() {
     const { job: current } = state;
     const waits = state.comparison && !state.comparing && current?.state !== "running";
-    refill(job, current?.state === "running" ? running(current) : waits ? waiting() : []);
+    const words = current?.state === "running" ? running(current) : waits ? waiting() : [];
+    refill(job, words);
+    job.classList.toggle("kps-status-alone", words.length > 0); // where the line is short
   }
 
   function waiting() {

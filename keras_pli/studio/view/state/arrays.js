@@ -41,6 +41,19 @@ export function maskIndices(mask) {
   return indices;
 }
 
+/** Some of a list, evenly from all over it; twice as many of them hold these too. */
+export function spreadOver(list, most) {
+  if (list.length <= most) return list;
+  return Array.from({ length: most }, (_, i) => list[Math.floor((i * list.length) / most)]);
+}
+
+/** How often each code occurs. */
+export function codeCounts(codes, kinds) {
+  const counts = new Array(kinds).fill(0);
+  for (const code of codes) if (code < kinds) counts[code] += 1;
+  return counts;
+}
+
 /** A mask of the points listed. */
 export function maskOf(indices, points) {
   const mask = new Uint8Array(points);
@@ -89,6 +102,26 @@ export function maskCentre(xy, mask) {
     count += 1;
   }
   return count ? [x / count, y / count] : null;
+}
+
+/**
+ * The mean place of the points of each code.
+ *
+ * @param {Float32Array} xy
+ * @param {Uint16Array} codes
+ * @param {number} kinds
+ * @returns {Array<[number, number]|null>} null where a code has no points.
+ */
+export function codeCentres(xy, codes, kinds) {
+  const sums = Array.from({ length: kinds }, () => [0, 0, 0]);
+  for (let i = 0; i < codes.length; i += 1) {
+    const sum = sums[codes[i]];
+    if (!sum) continue;
+    sum[0] += xy[2 * i];
+    sum[1] += xy[2 * i + 1];
+    sum[2] += 1;
+  }
+  return sums.map(([x, y, count]) => (count ? [x / count, y / count] : null));
 }
 
 /** Points of which those in `rows` have gone elsewhere. */

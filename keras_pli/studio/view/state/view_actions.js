@@ -1,5 +1,6 @@
 /** All that the view can do, over one client and one store. */
 
+import { confusionActions } from "./confusions.js";
 import { loadingActions } from "./loading.js";
 import { planningActions } from "./planning.js";
 import { samplingActions } from "./sampling.js";
@@ -46,7 +47,10 @@ export function createViewActions({ client, store, toasts, version }) {
   }
 
   const context = { ask, store, toasts, version };
-  const loading = loadingActions({ ...context, welcomed: (job) => working.takeJob(job ?? null) });
+  const confusing = confusionActions(context);
+  const loading = loadingActions({
+    ...context, welcomed: (job) => working.takeJob(job ?? null), renewed: confusing.loadConfusions,
+  });
   const planning = planningActions({ ...context, loading });
   const working = workingActions({ ...context, loading, planning });
   const selecting = selectingActions({ ...context, loading });
@@ -54,6 +58,7 @@ export function createViewActions({ client, store, toasts, version }) {
 
   const offs = [
     store.on(["shown"], ({ outlines, shown }) => outlines && shown !== "live" && loading.loadOutlines()),
+    store.on(["plan"], () => confusing.recount()),
     client.on("connection", ({ up, again }) => {
       if (!up) loading.tryAgain();
       else if (again || store.state.connection === "down") loading.hello();
@@ -66,6 +71,7 @@ export function createViewActions({ client, store, toasts, version }) {
 
   return {
     ...loading,
+    ...confusing,
     ...planning,
     ...working,
     ...selecting,
