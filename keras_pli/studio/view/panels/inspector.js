@@ -11,7 +11,14 @@ const MOST_CHOSEN = 3; // methods that are chosen to begin with
 
 /** Keys for one sample, for a list of shortcuts. */
 export const SAMPLE_KEYS = [
-  { key: "x", label: "explain the sample looked at", act: ({ actions }) => actions.explain() },
+  {
+    key: "x",
+    label: "explain the sample looked at",
+    act({ store, actions }) {
+      store.set({ tab: "sample" });
+      actions.explain();
+    },
+  },
 ];
 
 /**
