@@ -187,7 +187,7 @@ test("two fingers zoom and give the first one's gesture up; a lost pointer does 
 
 test("words of a gesture", () => {
   assert.equal(changeWords("scale", { factor: 0.5 }), "50 % of its size");
-  assert.equal(changeWords("rotate", { degrees: -30.2 }), "turned by 30° clockwise");
+  assert.equal(changeWords("rotate", { degrees: -30.2 }), "rotated by 30.2 degrees clockwise");
   assert.equal(changeWords("drag", { by: [1.23456, -2] }), "moved by 1.23, -2.00");
   assert.equal(changeWords("separate", { distance: 12 }), "distance 12.0");
 });

@@ -15,7 +15,8 @@ export function changeWords(name, { by, factor, degrees, distance }) {
   if (name === "drag") return `moved by ${by[0].toPrecision(3)}, ${by[1].toPrecision(3)}`;
   if (name === "scale") return `${Math.round(100 * factor)} % of its size`;
   if (name === "rotate") {
-    return `turned by ${Math.abs(Math.round(degrees))}° ${degrees < 0 ? "clockwise" : "counter-clockwise"}`;
+    const size = Number(Math.abs(degrees).toPrecision(3));
+    return `rotated by ${size} degrees ${degrees < 0 ? "clockwise" : "counter-clockwise"}`;
   }
   return `distance ${distance.toPrecision(3)}`;
 }

@@ -84,7 +84,7 @@ export function createActionsForm({ store, actions, toasts }) {
     [number("Degrees", "90"), "°", direction],
     { what: "An angle is a number of degrees." },
     (selection, [degrees]) => rotateChange(selection, Number(direction.value) * degrees),
-    "Turns the selection about its mean; the plan counts counter-clockwise as positive",
+    "Degrees, about the mean of the selection",
   );
   const weigh = action(
     "Weigh by",
