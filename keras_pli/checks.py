@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from difflib import get_close_matches
 from inspect import isfunction, signature
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -172,9 +173,10 @@ def one_of(value: Any, options: Iterable[Any], name: str) -> Any:
 
 def quoted(items: Iterable[Any], *, most: int = 10) -> str:
     """Lists up to `most` items for an error message, and says how many were left off."""
-    items = [item.item() if isinstance(item, np.generic) else item for item in items]
-    text = ", ".join(repr(item) for item in items[:most])
-    return text if len(items) <= most else f"{text}, … ({len(items) - most} more)"
+    known = items if isinstance(items, Sized) else list(items)
+    shown = [item.item() if isinstance(item, np.generic) else item for item in islice(known, most)]
+    text = ", ".join(repr(item) for item in shown)
+    return text if len(known) <= most else f"{text}, … ({len(known) - most} more)"
 
 
 def check_options(taker: Callable[..., Any], options: Mapping[str, Any]) -> None:

@@ -93,9 +93,10 @@ def _check_options(parser: argparse.ArgumentParser, arguments: argparse.Namespac
 
 
 def _studio(arguments: argparse.Namespace, report: Report) -> None:
-    from ..studio.server import check_libraries, serve
+    from ..studio.server import check_libraries, check_listening, serve
 
     check_libraries()  # before a map is trained
+    check_listening(arguments.host, arguments.port)
     session = _session(arguments, report)
     ended = serve(
         session,

@@ -8,6 +8,20 @@ from typing import Any, ClassVar
 from .values import text
 
 
+class ChangeMisfitError(ValueError):
+    """A change of a plan does not fit the points.
+
+    Args:
+        place: Its number among the changes, from 1.
+        told: What it is, and of how many.
+        why: Why it does not fit, a sentence.
+    """
+
+    def __init__(self, place: int, told: str, why: str) -> None:
+        super().__init__(f"{told}: {why}")
+        self.place, self.why = place, why
+
+
 @dataclass(frozen=True)
 class Change:
     """One entry of a plan: a move on the map (`Move`), or a change of the training data (`DataChange`).

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import files
 from ..brief import counted
 from . import storage
-from .change import Change
+from .change import Change, ChangeMisfitError
 from .data_changes import UNLABELLED, DataChange, Relabel
 from .edited_data import DataEditor, EditedData, with_label
 from .move import Move, checked
@@ -286,7 +286,8 @@ class InterventionPlan:
             yield
         except ValueError as error:
             kind = "Move" if isinstance(change, Move) else "Change"
-            raise ValueError(f"{kind} {place} of {len(self)}, {change}: {error}") from error
+            told = f"{kind} {place} of {len(self)}, {change}"
+            raise ChangeMisfitError(place, told, str(error)) from error
 
     def plot(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -134,9 +135,14 @@ class Indices(Selection):
             )
         object.__setattr__(self, "indices", tuple(array.tolist()))
 
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The points as an array, each once and in order; asked for at every step of a plan."""
+        return np.unique(np.asarray(self.indices))
+
     def resolve(self, embedding: NDArray[Any], labels: NDArray[Any] | None = None) -> BoolArray:
         """Returns the points named; raises ValueError for an index beyond the last point."""
-        array = np.asarray(self.indices)
+        array = self.rows
         beyond = array[array >= len(embedding)]
         if len(beyond):
             raise ValueError(
@@ -148,10 +154,11 @@ class Indices(Selection):
         return mask
 
     def __repr__(self) -> str:
-        return f"Indices([{quoted(np.asarray(self.indices))}])"
+        assert isinstance(self.indices, tuple)
+        return f"Indices([{quoted(self.indices)}])"
 
     def __str__(self) -> str:
-        array = np.unique(np.asarray(self.indices))
+        array = self.rows
         return f"point {array[0]}" if len(array) == 1 else f"{len(array)} points ({quoted(array)})"
 
 
@@ -230,6 +237,11 @@ class Polygon(Selection):
         if len(vertices[0]) != 2:
             raise ValueError(
                 f"A polygon's corners are pairs (x, y). Received {len(vertices[0])} components."
+            )
+        farthest = float(np.abs(np.array(vertices)).max())
+        if farthest > float(np.finfo(np.float32).max):
+            raise ValueError(
+                f"A polygon's corners must lie where float32 reaches, as maps do. Received: {farthest:.3g}."
             )
         if len(set(vertices)) < 3:
             raise ValueError(
@@ -323,15 +335,27 @@ def _inside(
 ) -> BoolArray:
     odd = np.zeros(len(points), dtype=bool)
     outline = np.zeros(len(points), dtype=bool)
+    order = np.argsort(points[:, 1])
+    points = points[order]
     for start, end in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
         edge = end - start
         if not edge.any():
             continue
-        offset = points - start
+        low, high = sorted((start[1], end[1]))
+        # Points below and above an edge neither straddle it nor lie on it.
+        bounds = [low - 2 * tolerance, high + 2 * tolerance]
+        slab = slice(*np.searchsorted(points[:, 1], bounds, side="left"))
+        offset = points[slab] - start
         # Half-open in y, so that a ray through a corner meets one of its two edges, not both.
-        straddles = (start[1] > points[:, 1]) != (end[1] > points[:, 1])
-        left_of_edge = edge[0] * offset[:, 1] - edge[1] * offset[:, 0] > 0
-        odd ^= straddles & (left_of_edge == (edge[1] > 0))
+        straddles = (start[1] > points[slab, 1]) != (end[1] > points[slab, 1])
+        across = edge[0] * offset[:, 1] - edge[1] * offset[:, 0]
+        odd[slab] ^= straddles & ((across > 0) == (edge[1] > 0))
+        # No point of an edge is nearer than the line through it.
+        near = np.flatnonzero(np.abs(across) <= 2 * tolerance * np.hypot(*edge))
+        offset = offset[near]
         along = np.clip(offset @ edge / (edge @ edge), 0, 1)
-        outline |= np.hypot(*(offset - along[:, None] * edge).T) <= tolerance
-    return odd | outline
+        away = np.hypot(*(offset - along[:, None] * edge).T)
+        outline[slab.start + near[away <= tolerance]] = True
+    enclosed = np.empty(len(points), dtype=bool)
+    enclosed[order] = odd | outline
+    return enclosed

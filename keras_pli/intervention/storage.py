@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ FORMAT = "keras_pli.InterventionPlan"
 VERSION = 2
 # In the first version there were moves alone.
 LISTS = {1: "moves", 2: "changes"}
+_PLAIN: frozenset[type] = frozenset({int, float, str, bool})
 
 
 def to_json(changes: Sequence[Change]) -> str:
@@ -25,11 +27,45 @@ def to_json(changes: Sequence[Change]) -> str:
         ValueError: If a change holds a function, which JSON cannot hold; the change is named.
     """
     lines = [
-        f"    {json.dumps(as_record(change, f'change {place}, {change}'))}"
+        f"    {change_text(change, _Numbered(place, change))}"
         for place, change in enumerate(changes, start=1)
     ]
     listed = "[\n" + ",\n".join(lines) + "\n  ]" if lines else "[]"
     return f'{{\n  "format": "{FORMAT}",\n  "version": {VERSION},\n  "{LISTS[VERSION]}": {listed}\n}}\n'
+
+
+def change_text(change: Change, where: object) -> str:
+    """Returns the JSON text of a change, which is made once and kept as long as the change lives.
+
+    Args:
+        change: The change.
+        where: What it is called in errors.
+
+    Raises:
+        ValueError: If it holds a function.
+    """
+    kept = _TEXTS.get(id(change))
+    if kept is not None:
+        return kept
+    text = _TEXTS[id(change)] = json.dumps(as_record(change, where))
+    weakref.finalize(change, _TEXTS.pop, id(change), None)
+    return text
+
+
+# By the identity of a change, which never changes; comparing long lists of points would take as long as
+# writing them.
+_TEXTS: dict[int, str] = {}
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """What a change is called, in words that are made only where an error needs them."""
+
+    place: int
+    change: Change
+
+    def __str__(self) -> str:
+        return f"change {self.place}, {self.change}"
 
 
 def from_json(text: str, source: str) -> list[Change]:
@@ -76,12 +112,12 @@ def read(path: str | Path) -> str:
         raise ValueError(f"{path} is not UTF-8 text: {error}") from error
 
 
-def as_record(value: Any, where: str) -> Any:
+def as_record(value: Any, where: object) -> Any:
     """Returns a change or a selection as JSON holds it.
 
     Args:
         value: The change or selection, or one of its entries.
-        where: What it is called in errors.
+        where: What it is called in errors; its `str` is made only there.
 
     Raises:
         ValueError: If it holds a function.
@@ -99,6 +135,8 @@ def as_record(value: Any, where: str) -> Any:
         }
         return {"type": type(value).__name__, **kept}
     if isinstance(value, tuple):
+        if set(map(type, value)) <= _PLAIN:  # thousands of indices
+            return list(value)
         return [as_record(entry, where) for entry in value]
     if callable(value):
         raise ValueError(

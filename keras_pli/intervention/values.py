@@ -84,9 +84,22 @@ def rows(value: Any, name: str) -> tuple[tuple[float, ...], ...]:
 
 
 def text(value: Any, name: str) -> str | None:
-    """Returns a string or None; raises TypeError for anything else."""
-    if value is None or isinstance(value, str):
-        return None if value is None else str(value)
+    """Returns a string or None.
+
+    Raises:
+        TypeError: If it is anything else.
+        ValueError: If it holds half of a character, which no file and no page could show.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"`{name}` holds half of a character (a lone surrogate). Received: {value!r:.80}."
+            ) from error
+        return str(value)
     raise TypeError(f"`{name}` must be a string or None. Received: {value!r}.")
 
 

@@ -88,9 +88,10 @@ def studio(
 
         _close_shown(Path(out))
     else:
-        from .server import check_libraries, serve
+        from .server import check_libraries, check_listening, serve
 
         check_libraries()
+        check_listening(host, port)
     data = StudioData.of(
         classifier,
         x,

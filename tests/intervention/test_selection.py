@@ -147,7 +147,47 @@ def winding_number(point, vertices):
     return round(np.arctan2(cross, (offsets * following).sum(axis=1)).sum() / (2 * np.pi))
 
 
+def inside_by_every_edge(points, vertices, tolerance):
+    """The rule of a polygon, point by point and edge by edge."""
+    odd, outline = np.zeros((2, len(points)), dtype=bool)
+    for start, end in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
+        edge = end - start
+        if not edge.any():
+            continue
+        offset = points - start
+        straddles = (start[1] > points[:, 1]) != (end[1] > points[:, 1])
+        left_of_edge = edge[0] * offset[:, 1] - edge[1] * offset[:, 0] > 0
+        odd ^= straddles & (left_of_edge == (edge[1] > 0))
+        along = np.clip(offset @ edge / (edge @ edge), 0, 1)
+        outline |= np.hypot(*(offset - along[:, None] * edge).T) <= tolerance
+    return odd | outline
+
+
 class TestPolygon:
+    @pytest.mark.parametrize("seed", range(40))
+    def test_slabs_leave_the_rule_as_it_is(self, seed):
+        rng = np.random.default_rng(seed)
+        corners = int(rng.integers(3, 30))
+        vertices = rng.normal(size=(corners, 2)) * 10.0 ** rng.integers(-3, 5)
+        if (
+            seed % 2
+        ):  # on a lattice: level edges, corners of equal height, points on corners and edges
+            vertices = rng.integers(-3, 4, size=(corners, 2)).astype(float)
+        share = rng.uniform(-0.1, 1.1, size=(200, 1))
+        ends = rng.integers(0, corners, size=200)
+        on_edges = vertices[ends] + share * (vertices[(ends + 1) % corners] - vertices[ends])
+        lattice = rng.integers(-3, 4, size=(100, 2))
+        around = rng.normal(size=(200, 2)) * np.abs(vertices).max()
+        points = np.concatenate([vertices, on_edges, lattice, around]).astype(np.float32)
+        largest = max(np.abs(points).max(), np.abs(vertices).max())
+        tolerance = float(np.finfo(np.float32).eps * largest)
+        expected = inside_by_every_edge(points.astype(float), vertices, tolerance)
+        assert np.array_equal(Polygon(vertices).resolve(points), expected)
+
+    def test_far_corners_are_refused_where_no_map_is(self):
+        with pytest.raises(ValueError, match=r"where float32 reaches.*1e\+300"):
+            Polygon([(0, 0), (1e300, 0), (0, 1)])
+
     @pytest.mark.parametrize("corners", [3, 4, 7, 15])
     def test_inside_is_an_odd_winding_number(self, corners):
         rng = np.random.default_rng(corners)
@@ -205,6 +245,12 @@ class TestPolygon:
     def test_needs_regular_rows(self):
         with pytest.raises(ValueError, match="regular array"):
             Polygon([(0, 0), (1, 0), (1,)])
+
+
+def test_points_are_told_and_taken_once_each_and_in_order():
+    chosen = Indices([9, 2, 9])
+    assert str(chosen) == "2 points (2, 9)" and chosen.rows.tolist() == [2, 9]
+    assert chosen == Indices([9, 2, 9]) and hash(chosen) == hash(Indices([9, 2, 9]))
 
 
 def test_long_selections_have_short_reprs():

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..session.events import Subscriber
+from ..session.folder import unwritable
 from ..session.session import StudioSession
 from .decision_requests import DECISION_REQUESTS
 from .fields import Fields, Reply
+from .framing import check_sendable
 from .job_requests import JOB_REQUESTS, job_state
 from .plan_requests import PLAN_REQUESTS
 from .plan_state import plan_state
@@ -54,8 +56,10 @@ class Conversation:
         """
         if not isinstance(content, dict):
             content = {"kind": content}
-        about = {"id": content.get("id")}
+        about = {"id": None}
         try:
+            check_sendable(content)
+            about = {"id": content.get("id")}
             found = REQUESTS.get(str(content.get("kind")))
             if found is None:
                 raise ValueError(f"There is no request {content.get('kind')!r:.80}.")
@@ -63,6 +67,8 @@ class Conversation:
             return Reply({**about, "ok": True, **answer.content}, answer.buffers)
         except (ValueError, TypeError, OSError, RuntimeError, ImportError) as error:
             _log.info("The request %r failed.", content.get("kind"), exc_info=True)
+            if isinstance(error, OSError) and error.errno:
+                error = unwritable(self.session.folder.path, error)
             return Reply({**about, "ok": False, "error": str(error)})
         except Exception as error:
             _log.exception("The request %r failed.", content.get("kind"))

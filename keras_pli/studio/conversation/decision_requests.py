@@ -10,9 +10,8 @@ from .state_requests import round_state
 
 
 def keep(session: StudioSession, fields: Fields) -> Reply:
-    """Goes on from the retrained classifier."""
-    keep_retraining(session)
-    return _where(session)
+    """Goes on from a retrained classifier; `note` says what of the plan was switched off by that."""
+    return _where(session, keep_retraining(session, fields.text("arm", default="PLI")))
 
 
 def discard(session: StudioSession, fields: Fields) -> Reply:
@@ -22,13 +21,12 @@ def discard(session: StudioSession, fields: Fields) -> Reply:
 
 
 def go_to(session: StudioSession, fields: Fields) -> Reply:
-    """Looks at another round."""
-    go_to_round(session, fields.whole("round", least=0))
-    return _where(session)
+    """Looks at another round; `note` says what is lost of its plan."""
+    return _where(session, go_to_round(session, fields.whole("round", least=0)))
 
 
 DECISION_REQUESTS = {function.__name__: function for function in (keep, discard, go_to)}
 
 
-def _where(session: StudioSession) -> Reply:
-    return Reply({**round_state(session), "plan": plan_state(session)})
+def _where(session: StudioSession, note: str | None = None) -> Reply:
+    return Reply({**round_state(session), "plan": plan_state(session), "note": note})

@@ -18,16 +18,17 @@ from ..session.plan_editor import PlanEditor
 from ..session.selections import as_indices, read_selection
 from ..session.session import StudioSession
 from .fields import Fields, Reply
+from .kept_selections import is_kept, selection_asked
 from .plan_state import plan_state
 
 
 def select(session: StudioSession, fields: Fields) -> Reply:
     """Which points are meant: a bit for each, the first in the lowest bit of the first byte."""
-    selection = read_selection(fields.record("selection"))
+    selection = selection_asked(session.editor, fields.record("selection"))
     on = fields.text("on", options=("targets", "map"), default="targets")
     mask = session.select(selection, on=on)
-    labels = session.data.labels[mask]
-    present, counts = np.unique(labels, return_counts=True)
+    labels = session.edited.data.labels if on == "targets" else session.data.labels
+    present, counts = np.unique(labels[mask], return_counts=True)
     classes = [
         {"name": session.class_name(label), "count": int(count)}
         for label, count in zip(present, counts, strict=True)
@@ -97,9 +98,12 @@ def export_plan(session: StudioSession, fields: Fields) -> Reply:
 
 
 def preview(session: StudioSession, fields: Fields) -> Reply:
-    """Where the points would go with further changes at the end of the plan, which stays as it is."""
+    """Where the points would go with further changes at the end of the plan, which stays as it is.
+
+    Where the plan cannot be applied, it is the last one that could, as in the targets.
+    """
     more = [_read_change(session, record) for record in fields.listed("changes", dict)]
-    plan = InterventionPlan([*session.plan, *more])
+    plan = InterventionPlan([*session.edited.plan, *more])
     edited = EditedMap.of(plan, session.round.map, session.data.labels, session.classes)
     return Reply({}, [_positions(edited.targets), edited.moved.astype(np.uint8).tobytes()])
 
@@ -134,7 +138,9 @@ def _read_change(session: StudioSession, record: dict[str, Any]) -> Change:
     """The change that a record tells of; a selection that no plan knows becomes the points it means."""
     resolved = dict(record)
     for name, value in record.items():
-        if isinstance(value, dict) and value.get("type") in ("ErrorsOf", "Column"):
+        if is_kept(value):
+            resolved[name] = selection_asked(session.editor, value)
+        elif isinstance(value, dict) and value.get("type") in ("ErrorsOf", "Column"):
             selection = read_selection(value)
             assert not isinstance(selection, Selection)
             mask = session.select(selection)
@@ -145,7 +151,8 @@ def _read_change(session: StudioSession, record: dict[str, Any]) -> Change:
 
 def _json_text(text: str) -> str:
     """The text itself: one that is no JSON could be taken for the path of a file."""
-    if text.lstrip()[:1] != "{":
+    text = text.removeprefix("\ufeff").lstrip()  # some editors mark a file's beginning
+    if text[:1] != "{":
         raise ValueError(
             f"The file holds no plan: a plan is a JSON object. It begins {text[:40]!r}."
         )

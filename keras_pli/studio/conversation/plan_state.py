@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ...checks import quoted
 from ...intervention.naming import named
-from ...intervention.storage import as_record
 from ..session.edited_map import kind_of
 from ..session.session import StudioSession
+from .kept_selections import record_for_page
 
 
 def plan_state(session: StudioSession) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def plan_state(session: StudioSession) -> dict[str, Any]:
                 "words": str(named(entry.change, session.data.class_names)),
                 "reason": entry.change.reason,
                 "kind": kind_of(entry.change),
-                "change": as_record(entry.change, "the change"),
+                "change": record_for_page(entry),
                 "count": counts.get(entry.number),
             }
             for entry in entries
@@ -41,4 +43,12 @@ def plan_state(session: StudioSession) -> dict[str, Any]:
         "can_undo": editor.can_undo,
         "can_redo": editor.can_redo,
         "error": error,
+        "warnings": _warnings(session, edited.lost) if error is None else [],
     }
+
+
+def _warnings(session: StudioSession, lost: Sequence[int]) -> list[str]:
+    if not lost:
+        return []
+    names = quoted(session.class_name(label) for label in lost)
+    return [f"The plan leaves no sample of {names} to train on."]

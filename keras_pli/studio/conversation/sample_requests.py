@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..samples.columns import Column
+from ..samples.confusions import confusions as all_confusions
 from ..samples.fitting_methods import method_title
+from ..samples.neighbors import NotYetError
 from ..samples.pictures import LARGEST, Picture
 from ..samples.samples import RoundSamples
 from ..session.session import StudioSession
@@ -40,8 +42,15 @@ def samples_state(session: StudioSession) -> dict[str, Any]:
 
 
 def column(session: StudioSession, fields: Fields) -> Reply:
-    """A value for each point: uint16 codes of categories, or float32 numbers, NaN where there is none."""
-    found = _samples(session).columns[fields.text("name")]
+    """A value for each point: uint16 codes of categories, or float32 numbers, NaN where there is none.
+
+    What takes a while is looked for in the background: the answer then is `pending`, to ask again.
+    """
+    name = fields.text("name")
+    try:
+        found = _samples(session).columns[name]
+    except NotYetError as error:
+        return Reply({"name": name, "pending": True, "words": str(error)})
     kind = "<f4" if found.kind == "number" else "<u2"
     return Reply(_column_state(found), [np.ascontiguousarray(found.values, dtype=kind).tobytes()])
 
@@ -83,7 +92,9 @@ def explain(session: StudioSession, fields: Fields) -> Reply:
         target = int(session.round.predictions[index])
     methods = fields.listed("methods", str, most=_MOST_METHODS, default=None) or None
     explanations = _samples(session).explanations
-    found = session.samples.lane.run(lambda: explanations.of(index, methods, target=target))
+    found = session.samples.lane.run(
+        lambda: explanations.of(index, methods, target=target), asker=_asker(fields)
+    )
     content = {
         "methods": [each.method for each in found.maps],
         "titles": [each.title for each in found.maps],
@@ -104,10 +115,30 @@ def rationalise(session: StudioSession, fields: Fields) -> Reply:
             "There are no networks to find rationales with: open the studio with `rationale`, a "
             "RationaleGenerator for this classifier."
         )
-    found = session.samples.lane.run(lambda: rationales.of(index, target=target))
+    found = session.samples.lane.run(
+        lambda: rationales.of(index, target=target), asker=_asker(fields)
+    )
     titles = ["Before and after", "The way between them"]
     content = {"status": found.status, "words": found.words, "titles": titles}
     return Reply(content, list(found.pngs))
+
+
+def confusions(session: StudioSession, fields: Fields) -> Reply:
+    """Which class the round's classifier takes for which, one way each, the worst first.
+
+    As many samples are counted as "ErrorsOf" selects: labels are those that the plan leaves.
+    """
+    most = fields.whole("most", least=1, default=20)
+    found = all_confusions(session.edited.data.labels, session.round.predictions)
+    pairs = [
+        {
+            **asdict(pair),
+            "name": session.class_name(pair.label),
+            "predicted_name": session.class_name(pair.predicted),
+        }
+        for pair in found[:most]
+    ]
+    return Reply({"pairs": pairs, "left_out": max(0, len(found) - most)})
 
 
 def outlines(session: StudioSession, fields: Fields) -> Reply:
@@ -134,7 +165,7 @@ def outlines(session: StudioSession, fields: Fields) -> Reply:
 
 SAMPLE_REQUESTS = {
     function.__name__: function
-    for function in (column, card, pictures, explain, rationalise, outlines)
+    for function in (column, card, pictures, explain, rationalise, confusions, outlines)
 }
 
 
@@ -145,6 +176,11 @@ def _samples(session: StudioSession) -> RoundSamples:
 def _index(session: StudioSession, fields: Fields) -> int:
     index: int = fields.whole("index", least=0, most=len(session.data.labels) - 1)
     return index
+
+
+def _asker(fields: Fields) -> tuple[str, str]:
+    """Who asks for what: a page's newer request takes the place of its older ones of the same kind."""
+    return fields.text("page", default=""), fields.kind
 
 
 def _target(session: StudioSession, fields: Fields) -> int | None:

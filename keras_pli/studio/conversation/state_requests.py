@@ -11,6 +11,7 @@ from ...intervention.data_changes import lacks_label
 from ...plotting.page import dark_color
 from ...plotting.style import class_styles
 from ...version import __version__
+from ..jobs.decisions import has_report, kept_map
 from ..session.session import StudioSession
 from ..view_source import view_version
 from .fields import Fields, Reply
@@ -38,6 +39,7 @@ def hello(session: StudioSession, fields: Fields) -> Reply:
             "classes": class_list(session),
             "unlabelled": int(np.count_nonzero(lacks_label(data.labels))),
             "folder": str(session.folder.path),
+            "note": session.note,
             **samples_state(session),
             "plan": plan_state(session),
             **round_state(session),
@@ -63,17 +65,32 @@ def class_list(session: StudioSession) -> list[dict[str, Any]]:
 
 def round_state(session: StudioSession) -> dict[str, Any]:
     """The rounds of the session, and which of them is looked at."""
-    current = session.round.number
-    rounds = [{**asdict(note), "current": note.number == current} for note in session.rounds()]
+    present = session.round
+    notes = {note.number: note for note in session.rounds()} | {present.number: present.note}
+    rounds = [
+        {
+            **asdict(note),
+            "current": number == present.number,
+            "report": has_report(session, number),
+        }
+        for number, note in sorted(notes.items())
+    ]
     return {"round": next(note for note in rounds if note["current"]), "rounds": rounds}
 
 
 def positions(session: StudioSession, fields: Fields) -> Reply:
-    """Where the points lie, float32 `(points, 2)`; of the edited map also what was moved and edited."""
+    """Where the points lie, float32 `(points, 2)`; of the edited map also what was moved and edited.
+
+    With `round`, where they lie on a map of the retraining that made that round.
+    """
     of = fields.text("of", options=("map", "targets", "baseline", "asked", "control", "PLI"))
+    number = fields.whole("round", least=0, default=None)
     with session.lock:
         revision, edited = session.revision, session.edited
-        found = edited.targets if of == "targets" else session.map_of(of)
+        if number is not None:
+            found = kept_map(session, number, of)
+        else:
+            found = edited.targets if of == "targets" else session.map_of(of)
     buffers = [np.ascontiguousarray(found, dtype="<f4").tobytes()]
     if of == "targets":
         buffers += [edited.moved.astype(np.uint8).tobytes(), edited.flags.tobytes()]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...intervention.naming import named
 from ...retraining import ExperimentResult
 from ...retraining.experiment.seed_run import ARMS, RUNS
 from .plain import plain
@@ -23,7 +24,8 @@ def comparison(retraining: RetrainingResult | None) -> dict[str, Any]:
         experiment's table), `classes` (F1 of each on held-out samples, means over seeds: `name`, `before`,
         `control`, `pli`; None where there are no samples), `accuracy` by run, `curves` (what was logged, by
         arm, epoch by epoch, of the first seed), `maps` (names), `share` of the way that held-out points went
-        (None where nothing tells), `weight` (λ of the first seed), `seeds` and `options`.
+        (None where nothing tells), `weight` (λ of the first seed), `seeds`, `options`, and `plan`, the steps
+        that were trained, each in words.
     """
     if retraining is None:
         return {"none": True}
@@ -48,6 +50,7 @@ def comparison(retraining: RetrainingResult | None) -> dict[str, Any]:
             "weight": run.embedding_weight,
             "seeds": result.seeds,
             "options": retraining.options.told(),
+            "plan": [str(named(change, result.class_names)) for change in retraining.plan],
         }
     )
 

@@ -3,38 +3,89 @@
 from __future__ import annotations
 
 import shutil
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..session.rounds import Round
+from ...brief import counted
+from ...checks import one_of
+from ...retraining.experiment.seed_run import ARMS
+from ..session.carrying import Carried, carried_over
+from ..session.edited_map import EditedMap
 from ..session.session import StudioSession
-from .retraining_result import RETRAINING, RetrainingResult, discard, finished
+from .retraining_result import REPORT, RETRAINING, RetrainingResult, discard, finished
 
 # Where a round has the retraining that it came from.
 MADE_BY = "made-by"
 
 
-def keep_retraining(session: StudioSession) -> Round:
-    """Goes on from the classifier that was retrained with the plan, as a new round.
+def keep_retraining(session: StudioSession, arm: str = "PLI") -> str | None:
+    """Goes on from a retrained classifier, as a new round.
 
-    The retraining, with the control and the report, moves to the round that it made.
+    The retraining, with both classifiers and the report, moves to the round that it made. Its plan begins
+    with what was trained, not with what the plan is by now; see `carried_over`.
+
+    Args:
+        session: The session.
+        arm: `"PLI"` for the classifier that was trained with the plan, `"control"` for the one without.
+
+    Returns:
+        What became of steps that were not trained, a sentence, or None.
 
     Raises:
-        ValueError: If no retraining waits in this round.
+        ValueError: If no retraining waits in this round, or there is no such arm.
         RuntimeError: If a job runs.
+        OSError: If the folder cannot be written.
     """
+    arm = one_of(arm, ARMS, "arm")
     check_idle(session)
     with session.lock:
-        made = _waiting(session)
-        write_report(session, made)
-        kept = session.new_round(
-            made.classifiers["PLI"],
-            title=f"Retrained with λ = {made.options.weight}, epochs: {made.options.epochs}",
-            sentence=made.result.answer(),
-        )
-        shutil.move(made.folder, kept.folder / MADE_BY)
-    return kept
+        parent, made = session.round, _waiting(session)
+    write_report(session, made)
+    trained = EditedMap.of(made.plan, parent.map, session.data.labels, session.classes)
+
+    def carried() -> Carried:
+        check_idle(session)  # one may have been started since
+        entries = session.editor.entries
+        return carried_over(entries, session.edited, trained=trained, by_plan=arm == "PLI")
+
+    about = _made_by(made, arm)
+    _, note = session.new_round(
+        parent,
+        made.classifiers[arm],
+        title=_title(about),
+        sentence=made.result.answer(),
+        made_by=about,
+        carried=carried,
+        beside=lambda folder: shutil.move(made.folder, folder / MADE_BY),
+    )
+    return note
+
+
+def kept_retraining(session: StudioSession, number: int) -> RetrainingResult:
+    """Returns the retraining that made a round.
+
+    Raises:
+        ValueError: If none made it, or what it left is damaged.
+    """
+    folder = session.folder.round(number) / MADE_BY
+    if not folder.is_dir():
+        raise ValueError(f"No retraining made round {number}.")
+    return _kept(folder)
+
+
+def kept_map(session: StudioSession, number: int, name: str) -> NDArray[np.float32]:
+    """Returns a map of the retraining that made a round, float32 `(samples, 2)`; errors as above."""
+    maps = kept_retraining(session, number).maps
+    return maps[one_of(name, maps, "of")]
+
+
+def has_report(session: StudioSession, number: int) -> bool:
+    """Whether the round was made by a retraining whose report is there."""
+    return (session.folder.round(number) / MADE_BY / REPORT).exists()
 
 
 def discard_retraining(session: StudioSession) -> None:
@@ -55,15 +106,15 @@ def write_report(session: StudioSession, made: RetrainingResult) -> Path:
     return made.write_report(x if isinstance(x, np.ndarray) and x.ndim in (3, 4) else None)
 
 
-def go_to_round(session: StudioSession, number: int) -> None:
-    """Looks at another round, with its plan as it was left.
+def go_to_round(session: StudioSession, number: int) -> str | None:
+    """Looks at another round, with its plan as it was left; returns what is lost of that, or None.
 
     Raises:
         ValueError: If there is no such round.
         RuntimeError: If a job runs.
     """
     check_idle(session)
-    session.go_to(number)
+    return session.go_to(number)
 
 
 def check_idle(session: StudioSession) -> None:
@@ -78,3 +129,28 @@ def _waiting(session: StudioSession) -> RetrainingResult:
     if made is None:
         raise ValueError("There is nothing to keep: no retraining waits in this round.")
     return made
+
+
+@lru_cache(maxsize=1)
+def _kept(folder: Path) -> RetrainingResult:
+    """A page asks for its sentence, its maps and its report one after the other; it changes no more."""
+    return RetrainingResult.load(folder)
+
+
+def _made_by(made: RetrainingResult, arm: str) -> dict[str, Any]:
+    options = made.options
+    found = made.result.run_of(options.seed).embedding_weight
+    return {
+        "arm": arm,
+        "weight": options.weight if found is None else found,
+        "epochs": options.epochs,
+        "seeds": list(made.result.seeds),
+        "options": options.told(),
+    }
+
+
+def _title(about: dict[str, Any]) -> str:
+    epochs = counted(about["epochs"], "epoch")
+    if about["arm"] == "control":
+        return f"Control, retrained without the plan for {epochs}"
+    return f"Retrained with λ = {about['weight']:.3g} for {epochs}"

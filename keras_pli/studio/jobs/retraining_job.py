@@ -31,6 +31,7 @@ from .retraining_result import (
     seeds_of,
     write_map,
 )
+from .unfinished import note_begun
 
 Data = tuple[Inputs, NDArray[Any]]
 # Trainings by which λ is found: one without the plan, and three or four with it.
@@ -103,6 +104,7 @@ def retrain(
         seed_file(own_folder / EXPERIMENT, options.seed).unlink(missing_ok=True)
     progress.check()
     plan.to_json(own_folder / PLAN)
+    note_begun(own_folder, options)
     progress.report("Reading the layer's activations", 0.0)
     watched = _Watched(
         progress, options, plan, Onlooker(classifier, embedder, layer, train, test), own_folder

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ...brief import brief_repr
 from ...files import read_arrays, read_json, write_arrays, write_json
+from ...intervention import InterventionPlan
 from ...retraining import ExperimentResult
 from ...retraining.experiment.seed_run import ARMS
 from .retraining_options import RetrainingOptions
@@ -79,6 +80,11 @@ class RetrainingResult:
             {name: positions for name, positions in maps.items() if positions is not None},
         )
 
+    @property
+    def plan(self) -> InterventionPlan:
+        """The plan that was trained; that of the session may be another by now."""
+        return InterventionPlan.load(self.folder / PLAN)
+
     def write_report(self, images: Any = None) -> Path:
         """Writes the experiment's page into the folder, once, and returns its path.
 
@@ -113,11 +119,6 @@ def finished(parent: Path) -> RetrainingResult | None:
         except (ValueError, TypeError, OSError) as error:
             _log.warning("The retraining in %s cannot be shown: %s", folder, error)
     return None
-
-
-def is_waiting(parent: Path) -> bool:
-    """Whether there is such a retraining, without a look into it."""
-    return any(is_whole(folder) for _, folder in _finished_folders(parent))
 
 
 def remove_unfinished(parent: Path, *, but: Path) -> None:

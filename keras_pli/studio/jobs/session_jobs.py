@@ -16,6 +16,7 @@ from ...retraining import PLILoss, PLIModel
 from ...retraining.loss import AUTOMATIC
 from ...retraining.outputs import predicted
 from ...settings import Settings, number, setting
+from ..session.carrying import carried_over
 from ..session.rounds import CLASSIFIER, EMBEDDER, load_network
 from ..session.session import StudioSession
 from .comparison import comparison
@@ -26,6 +27,7 @@ from .progress import Progress
 from .retraining_job import check_changes, retrain
 from .retraining_options import MOST_SEED, RetrainingOptions, checked_weight
 from .retraining_result import RETRAINING, RetrainingResult, finished
+from .unfinished import Unfinished, unfinished
 
 NEW_MAP = "new-map.keras"
 Work: TypeAlias = Callable[[Progress], Mapping[str, Any]]
@@ -96,6 +98,14 @@ def start_job(session: StudioSession, name: str, options: Mapping[str, Any] | No
 def waiting_retraining(session: StudioSession) -> RetrainingResult | None:
     """Returns the finished retraining of the round that waits to be kept or discarded, or None."""
     return finished(retraining_folder(session))
+
+
+def unfinished_retraining(session: StudioSession) -> Unfinished | None:
+    """Returns the round's retraining that ended before it was finished; None while one runs, or without."""
+    job = session.jobs.current
+    if job is not None and job.runs:
+        return None
+    return unfinished(retraining_folder(session), session.plan)
 
 
 def retraining_folder(session: StudioSession) -> Path:
@@ -205,17 +215,15 @@ def _refresh(session: StudioSession, options: SeedOptions) -> Work:
             places=begun.map,
             seed=options.seed,
         )
-        with session.lock:
-            if session.round is not begun:
-                raise ValueError("Another round is looked at by now: train its map anew.")
-            made = session.new_round(
-                begun.folder / CLASSIFIER,
-                title=f"New map of round {begun.number}",
-                sentence=None,
-                embedder=file,
-            )
+        made, note = session.new_round(
+            begun,
+            begun.folder / CLASSIFIER,
+            title=f"New map of round {begun.number}",
+            carried=lambda: carried_over(session.editor.entries, session.edited),
+            embedder=file,
+        )
         file.unlink(missing_ok=True)
-        return {"round": made.number}
+        return {"round": made.number, "note": note}
 
     return work
 

@@ -43,7 +43,7 @@ _RAMP = ("#E3A9D3", "#C272B6", "#A23B98", "#6F2579", "#3B0F5C")
 _DARK_RAMP = ("#6B3A7E", "#94509C", "#BF6CB5", "#E09BD0", "#FBD9F1")
 _RIGHT, _WRONG = "#4F97CB", "#B94500"
 _GREY = "#8A8A8A"
-_PATIENCE = 20.0  # seconds that a page waits for neighbours, before it is told to ask again
+_PATIENCE = 1.0  # seconds that a thread waits for neighbours, before the page is told to ask again
 _TAIL = 99.0  # percent of the losses that lie within the scale
 
 
@@ -130,7 +130,7 @@ class Columns:
 
     Raises:
         ValueError: If lengths differ.
-        RuntimeError: When asked for `disagreement` before the neighbours of many samples are found.
+        NotYetError: When asked for `disagreement` before the neighbours of many samples are found.
 
     Example:
         >>> columns = Columns(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]), ["a", "b"])

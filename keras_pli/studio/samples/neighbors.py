@@ -18,6 +18,10 @@ COUNT = 10  # neighbours of each sample that are asked whether they agree
 _CHUNK_ENTRIES = 4_000_000  # differences held at a time
 
 
+class NotYetError(RuntimeError):
+    """What was asked for is being looked for; it is worth asking again."""
+
+
 class LayerNeighbors:
     """Nearest neighbours in a layer's activations: of one sample at once, of all in the background.
 
@@ -110,11 +114,11 @@ class LayerNeighbors:
 
         Raises:
             ValueError: If there is but one sample, or activations are not finite.
-            RuntimeError: If they are not found by then.
+            NotYetError: If they are not found by then.
         """
         found = self.start()
         if not wait([found], patience).done:
-            raise RuntimeError(
+            raise NotYetError(
                 "The nearest neighbours of all samples are still being looked for. Ask again in a while."
             )
         return found.result()

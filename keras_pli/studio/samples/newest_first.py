@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -14,10 +14,10 @@ class SupersededError(RuntimeError):
 
 
 class NewestFirst:
-    """Does one piece of work at a time; of those that wait only the newest is done.
+    """Does one piece of work at a time; of those that one asker has waiting only the newest is done.
 
     What has begun is finished. It is for what a person asks by pointing at one thing after another: an answer
-    about a thing that was left is worth nothing.
+    about a thing that was left is worth nothing. Whoever else asks waits for a turn, and loses none.
 
     Example:
         >>> NewestFirst().run(lambda: 6 * 7)
@@ -26,23 +26,28 @@ class NewestFirst:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._newest = 0
+        self._waiting: dict[Hashable, object] = {}  # by asker, the newest
         self._busy = False
 
-    def run(self, work: Callable[[], Result]) -> Result:
+    def run(self, work: Callable[[], Result], *, asker: Hashable = None) -> Result:
         """Does a piece of work in this thread, once its turn comes, and returns its result.
 
+        Args:
+            work: What is done.
+            asker: Whose work it takes the place of.
+
         Raises:
-            SupersededError: If newer work came while this waited.
+            SupersededError: If newer work of the same asker came while this waited.
         """
+        mine = object()
         with self._changed:
-            self._newest += 1
-            mine = self._newest
+            self._waiting[asker] = mine
             self._changed.notify_all()
-            while self._busy and mine == self._newest:
+            while self._busy and self._waiting.get(asker) is mine:
                 self._changed.wait()
-            if mine != self._newest:
+            if self._waiting.get(asker) is not mine:
                 raise SupersededError("superseded")
+            del self._waiting[asker]
             self._busy = True
         try:
             return work()

@@ -28,7 +28,7 @@ from ...serving.server.hosts import AllowedHosts
 from ...serving.server.workers import Workers
 from .. import view_source
 from ..conversation import Conversation
-from ..conversation.framing import framed, unframed
+from ..conversation.framing import framed, framed_reply, unframed
 from .access import (
     ONCE_FIELD,
     REFUSED,
@@ -193,7 +193,7 @@ class _Messages:
         except ValueError as error:
             raise ServingError(str(error)) from None
         reply = self._conversation.ask(content, buffers)
-        return framed(reply.content, reply.buffers)
+        return framed_reply(reply.content, reply.buffers)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -187,6 +187,21 @@ def check_libraries() -> None:
         imported(library, NEEDS, extra="studio")
 
 
+def check_listening(host: str, port: int) -> None:
+    """Raises what `StudioServer.start` would raise of an address that cannot be listened on.
+
+    Asked before a map is trained, which may take minutes.
+
+    Raises:
+        OSError: If the port is taken or the host is not this machine's.
+        ValueError: If there is no such port.
+
+    Example:
+        >>> check_listening("127.0.0.1", 0)
+    """
+    listen(host, check_port(port, "port")).close()
+
+
 def serve(
     session: StudioSession,
     *,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...intervention import EditedData, InterventionPlan
-from ...intervention.data_changes import DataChange, Relabel
+from ...intervention.data_changes import DataChange, Relabel, is_unlabelled
 from ...intervention.edited_data import with_label
 from ...intervention.move import Move
 from ...intervention.selection import BoolArray, Indices, Selection
@@ -26,6 +26,7 @@ class EditedMap:
         moved: Which points a move selects, booleans `(samples,)`.
         data: Labels, weights and rows after the plan.
         selected: For each change of the plan the points that it selects.
+        lost: Classes that have no sample left to train on, and had some.
     """
 
     plan: InterventionPlan
@@ -33,6 +34,7 @@ class EditedMap:
     moved: BoolArray
     data: EditedData
     selected: Sequence[BoolArray] = field(repr=False)
+    lost: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -49,6 +51,7 @@ class EditedMap:
         """
         steps = {step.place: step for step in plan.replay(embedding, labels)}
         data = plan.edited_data(labels, embedding, classes=classes)
+        lost = np.setdiff1d(labels[~is_unlabelled(labels)], data.labels[data.rows])
         positions, selected = embedding, []
         moved = np.zeros(len(embedding), dtype=bool)
         for place, change in enumerate(plan, start=1):
@@ -61,7 +64,7 @@ class EditedMap:
                 selected.append(change.selection.resolve(positions, labels))
                 if isinstance(change, Relabel):
                     labels = with_label(labels, selected[-1], change.label)
-        return cls(plan, positions, moved, data, selected)
+        return cls(plan, positions, moved, data, selected, tuple(lost.tolist()))
 
     @property
     def flags(self) -> NDArray[np.uint8]:
@@ -75,10 +78,16 @@ class EditedMap:
         They hold on whatever map comes next, while moves belong to the map that they were made on.
         """
         return [
-            replace(change, selection=Indices(np.flatnonzero(mask)))
-            for change, mask in zip(self.plan, self.selected, strict=True)
+            self.lasting(place)
+            for place, change in enumerate(self.plan)
             if isinstance(change, DataChange)
         ]
+
+    def lasting(self, place: int) -> DataChange:
+        """The change of the data at a place, counted from 0, with its points one by one."""
+        change = self.plan.changes[place]
+        assert isinstance(change, DataChange)
+        return replace(change, selection=Indices(np.flatnonzero(self.selected[place])))
 
 
 def kind_of(change: Any) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ...files import read_json, write_json
+from ...files import atomic_path, read_json
 from ...locks import one_writer
 
 FORMAT = "keras_pli.StudioSession"
@@ -21,15 +23,21 @@ class SessionFolder:
         identity: What tells the classifier and the data of the session from others, for JSON.
 
     Raises:
-        ValueError: If the folder holds a session of another classifier, layer or other data, or what it
-            says of itself is damaged or of a later version.
+        ValueError: If it is a file, holds a session of another classifier, layer or other data, or what it
+            says of itself is missing, damaged or of a later version.
         RuntimeError: If another process has the session open.
+        OSError: If it cannot be written.
     """
 
     def __init__(self, path: str | Path, identity: dict[str, Any]) -> None:
         self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self.path} is a file. A session needs a folder: choose another.")
         self._held = ExitStack()
-        self._held.enter_context(one_writer(self.path, "studio"))
+        try:
+            self._held.enter_context(one_writer(self.path, "studio"))
+        except OSError as error:
+            raise unwritable(self.path, error) from error
         try:
             self._about = self._read(identity)
         except BaseException:
@@ -42,14 +50,18 @@ class SessionFolder:
         return "round" not in self._about
 
     @property
-    def current_round(self) -> int:
-        """The number of the round that was looked at last."""
-        return int(self._about.get("round", 0))
+    def current_round(self) -> int | None:
+        """The number of the round that was looked at last; None where that is damaged."""
+        number = self._about.get("round")
+        return number if type(number) is int else None
 
-    def set_current_round(self, number: int) -> None:
-        """Notes which round is looked at."""
-        self._about["round"] = number
-        write_json(self._note, self._about)
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes that the session was given once, or None."""
+        names = self._about.get("class_names")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return None
+        return tuple(names)
 
     @property
     def plan(self) -> Path:
@@ -66,9 +78,34 @@ class SessionFolder:
         return self.path / "rounds" / f"{number:03d}"
 
     def rounds(self) -> list[int]:
-        """The numbers of the rounds that are there whole, in order."""
+        """The numbers of the rounds that were made to their end, in order."""
         noted = (self.path / "rounds").glob("[0-9][0-9][0-9]*/round.json")
         return sorted(int(note.parent.name) for note in noted if note.parent.name.isdigit())
+
+    def write(self, texts: Mapping[Path, str], **about: Any) -> None:
+        """Writes files of the session, all of them or none.
+
+        Args:
+            texts: What each shall hold.
+            about: What is noted of the session beside them, such as `round`.
+
+        Raises:
+            OSError: If they cannot be written, in a sentence; all is as it was.
+        """
+        noted = {**self._about, **about}
+        if about:
+            texts = {**texts, self._note: json.dumps(noted, indent=2) + "\n"}
+        try:
+            with ExitStack() as files:  # renamed when all are written
+                for path, text in texts.items():
+                    files.enter_context(atomic_path(path)).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        self._about = noted
+
+    def give_up(self) -> None:
+        """Takes back whose folder this is, where no round came to be: others may have it."""
+        self._note.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Lets others open the session."""
@@ -80,6 +117,7 @@ class SessionFolder:
 
     def _read(self, identity: dict[str, Any]) -> dict[str, Any]:
         if not self._note.exists():
+            self._check_none_is_lost()
             return {"format": FORMAT, "version": VERSION, "identity": identity}
         about = read_json(self._note)
         if about.get("format") != FORMAT or about.get("version") != VERSION:
@@ -87,7 +125,12 @@ class SessionFolder:
                 f"{self._note} is of the format {about.get('format')!r}, version {about.get('version')!r}. "
                 f"This keras_pli reads {FORMAT!r}, version {VERSION}."
             )
-        theirs = about.get("identity", {})
+        theirs = about.get("identity")
+        if not isinstance(theirs, dict):
+            raise ValueError(
+                f"{self._note} is damaged: it does not say whose session this is. Put it back, or choose "
+                "another folder."
+            )
         differing = [name for name in identity if theirs.get(name) != identity[name]]
         if differing:
             raise ValueError(
@@ -95,3 +138,18 @@ class SessionFolder:
                 "folder, or open it with what it was made with."
             )
         return about
+
+    def _check_none_is_lost(self) -> None:
+        if rounds := self.rounds():
+            raise ValueError(
+                f"{self._note} is missing, while {self.round(rounds[-1])} is there: nothing says whose "
+                "session this is. Put the file back, or choose another folder."
+            )
+
+
+def unwritable(folder: Path, error: OSError) -> OSError:
+    """Returns the error of a folder that cannot be written, as a sentence that says how to go on."""
+    return OSError(
+        f"{folder} cannot be written: {error.strerror or error}. What was asked for is not done. Make room "
+        "there, or let it be written, and try again."
+    )

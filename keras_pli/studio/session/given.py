@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -13,8 +14,8 @@ from sklearn.model_selection import train_test_split
 
 from ...checks import label_array, quoted
 from ...identity import model_identity
-from ...intervention.data_changes import lacks_label
-from ...network.activations import LOGITS
+from ...intervention.data_changes import is_unlabelled, lacks_label
+from ...network.activations import LOGITS, ActivationReader
 from ...network.layers import layer_path
 from ...parts import digest
 from ...retraining import loss_for
@@ -82,29 +83,54 @@ class StudioData:
         if not isinstance(classifier, keras.Model):
             raise TypeError(f"`classifier` must be a Keras model. Received: {classifier!r}.")
         train = checked_data((x, labels), "train")
-        outputs = only_output(classifier, classifier(rows_of(train[0], slice(1)), training=False))
+        outputs = only_output(classifier, _answer(classifier, train[0]))
         if len(outputs.shape) != 2:
             raise ValueError(
                 "A studio needs a classifier with outputs of shape (samples, classes). "
                 f"{classifier.name!r} gives shape {tuple(outputs.shape)} for one sample."
             )
         width = max(2, int(outputs.shape[-1]))
+        _check_labelled(train[1], width)
         groups = None if group is None else label_array(group, len(train[1]), "group")
         if test is None:
             train, groups, test = _held_out(train, groups)
         held_out = checked_data(test, "test")
+        if (theirs := _shapes(held_out[0])) != (ours := _shapes(train[0])):
+            raise ValueError(
+                f"Inputs of `test` must be as those of `train`, {quoted(ours)} a sample. Received: "
+                f"{quoted(theirs)}."
+            )
         for known, name in (
             (train[1][~lacks_label(train[1])], "train"),
             (held_out[1], "test"),
         ):
             check_classes(known, width, f"labels of {name}")
-        names = tuple(map(str, range(width) if class_names is None else class_names))
+        names = _numbers(width) if class_names is None else tuple(map(str, class_names))
         if len(names) != width or len(set(names)) < width:
             raise ValueError(
                 f"`class_names` must hold {width} different names. Received {len(names)}: {quoted(names)}."
             )
         path = layer_path(classifier, layer)
+        ActivationReader(classifier, path)  # raises where there is no such layer
         return cls(classifier, train, held_out, path, names, groups, rationale)
+
+    def with_names(self, kept: Sequence[str] | None) -> StudioData:
+        """Returns the same with the names that a session kept, where it was given none.
+
+        Warns:
+            UserWarning: If it was given others.
+        """
+        if kept is None or len(kept) != len(self.class_names) or tuple(kept) == self.class_names:
+            return self
+        if self.class_names == _numbers(len(kept)):
+            return replace(self, class_names=tuple(kept))
+        if tuple(kept) != _numbers(len(kept)):
+            warnings.warn(
+                f"The session had other class names: {quoted(kept)}. It has those given from now on: "
+                f"{quoted(self.class_names)}.",
+                stacklevel=3,
+            )
+        return self
 
     @property
     def labels(self) -> NDArray[Any]:
@@ -132,6 +158,38 @@ class StudioData:
             told[f"{name} inputs"] = digest(*keras.tree.flatten(x))
             told[f"{name} labels"] = digest(labels)
         return told
+
+
+def _shapes(x: Inputs) -> list[tuple[int, ...]]:
+    """Shapes of one sample's inputs."""
+    return [values.shape[1:] for values in keras.tree.flatten(x)]
+
+
+def _answer(classifier: keras.Model, x: Inputs) -> Any:
+    """What the classifier says of the first sample; a ValueError where it does not take it."""
+    try:
+        return classifier(rows_of(x, slice(1)), training=False)
+    except Exception as error:  # each layer and backend has its own
+        raise ValueError(
+            f"{classifier.name!r} does not take these inputs, {quoted(_shapes(x))} a sample. It takes "
+            f"{getattr(classifier, 'input_shape', 'others')}, samples first."
+        ) from error
+
+
+def _check_labelled(labels: NDArray[Any], classes: int) -> None:
+    """Raises a `ValueError` where so little is labelled that -1 may be meant for a class or for none."""
+    known = np.unique(labels[~is_unlabelled(labels)])
+    if len(known) > 1 or not is_unlabelled(labels).any() or (classes == 2 and known == [1]):
+        return
+    told = f"Only class {known[0]} is labelled" if len(known) else "No sample is labelled"
+    raise ValueError(
+        f"{told}: -1 stands for no label. A studio needs training samples of two classes at the least."
+    )
+
+
+def _numbers(classes: int) -> tuple[str, ...]:
+    """The names of classes that were given none."""
+    return tuple(map(str, range(classes)))
 
 
 def _held_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -9,7 +10,7 @@ from typing import Any, TypeAlias
 from ...checks import quoted
 from ...intervention import InterventionPlan
 from ...intervention.change import Change
-from ...intervention.storage import as_record, change_of
+from ...intervention.storage import change_of, change_text
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class PlanEditor:
     Args:
         changes: The changes that the plan begins with.
 
+    Raises:
+        ValueError: Here and where a change comes in, if it holds a function, which cannot be stored.
+
     Example:
         >>> from keras_pli.intervention import Contract, Shift
         >>> editor = PlanEditor()
@@ -56,6 +60,7 @@ class PlanEditor:
     def __init__(self, changes: Iterable[Change] = ()) -> None:
         self._next = 1
         self._states: list[State] = [self._entries_of(changes)]
+        self._steps = [_step((), self._states[0])]  # how each state is told, as JSON
         self._place = 0
 
     @property
@@ -86,7 +91,7 @@ class PlanEditor:
         numbers = [entry.number for entry in self.entries]
         raise ValueError(
             f"There is no entry {number} in the plan: it may have been removed in another window. "
-            f"There are: {quoted(numbers, most=20)}."
+            f"There are: {quoted(numbers, most=20) or 'none'}."
         )
 
     def add(self, change: Change) -> Entry:
@@ -117,7 +122,8 @@ class PlanEditor:
         wanted, known = list(numbers), {entry.number: entry for entry in self.entries}
         if sorted(wanted) != sorted(known):
             raise ValueError(
-                f"The order must name each entry once: {quoted(known, most=20)}. Received: {quoted(wanted)}."
+                f"The order must name each entry once: {quoted(known, most=20) or 'none'}. "
+                f"Received: {quoted(wanted) or 'none'}."
             )
         self._make(tuple(known[number] for number in wanted))
 
@@ -140,46 +146,52 @@ class PlanEditor:
     def __copy__(self) -> PlanEditor:
         """Returns an editor of the same states; what is done to one is not done to the other."""
         other = PlanEditor()
-        other._next, other._states, other._place = self._next, list(self._states), self._place
+        other._next, other._place = self._next, self._place
+        other._states, other._steps = list(self._states), list(self._steps)
         return other
 
-    def record(self) -> dict[str, Any]:
-        """Returns all states as JSON holds them; a change that stands in many is written once."""
-        changes: list[Change] = []
-        places: dict[int, int] = {}
-        states = []
-        for state in self._states:
-            listed = []
-            for entry in state:
-                if id(entry.change) not in places:
-                    places[id(entry.change)] = len(changes)
-                    changes.append(entry.change)
-                listed.append([entry.number, places[id(entry.change)], entry.on])
-            states.append(listed)
-        records = [as_record(change, str(change)) for change in changes]
-        return {"changes": records, "states": states, "place": self._place, "next": self._next}
+    def to_json(self) -> str:
+        """Returns all states as a JSON text, a line for each.
+
+        What tells a state from the one before is written when it is made, so that an edit costs what it
+        changes, however many there were before.
+        """
+        steps = ",\n".join(self._steps)
+        return f'{{"steps": [\n{steps}\n],\n"place": {self._place}, "next": {self._next}}}\n'
+
+    @classmethod
+    def of_entries(cls, entries: Iterable[Entry]) -> PlanEditor:
+        """Returns an editor that begins with entries, on or off, which are numbered anew."""
+        editor = cls()
+        editor._states = [
+            tuple(replace(entry, number=number) for number, entry in enumerate(entries, 1))
+        ]
+        editor._steps = [_step((), editor.entries)]
+        editor._next = len(editor.entries) + 1
+        return editor
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> PlanEditor:
-        """Returns the editor that `record` told of.
+        """Returns the editor whose `to_json` the record was read from.
 
         Raises:
             ValueError: If the record is damaged.
         """
         editor = cls()
         try:
-            changes = [
-                change_of(entry, f"change {number}")
-                for number, entry in enumerate(record["changes"])
-            ]
-            editor._states = [
-                tuple(Entry(number, changes[place], bool(on)) for number, place, on in state)
-                for state in record["states"]
-            ]
+            state: State = ()
+            editor._states, editor._steps = [], []
+            for place, step in enumerate(record["steps"]):
+                following = _state_of(step, state, f"state {place}")
+                editor._states.append(following)
+                editor._steps.append(_step(state, following))
+                state = following
             editor._place, editor._next = int(record["place"]), int(record["next"])
             _ = editor.entries
-        except (KeyError, IndexError, TypeError) as error:
-            raise ValueError(f"The stored plan is damaged: {error!r}.") from error
+        except KeyError as error:
+            raise ValueError(f"The stored plan is damaged: it lacks {error}.") from error
+        except (IndexError, TypeError, ValueError) as error:
+            raise ValueError(f"The stored plan is damaged: {error}") from error
         return editor
 
     def _entries_of(self, changes: Iterable[Change]) -> State:
@@ -193,6 +205,42 @@ class PlanEditor:
 
     def _make(self, state: State) -> None:
         if state != self.entries:
-            del self._states[self._place + 1 :]
+            step = _step(self.entries, state)
+            del self._states[self._place + 1 :], self._steps[self._place + 1 :]
             self._states.append(state)
+            self._steps.append(step)
             self._place += 1
+
+
+def _step(before: State, state: State) -> str:
+    """What tells a state from the one before, as JSON.
+
+    `keep` entries stay at the beginning and at the end; `entries` are those between, each its number, whether
+    it is on, and its change, or null where it is that of the entry of this number before.
+    """
+    first = _shared(before, state)
+    last = _shared(before[first:][::-1], state[first:][::-1])
+    known = {entry.number: entry.change for entry in before}
+    entries = []
+    for entry in state[first : len(state) - last]:
+        same = known.get(entry.number) is entry.change
+        text = "null" if same else change_text(entry.change, entry.change)
+        entries.append(f"[{entry.number}, {json.dumps(entry.on)}, {text}]")
+    return f'{{"keep": [{first}, {last}], "entries": [{", ".join(entries)}]}}'
+
+
+def _state_of(step: Mapping[str, Any], before: State, where: str) -> State:
+    """The state that `_step` told of."""
+    first, last = step["keep"]
+    known = {entry.number: entry.change for entry in before}
+    between = tuple(
+        Entry(number, known[number] if told is None else change_of(told, where), bool(on))
+        for number, on, told in step["entries"]
+    )
+    return (*before[:first], *between, *before[len(before) - last :])
+
+
+def _shared(one: State, other: State) -> int:
+    """How many entries two states begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a is not b), min(len(one), len(other)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from dataclasses import asdict, dataclass
+import zipfile
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from ...checks import quoted
 from ...files import atomic_path, read_arrays, read_json, write_arrays, write_json
 from ...network.activations import ActivationReader
 from ...retraining.outputs import class_outputs, predicted
@@ -37,6 +39,8 @@ class RoundNote:
         sentence: What the retraining that made it did, or None.
         accuracy: Accuracy on the held-out samples.
         created: When it was made, local time.
+        made_by: Of the retraining that made it: `weight` (λ), `epochs`, `seeds` and the `arm` that was kept;
+            None where none did.
     """
 
     number: int
@@ -45,6 +49,7 @@ class RoundNote:
     sentence: str | None
     accuracy: float
     created: str
+    made_by: dict[str, Any] | None = None
 
 
 class Round:
@@ -73,6 +78,8 @@ class Round:
         self.classifier, self.embedder = classifier, embedder
         self.map, self.outputs = arrays["map"], arrays["outputs"]
         self.test_outputs = arrays["test_outputs"]
+        for values in arrays.values():
+            values.flags.writeable = False
         self._data = data
         self._activations: NDArray[np.float32] | None = None
         self._reading = threading.Lock()
@@ -108,6 +115,7 @@ class Round:
         parent: int | None,
         title: str,
         sentence: str | None = None,
+        made_by: dict[str, Any] | None = None,
     ) -> Round:
         """Takes over the files of two networks, reads what they say of the data, and stores it whole.
 
@@ -120,6 +128,7 @@ class Round:
             parent: The round that it came from.
             title: What it is, in a few words.
             sentence: What the retraining that made it did.
+            made_by: How that was done; see `RoundNote`.
 
         Raises:
             ValueError: If a file cannot be loaded, the map has not two components, or it or the outputs are
@@ -141,7 +150,7 @@ class Round:
         write_arrays(folder / ARRAYS, arrays)
         accuracy = float(np.mean(arrays["test_outputs"].argmax(axis=1) == data.test[1]))
         created = datetime.now().astimezone().isoformat(timespec="seconds")
-        note = RoundNote(number, parent, title, sentence, accuracy, created)
+        note = RoundNote(number, parent, title, sentence, accuracy, created, made_by)
         write_json(folder / NOTE, asdict(note))  # last: a round without a note is none
         made = cls(data, folder, note, *networks, arrays)
         made._activations = activations
@@ -152,30 +161,52 @@ class Round:
         """Reads what `make` stored.
 
         Raises:
-            ValueError: If a file is damaged, or of other samples.
+            ValueError: If a file is missing, damaged, or of other samples.
         """
         note = read_note(folder)
-        arrays = read_arrays(folder / ARRAYS)
-        if len(arrays.get("map", ())) != len(data.labels):
+        try:
+            arrays = read_arrays(folder / ARRAYS)
+        except FileNotFoundError as error:
+            raise ValueError(f"{folder / ARRAYS} is missing.") from error
+        train, test = len(data.labels), len(data.test[1])
+        shapes = {
+            "map": (train, 2),
+            "outputs": (train, len(data.class_names)),
+            "test_outputs": (test, len(data.class_names)),
+        }
+        if any(name not in arrays or arrays[name].shape != shapes[name] for name in shapes):
             raise ValueError(f"{folder / ARRAYS} is damaged: it is not of these samples.")
         networks = load_network(folder / CLASSIFIER), load_network(folder / EMBEDDER)
         return cls(data, folder, note, *networks, arrays)
 
 
 def read_note(folder: Path) -> RoundNote:
-    """Returns what a stored round tells of itself; raises ValueError if that is damaged."""
+    """Returns what a stored round tells of itself; raises ValueError if that is missing or damaged."""
+    note = folder / NOTE
     try:
-        return RoundNote(**read_json(folder / NOTE))
-    except TypeError as error:
-        raise ValueError(f"{folder / NOTE} is damaged: {error}.") from error
+        told = read_json(note)
+    except FileNotFoundError as error:
+        raise ValueError(f"{note} is missing.") from error
+    lacking = [f.name for f in fields(RoundNote) if f.default is MISSING and f.name not in told]
+    if lacking:
+        raise ValueError(f"{note} is damaged: it lacks {quoted(lacking)}.")
+    # What a later version may have added is not asked for here.
+    made = RoundNote(**{f.name: told[f.name] for f in fields(RoundNote) if f.name in told})
+    if type(made.number) is not int or not isinstance(made.accuracy, float | int):
+        raise ValueError(f"{note} is damaged: its number or accuracy is none.")
+    return made
 
 
 def load_network(path: Path) -> keras.Model:
     """Returns a second model of a file's network, compiled as it was where Keras can read how.
 
     Raises:
-        ValueError: If the file cannot be loaded.
+        ValueError: If the file is missing, damaged, or cannot be loaded.
     """
+    if not path.exists():
+        raise ValueError(f"{path} is missing.")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is damaged: it is cut, or no Keras file.")
     try:
         return keras.saving.load_model(path)
     except Exception:  # Keras raises half a dozen kinds, for a loss that is nobody's too
@@ -206,11 +237,18 @@ def check_map(embedder: keras.Model, activations: NDArray[Any], layer: str) -> N
         )
 
 
+_WHOSE = {
+    "map": "What the map makes of the classifier's activations",
+    "outputs": "The classifier's outputs",
+    "test_outputs": "The classifier's outputs for held-out samples",
+}
+
+
 def _check(arrays: dict[str, Any]) -> None:
     for name, values in arrays.items():
         bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if len(bad):
             raise ValueError(
-                f"The classifier's {name.replace('_', ' ')} must be finite. {len(bad)} of {len(values)} rows "
+                f"{_WHOSE[name]} must be finite. {len(bad)} of {len(values)} rows "
                 f"are not, the first is {bad[0]}."
             )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...intervention.selection import BoolArray, Indices, Selection
+from ...checks import checked_number, one_of, quoted
+from ...intervention.selection import SELECTION_KINDS, BoolArray, Indices, Selection
 from ...intervention.storage import selection_of
 
 
@@ -20,6 +21,9 @@ class ErrorsOf:
         label: Their class.
         predicted: The class that they are taken for; None for any other.
 
+    Raises:
+        ValueError: If one of them is no class, such as -1.
+
     Example:
         >>> ErrorsOf(8, 1).mask(np.array([8, 8, 1]), np.array([1, 3, 8])).tolist()
         [True, False, False]
@@ -27,6 +31,11 @@ class ErrorsOf:
 
     label: int
     predicted: int | None = None
+
+    def __post_init__(self) -> None:
+        checked_number(self.label, "label", least=0, whole=True)
+        if self.predicted is not None:
+            checked_number(self.predicted, "predicted", least=0, whole=True)
 
     def mask(self, labels: NDArray[Any], predictions: NDArray[Any]) -> BoolArray:
         """Returns which samples these are, booleans `(samples,)`."""
@@ -41,10 +50,16 @@ class ColumnCode:
     Args:
         column: The column's name.
         code: The category's number.
+
+    Raises:
+        ValueError: If that is no whole number.
     """
 
     column: str
     code: int
+
+    def __post_init__(self) -> None:
+        checked_number(self.code, "code", least=0, whole=True)
 
 
 @dataclass(frozen=True)
@@ -55,11 +70,18 @@ class ColumnRange:
         column: The column's name.
         least: The smallest value.
         most: The largest.
+
+    Raises:
+        ValueError: If one of them is no number.
     """
 
     column: str
     least: float
     most: float
+
+    def __post_init__(self) -> None:
+        checked_number(self.least, "least")
+        checked_number(self.most, "most")
 
 
 StudioSelection: TypeAlias = Selection | ErrorsOf | ColumnCode | ColumnRange
@@ -81,20 +103,27 @@ def read_selection(record: Any, where: str = "The selection") -> StudioSelection
         ErrorsOf(label=8, predicted=1)
     """
     kind = record.get("type") if isinstance(record, dict) else None
-    fields = {} if kind is None else {name: record[name] for name in record if name != "type"}
-    makers: list[type[ErrorsOf] | type[ColumnCode] | type[ColumnRange]] = []
-    if kind == "ErrorsOf":
-        makers = [ErrorsOf]
-    elif kind == "Column":
-        makers = [ColumnCode, ColumnRange]
+    makers = _MAKERS.get(kind) if isinstance(kind, str) else None
+    if makers is None:
+        if isinstance(kind, str):
+            one_of(kind, [*SELECTION_KINDS, *_MAKERS], f"{where}: type")
+        return selection_of(record, where)
+    given = {name: value for name, value in record.items() if name != "type"}
     for make in makers:
-        try:
-            return make(**fields)
-        except TypeError:
-            continue
-    if makers:
-        raise ValueError(f"{where}: a {kind} cannot be made of {fields!r}.")
-    return selection_of(record, where)
+        if set(given) <= {field.name for field in fields(make)}:
+            try:
+                return make(**given)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{where}: {error}") from error
+    named = " or ".join(quoted(field.name for field in fields(make)) for make in makers)
+    raise ValueError(f"{where}: a selection {kind!r} takes {named}. Received: {quoted(given)}.")
+
+
+# By what JSON calls them; those of one name differ in their fields.
+_MAKERS: dict[str, list[type[ErrorsOf] | type[ColumnCode] | type[ColumnRange]]] = {
+    "ErrorsOf": [ErrorsOf],
+    "Column": [ColumnCode, ColumnRange],
+}
 
 
 def as_indices(mask: BoolArray, words: str) -> Indices:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from copy import copy
@@ -12,26 +13,26 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ...files import atomic_path, read_json, write_json, write_text
-from ...identity import model_identity
+from ...checks import one_of
 from ...intervention import InterventionPlan
+from ...intervention.change import ChangeMisfitError
+from ...intervention.naming import named
 from ...intervention.selection import BoolArray, Polygon
-from ...network.activations import ActivationReader
 from ...plotting.style import NO_LABEL
-from ...retraining.embedders import embedder_of
-from ...retraining.outputs import predicted
 from ..jobs.jobs import Jobs
 from ..jobs.retraining_result import RETRAINING, finished
 from ..samples.samples import Samples
+from .carrying import Carried
 from .edited_map import EditedMap
 from .events import Events
-from .folder import SessionFolder
+from .first_round import check_same_map, make_first_round
+from .folder import SessionFolder, unwritable
 from .given import StudioData
 from .plan_editor import PlanEditor
-from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, check_map, load_network, read_note
+from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, load_network
 from .selections import ColumnCode, ColumnRange, ErrorsOf, StudioSelection
-
-HISTORY, PLAN = "plan-history.json", "plan.json"
+from .stored_plan import plan_texts, stored_editor
+from .whole_round import round_notes, whole_round
 
 
 class StudioSession:
@@ -45,10 +46,18 @@ class StudioSession:
         seed: Seed of that training.
         verbose: As in Keras, for that training.
 
+    Attributes:
+        note: What was found missing or damaged when the folder was opened, and what is shown instead; None
+            where all is whole.
+
     Raises:
-        ValueError: If the folder holds a session of another classifier, other data or another map, the map
-            has not two components, or the classifier cannot be stored and read again.
+        ValueError: If the folder holds a session of another classifier, other data or another map, no round
+            of it is whole, the map has not two components, or the classifier cannot be stored and read again.
         RuntimeError: If another process has the session open.
+        OSError: If the folder cannot be written.
+
+    Warns:
+        UserWarning: If other class names are given than the session had.
 
     Example:
         >>> session = StudioSession(StudioData.of(classifier, x, labels), "runs/studio")  # doctest: +SKIP
@@ -65,19 +74,24 @@ class StudioSession:
         seed: int = 0,
         verbose: Any = "auto",
     ) -> None:
-        self.data = data
         self.events = Events()
         self.jobs = Jobs(self.events.publish)
         self.lock = threading.RLock()
+        self._making = threading.Lock()
         self.revision = 0
         self.editor = PlanEditor()
-        self.samples = Samples(data)
         self.folder = SessionFolder(out, data.identity())
         try:
+            self.data = data.with_names(self.folder.class_names)
+            self.samples = Samples(self.data)
             if self.folder.is_new:
-                self._first_round(embedder, seed, verbose)
-            self._enter(Round.load(data, self.folder.round(self.folder.current_round)))
-            self._check_embedder(embedder)
+                make_first_round(self.data, self.folder, embedder, seed, verbose)
+            elif embedder is not None:
+                check_same_map(self.folder, embedder)
+            found, troubles = whole_round(self.data, self.folder)
+            editor, lost = stored_editor(self.folder, found)
+            self._enter(found, editor)
+            self.note = " ".join([*troubles, *([lost] if lost else [])]) or None
         except BaseException:
             self.folder.close()
             raise
@@ -133,16 +147,17 @@ class StudioSession:
 
         Raises:
             ValueError: If the action does not fit the plan, or the plan then not the points.
+            OSError: If the plan cannot be stored; it is then as it was.
         """
         with self.lock:
             editor = copy(self.editor)
             action(editor)
-            edited, error = self._applied(editor.plan)
+            edited, error = self._applied(editor, self.round)
             if complete and error is not None:
                 raise ValueError(error)
+            self.folder.write(plan_texts(self.folder, self.round.folder, editor))
             self.editor = editor
             self._take(edited, error)
-            self._store_plan()
         self.events.publish("plan", {})
 
     def select(self, selection: StudioSelection, *, on: str = "targets") -> BoolArray:
@@ -161,6 +176,8 @@ class StudioSession:
             positions = self.round.map if before else self.edited.targets
             labels = self.data.labels if before else self.edited.data.labels
         if isinstance(selection, ErrorsOf):
+            for name in ("label", "predicted"):
+                one_of(getattr(selection, name), [None, *range(self.classes)], name)
             return selection.mask(labels, self.round.predictions)
         if isinstance(selection, ColumnCode | ColumnRange):
             return self._of_column(selection)
@@ -173,116 +190,125 @@ class StudioSession:
         return load_network(self.round.folder / CLASSIFIER)
 
     def rounds(self) -> list[RoundNote]:
-        """What is told of all rounds, in order."""
-        return [read_note(self.folder.round(number)) for number in self.folder.rounds()]
+        """What is told of the rounds, in order; one whose note is damaged is left out."""
+        return round_notes(self.folder)
 
-    def go_to(self, number: int) -> None:
-        """Looks at another round, with its plan as it was left.
+    def go_to(self, number: int) -> str | None:
+        """Looks at another round, with its plan as it was left; returns what is lost of that, or None.
 
         Raises:
-            ValueError: If there is no such round.
+            ValueError: If there is no such round, or it is damaged; the session stays where it is.
+            OSError: If the folder cannot be written; the session stays where it is.
         """
         with self.lock:
             if number not in self.folder.rounds():
                 raise ValueError(f"There is no round {number}. There are {self.folder.rounds()}.")
-            self._enter(Round.load(self.data, self.folder.round(number)))
-        self.events.publish("round", {})
+            try:
+                found = Round.load(self.data, self.folder.round(number))
+            except ValueError as error:
+                raise ValueError(
+                    f"Round {number} cannot be opened: {error} Round {self.round.number} stays open."
+                ) from error
+            editor, lost = stored_editor(self.folder, found)
+            self._enter(found, editor)
+        self.events.publish("round", {"note": lost})
+        return lost
 
     def new_round(
-        self, classifier: Path, *, title: str, sentence: str | None, embedder: Path | None = None
-    ) -> Round:
-        """Goes on from another classifier: the plan's changes of the data stay, its moves are done.
+        self,
+        parent: Round,
+        classifier: Path,
+        *,
+        title: str,
+        carried: Callable[[], Carried],
+        sentence: str | None = None,
+        made_by: dict[str, Any] | None = None,
+        embedder: Path | None = None,
+        beside: Callable[[Path], Any] | None = None,
+    ) -> tuple[Round, str | None]:
+        """Goes on from another classifier, or with another map.
+
+        The session answers while the round is prepared; its lock is held only to enter it.
 
         Args:
+            parent: The round that it comes from, which is looked at.
             classifier: The classifier's file.
             title: What the round is, in a few words.
+            carried: Called with the session's lock, when the round is prepared: returns the plan that it
+                begins with, or raises what keeps it from being entered.
             sentence: What the retraining that made it did.
-            embedder: A file of another map; the round's own by default.
+            made_by: How that was done; see `RoundNote`.
+            embedder: A file of another map; the parent's own by default.
+            beside: Called with the round's folder once it is entered, for what shall lie there besides.
+
+        Returns:
+            The round, and the note on what of the plan was carried over.
 
         Raises:
-            ValueError: If a file cannot be loaded, or its map or outputs are not finite.
+            ValueError: If a file cannot be loaded, its map or outputs are not finite, or another round is
+                looked at by now.
+            OSError: If the folder cannot be written. Whatever fails, the session is as it was.
         """
-        with self.lock:
+        with self._making:
+            self._check_present(parent)
             number = self.folder.rounds()[-1] + 1
-            made = Round.make(
-                self.data,
-                self.folder.round(number),
-                classifier,
-                embedder or self.round.folder / EMBEDDER,
-                number=number,
-                parent=self.round.number,
-                title=title,
-                sentence=sentence,
-            )
-            lasting = PlanEditor(self.edited.lasting_changes())
-            write_json(made.folder / HISTORY, lasting.record())
-            self._enter(made)
-        self.events.publish("round", {})
-        return made
+            folder = self.folder.round(number)
+            try:
+                made = Round.make(
+                    self.data,
+                    folder,
+                    classifier,
+                    embedder or parent.folder / EMBEDDER,
+                    number=number,
+                    parent=parent.number,
+                    title=title,
+                    sentence=sentence,
+                    made_by=made_by,
+                )
+                with self.lock:
+                    self._check_present(parent)
+                    editor, note = carried()
+                    self._enter(made, editor)
+            except BaseException as error:
+                shutil.rmtree(folder, ignore_errors=True)
+                if isinstance(error, OSError) and error.errno:
+                    raise unwritable(self.folder.path, error) from error
+                raise
+            if beside is not None:
+                beside(folder)
+        self.events.publish("round", {"note": note})
+        return made, note
 
     def close(self) -> None:
         """Ends what is under way, and lets others open the session's folder."""
         self.jobs.close()
         self.folder.close()
 
-    def _first_round(self, embedder: keras.Model | None, seed: int, verbose: Any) -> None:
-        folder = self.folder.round(0)
-        with atomic_path(folder / CLASSIFIER) as temporary:
-            self.data.classifier.save(temporary)
-        if embedder is None and self.folder.embedder.exists():
-            embedder = load_network(self.folder.embedder)
-        reader = ActivationReader(self.data.classifier, self.data.layer)
-        activations = predicted(reader, self.data.train[0])
-        embedder = embedder_of(embedder, activations, seed, verbose=verbose)
-        check_map(embedder, activations, self.data.layer)  # before it lies in the folder
-        with atomic_path(self.folder.embedder) as temporary:
-            embedder.save(temporary)
-        made = Round.make(
-            self.data,
-            folder,
-            folder / CLASSIFIER,
-            self.folder.embedder,
-            number=0,
-            parent=None,
-            title="As given",
+    def _check_present(self, parent: Round) -> None:
+        if self.round is not parent:
+            raise ValueError(f"Round {self.round.number} is looked at by now, not {parent.number}.")
+
+    def _enter(self, entered: Round, editor: PlanEditor) -> None:
+        """Looks at a round; nothing is another while it can fail."""
+        unchanged = EditedMap.of(InterventionPlan(), entered.map, self.data.labels, self.classes)
+        edited, error = self._applied(editor, entered)
+        self.folder.write(
+            plan_texts(self.folder, entered.folder, editor),
+            round=entered.number,
+            class_names=list(self.data.class_names),
         )
-        if not np.allclose(made.activations, activations, rtol=1e-3, atol=1e-4):
-            raise ValueError(
-                f"{self.data.classifier.name!r} is another network once it is stored and read again, so a "
-                "studio cannot work on copies of it. A layer of its own may lack `get_config`."
-            )
+        self.round, self.editor, self._edited = entered, editor, unchanged
+        self._take(edited, error)
 
-    def _check_embedder(self, embedder: keras.Model | None) -> None:
-        if embedder is None:
-            return
-        first = load_network(self.folder.round(0) / EMBEDDER)
-        if model_identity(first) != model_identity(embedder):
-            raise ValueError(
-                f"{self.folder.path} holds a session with another map. Choose another folder, or leave "
-                "`embedder` out."
-            )
-
-    def _enter(self, entered: Round) -> None:
-        self.round = entered
-        self.folder.set_current_round(entered.number)
-        self.editor = self._stored_editor()
-        nothing, _ = self._applied(InterventionPlan())
-        assert nothing is not None
-        self._edited = nothing
-        self._take(*self._applied(self.editor.plan))
-        self._store_plan()
-
-    def _stored_editor(self) -> PlanEditor:
-        history = self.round.folder / HISTORY
-        if history.exists():
-            return PlanEditor.of_record(read_json(history))
-        if self.round.number == 0 and self.folder.plan.exists():
-            return PlanEditor(InterventionPlan.load(self.folder.plan))  # of the command line
-        return PlanEditor()
-
-    def _applied(self, plan: InterventionPlan) -> tuple[EditedMap | None, str | None]:
+    def _applied(self, editor: PlanEditor, on: Round) -> tuple[EditedMap | None, str | None]:
         try:
-            return EditedMap.of(plan, self.round.map, self.data.labels, self.classes), None
+            return EditedMap.of(editor.plan, on.map, self.data.labels, self.classes), None
+        except ChangeMisfitError as error:
+            # As pages count: those that are off, too.
+            places = [place for place, entry in enumerate(editor.entries, 1) if entry.on]
+            place = places[error.place - 1]
+            told = named(editor.entries[place - 1].change, self.data.class_names)
+            return None, f"Step {place}, {told}: {error.why}"
         except ValueError as error:
             return None, str(error)
 
@@ -291,12 +317,6 @@ class StudioSession:
             self._edited = edited
         self._plan_error = error
         self.revision += 1
-
-    def _store_plan(self) -> None:
-        write_json(self.round.folder / HISTORY, self.editor.record())
-        text = self.plan.to_json()
-        for path in (self.round.folder / PLAN, self.folder.plan):
-            write_text(path, text)
 
     def _of_column(self, selection: ColumnCode | ColumnRange) -> BoolArray:
         column = self.samples.of(self.round).columns[selection.column]

@@ -1,6 +1,7 @@
 """Reloading, several pages, a slow network and a server that is gone: nothing is lost, and it is said."""
 
 import numpy as np
+import pytest
 from studio_page import SECONDS, StudioPage, kind_of
 
 from keras_pli.intervention import Contract, InterventionPlan
@@ -130,6 +131,7 @@ def test_a_server_that_is_gone_is_said_and_nothing_is_lost(browser, session):
         session.edit(lambda editor: editor.set(()))
 
 
+@pytest.mark.slow
 def test_a_page_of_another_version_is_told_to_reload(page, session, monkeypatch):
     monkeypatch.setattr(state_requests, "view_version", lambda: "another")
     page.page.context.set_offline(True)

@@ -149,7 +149,10 @@ def test_a_check_is_that_of_the_package(session, given):
         class_names=NAMES,
     )
     for told, move in zip(found["moves"], expected.moves, strict=True):
-        assert told["sentence"] == move.sentence and told["points"] == move.points == 20
+        assert (
+            told["sentence"].lower() == f"{move.finding}.".lower()
+            and told["points"] == move.points == 20
+        )
         assert told["pilot_share"] == pytest.approx(move.pilot_share, abs=1e-5)
     assert [told["place"] for told in found["moves"]] == [1, 2]
     on = [entry.number for entry in session.editor.entries if entry.on]
@@ -261,6 +264,7 @@ def test_retraining_from_the_page(session, given, heard, tmp_path):
     ]
     assert heard[-1][0]["job"]["state"] == "done"
     assert heard[-1][0]["job"]["options"]["weight"] == 0.5
+    ask(session, "discard")
 
 
 def test_stopped_from_the_page(session, heard):
@@ -277,6 +281,25 @@ def test_stopped_from_the_page(session, heard):
     unsubscribe()
     assert len([1 for content, _ in heard if content["event"] == "epoch"]) == 1
     assert ask(session, "comparison")["none"]
+
+
+@pytest.mark.parametrize(
+    ("job", "first"),
+    [("suggest", "Looking for a free way"), ("propose", "Looking for samples that are held out")],
+)
+def test_searches_end_with_the_part_in_which_they_are_stopped(session, job, first):
+    plan_of(session)
+    stop, said = threading.Event(), []
+
+    def stop_in_the_first_part(words, share):
+        said.append(words)
+        if words.startswith(first):
+            stop.set()
+
+    kind, prepare = session_jobs._JOBS[job]
+    with pytest.raises(Stopped):
+        prepare(session, kind())(Progress(stop_in_the_first_part, stop=stop))
+    assert said[-1].startswith(first)
 
 
 def test_what_cannot_be_started(session, heard):
@@ -297,7 +320,7 @@ def test_a_plan_that_cannot_be_applied_is_not_trained(session):
     plan_of(session, Shift(0, by=(-1.0, -1.0)))
     session.edit(lambda editor: editor.add(Weigh([500], 2.0)))
     words = refused(session, "start", job="retrain")
-    assert words.startswith("The plan cannot be trained as it stands. Change 2 of 2")
+    assert words.startswith("The plan cannot be trained as it stands. Step 2, weigh point 500")
 
 
 class TestMaps:

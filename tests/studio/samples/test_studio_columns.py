@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from keras_pli.plotting.page import dark_color
 from keras_pli.plotting.style import class_styles
 from keras_pli.studio.samples.columns import Columns
-from keras_pli.studio.samples.neighbors import LayerNeighbors, disagreement
+from keras_pli.studio.samples.neighbors import LayerNeighbors, NotYetError, disagreement
 from keras_pli.studio.samples.predictions import class_probabilities
 
 NAMES = ("cat", "dog", "owl")
@@ -161,7 +161,7 @@ class TestDisagreement:
         columns = Columns(np.arange(4) % 2, np.full((4, 2), 0.5), ["a", "b"], neighbors=neighbors)
         monkeypatch.setattr("keras_pli.studio.samples.columns._PATIENCE", 0.01)
         threading.Timer(0.05, go_on.set).start()
-        with pytest.raises(RuntimeError, match=r"still being looked for. Ask again"):
+        with pytest.raises(NotYetError, match=r"still being looked for. Ask again"):
             columns["disagreement"]
         neighbors.of_all()
         assert columns["disagreement"].values.shape == (4,)

@@ -298,7 +298,7 @@ class TestNewestFirst:
         first.start()
         assert begun.wait(10)
         second.start()
-        while lane._newest < 2:
+        while not lane._waiting:
             second.join(0.001)
         third.start()
         second.join(10)  # it is told at once, while the first one still works
@@ -307,6 +307,31 @@ class TestNewestFirst:
         first.join(10)
         third.join(10)
         assert done == ["first", "third"]
+
+    def test_who_else_asks_loses_nothing(self):
+        lane, begun, go_on, done = NewestFirst(), threading.Event(), threading.Event(), []
+
+        def busy():
+            begun.set()
+            assert go_on.wait(10)
+
+        threads = [threading.Thread(target=lane.run, args=(busy,))]
+        threads += [
+            threading.Thread(
+                target=lane.run, args=(lambda n=name: done.append(n),), kwargs={"asker": name}
+            )
+            for name in ("one page", "another page")
+        ]
+        threads[0].start()
+        assert begun.wait(10)
+        for thread in threads[1:]:
+            thread.start()
+        while len(lane._waiting) < 2:
+            threads[1].join(0.001)
+        go_on.set()
+        for thread in threads:
+            thread.join(10)
+        assert sorted(done) == ["another page", "one page"] and not lane._waiting
 
     def test_work_that_fails_leaves_the_lane_free(self):
         lane = NewestFirst()

@@ -12,6 +12,8 @@ from sklearn.neighbors import NearestNeighbors
 import keras_pli as kp
 from keras_pli.studio import StudioData, StudioSession
 from keras_pli.studio.conversation import Conversation
+from keras_pli.studio.samples.columns import Columns
+from keras_pli.studio.samples.neighbors import NotYetError
 from keras_pli.studio.samples.outlines import map_outlines
 from keras_pli.studio.view_source import view_version
 
@@ -69,6 +71,31 @@ def error_of(session):
 
 def pixels(png):
     return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def test_confusions_are_what_errors_of_selects(ask, data, session):
+    pairs = ask("confusions")[0]["pairs"]
+    assert pairs == sorted(pairs, key=lambda pair: -pair["share"])
+    known = data.labels >= 0
+    assert sum(pair["count"] for pair in pairs) == np.count_nonzero(
+        (data.labels != session.round.predictions) & known
+    )
+    for pair in pairs:
+        selection = {"type": "ErrorsOf", "label": pair["label"], "predicted": pair["predicted"]}
+        assert ask("select", selection=selection)[0]["count"] == pair["count"]
+        of_class = np.count_nonzero(data.labels == pair["label"])
+        assert pair["share"] == pytest.approx(pair["count"] / of_class)
+    (worst,) = ask("confusions", most=1)[0]["pairs"]
+    assert worst == pairs[0] and worst["name"] == data.class_names[worst["label"]]
+
+
+def test_a_column_that_takes_long_is_asked_for_again(ask, session, monkeypatch):
+    def not_yet(columns, name):
+        raise NotYetError("Still being looked for.")
+
+    monkeypatch.setattr(Columns, "__getitem__", not_yet)
+    content, buffers = ask("column", name="disagreement")
+    assert content["pending"] and not buffers and content["words"] == "Still being looked for."
 
 
 def test_hello_tells_what_can_be_asked_for(ask):

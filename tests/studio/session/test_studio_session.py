@@ -1,76 +1,13 @@
 """A session of the studio: what a plan does to it, and that all of it is there again."""
 
-from __future__ import annotations
-
-import shutil
-from pathlib import Path
-
-import keras
 import numpy as np
 import pytest
+from tiny_studio import CLASSES, SAMPLES, SHIFT, ask, error_of, linear, new_round
 
 import keras_pli as kp
 from keras_pli.studio import StudioData, StudioSession
 from keras_pli.studio.conversation import Conversation
 from keras_pli.studio.view_source import view_version
-
-SAMPLES, CLASSES = 60, 3
-
-
-def linear(units: int, features: int, seed: int, name: str) -> keras.Model:
-    model = keras.Sequential([keras.Input((features,)), keras.layers.Dense(units)], name=name)
-    rng = np.random.default_rng(seed)
-    model.set_weights([rng.normal(size=(features, units)), np.zeros(units)])
-    return model
-
-
-@pytest.fixture(scope="module")
-def data() -> StudioData:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(SAMPLES, 4)).astype("float32")
-    labels = np.arange(SAMPLES) % CLASSES
-    classifier = linear(CLASSES, 4, 1, "tiny")
-    return StudioData.of(classifier, x, labels, test=(x[:9] + 0.1, labels[:9]), class_names="abc")
-
-
-@pytest.fixture(scope="module")
-def embedder() -> keras.Model:
-    return linear(2, CLASSES, 2, "map")
-
-
-@pytest.fixture(scope="module")
-def made_once(data, embedder, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("made") / "run"
-    StudioSession(data, folder, embedder=embedder).close()
-    return folder
-
-
-@pytest.fixture
-def folder(made_once, tmp_path):
-    return Path(shutil.copytree(made_once, tmp_path / "run"))
-
-
-@pytest.fixture
-def session(data, folder):
-    made = StudioSession(data, folder)
-    yield made
-    made.close()
-
-
-def ask(session, kind, **fields):
-    reply = Conversation(session).ask({"id": 7, "kind": kind, **fields})
-    assert reply.content["id"] == 7
-    assert reply.content["ok"], reply.content
-    return reply
-
-
-def error_of(session, kind, **fields):
-    reply = Conversation(session).ask({"id": 7, "kind": kind, **fields})
-    assert not reply.content["ok"]
-    return reply.content["error"]
-
-
-SHIFT = {"type": "Shift", "selection": {"type": "ClassLabel", "label": 1}, "by": [2.0, -1.0]}
 
 
 def test_map_is_the_embedders(session, data, embedder):
@@ -186,9 +123,7 @@ def test_a_new_round_keeps_what_was_said_of_the_data(session):
         change={"type": "Weigh", "selection": {"type": "ClassLabel", "label": 1}, "factor": 2},
     )
     ones = np.flatnonzero(session.edited.data.labels == 1)
-    session.new_round(
-        session.round.folder / "classifier.keras", title="Kept", sentence="It helped."
-    )
+    new_round(session, trained=session.edited)
     assert session.plan == kp.InterventionPlan([kp.Relabel([3], 1), kp.Weigh(ones, 2)])
     rounds = ask(session, "rounds").content["rounds"]
     assert [(note["title"], note["parent"], note["current"]) for note in rounds] == [

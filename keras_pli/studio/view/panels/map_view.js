@@ -1,16 +1,14 @@
 /** The map within the view: what it shows of the state, and what hands do to it. */
 
-import { codeCentres } from "../state/arrays.js";
 import { mapPoint } from "../map/camera.js";
 import { moveToChange, rotateChange, scaleChange, separateChange, shiftChange } from "../state/changes.js";
-import { rampOf } from "../state/naming.js";
 import { createScatter } from "../map/scatter.js";
+import { categoryPlaces } from "../state/class_places.js";
 import { themeColor } from "../elements/theme.js";
+import { colourScatter, UNNAMED } from "./map_colours.js";
 
 const SETTLE_MILLISECONDS = 300;
 const EPOCH_MILLISECONDS = 700;
-const NONE = 65535;
-const UNNAMED = { color: "#8a8a8a", shape: "o" };
 const CHANGING_TOOLS = ["move", "rotate_scale", "separate"];
 const TRAINING_SHOWN = "The map shows the training: choose Edited above it to make steps.";
 const EDITED_SHOWN = "Steps are made on the map as edited, which is shown now: try again there.";
@@ -67,21 +65,7 @@ export function createMapView(parent, { store, actions, toasts }) {
   }
 
   function drawColours() {
-    const { column, theme } = state;
-    if (!column || !shownPoints) return;
-    if (column.values) {
-      scatter.setNumbers(
-        { values: column.values, low: column.low, high: column.high, colors: rampOf(column, theme) },
-      );
-      return;
-    }
-    const kinds = [...column.categories, UNNAMED];
-    const unnamed = kinds.length - 1;
-    scatter.setStyle({
-      codes: column.codes.map((code) => (code === NONE ? unnamed : code)),
-      colors: kinds.map((kind) => themeColor(kind, theme)),
-      shapes: kinds.map(({ shape }) => shape ?? "o"),
-    });
+    if (state.column && shownPoints) colourScatter(scatter, state.column, state.theme);
   }
 
   function drawVisible() {
@@ -118,11 +102,11 @@ export function createMapView(parent, { store, actions, toasts }) {
     );
   }
 
-  /** While points go elsewhere with each epoch, classes are named where their means are. */
+  /** While points go elsewhere with each epoch, classes are named where they are. */
   function namesInTraining() {
     const { labelCodes, info: { classes } } = state;
     if (!labelCodes) return [];
-    return codeCentres(shownPoints, labelCodes, classes.length)
+    return categoryPlaces(shownPoints, labelCodes, classes.length)
       .map((at, k) => ({ name: classes[k].name, lines: [], label_at: at }))
       .filter(({ label_at: at }) => at);
   }

@@ -104,26 +104,6 @@ export function maskCentre(xy, mask) {
   return count ? [x / count, y / count] : null;
 }
 
-/**
- * The mean place of the points of each code.
- *
- * @param {Float32Array} xy
- * @param {Uint16Array} codes
- * @param {number} kinds
- * @returns {Array<[number, number]|null>} null where a code has no points.
- */
-export function codeCentres(xy, codes, kinds) {
-  const sums = Array.from({ length: kinds }, () => [0, 0, 0]);
-  for (let i = 0; i < codes.length; i += 1) {
-    const sum = sums[codes[i]];
-    if (!sum) continue;
-    sum[0] += xy[2 * i];
-    sum[1] += xy[2 * i + 1];
-    sum[2] += 1;
-  }
-  return sums.map(([x, y, count]) => (count ? [x / count, y / count] : null));
-}
-
 /** Points of which those in `rows` have gone elsewhere. */
 export function withRowsAt(xy, rows, positions) {
   const whole = Float32Array.from(xy);

@@ -9,11 +9,10 @@ const PATIENCE_MILLISECONDS = 10000;
 /**
  * Actions that load.
  *
- * @param {{ask: Function, store: Object, version: string, welcomed: function(Object): void,
- *   renewed: function(): void}} context `welcomed` is given what `hello` told of jobs; `renewed` hears that what the
- *   classifier says is another one's.
+ * @param {{ask: Function, store: Object, version: string, welcomed: function(Object): void}} context `welcomed` is
+ *   given what `hello` told of jobs.
  */
-export function loadingActions({ ask, store, version, welcomed, renewed }) {
+export function loadingActions({ ask, store, version, welcomed }) {
   let asked = 0;
   let columnAsked = 0;
   let outlinesAsked = 0;
@@ -26,19 +25,20 @@ export function loadingActions({ ask, store, version, welcomed, renewed }) {
       tryAgain();
       return false;
     }
-    const { plan, round, rounds, job, comparison, ...info } = reply.content;
+    const { plan, round, rounds, job, comparison, unfinished = null, ...info } = reply.content;
     const { outlines } = store.state.info ? store.state : readPreferences(info);
-    store.set({ connection: "up", info, plan, round, rounds, comparison, outlines: Boolean(outlines) });
-    store.set({ predictionCodes: null, confusions: null });
+    store.set({
+      connection: "up", tries: 0, info, plan, round, rounds, comparison, unfinished, outlines: Boolean(outlines),
+      predictionCodes: null, confusions: null,
+    });
     await Promise.all([loadMap(), loadTargets(), loadColumn(store.state.colour)]);
     welcomed(job);
-    renewed();
     return true;
   }
 
   function tryAgain() {
     if (store.state.connection === "refused" || retry !== null) return;
-    store.set({ connection: store.state.info ? "down" : "connecting" });
+    store.set({ connection: store.state.info ? "down" : "connecting", tries: store.state.tries + 1 });
     retry = setTimeout(() => {
       retry = null;
       hello();
@@ -80,10 +80,9 @@ export function loadingActions({ ask, store, version, welcomed, renewed }) {
     asked += 1;
   }
 
-  async function loadColumn(name) {
+  async function loadColumn(name, changed = name !== store.state.colour) {
     columnAsked += 1;
     const mine = columnAsked;
-    const changed = name !== store.state.colour;
     if (changed) store.set({ colour: name });
     const reply = await ask("column", { name });
     if (mine !== columnAsked) return;
@@ -92,6 +91,11 @@ export function loadingActions({ ask, store, version, welcomed, renewed }) {
       return;
     }
     const { content, buffers } = reply;
+    if (content.pending) {
+      await new Promise((done) => setTimeout(done, RETRY_MILLISECONDS));
+      if (mine === columnAsked) await loadColumn(name, changed);
+      return;
+    }
     const numbers = content.type === "number";
     if (name === "label") store.set({ labelCodes: typedArray(buffers[0], Uint16Array) });
     store.set({
