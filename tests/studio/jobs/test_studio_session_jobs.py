@@ -382,8 +382,15 @@ class TestDecisions:
             verbose=0,
             on_trained=lambda seed, arm, model: trained.update({arm: model.get_weights()}),
         )
+        assert not ask(waiting, "comparison")["changed"]
+        plan_of(waiting, Shift(2, by=(1, 0)))  # since the training
+        comparison_of_another = ask(waiting, "comparison")
+        assert comparison_of_another["changed"]
+        assert comparison_of_another["plan"][0] == "shift class 'Coat' by (1, 1)"
         content = ask(waiting, "keep")
         assert (content["round"]["number"], content["round"]["parent"]) == (1, 0)
+        assert "1 step is carried over switched off" in content["note"]
+        assert content["plan"]["entries"][1]["on"] is False
         for ours, theirs in zip(
             waiting.round.classifier.get_weights(), trained["PLI"], strict=True
         ):
@@ -399,7 +406,23 @@ class TestDecisions:
         ask(waiting, "go_to", round=0)
         assert ask(waiting, "comparison")["none"]
         assert "nothing to keep" in refused(waiting, "keep")
-        assert len(waiting.plan) == 2
+        assert waiting.plan == InterventionPlan([Shift(2, by=(1, 0))])
+
+    def test_the_control_is_kept_and_what_made_it_is_told(self, waiting):
+        assert "`arm` must be one of" in refused(waiting, "keep", arm="best")
+        compared, control = ask(waiting, "comparison"), waiting.map_of("control")
+        kept = ask(waiting, "keep", arm="control")
+        assert [entry["on"] for entry in kept["plan"]["entries"]] == [False, False]
+        assert kept["note"].startswith("The control was trained without the plan, so 2 steps")
+        np.testing.assert_allclose(waiting.round.map, control, rtol=1e-4, atol=1e-4)
+        made_by = kept["round"]["made_by"]
+        told = {name: made_by[name] for name in ("arm", "weight", "epochs", "seeds")}
+        assert told == {"arm": "control", "weight": 0.3, "epochs": 1, "seeds": [4]}
+        assert [note["report"] for note in kept["rounds"]] == [False, True]
+        assert ask(waiting, "comparison", round=1) == compared
+        assert "<html" in ask(waiting, "report", round=1)["html"]
+        assert ask(waiting, "positions", of="PLI", round=1)["points"] == len(control)
+        assert "No retraining made round 0" in refused(waiting, "report", round=0)
 
     def test_what_its_plan_asked_for_stays_when_the_plan_is_edited(self, waiting):
         assert ask(waiting, "comparison")["maps"] == ["baseline", "asked", "control", "PLI"]
