@@ -16,10 +16,17 @@ from keras_pli.intervention import InterventionPlan, Shift, Weigh, propose, sugg
 from keras_pli.retraining import PLILoss, PLIModel, pli_experiment
 from keras_pli.studio import StudioData, StudioSession
 from keras_pli.studio.conversation import Conversation
+from keras_pli.studio.conversation.job_requests import job_state
 from keras_pli.studio.jobs import session_jobs
 from keras_pli.studio.jobs.comparison import comparison
 from keras_pli.studio.jobs.map_job import train_map
 from keras_pli.studio.jobs.progress import Progress, Stopped
+from keras_pli.studio.jobs.retraining_result import (
+    RETRAINING,
+    classifier_file,
+    is_whole,
+    write_map,
+)
 
 NAMES = ("Coat", "Shirt", "Bag")
 
@@ -300,6 +307,16 @@ def test_searches_end_with_the_part_in_which_they_are_stopped(session, job, firs
     with pytest.raises(Stopped):
         prepare(session, kind())(Progress(stop_in_the_first_part, stop=stop))
     assert said[-1].startswith(first)
+
+
+def test_a_damaged_retraining_is_none_to_compare(session):
+    folder = session.round.folder / RETRAINING / "damaged"
+    for arm in ("control", "PLI"):
+        write_map(folder, arm, session.round.map)
+        classifier_file(folder, arm).touch()
+    (folder / "retraining.json").write_text("{}", encoding="utf-8")
+    assert is_whole(folder) and not job_state(session)["comparison"]
+    shutil.rmtree(folder)
 
 
 def test_what_cannot_be_started(session, heard):
