@@ -84,8 +84,13 @@ class MoveCheck:
     @property
     def sentence(self) -> str:
         """The check in a sentence."""
+        return f"{self.move}: {self.finding}."
+
+    @property
+    def finding(self) -> str:
+        """The check in words, without the move."""
         parts = [self._crowd(), self._layer(), self._pilot()]
-        return f"{self.move}: {'; '.join(part for part in parts if part)}."
+        return "; ".join(part for part in parts if part)
 
     def __str__(self) -> str:
         return self.sentence
@@ -101,7 +106,7 @@ class MoveCheck:
         if self.occupancy is None:
             return "none of its points has a label that is trained on"
         if not self.collides:
-            return "free"
+            return "no other class lives where it goes"
         several = len(self.classes) > 1
         found = [
             f"{f'{self._name(each.label)} ' if several else ''}collides with {self._name(each.other)} "
@@ -116,15 +121,18 @@ class MoveCheck:
     def _layer(self) -> str:
         limits = []
         if self.layer_share < NEARLY_ALL:
-            limits.append(f"allows {percent(self.layer_share)} of the way")
+            limits.append(f"get {percent(self.layer_share)} of the way")
         if self.layer_kept < NEARLY_ALL:
-            limits.append(f"keeps {percent(self.layer_kept)} of its labels on it")
-        return f"the layer {' and '.join(limits)}" if limits else ""
+            limits.append(f"keep {percent(self.layer_kept)} of the right decisions")
+        return f"moved freely, the layer's activations {' and '.join(limits)}" if limits else ""
 
     def _pilot(self) -> str:
         if math.isnan(self.pilot_share):
             return ""
-        share = f"about {percent(self.pilot_share)} of the way (± {100 * SHARE_ERROR:.0f})"
+        share = (
+            f"a short trial training gets about {percent(self.pilot_share)} of the way "
+            f"(± {100 * SHARE_ERROR:.0f} points of a hundred)"
+        )
         if math.isnan(self.pilot_f1):
             return share
         said = f"{share}, {self._f1()}"

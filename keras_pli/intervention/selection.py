@@ -154,6 +154,7 @@ class Indices(Selection):
         return mask
 
     def __repr__(self) -> str:
+        assert isinstance(self.indices, tuple)
         return f"Indices([{quoted(self.indices)}])"
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -36,6 +36,7 @@ def suggest(
     reach: float = 0.5,
     wide: float = 1.5,
     free_room: bool = True,
+    on_step: Callable[[str], object] | None = None,
 ) -> InterventionPlan:
     """Proposes moves against the confusions that a classifier makes most often.
 
@@ -73,6 +74,7 @@ def suggest(
         wide: From how many times the median spread of the classes a cluster is contracted.
         free_room: Whether to propose only moves to where no other class lives; False looks at the two
             classes of a pair and at nothing else.
+        on_step: Called with what is looked at next, in words; what it raises ends the search.
 
     Returns:
         The plan, worst pair first, each move with its reason; empty if nothing is confused. Pairs
@@ -117,6 +119,8 @@ def suggest(
         FreeRoom(positions, classes) if free_room else None,
     )
     for pair in _most_confused(outputs.argmax(axis=1), classes, outputs.shape[1])[:pairs]:
+        if on_step is not None:
+            on_step(f"Looking for a free way between {proposal.title(pair)}")
         proposal.treat(pair)
     return InterventionPlan(proposal.plan)  # in which nothing is left to redo
 
@@ -186,7 +190,7 @@ class _Proposal:
         if self.typical == 0 or spread <= self.wide * self.typical or label in self.contracted:
             return
         reason = (
-            f"{self._title(pair)}: {pair}; {self.names[label]} is spread "
+            f"{self.title(pair)}: {pair}; {self.names[label]} is spread "
             f"{spread / self.typical:.1f} times as wide as the typical class"
         )
         factor = max(STRONGEST_CONTRACTION, self.typical / spread)
@@ -198,7 +202,7 @@ class _Proposal:
 
     def _separate(self, pair: _Pair, distance: float) -> None:
         lie = f"their clusters lie {_apart(*self._distance_and_spreads(pair, self.embedding))}"
-        reason = f"{self._title(pair)}: {pair}; {lie}"
+        reason = f"{self.title(pair)}: {pair}; {lie}"
         straight = Separate(pair.first, pair.second, distance=distance)
         harm = self._harm(straight, pair)
         if harm is None:
@@ -240,7 +244,7 @@ class _Proposal:
         """What a move of a pair, added to the plan, would bring to where it should not be."""
         closer = self._brought_closer([move])
         if closer is not None:
-            return f"{self._title(closer)} closer"
+            return f"{self.title(closer)} closer"
         collisions = self.room.collisions(InterventionPlan([*self.plan, move])) if self.room else ()
         if not collisions:
             return None
@@ -268,7 +272,7 @@ class _Proposal:
         for label in (pair.first, pair.second):
             points = self.embedding[self.labels == label]
             if label not in self.contracted and _spread(points) > 0:
-                reason = f"{self._title(pair)}: {pair}; {cause}"
+                reason = f"{self.title(pair)}: {pair}; {cause}"
                 self.plan.add(Contract(label, factor=MILD_CONTRACTION, reason=reason))
 
     def _centre(self, positions: NDArray[np.float32], label: int) -> NDArray[np.float64]:
@@ -281,7 +285,7 @@ class _Proposal:
         way = self._centre(positions, pair.first) - self._centre(positions, pair.second)
         return float(np.linalg.norm(way)), _spread(first) + _spread(second)
 
-    def _title(self, pair: _Pair) -> str:
+    def title(self, pair: _Pair) -> str:
         return f"{self.names[pair.first]} and {self.names[pair.second]}"
 
 

@@ -60,7 +60,8 @@ def test_a_move_onto_another_class_collides_with_it(clusters):
     y, labels = clusters
     plan = InterventionPlan([Contract(0, factor=0.5), MoveTo(3, position=(20, 0))])
     contracted, onto = plan.check(y, labels).moves
-    assert contracted.passes and contracted.sentence.endswith(": free.")
+    assert contracted.passes and contracted.finding == "no other class lives where it goes"
+    assert contracted.sentence == f"{contracted.move}: {contracted.finding}."
     assert not onto.passes
     assert [(each.label, each.other) for each in onto.collides] == [(3, 1)]
     assert onto.sentence == (
@@ -120,8 +121,11 @@ def test_a_model_says_how_far_and_at_what_cost(clusters):
         0.75,
     )
     assert (check.pilot_share, check.pilot_f1, check.seconds) == (0.4, -0.05, 1.5)
-    assert "the layer allows 80 % of the way and keeps 75 % of its labels" in move.sentence
-    assert "about 40 % of the way" in move.sentence and "at a cost of 0.050 F1" in move.sentence
+    assert move.finding.startswith(
+        "no other class lives where it goes; moved freely, the layer's activations get 80 % of the way and "
+        "keep 75 % of the right decisions; a short trial training gets about 40 % of the way (± 8 points"
+    )
+    assert "at a cost of 0.050 F1" in move.finding
     assert not move.passes and not check.passes
     x, known, before, targets, moved, samples, seed = model.asked[0]
     assert (x, samples, seed) == ("inputs", 50, 7)

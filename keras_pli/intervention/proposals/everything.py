@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,7 @@ def propose(
     inputs: ArrayLike | None = None,
     class_names: ClassNames | None = None,
     seed: int = 0,
+    on_step: Callable[[str], object] | None = None,
 ) -> Proposals:
     """Proposes changes of the training data that a layer's activations speak for.
 
@@ -46,6 +47,7 @@ def propose(
         inputs: The training inputs `(n, ...)`. Samples that are alike in a layer need not be the same.
         class_names: Names of the classes, for the reasons.
         seed: Draws samples where there are too many to cluster.
+        on_step: Called with what is looked for next, in words; what it raises ends the search.
 
     Returns:
         `Proposals`.
@@ -64,15 +66,22 @@ def propose(
     points = points_of(z)
     classes = Classes.of(labels, len(points))
     found: list[Proposal] = []
+    looking = on_step or (lambda words: None)
     if test is not None:
+        looking("Looking for samples that are held out too")
         found += near_duplicates(z if inputs is None else inputs, test)
         classes = _left(classes, found)
+    looking("Looking for labels that may be wrong")
     suspects = find_suspicious(points, classes, class_names=class_names)
     found += suspects
     classes = _left(classes, found)
+    looking("Looking for clusters without labels")
     found += find_clusters(points, classes, outputs, class_names=class_names, seed=seed)
+    looking("Looking for small groups that are taken for others")
     found += find_groups(points, classes, outputs, class_names=class_names, seed=seed)
-    looked = f"{len(points)} samples" + ("" if test is None else f" beside {len(np.asarray(test))}")
+    looked = f"{len(points)} samples" + (
+        "" if test is None else f" beside {len(np.asarray(test))} held out"
+    )
     # What the search for labels says of classes that the layer does not part holds for all.
     said = suspects.looked_at.partition(" (")
     return Proposals(tuple(found), looked + "".join(said[1:]))

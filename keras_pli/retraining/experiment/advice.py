@@ -117,8 +117,8 @@ def _of_the_way(found: _Found) -> Iterator[str]:
         for_now = f" (now {epochs})" if epochs is not None else ""
         yield (
             f"Held-out points went {percent(found.achieved)} of the way, so the plan was hardly tried: raise "
-            f"λ{now} or the epochs{for_now}, and intervene on a smooth map (`ParametricTSNE.smooth`), which "
-            "retraining can follow; a faithful one it hardly can."
+            f"λ{now} or the epochs{for_now}. If the map is no smooth one yet "
+            "(`ParametricTSNE.smooth`), make it one: retraining can hardly follow a faithful map."
         )
     apart = found.drift["PLI"] - found.drift["control"]
     if about.get("moved_only") and apart > 0.3:

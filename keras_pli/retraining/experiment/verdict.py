@@ -12,6 +12,8 @@ from ...brief import percent
 from ...intervals import mean_interval
 from .seed_run import ARMS
 
+_SHOWN = 0.0005  # less is written as 0.000
+
 
 def verdict(
     response: pd.DataFrame,
@@ -66,28 +68,45 @@ def answer(
     """
     groups = list(effects[effects["kind"] == "group"].itertuples())
     first, others = groups[0], groups[1:]
-    whose = f"F1 of {first.name!r} classes"
+    whose = f"F1 of {_classes(first.name)}"
     if len(subgroups):
         first, others = next(subgroups.itertuples()), groups
         whose = _of_samples(str(first.group))
     if np.isnan(first.mean):
-        return f"Open: {whose} has no measure, as no held-out sample is of them."
+        return f"Cannot be told: {whose} has no measure, as no held-out sample is of them."
     interval = f"95 % interval {first.low:+.3f} to {first.high:+.3f}, {seeds} seeds"
-    change = f"{'rose' if first.mean > 0 else 'fell'} by {abs(first.mean):.3f}"
+    change = _changed(first.mean)
     if seeds < 2 or np.isnan(first.low):
-        start = f"Open: {whose} {change} against the control, in a single seed, which may be noise"
+        start = f"Not certain yet: {whose} {change} against the control, in a single seed, which may be noise"
+        if abs(first.mean) < _SHOWN:
+            start = f"No difference: {whose} {change} against the control, in a single seed"
     elif first.low > 0:
         price = ", at a price" if any(other.high < 0 for other in others) else ""
         start = f"Yes{price}: {whose} {change} against the matched control ({interval})"
     elif first.high < 0:
         start = f"No, it did harm: {whose} {change} against the matched control ({interval})"
     else:
-        start = (
-            f"No effect shown: {whose} changed by {first.mean:+.3f}, within seed noise ({interval})"
-        )
-    losers = [other for other in others if other.high < 0]
-    lost = "".join(f", and {other.name!r} classes lost {-other.mean:.3f} F1" for other in losers)
+        start = f"No effect shown: {whose} {change}, within seed noise ({interval})"
+    losers = [other for other in others if other.high < 0 and -other.mean >= _SHOWN]
+    lost = "".join(f", and {_classes(o.name)} lost {-o.mean:.3f} F1" for o in losers)
     return f"{start}{lost}{_way(response)}."
+
+
+def _classes(group: str) -> str:
+    """A group of classes in words; the first three are those of an experiment without groups of its own."""
+    known = {
+        "moved": "the classes that the plan moves",
+        "other": "the other classes",
+        "all": "all classes",
+    }
+    return known.get(group, f"{group!r} classes")
+
+
+def _changed(mean: float) -> str:
+    """How a figure changed; what would be written as 0.000 neither rose nor fell."""
+    if abs(mean) < _SHOWN:
+        return "changed by less than 0.001"
+    return f"{'rose' if mean > 0 else 'fell'} by {abs(mean):.3f}"
 
 
 def _way(response: pd.DataFrame) -> str:

@@ -33,7 +33,8 @@ def record_for_page(entry: Entry) -> dict[str, Any]:
         for name, value in values.items()
         if isinstance(value, Indices) and len(value.rows) > MOST_SENT
     }
-    short = replace(entry.change, **dict.fromkeys(kept, Indices([0]))) if kept else entry.change
+    stand_ins: dict[str, Any] = dict.fromkeys(kept, Indices([0]))
+    short = replace(entry.change, **stand_ins) if kept else entry.change
     return {**as_record(short, "the change"), **kept}
 
 

@@ -48,11 +48,22 @@ def suggest_moves(
     Returns:
         `changes`: for each `change` (as JSON holds it), `words` and `reason`; empty, with `words` that say
         so, where nothing is confused or no way is free.
+
+    Raises:
+        Stopped: If the job was stopped, at the end of a pair.
     """
-    progress.report("Looking for classes that are confused, and for free ways apart")
+    progress.report("Looking for classes that are confused")
     labels = np.full(len(edited.labels), UNLABELLED, dtype=np.int64)
     labels[edited.rows] = edited.labels[edited.rows]
-    found = suggest(outputs, labels, embedding, pairs=pairs, class_names=class_names)
+    found = suggest(
+        outputs,
+        labels,
+        embedding,
+        pairs=pairs,
+        class_names=class_names,
+        on_step=progress.step,
+    )
+    progress.check()
     changes = [_change(change, class_names) for change in found]
     words = f"{counted(len(changes), 'move')} suggested" if changes else _nothing(outputs, labels)
     return {"changes": changes, "words": words}
@@ -89,8 +100,9 @@ def check_moves(
         seed: Seed of the pilot.
 
     Returns:
-        `moves`: for each `place`, `entry`, `words`, `sentence`, `passes`, `collides` (names), `pilot_share`
-        (None where nothing was tried) and `points`; `share` of the way over all points; `passes`.
+        `moves`: for each `place`, `entry`, `words`, `sentence` (what was found, without these words),
+        `passes`, `collides` (names), `pilot_share` (None where nothing was tried) and `points`; `share` of
+        the way over all points; `passes`.
 
     Raises:
         ValueError: If the plan moves nothing or does not fit.
@@ -146,8 +158,10 @@ def propose_changes(
     Returns:
         `proposals`: for each `change`, `words`, `reason`, `kind`, `count` and `indices`, the most telling
         samples, at most twelve; `words`, what was looked at.
+
+    Raises:
+        Stopped: If the job was stopped, at the end of a search.
     """
-    progress.report("Looking for duplicates, suspicious labels, unlabelled clusters, small groups")
     found = propose(
         activations,
         edited.labels,
@@ -156,7 +170,9 @@ def propose_changes(
         inputs=inputs,
         class_names=class_names,
         seed=seed,
+        on_step=progress.step,
     )
+    progress.check()
     proposals = [
         {
             **_change(proposal.change, class_names),
@@ -167,8 +183,8 @@ def propose_changes(
         for proposal in found
         if not _is_done(proposal, edited)
     ]
-    many = counted(len(proposals), "proposal") if proposals else "No proposal"
-    return {"proposals": proposals, "words": f"{many} of {found.looked_at}"}
+    many = counted(len(proposals), "proposal") if proposals else "Nothing to propose"
+    return {"proposals": proposals, "words": f"{many}, after a look at {found.looked_at}."}
 
 
 class _Watched:
@@ -210,7 +226,7 @@ def _told(move: MoveCheck) -> dict[str, Any]:
     return {
         "place": move.place,
         "words": move.move,
-        "sentence": move.sentence,
+        "sentence": f"{move.finding[0].upper()}{move.finding[1:]}.",
         "passes": move.passes,
         "collides": list(dict.fromkeys(collides)),
         "pilot_share": move.pilot_share,

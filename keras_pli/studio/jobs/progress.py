@@ -56,6 +56,11 @@ class Progress:
         if self._report is not None:
             self._report(words, None if share is None else min(1.0, max(0.0, share)))
 
+    def step(self, words: str) -> None:
+        """Says what is done next, or ends the job before it."""
+        self.check()
+        self.report(words)
+
     def publish(self, name: str, content: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
         """Tells everybody who looks at the session of something that happened."""
         if self._publish is not None:

@@ -16,10 +16,17 @@ from keras_pli.intervention import InterventionPlan, Shift, Weigh, propose, sugg
 from keras_pli.retraining import PLILoss, PLIModel, pli_experiment
 from keras_pli.studio import StudioData, StudioSession
 from keras_pli.studio.conversation import Conversation
+from keras_pli.studio.conversation.job_requests import job_state
 from keras_pli.studio.jobs import session_jobs
 from keras_pli.studio.jobs.comparison import comparison
 from keras_pli.studio.jobs.map_job import train_map
 from keras_pli.studio.jobs.progress import Progress, Stopped
+from keras_pli.studio.jobs.retraining_result import (
+    RETRAINING,
+    classifier_file,
+    is_whole,
+    write_map,
+)
 
 NAMES = ("Coat", "Shirt", "Bag")
 
@@ -149,7 +156,10 @@ def test_a_check_is_that_of_the_package(session, given):
         class_names=NAMES,
     )
     for told, move in zip(found["moves"], expected.moves, strict=True):
-        assert told["sentence"] == move.sentence and told["points"] == move.points == 20
+        assert (
+            told["sentence"].lower() == f"{move.finding}.".lower()
+            and told["points"] == move.points == 20
+        )
         assert told["pilot_share"] == pytest.approx(move.pilot_share, abs=1e-5)
     assert [told["place"] for told in found["moves"]] == [1, 2]
     on = [entry.number for entry in session.editor.entries if entry.on]
@@ -278,6 +288,35 @@ def test_stopped_from_the_page(session, heard):
     unsubscribe()
     assert len([1 for content, _ in heard if content["event"] == "epoch"]) == 1
     assert ask(session, "comparison")["none"]
+
+
+@pytest.mark.parametrize(
+    ("job", "first"),
+    [("suggest", "Looking for a free way"), ("propose", "Looking for samples that are held out")],
+)
+def test_searches_end_with_the_part_in_which_they_are_stopped(session, job, first):
+    plan_of(session)
+    stop, said = threading.Event(), []
+
+    def stop_in_the_first_part(words, share):
+        said.append(words)
+        if words.startswith(first):
+            stop.set()
+
+    kind, prepare = session_jobs._JOBS[job]
+    with pytest.raises(Stopped):
+        prepare(session, kind())(Progress(stop_in_the_first_part, stop=stop))
+    assert said[-1].startswith(first)
+
+
+def test_a_damaged_retraining_is_none_to_compare(session):
+    folder = session.round.folder / RETRAINING / "damaged"
+    for arm in ("control", "PLI"):
+        write_map(folder, arm, session.round.map)
+        classifier_file(folder, arm).touch()
+    (folder / "retraining.json").write_text("{}", encoding="utf-8")
+    assert is_whole(folder) and not job_state(session)["comparison"]
+    shutil.rmtree(folder)
 
 
 def test_what_cannot_be_started(session, heard):
