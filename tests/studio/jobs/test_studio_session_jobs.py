@@ -16,10 +16,17 @@ from keras_pli.intervention import InterventionPlan, Shift, Weigh, propose, sugg
 from keras_pli.retraining import PLILoss, PLIModel, pli_experiment
 from keras_pli.studio import StudioData, StudioSession
 from keras_pli.studio.conversation import Conversation
+from keras_pli.studio.conversation.job_requests import job_state
 from keras_pli.studio.jobs import session_jobs
 from keras_pli.studio.jobs.comparison import comparison
 from keras_pli.studio.jobs.map_job import train_map
 from keras_pli.studio.jobs.progress import Progress, Stopped
+from keras_pli.studio.jobs.retraining_result import (
+    RETRAINING,
+    classifier_file,
+    is_whole,
+    write_map,
+)
 
 NAMES = ("Coat", "Shirt", "Bag")
 
@@ -302,6 +309,16 @@ def test_searches_end_with_the_part_in_which_they_are_stopped(session, job, firs
     assert said[-1].startswith(first)
 
 
+def test_a_damaged_retraining_is_none_to_compare(session):
+    folder = session.round.folder / RETRAINING / "damaged"
+    for arm in ("control", "PLI"):
+        write_map(folder, arm, session.round.map)
+        classifier_file(folder, arm).touch()
+    (folder / "retraining.json").write_text("{}", encoding="utf-8")
+    assert is_whole(folder) and not job_state(session)["comparison"]
+    shutil.rmtree(folder)
+
+
 def test_what_cannot_be_started(session, heard):
     before = session.jobs.current
     for job, options, words in (
@@ -404,8 +421,15 @@ class TestDecisions:
             verbose=0,
             on_trained=lambda seed, arm, model: trained.update({arm: model.get_weights()}),
         )
+        assert not ask(waiting, "comparison")["changed"]
+        plan_of(waiting, Shift(2, by=(1, 0)))  # since the training
+        comparison_of_another = ask(waiting, "comparison")
+        assert comparison_of_another["changed"]
+        assert comparison_of_another["plan"][0] == "shift class 'Coat' by (1, 1)"
         content = ask(waiting, "keep")
         assert (content["round"]["number"], content["round"]["parent"]) == (1, 0)
+        assert "1 step is carried over switched off" in content["note"]
+        assert content["plan"]["entries"][1]["on"] is False
         for ours, theirs in zip(
             waiting.round.classifier.get_weights(), trained["PLI"], strict=True
         ):
@@ -421,7 +445,23 @@ class TestDecisions:
         ask(waiting, "go_to", round=0)
         assert ask(waiting, "comparison")["none"]
         assert "nothing to keep" in refused(waiting, "keep")
-        assert len(waiting.plan) == 2
+        assert waiting.plan == InterventionPlan([Shift(2, by=(1, 0))])
+
+    def test_the_control_is_kept_and_what_made_it_is_told(self, waiting):
+        assert "`arm` must be one of" in refused(waiting, "keep", arm="best")
+        compared, control = ask(waiting, "comparison"), waiting.map_of("control")
+        kept = ask(waiting, "keep", arm="control")
+        assert [entry["on"] for entry in kept["plan"]["entries"]] == [False, False]
+        assert kept["note"].startswith("The control was trained without the plan, so 2 steps")
+        np.testing.assert_allclose(waiting.round.map, control, rtol=1e-4, atol=1e-4)
+        made_by = kept["round"]["made_by"]
+        told = {name: made_by[name] for name in ("arm", "weight", "epochs", "seeds")}
+        assert told == {"arm": "control", "weight": 0.3, "epochs": 1, "seeds": [4]}
+        assert [note["report"] for note in kept["rounds"]] == [False, True]
+        assert ask(waiting, "comparison", round=1) == compared
+        assert "<html" in ask(waiting, "report", round=1)["html"]
+        assert ask(waiting, "positions", of="PLI", round=1)["points"] == len(control)
+        assert "No retraining made round 0" in refused(waiting, "report", round=0)
 
     def test_what_its_plan_asked_for_stays_when_the_plan_is_edited(self, waiting):
         assert ask(waiting, "comparison")["maps"] == ["baseline", "asked", "control", "PLI"]
