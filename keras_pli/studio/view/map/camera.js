@@ -86,12 +86,13 @@ export function viewBounds(camera) {
 }
 
 /**
- * The diameter of a point in CSS pixels: as large as the number of points leaves room for, and growing
- * slower than the zoom, so that a closer look also separates points.
+ * The diameter of a point in CSS pixels: as large as the number of points leaves room for, smaller on a small map,
+ * and growing slower than the zoom, so that a closer look also separates points.
  */
 export function pointDiameter(camera, fitScale, points) {
   const room = Math.sqrt((camera.width * camera.height) / Math.max(points, 1));
-  const far = Math.min(8, Math.max(1, 0.46 * room));
+  const most = Math.min(8, Math.max(3, Math.min(camera.width, camera.height) / 60));
+  const far = Math.min(most, Math.max(1, 0.46 * room));
   const zoom = Math.max(camera.scale / fitScale, 0.3);
   return Math.min(14, Math.max(1, far * zoom ** 0.45));
 }

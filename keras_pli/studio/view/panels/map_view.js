@@ -2,14 +2,13 @@
 
 import { mapPoint } from "../map/camera.js";
 import { moveToChange, rotateChange, scaleChange, separateChange, shiftChange } from "../state/changes.js";
-import { rampOf } from "../state/naming.js";
 import { createScatter } from "../map/scatter.js";
 import { themeColor } from "../elements/theme.js";
+import { colourScatter, UNNAMED } from "./map_colours.js";
 
 const SETTLE_MILLISECONDS = 300;
 const EPOCH_MILLISECONDS = 700;
-const NONE = 65535;
-const UNNAMED = { color: "#8a8a8a", shape: "o" };
+
 /**
  * Puts the map into a place and keeps it as the state says.
  *
@@ -62,21 +61,7 @@ export function createMapView(parent, { store, actions }) {
   }
 
   function drawColours() {
-    const { column, theme } = state;
-    if (!column || !shownPoints) return;
-    if (column.values) {
-      scatter.setNumbers(
-        { values: column.values, low: column.low, high: column.high, colors: rampOf(column, theme) },
-      );
-      return;
-    }
-    const kinds = [...column.categories, UNNAMED];
-    const unnamed = kinds.length - 1;
-    scatter.setStyle({
-      codes: column.codes.map((code) => (code === NONE ? unnamed : code)),
-      colors: kinds.map((kind) => themeColor(kind, theme)),
-      shapes: kinds.map(({ shape }) => shape ?? "o"),
-    });
+    if (state.column && shownPoints) colourScatter(scatter, state.column, state.theme);
   }
 
   function drawVisible() {

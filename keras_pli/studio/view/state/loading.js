@@ -24,8 +24,8 @@ export function loadingActions({ ask, store, version, welcomed }) {
       tryAgain();
       return false;
     }
-    const { plan, round, rounds, job, comparison, ...info } = reply.content;
-    store.set({ connection: "up", info, plan, round, rounds, comparison });
+    const { plan, round, rounds, job, comparison, unfinished = null, ...info } = reply.content;
+    store.set({ connection: "up", tries: 0, info, plan, round, rounds, comparison, unfinished });
     await Promise.all([loadMap(), loadTargets(), loadColumn(store.state.colour)]);
     welcomed(job);
     return true;
@@ -33,7 +33,7 @@ export function loadingActions({ ask, store, version, welcomed }) {
 
   function tryAgain() {
     if (store.state.connection === "refused" || retry !== null) return;
-    store.set({ connection: store.state.info ? "down" : "connecting" });
+    store.set({ connection: store.state.info ? "down" : "connecting", tries: store.state.tries + 1 });
     retry = setTimeout(() => {
       retry = null;
       hello();

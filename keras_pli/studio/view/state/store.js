@@ -53,6 +53,7 @@ export function createStore(initial) {
 export function initialState() {
   return {
     connection: "connecting",
+    tries: 0,
     refusal: null,
     info: null,
     plan: { revision: -1, entries: [], can_undo: false, can_redo: false, error: null },
@@ -78,11 +79,16 @@ export function initialState() {
     sheet: "half",
     ghosts: null,
     suggestions: null,
+    proposals: null,
     check: null,
+    news: null,
     live: { arms: {}, watch: "PLI" },
     retrain: {},
+    lastOptions: null,
+    unfinished: null,
     compared: null,
     comparing: false,
+    deciding: null,
     busy: 0,
   };
 }
