@@ -221,14 +221,16 @@ def _refresh(session: StudioSession, options: SeedOptions) -> Work:
             places=begun.map,
             seed=options.seed,
         )
-        made, note = session.new_round(
-            begun,
-            begun.folder / CLASSIFIER,
-            title=f"New map of round {begun.number}",
-            carried=lambda: carried_over(session.editor.entries, session.edited),
-            embedder=file,
-        )
-        file.unlink(missing_ok=True)
+        try:
+            made, note = session.new_round(
+                begun,
+                begun.folder / CLASSIFIER,
+                title=f"New map of round {begun.number}",
+                carried=lambda: carried_over(session.editor.entries, session.edited),
+                embedder=file,
+            )
+        finally:
+            file.unlink(missing_ok=True)
         return {"round": made.number, "note": note}
 
     return work

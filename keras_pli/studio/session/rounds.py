@@ -135,6 +135,7 @@ class Round:
                 not finite.
         """
         for source, name in ((classifier, CLASSIFIER), (embedder, EMBEDDER)):
+            _check_file(source)
             if source != folder / name:
                 with atomic_path(folder / name) as temporary:
                     shutil.copyfile(source, temporary)
@@ -207,10 +208,7 @@ def load_network(path: Path, *, compiled: bool = True) -> keras.Model:
     Raises:
         ValueError: If the file is missing, damaged, or cannot be loaded.
     """
-    if not path.exists():
-        raise ValueError(f"{path} is missing.")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is damaged: it is cut, or no Keras file.")
+    _check_file(path)
     try:
         return keras.saving.load_model(path, compile=compiled)
     except Exception:  # Keras raises half a dozen kinds, for a loss that is nobody's too
@@ -222,6 +220,13 @@ def load_network(path: Path, *, compiled: bool = True) -> keras.Model:
                 f"{path} cannot be loaded as a Keras model: {told} A studio works on copies, so a layer of "
                 "your own must be registered by keras.saving.register_keras_serializable."
             ) from error
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise ValueError(f"{path} is missing.")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is damaged: it is cut, or no Keras file.")
 
 
 def _networks(folder: Path) -> tuple[keras.Model, keras.Model]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 from collections.abc import Callable
@@ -33,6 +34,8 @@ from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, load_network
 from .selections import ColumnCode, ColumnRange, ErrorsOf, StudioSelection
 from .stored_plan import plan_texts, stored_editor
 from .whole_round import round_notes, whole_round
+
+_log = logging.getLogger(__name__)
 
 
 class StudioSession:
@@ -92,6 +95,8 @@ class StudioSession:
             editor, lost = stored_editor(self.folder, found)
             self._enter(found, editor)
             self.note = " ".join([*troubles, *([lost] if lost else [])]) or None
+            if self.note:
+                _log.warning("%s", self.note)
         except BaseException:
             self.folder.close()
             raise
@@ -323,7 +328,8 @@ class StudioSession:
         self.revision += 1
 
     def _of_column(self, selection: ColumnCode | ColumnRange) -> BoolArray:
-        column = self.samples.of(self.round).columns[selection.column]
+        columns = self.samples.of(self.round).columns
+        column = columns[one_of(selection.column, columns.names, "column")]
         if isinstance(selection, ColumnCode):
             return column.of_code(selection.code)
         return column.within(selection.least, selection.most)

@@ -88,6 +88,15 @@ def test_without_a_whole_round(data, folder):
         StudioSession(data, folder)
 
 
+def test_a_damaged_classifier_is_not_taken_into_a_new_round(session, tmp_path):
+    with pytest.raises(ValueError, match=r"other\.keras is missing"):
+        new_round(session, tmp_path / "other.keras")
+    (tmp_path / "other.keras").write_text("cut")
+    with pytest.raises(ValueError, match=r"other\.keras is damaged: it is cut"):
+        new_round(session, tmp_path / "other.keras")
+    assert session.folder.rounds() == [0]
+
+
 def test_a_damaged_history_leaves_the_plan(data, two_rounds):
     with opened(data, two_rounds) as session:
         ask(session, "go_to", round=0)
