@@ -72,6 +72,7 @@ def test_a_round_of_retraining(page, session, of_the_api, tmp_path):
     page.button("Keep").click()
     page.eventually(lambda: session.round.number == 1, "the next round")
     compared.wait_for(state="hidden")
+    page.page.get_by_text("Kept: ").wait_for()
     kept = keras.saving.load_model(session.round.folder / "classifier.keras")
     for found, expected in zip(kept.get_weights(), of_the_api["PLI"], strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
