@@ -20,9 +20,7 @@ def test_the_worst_confusion_is_selected_and_its_samples_are_shown(page, session
     gallery.locator("img").first.wait_for()
     shown = [button.get_attribute("title") for button in gallery.locator("button").all()]
     names = session.data.class_names
-    assert shown == [
-        f"Sample {index}: {names[label]}, taken for {names[taken]}" for index in wrong
-    ]
+    assert shown == [f"Sample {index}: {names[label]}, taken for {names[taken]}" for index in wrong]
     gallery.locator("button").first.click()
     page.page.get_by_text(f"sample {wrong[0]}", exact=True).wait_for()
 
