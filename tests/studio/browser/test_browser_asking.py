@@ -18,8 +18,12 @@ def test_errors_of_one_kind_are_selected(page, session):
     label, taken = np.unravel_index(counts.argmax(), counts.shape)
     page.page.get_by_text("Select by class, errors or index").click()
     names = session.data.class_names
-    page.page.get_by_label("Class of the samples").select_option(label=names[label])
-    page.page.get_by_label("What they are taken for").select_option(label=names[taken])
+    page.page.get_by_label("Class of the samples").select_option(
+        label=f"{names[label]} ({counts[label].sum()})"
+    )
+    page.page.get_by_label("What they are taken for").select_option(
+        label=f"{names[taken]} ({counts[label, taken]})"
+    )
     page.button("Select").first.click()
     page.page.get_by_text(f"{counts[label, taken]} of {len(labels)} points selected").wait_for()
     page.scale_to(0.5)

@@ -47,7 +47,7 @@ export function createHistoryPanel({ store, actions }) {
     );
   }
 
-  function waysFrom({ number, current, made_by: madeBy }) {
+  function waysFrom({ number, current, report }) {
     const way = (label, press) => button(label, press, {
       class: "kps-small", "data-focus": `${label} ${number}`, "aria-label": `${label}: round ${number}`,
     });
@@ -57,8 +57,8 @@ export function createHistoryPanel({ store, actions }) {
         : button("Go to", () => actions.goTo(number), {
           class: "kps-small", "data-focus": `round ${number}`, "aria-label": `Go to round ${number}`,
         }),
-      madeBy && way("Comparison", () => actions.openComparison(number)),
-      madeBy && way("Report", () => actions.openReport(number)),
+      report && way("Comparison", () => actions.openComparison(number)),
+      report && way("Report", () => actions.openReport(number)),
     ];
   }
 

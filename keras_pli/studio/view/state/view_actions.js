@@ -1,5 +1,6 @@
 /** All that the view can do, over one client and one store. */
 
+import { confusionActions } from "./confusions.js";
 import { decidingActions } from "./deciding.js";
 import { loadingActions } from "./loading.js";
 import { planningActions } from "./planning.js";
@@ -56,9 +57,11 @@ export function createViewActions({ client, store, toasts, version }) {
   function welcomed(job) {
     working.takeJob(job ?? null);
     deciding.learnOptions();
+    confusing.loadConfusions();
   }
 
   const context = { ask, store, toasts, version };
+  const confusing = confusionActions(context);
   const loading = loadingActions({ ...context, welcomed });
   const planning = planningActions({ ...context, loading });
   const deciding = decidingActions({ ...context, loading });
@@ -69,7 +72,9 @@ export function createViewActions({ client, store, toasts, version }) {
   const offs = [
     // These work on the map, which a comparison hides.
     store.on(["tab", "tool"], ({ tab, comparing }) => comparing && MAP_TABS.includes(tab) && deciding.closeComparison()),
+    store.on(["plan"], () => deciding.renewChanged()),
     store.on(["shown"], ({ outlines, shown }) => outlines && shown !== "live" && loading.loadOutlines()),
+    store.on(["plan"], () => confusing.recount()),
     client.on("connection", ({ up, again }) => {
       if (!up) loading.tryAgain();
       else if (again || store.state.connection === "down") loading.hello();
@@ -82,6 +87,7 @@ export function createViewActions({ client, store, toasts, version }) {
 
   return {
     ...loading,
+    ...confusing,
     ...planning,
     ...working,
     ...deciding,

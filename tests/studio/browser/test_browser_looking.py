@@ -1,0 +1,78 @@
+"""Looking closer: what is confused most, the samples of a selection, pictures large; and steps by keys."""
+
+import numpy as np
+from map_places import lonely
+from sklearn.metrics import confusion_matrix
+
+from keras_pli.intervention import Shift
+
+
+def test_the_worst_confusion_is_selected_and_its_samples_are_shown(page, session):
+    labels, said = session.data.labels, session.round.predictions
+    counts = confusion_matrix(labels, said, labels=range(10))
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    np.fill_diagonal(shares, 0)
+    label, taken = np.unravel_index(shares.argmax(), shares.shape)
+    page.page.locator(".kps-pair").first.click()
+    wrong = np.flatnonzero((labels == label) & (said == taken))
+    page.page.get_by_text(f"{len(wrong)} of {len(labels)} points selected").wait_for()
+    gallery = page.page.locator(".kps-gallery")
+    gallery.locator("img").first.wait_for()
+    shown = [button.get_attribute("title") for button in gallery.locator("button").all()]
+    names = session.data.class_names
+    assert shown == [
+        f"Sample {index}: {names[label]}, taken for {names[taken]}" for index in wrong
+    ]
+    gallery.locator("button").first.click()
+    page.page.get_by_text(f"sample {wrong[0]}", exact=True).wait_for()
+
+
+def test_a_large_picture_covers_the_map_until_escape(page, session):
+    index = lonely(session.round.map)
+    page.select_class(session.class_name(0))
+    page.page.mouse.click(*page.on_screen(session.round.map[index]))
+    page.page.get_by_role("img", name=f"Sample {index}").click()
+    large = page.page.get_by_role("region", name="Large picture")
+    width = "(image) => image.naturalWidth"
+    page.eventually(lambda: large.locator("img").evaluate(width) > 300, "the large picture")
+    page.page.keyboard.press("Escape")
+    large.wait_for(state="hidden")
+    # It closed the picture and nothing else.
+    page.page.get_by_text(f"{(session.data.labels == 0).sum()} of 200 points selected").wait_for()
+
+
+def test_presses_one_after_the_other_are_one_step(page, session):
+    page.select_class(session.class_name(0))
+    page.map.focus()
+    for _ in range(4):
+        page.page.keyboard.press("Alt+ArrowRight")
+    assert page.steps() == 0
+    page.eventually(lambda: page.steps() == 1, "the step, after a pause")
+    (entry,) = session.editor.entries
+    assert isinstance(entry.change, Shift)
+    np.testing.assert_allclose(entry.change.by, (32 / page.scale, 0), rtol=1e-4)
+    page.page.keyboard.press("Control+z")
+    page.eventually(lambda: page.steps() == 0, "the undoing")
+
+
+def test_a_drag_on_the_original_map_shows_the_one_that_steps_are_made_on(page, session):
+    points = session.round.map
+    start = points[session.data.labels == 0][0]
+    page.select_class(session.class_name(0))
+    page.button("Original").click()
+    page.shift(start, by=(1.0, 0.5))  # nothing is moved yet, and both maps are one
+    assert page.button("Edited").get_attribute("aria-pressed") == "true"
+    page.button("Original").click()
+    stored = page.plan()
+    page.drag(page.on_screen([start, start + (1.0, 0.0), start + (2.0, 0.0)]))
+    page.page.get_by_text("Steps are made on the map as edited").wait_for()
+    assert page.button("Edited").get_attribute("aria-pressed") == "true"
+    assert page.plan() == stored
+
+
+def test_outlines_stay_as_they_were_set(page):
+    page.button("Outlines and names of classes").click()
+    page.page.reload()
+    page.wait_for_map()
+    shown = page.button("Outlines and names of classes")
+    page.eventually(lambda: shown.get_attribute("aria-pressed") == "true", "the outlines")
