@@ -20,6 +20,7 @@ from ...intervention.change import ChangeMisfitError
 from ...intervention.naming import named
 from ...intervention.selection import BoolArray, Polygon
 from ...plotting.style import NO_LABEL
+from ...random_state import kept_random_state
 from ..jobs.jobs import Jobs
 from ..jobs.retraining_result import RETRAINING, finished
 from ..samples.samples import Samples
@@ -68,6 +69,7 @@ class StudioSession:
         >>> session.edited.targets  # doctest: +SKIP
     """
 
+    @kept_random_state()
     def __init__(
         self,
         data: StudioData,

@@ -33,6 +33,24 @@ def test_errors_of_one_kind_are_selected(page, session):
     np.testing.assert_array_equal(entry.change.selection.indices, expected)
 
 
+def test_the_worst_confusion_is_selected_and_its_samples_are_shown(page, session):
+    labels, said = session.data.labels, session.round.predictions
+    counts = confusion_matrix(labels, said, labels=range(10))
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    np.fill_diagonal(shares, 0)
+    label, taken = np.unravel_index(shares.argmax(), shares.shape)
+    page.page.locator(".kps-pair").first.click()
+    wrong = np.flatnonzero((labels == label) & (said == taken))
+    page.page.get_by_text(f"{len(wrong)} of {len(labels)} points selected").wait_for()
+    gallery = page.page.locator(".kps-gallery")
+    gallery.locator("img").first.wait_for()
+    shown = [button.get_attribute("title") for button in gallery.locator("button").all()]
+    names = session.data.class_names
+    assert shown == [f"Sample {index}: {names[label]}, taken for {names[taken]}" for index in wrong]
+    gallery.locator("button").first.click()
+    page.page.get_by_text(f"sample {wrong[0]}", exact=True).wait_for()
+
+
 def test_a_click_shows_the_sample_and_its_neighbours(page, session):
     index = lonely(session.round.map)
     page.page.mouse.click(*page.on_screen(session.round.map[index]))

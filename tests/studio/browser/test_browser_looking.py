@@ -1,28 +1,13 @@
-"""Looking closer: what is confused most, the samples of a selection, pictures large; and steps by keys."""
+"""Looking closer, and the smaller promises of the page: what is shown where, and what is kept."""
 
 import numpy as np
+import pytest
 from map_places import lonely
-from sklearn.metrics import confusion_matrix
 
 from keras_pli.intervention import Shift
 
-
-def test_the_worst_confusion_is_selected_and_its_samples_are_shown(page, session):
-    labels, said = session.data.labels, session.round.predictions
-    counts = confusion_matrix(labels, said, labels=range(10))
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    np.fill_diagonal(shares, 0)
-    label, taken = np.unravel_index(shares.argmax(), shares.shape)
-    page.page.locator(".kps-pair").first.click()
-    wrong = np.flatnonzero((labels == label) & (said == taken))
-    page.page.get_by_text(f"{len(wrong)} of {len(labels)} points selected").wait_for()
-    gallery = page.page.locator(".kps-gallery")
-    gallery.locator("img").first.wait_for()
-    shown = [button.get_attribute("title") for button in gallery.locator("button").all()]
-    names = session.data.class_names
-    assert shown == [f"Sample {index}: {names[label]}, taken for {names[taken]}" for index in wrong]
-    gallery.locator("button").first.click()
-    page.page.get_by_text(f"sample {wrong[0]}", exact=True).wait_for()
+# What lies behind is tested by functions, and each page takes a second.
+pytestmark = pytest.mark.slow
 
 
 def test_a_large_picture_covers_the_map_until_escape(page, session):
@@ -62,7 +47,7 @@ def test_a_drag_on_the_original_map_shows_the_one_that_steps_are_made_on(page, s
     assert page.button("Edited").get_attribute("aria-pressed") == "true"
     page.button("Original").click()
     stored = page.plan()
-    page.drag(page.on_screen([start, start + (1.0, 0.0), start + (2.0, 0.0)]))
+    page.drag(page.on_screen(start + np.array([(0.0, 0.0), (1.0, 0.0), (2.0, 0.0)])))
     page.page.get_by_text("Steps are made on the map as edited").wait_for()
     assert page.button("Edited").get_attribute("aria-pressed") == "true"
     assert page.plan() == stored

@@ -73,7 +73,7 @@ def pixels(png):
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
-def test_confusions_are_what_errors_of_selects(ask, data, session):
+def test_confusions_are_what_errors_of_selects(ask, error_of, data, session):
     pairs = ask("confusions")[0]["pairs"]
     assert pairs == sorted(pairs, key=lambda pair: -pair["share"])
     known = data.labels >= 0
@@ -85,6 +85,8 @@ def test_confusions_are_what_errors_of_selects(ask, data, session):
         assert ask("select", selection=selection)[0]["count"] == pair["count"]
         of_class = np.count_nonzero(data.labels == pair["label"])
         assert pair["share"] == pytest.approx(pair["count"] / of_class)
+    of_none = {"type": "ErrorsOf", "label": 3, "predicted": None}
+    assert error_of("select", selection=of_none) == "There is no sample of class 3."
     (worst,) = ask("confusions", most=1)[0]["pairs"]
     assert worst == pairs[0] and worst["name"] == data.class_names[worst["label"]]
 
@@ -170,7 +172,11 @@ def test_pictures(ask, error_of, data):
     content, buffers = ask("pictures", indices=[3, 600])
     assert content["errors"][0]["index"] == 600 and buffers[1] == b""
     assert "less than 60" in error_of("pictures", indices=[600])
-    assert "at most 64 entries" in error_of("pictures", indices=list(range(65)))
+    told = error_of("pictures", indices=list(range(65)))
+    assert "at most 64 entries" in told and told.endswith("Received: 65 entries.")
+    assert error_of("pictures", indices=[0, True]).endswith(
+        "a list of whole numbers. Received: True."
+    )
 
 
 def test_explanations(ask, error_of, data, session):

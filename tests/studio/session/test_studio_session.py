@@ -1,5 +1,7 @@
 """A session of the studio: what a plan does to it, and that all of it is there again."""
 
+import random
+
 import numpy as np
 import pytest
 from tiny_studio import CLASSES, SAMPLES, SHIFT, ask, error_of, linear, new_round
@@ -65,7 +67,7 @@ def test_opened_again_all_is_there(data, folder):
         StudioSession(data, folder)
     first.close()
     second = StudioSession(data, folder)
-    assert second.plan == first.plan
+    assert second.plan == first.plan and second.note is None
     assert second.round.map.tobytes() == first.round.map.tobytes()
     ask(second, "redo")
     assert len(second.plan) == 2
@@ -155,3 +157,9 @@ def test_hello_and_another_version(session):
 def test_bad_requests_are_answered(session, fields, told):
     reply = Conversation(session).ask(fields)
     assert told in reply.content["error"]
+
+
+def test_opening_leaves_the_random_state_as_it_was(data, folder):
+    before = random.getstate()
+    StudioSession(data, folder).close()
+    assert random.getstate() == before

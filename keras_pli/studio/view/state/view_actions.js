@@ -54,7 +54,12 @@ export function createViewActions({ client, store, toasts, version }) {
     return quiet ? undefined : toasts.error(error.message, about);
   }
 
+  let noteTold = null;
+
   function welcomed(job) {
+    const { note } = store.state.info;
+    if (note && note !== noteTold) toasts.error(note); // a file is damaged; it is asked for anew with each hello
+    noteTold = note;
     working.takeJob(job ?? null);
     deciding.learnOptions();
     confusing.loadConfusions();
