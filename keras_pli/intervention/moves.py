@@ -239,8 +239,12 @@ class Rotate(Move):
         return np.eye(3) + sine * cross + (1 - cosine) * cross @ cross
 
     def __str__(self) -> str:
-        about = "" if self.axis is None else f" about the axis {brief(self.axis)}"
-        return f"rotate {self.selection} by {brief(self.degrees)} degrees{about}"
+        if self.axis is None:
+            direction = "clockwise" if self.degrees < 0 else "counter-clockwise"
+            turn = f"{brief(abs(self.degrees))} degrees {direction}"
+        else:
+            turn = f"{brief(self.degrees)} degrees about the axis {brief(self.axis)}"
+        return f"rotate {self.selection} by {turn}"
 
 
 @dataclass(frozen=True)

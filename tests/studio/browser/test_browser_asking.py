@@ -18,8 +18,12 @@ def test_errors_of_one_kind_are_selected(page, session):
     label, taken = np.unravel_index(counts.argmax(), counts.shape)
     page.page.get_by_text("Select by class, errors or index").click()
     names = session.data.class_names
-    page.page.get_by_label("Class of the samples").select_option(label=names[label])
-    page.page.get_by_label("What they are taken for").select_option(label=names[taken])
+    page.page.get_by_label("Class of the samples").select_option(
+        label=f"{names[label]} ({counts[label].sum()})"
+    )
+    page.page.get_by_label("What they are taken for").select_option(
+        label=f"{names[taken]} ({counts[label, taken]})"
+    )
     page.button("Select").first.click()
     page.page.get_by_text(f"{counts[label, taken]} of {len(labels)} points selected").wait_for()
     page.scale_to(0.5)
@@ -27,6 +31,24 @@ def test_errors_of_one_kind_are_selected(page, session):
     (entry,) = session.editor.entries
     expected = np.flatnonzero((labels == label) & (said == taken))
     np.testing.assert_array_equal(entry.change.selection.indices, expected)
+
+
+def test_the_worst_confusion_is_selected_and_its_samples_are_shown(page, session):
+    labels, said = session.data.labels, session.round.predictions
+    counts = confusion_matrix(labels, said, labels=range(10))
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    np.fill_diagonal(shares, 0)
+    label, taken = np.unravel_index(shares.argmax(), shares.shape)
+    page.page.locator(".kps-pair").first.click()
+    wrong = np.flatnonzero((labels == label) & (said == taken))
+    page.page.get_by_text(f"{len(wrong)} of {len(labels)} points selected").wait_for()
+    gallery = page.page.locator(".kps-gallery")
+    gallery.locator("img").first.wait_for()
+    shown = [button.get_attribute("title") for button in gallery.locator("button").all()]
+    names = session.data.class_names
+    assert shown == [f"Sample {index}: {names[label]}, taken for {names[taken]}" for index in wrong]
+    gallery.locator("button").first.click()
+    page.page.get_by_text(f"sample {wrong[0]}", exact=True).wait_for()
 
 
 def test_a_click_shows_the_sample_and_its_neighbours(page, session):

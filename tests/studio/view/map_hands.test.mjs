@@ -21,7 +21,7 @@ function mapOf({ tool = "lasso", groups = [{ centre: [0, 0] }] } = {}) {
   const told = [];
   const note = (name) => (...given) => { told.push([name, ...given]); };
   const selected = { rows: [1, 2], centre: [0, 0], groups };
-  const names = ["carry", "drop", "putBack", "select", "showLasso", "showCross", "setGrabbing", "pan", "zoom", "fit", "say", "click", "hover"];
+  const names = ["carry", "drop", "putBack", "select", "showLasso", "showCross", "setGrabbing", "pan", "zoom", "fit", "say", "click", "hover", "pickAt"];
   const map = { camera: CAMERA, tool, selected, told, cancelGesture: () => false, wheelAllowed: () => true };
   for (const name of names) map[name] = note(name);
   return map;
@@ -76,6 +76,27 @@ test("Alt and arrows move the selection until Enter keeps it or Escape gives it 
   assert.equal(named(map, "drop").length, 1);
 });
 
+test("a change by keys goes on when Alt is let go, and is kept by a pause or by another key", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const [root, map] = [rootOf(), mapOf()];
+  attachMapKeys(root, map);
+  for (const _ of [1, 2]) {
+    pressed(root, "ArrowRight", { altKey: true });
+    root.dispatchEvent(Object.assign(new Event("keyup"), { key: "Alt" }));
+    context.mock.timers.tick(900);
+  }
+  assert.deepEqual(named(map, "drop"), []);
+  context.mock.timers.tick(200);
+  assert.deepEqual(named(map, "drop").map(([, , what]) => what), [{ by: [1.6, 0] }]);
+  pressed(root, "ArrowRight", { altKey: true });
+  pressed(root, "ArrowRight");
+  assert.deepEqual(named(map, "drop").map(([, , { by }]) => by[0]), [1.6, 0.8]);
+  pressed(root, "ArrowUp", { altKey: true });
+  pressed(root, "Escape");
+  context.mock.timers.tick(5000);
+  assert.equal(named(map, "drop").length, 2);
+});
+
 test("another kind of change keeps the one before", () => {
   const [root, map] = [rootOf(), mapOf()];
   attachMapKeys(root, map);
@@ -118,8 +139,9 @@ test("a cross draws a lasso by keys", () => {
   pressed(root, "ArrowDown");
   pressed(root, "Enter");
   assert.deepEqual(named(map, "select")[0][1], [[0, 0], [0.8, 0], [0.8, -0.8]]);
+  assert.match(named(map, "say").at(-1)[1], /^Space begins a lasso, Enter picks the point here/);
   pressed(root, "Enter", { shiftKey: true });
-  assert.deepEqual(named(map, "click")[0].slice(1), [[108, 58], { add: true }]);
+  assert.deepEqual(named(map, "pickAt")[0].slice(1), [[108, 58], { add: true }]);
 });
 
 test("a press that hardly moves is a click, one that moves a gesture; Escape gives it up", () => {
@@ -165,7 +187,7 @@ test("two fingers zoom and give the first one's gesture up; a lost pointer does 
 
 test("words of a gesture", () => {
   assert.equal(changeWords("scale", { factor: 0.5 }), "50 % of its size");
-  assert.equal(changeWords("rotate", { degrees: -30.2 }), "turned by 30° clockwise");
+  assert.equal(changeWords("rotate", { degrees: -30.2 }), "rotated by 30.2 degrees clockwise");
   assert.equal(changeWords("drag", { by: [1.23456, -2] }), "moved by 1.23, -2.00");
   assert.equal(changeWords("separate", { distance: 12 }), "distance 12.0");
 });

@@ -95,3 +95,8 @@ test("positions between two, and rows that replace", () => {
   assert.deepEqual([...withRows(to, Float32Array.from([7, 7]), Int32Array.of(1))], [4, 8, 7, 7]);
   assert.deepEqual([easedShare(0), easedShare(0.5), easedShare(1)], [0, 0.5, 1]);
 });
+
+test("names keep clear of what is there already", () => {
+  const [{ at }] = placedLabels([{ at: [50, 50], width: 40 }], 300, 300, [{ at: [60, 55], width: 80 }]);
+  assert.deepEqual(at, [50, 28]);
+});

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { pointsInView } from "../../../keras_pli/studio/view/map/camera.js";
+import { FLAG_BITS, markedRows } from "../../../keras_pli/studio/view/map/flags.js";
 import { mixedColor, packedColor, rampCodes, rampColors, inkOfPoints, inkBelowSelection } from "../../../keras_pli/studio/view/map/paint.js";
 import { clearPixels, splatPoints } from "../../../keras_pli/studio/view/map/splat.js";
 import { shapeStamp, squareStamp, crossStamp, stampReach } from "../../../keras_pli/studio/view/map/stamps.js";
@@ -121,4 +123,25 @@ test("ink: colours by code, none for others, hidden left out; below a selection 
     out: new Uint32Array(4),
   });
   assert.deepEqual([...below], [0, 1022, 1099, 0]);
+});
+
+test("of marks that would lie on each other one is drawn, the same one while the map is moved", () => {
+  const xy = Float32Array.from({ length: 4000 }, (_, k) => (k * 7919) % 1000 / 10);
+  const rows = Int32Array.from({ length: 2000 }, (_, k) => k);
+  const flags = Uint8Array.from(rows, (row) => (row % 2 ? 2 : 1));
+  const screen = (e) => ({ affine: [1, 0, 0, 1, e, 0], width: 100, height: 100, cell: 10 });
+  const marked = markedRows(xy, rows, flags, FLAG_BITS.weighed, screen(0));
+  const cells = marked.map((row) => `${Math.floor(xy[2 * row] / 10)} ${Math.floor(xy[2 * row + 1] / 10)}`);
+  const all = [...rows].filter((row) => row % 2 === 0)
+    .map((row) => `${Math.floor(xy[2 * row] / 10)} ${Math.floor(xy[2 * row + 1] / 10)}`);
+  assert.deepEqual(cells, [...new Set(all)]);
+  const moved = markedRows(xy, rows, flags, FLAG_BITS.weighed, screen(30));
+  assert.deepEqual(moved, marked.filter((row) => xy[2 * row] < 70));
+});
+
+test("how many points are in view is told of some of them", () => {
+  const xy = Float32Array.from({ length: 400000 }, (_, k) => (k % 2 ? 0 : ((k / 2) * 0.61803398875) % 1));
+  const seen = pointsInView(xy, { left: 0.25, right: 0.5, bottom: -1, top: 1 });
+  assert.ok(Math.abs(seen - 50000) < 1000, seen);
+  assert.equal(pointsInView(new Float32Array(0), { left: 0, right: 1, bottom: 0, top: 1 }), 0);
 });

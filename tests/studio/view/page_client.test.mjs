@@ -3,7 +3,6 @@ import test from "node:test";
 
 import { createClient } from "../../../keras_pli/studio/view/state/client.js";
 import { frameOf, unframed } from "../../../keras_pli/studio/view/page_host.js";
-import { armCurve, firstOptions, lastScores, retrainOptions } from "../../../keras_pli/studio/view/state/retrain_options.js";
 import { createStore } from "../../../keras_pli/studio/view/state/store.js";
 
 /** A model that keeps what is sent and answers when told. */
@@ -56,6 +55,7 @@ test("two views of one model take each their own answers", async () => {
   const [first, second] = [createClient(model).request("a"), createClient(model).request("b")];
   const [one, two] = model.sent;
   assert.notEqual(one.id, two.id);
+  assert.ok(one.page && two.page && one.page !== two.page); // what one asks for is not the other's
   model.tell({ id: two.id, ok: true, name: "b" });
   model.tell({ id: one.id, ok: true, name: "a" });
   assert.deepEqual([(await first).content.name, (await second).content.name], ["a", "b"]);
@@ -122,28 +122,4 @@ test("a store calls each listener once for all that changed, and in turn for wha
   store.set({ a: 5, b: 6 });
   store.set({ a: 5 });
   assert.deepEqual(told, [["first", 5, 6], ["second", 11]]);
-});
-
-test("options of a retraining are numbers, or a sentence that quotes what is wrong", () => {
-  const typed = firstOptions(0.2);
-  const { options } = retrainOptions({ ...typed, moved_only: true, optimizer: "adam" });
-  assert.deepEqual(options, {
-    weight: 0.2, epochs: 7, batch_size: 100, learning_rate: null, optimizer: "adam", seed: 0, seeds: 1, moved_only: true,
-  });
-  assert.equal(retrainOptions({ ...typed, weight: " Auto " }).options.weight, "auto");
-  const wrong = { epochs: "2.5", batch_size: "0", learning_rate: "0", seed: "x", seeds: "0", weight: "1.5" };
-  for (const [name, text] of Object.entries(wrong)) {
-    const { options: none, wrong: told } = retrainOptions({ ...typed, [name]: text });
-    assert.equal(none, null);
-    assert.equal(told.name, name);
-    assert.ok(told.sentence.includes(`“${text}”`), told.sentence);
-  }
-});
-
-test("curves and scores come from the epochs that there are", () => {
-  const epochs = [{ epoch: 1, logs: { loss: 2 } }, { epoch: 2, logs: { loss: 1, val_loss: 3 }, scores: { f1: [0.5, 0.6] } }];
-  assert.deepEqual(armCurve(epochs, "val_loss"), [Number.NaN, 3]);
-  const scores = lastScores({ control: { epochs } }, [{ name: "a" }, { name: "b" }]);
-  assert.deepEqual(scores, [{ name: "a", control: 0.5, pli: null }, { name: "b", control: 0.6, pli: null }]);
-  assert.deepEqual(lastScores({}, [{ name: "a" }]), []);
 });

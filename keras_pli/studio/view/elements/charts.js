@@ -99,7 +99,7 @@ export function scoreTable(classes) {
           withBefore && element("td", {}, threeDigits(entry.before)),
           element("td", {}, threeDigits(entry.control)),
           element("td", {}, threeDigits(entry.pli)),
-          element("td", { class: "kps-difference" }, differenceBar(differences[i], largest)),
+          element("td", {}, element("span", { class: "kps-difference" }, differenceBar(differences[i], largest))),
         )),
     ),
   );
@@ -113,11 +113,11 @@ function headCells(withBefore) {
 function differenceBar(value, largest) {
   if (!Number.isFinite(value)) return "–";
   const share = Math.round((50 * Math.abs(value)) / largest);
-  return element(
-    "span",
-    { class: `kps-bar ${value < 0 ? "kps-worse" : "kps-better"}`, style: { "--share": `${share}%` } },
-    signedNumber(value),
-  );
+  const kind = value < 0 ? "kps-worse" : "kps-better";
+  return [
+    element("span", { class: `kps-bar ${kind}`, style: { "--share": `${share}%` } }),
+    element("span", { class: "kps-bar-number" }, signedNumber(value)),
+  ];
 }
 
 function threeDigits(value) {

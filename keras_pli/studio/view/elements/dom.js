@@ -86,7 +86,7 @@ function restoreTyped(node, typed) {
 }
 
 /**
- * Makes a button.
+ * Makes a button; with `aria-disabled` "true" it can be found and read, and does nothing.
  *
  * @param {string} label What it says.
  * @param {function(Event): void} press
@@ -95,7 +95,8 @@ function restoreTyped(node, typed) {
 export function button(label, press, properties = {}) {
   const { icon = null, ...rest } = properties;
   const words = icon ? element("span", {}, label) : label;
-  return element("button", { type: "button", "data-focus": label, ...rest, on: { click: press } }, icon, words);
+  const click = (event) => (rest["aria-disabled"] === "true" ? undefined : press(event));
+  return element("button", { type: "button", "data-focus": label, ...rest, on: { click } }, icon, words);
 }
 
 const DOUBT_MILLISECONDS = 5000;

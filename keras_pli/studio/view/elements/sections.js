@@ -18,6 +18,12 @@ export function section(title, children, { open = true, side = null } = {}) {
   );
 }
 
+/** Scrolls the column of panels until a node is at its top; the page around the view stays where it is. */
+export function scrollToTop(node) {
+  const panels = node.closest(".kps-panels");
+  panels.scrollTop += node.getBoundingClientRect().top - panels.getBoundingClientRect().top;
+}
+
 export const TABS = [
   { name: "edit", label: "Edit" },
   { name: "sample", label: "Sample" },

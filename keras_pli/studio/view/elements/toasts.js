@@ -1,47 +1,60 @@
-/** Messages that come and stay until they are read. */
+/** Messages that come over the page, and go by themselves. */
 
 import { element, iconButton } from "./dom.js";
 import { icon } from "./icons.js";
 
-const NOTE_MILLISECONDS = 6000;
+const STAY_MILLISECONDS = { error: 12000, note: 6000 };
+const MOST_TOASTS = 3;
 
 /**
  * Makes the place of messages.
  *
- * @returns {{node: HTMLElement, error: function(string): void, note: function(string): void}} An error stays until
- *   it is closed; a note goes by itself, unless the pointer or the focus is on it.
+ * @returns {{node: HTMLElement, error: function(string, string=): void, note: function(string): void,
+ *   solved: function(string): void}} A message stays while the pointer or the focus is on it; beyond three the
+ *   oldest goes, and the newest is the lowest. `error`'s second argument says what failed: `solved` with the same
+ *   takes the message away, for by then it works.
  */
 export function createToasts() {
-  const errors = element("div", { class: "kps-toasts-errors", role: "alert" });
-  const notes = element("div", { class: "kps-toasts-notes", role: "status" });
-  const node = element("div", { class: "kps-toasts" }, errors, notes);
+  const places = {
+    error: element("div", { class: "kps-toasts-errors", role: "alert" }),
+    note: element("div", { class: "kps-toasts-notes", role: "status" }),
+  };
+  const node = element("div", { class: "kps-toasts" }, places.error, places.note);
+  let shown = []; // the oldest first
+  let count = 0;
 
-  function show(place, sentence, kind) {
-    for (const known of place.children) if (known.dataset.sentence === sentence) known.remove();
+  function show(kind, sentence, about = null) {
+    takeAway((known) => known.sentence === sentence);
+    count += 1;
     const toast = element(
       "div",
-      { class: `kps-toast kps-${kind}`, "data-sentence": sentence },
+      { class: `kps-toast kps-${kind}`, style: { order: count } },
       element("p", {}, sentence),
-      iconButton("Close this message", icon("close"), () => toast.remove()),
+      iconButton("Close this message", icon("close"), () => takeAway((known) => known.toast === toast)),
     );
-    place.append(toast);
-    return toast;
+    places[kind].append(toast);
+    shown.push({ toast, sentence, about });
+    takeAway((known) => shown.indexOf(known) < shown.length - MOST_TOASTS);
+    leaveLater(toast, STAY_MILLISECONDS[kind]);
   }
 
-  function leaveLater(toast) {
+  function takeAway(which) {
+    const leaving = shown.filter(which);
+    shown = shown.filter((known) => !leaving.includes(known));
+    for (const { toast } of leaving) toast.remove();
+  }
+
+  function leaveLater(toast, milliseconds) {
     setTimeout(() => {
-      if (toast.matches(":hover, :focus-within")) leaveLater(toast);
-      else toast.remove();
-    }, NOTE_MILLISECONDS);
+      if (toast.matches(":hover, :focus-within")) leaveLater(toast, milliseconds);
+      else takeAway((known) => known.toast === toast);
+    }, milliseconds);
   }
 
   return {
     node,
-    error(sentence) {
-      show(errors, sentence, "error");
-    },
-    note(sentence) {
-      leaveLater(show(notes, sentence, "note"));
-    },
+    error: (sentence, about = null) => show("error", sentence, about),
+    note: (sentence) => show("note", sentence),
+    solved: (about) => takeAway((known) => known.about !== null && known.about === about),
   };
 }

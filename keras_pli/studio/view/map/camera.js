@@ -7,6 +7,7 @@ import { boundsOfPoints } from "./geometry.js";
 const FIT_MARGIN = 28;
 const FARTHEST = 0.2; // of the scale that fits the map
 const CLOSEST = 4000;
+const COUNTED = 16384; // of the points, which tell how many of all are in view
 
 /** A camera that shows all points with a margin. */
 export function fitCamera(xy, width, height) {
@@ -86,12 +87,27 @@ export function viewBounds(camera) {
 }
 
 /**
- * The diameter of a point in CSS pixels: as large as the number of points leaves room for, and growing
- * slower than the zoom, so that a closer look also separates points.
+ * The diameter of a point in CSS pixels: as large as the number of points leaves room for, smaller on a small map,
+ * and growing slower than the zoom, so that a closer look also separates points.
  */
 export function pointDiameter(camera, fitScale, points) {
   const room = Math.sqrt((camera.width * camera.height) / Math.max(points, 1));
-  const far = Math.min(8, Math.max(1, 0.46 * room));
+  const most = Math.min(8, Math.max(3, Math.min(camera.width, camera.height) / 60));
+  const far = Math.min(most, Math.max(1, 0.46 * room));
   const zoom = Math.max(camera.scale / fitScale, 0.3);
   return Math.min(14, Math.max(1, far * zoom ** 0.45));
+}
+
+/** About how many points are in a part of the map. */
+export function pointsInView(xy, { left, bottom, right, top }) {
+  const count = xy.length / 2;
+  const step = Math.max(1, Math.floor(count / COUNTED));
+  let looked = 0;
+  let seen = 0;
+  for (let k = 0; k < count; k += step) {
+    const [x, y] = [xy[2 * k], xy[2 * k + 1]];
+    looked += 1;
+    if (x >= left && x <= right && y >= bottom && y <= top) seen += 1;
+  }
+  return looked ? (seen / looked) * count : 0;
 }

@@ -15,7 +15,8 @@ export function changeWords(name, { by, factor, degrees, distance }) {
   if (name === "drag") return `moved by ${by[0].toPrecision(3)}, ${by[1].toPrecision(3)}`;
   if (name === "scale") return `${Math.round(100 * factor)} % of its size`;
   if (name === "rotate") {
-    return `turned by ${Math.abs(Math.round(degrees))}° ${degrees < 0 ? "clockwise" : "counter-clockwise"}`;
+    const size = Number(Math.abs(degrees).toPrecision(3));
+    return `rotated by ${size} degrees ${degrees < 0 ? "clockwise" : "counter-clockwise"}`;
   }
   return `distance ${distance.toPrecision(3)}`;
 }
@@ -86,8 +87,8 @@ export function createHands(stage, events, { say, wheel }) {
       else setCursor();
     },
     say(text) {
+      if (view.hint !== text) say(text);
       view.hint = text;
-      say(text);
       stage.redraw("overlay");
     },
     hover(at) {
@@ -108,6 +109,11 @@ export function createHands(stage, events, { say, wheel }) {
     click(at, { add, touch }) {
       const row = nearestTo(at, touch ? TOUCH_REACH : HOVER_REACH);
       events.emit("click", { index: row < 0 ? null : row, add });
+    },
+    /** A click by keys: where no point is, it clears no selection. */
+    pickAt(at, { add }) {
+      if (nearestTo(at, HOVER_REACH) < 0) hands.say("No point is here");
+      else hands.click(at, { add });
     },
     select(polygon, { add, subtract }) {
       const guess = pointsInPolygon(cloud.xy, polygon, { extent: cloud.extent() });

@@ -1,13 +1,14 @@
 // What is drawn over the points: contours, names, arrows, marks, the lasso and the point that is looked at.
 
+import { badge } from "./badge.js";
 import { cameraAffine, screenPoint } from "./camera.js";
 import { movedPoint } from "./geometry.js";
 import { placedLabels } from "./labels.js";
+import { paintMark, placedMarks } from "./marks.js";
 
 const LABEL_FONT = "600 13px system-ui, sans-serif";
 const NARROW_LABEL_FONT = "600 11px system-ui, sans-serif";
 const NARROW = 480; // CSS pixels of a canvas
-const SMALL_FONT = "500 12px system-ui, sans-serif";
 const HEAD = 7; // CSS pixels of an arrow's head
 
 /**
@@ -25,8 +26,9 @@ export function paintOverlay({ canvas, context }, scene, ratio) {
   if (scene.frame) paintFrame(context, scene);
   for (const arrow of scene.arrows) paintArrow(context, scene, arrow);
   if (scene.rule) paintRule(context, scene);
-  paintLabels(context, scene);
-  for (const mark of scene.marks) paintMark(context, scene, mark);
+  const marks = placedMarks(context, scene);
+  paintLabels(context, scene, marks.flatMap(({ boxes }) => boxes));
+  for (const mark of marks) paintMark(context, scene.theme, mark);
   if (scene.ring) paintRing(context, scene);
   if (scene.lasso) paintLasso(context, scene);
   if (scene.cursor) paintCursor(context, scene);
@@ -57,7 +59,8 @@ function paintContours(context, { camera, outlines, theme }, ratio) {
   }
 }
 
-function paintLabels(context, scene) {
+/** @param {object[]} taken What names must not cover, as of `placedLabels`. */
+function paintLabels(context, scene, taken) {
   const { camera, outlines, theme } = scene;
   context.font = camera.width < NARROW ? NARROW_LABEL_FONT : LABEL_FONT;
   context.textAlign = "center";
@@ -67,7 +70,7 @@ function paintLabels(context, scene) {
     .map(({ label, label_at: at, color }) => ({
       text: label, color, at: screenPoint(camera, at), width: context.measureText(label).width + 18,
     }));
-  for (const { text, color, at: [x, y], width } of placedLabels(wanted, camera.width, camera.height)) {
+  for (const { text, color, at: [x, y], width } of placedLabels(wanted, camera.width, camera.height, taken)) {
     context.strokeStyle = theme.background;
     context.lineWidth = 4;
     context.globalAlpha = 0.9;
@@ -128,48 +131,6 @@ function linePath(context, start, end) {
   context.beginPath();
   context.moveTo(...start);
   context.lineTo(...end);
-}
-
-/** A collision is a triangle with an exclamation mark, a note a dot; both with their words beside. */
-function paintMark(context, { camera, theme }, { at, text, kind }) {
-  const [x, y] = screenPoint(camera, at);
-  if (x < -20 || y < -20 || x > camera.width + 20 || y > camera.height + 20) return;
-  const color = kind === "collision" ? theme.warning : theme.accent;
-  context.font = SMALL_FONT;
-  context.textAlign = "left";
-  context.textBaseline = "middle";
-  const width = text ? context.measureText(text).width : 0;
-  const turned = text && x + 20 + width > camera.width - 6;
-  if (text) {
-    const left = turned ? x - 24 - width : x + 10;
-    roundedBox(context, left, y - 11, width + 14, 22, 5);
-    context.fillStyle = theme.background;
-    context.fill();
-    context.strokeStyle = color;
-    context.lineWidth = 1;
-    context.stroke();
-    context.fillStyle = theme.ink;
-    context.fillText(text, left + 7, y + 0.5);
-  }
-  context.beginPath();
-  if (kind === "collision") {
-    context.moveTo(x, y - 10);
-    context.lineTo(x + 10, y + 8);
-    context.lineTo(x - 10, y + 8);
-    context.closePath();
-  } else {
-    context.arc(x, y, 5, 0, 2 * Math.PI);
-  }
-  context.lineWidth = 3;
-  context.strokeStyle = theme.background;
-  context.stroke();
-  context.fillStyle = color;
-  context.fill();
-  if (kind === "collision") {
-    context.fillStyle = theme.background;
-    context.fillRect(x - 1, y - 4, 2, 6);
-    context.fillRect(x - 1, y + 4, 2, 2);
-  }
 }
 
 /** Around the point that is looked at. */
@@ -254,21 +215,4 @@ function paintCursor(context, { theme, cursor: [x, y] }) {
 
 function paintHint(context, { camera, theme, hint }) {
   badge(context, theme, hint, camera.width / 2, camera.height - 24);
-}
-
-function badge(context, theme, text, x, y) {
-  context.font = SMALL_FONT;
-  context.textAlign = "center";
-  context.textBaseline = "middle";
-  const width = context.measureText(text).width + 18;
-  roundedBox(context, x - width / 2, y - 12, width, 24, 12);
-  context.fillStyle = theme.ink;
-  context.fill();
-  context.fillStyle = theme.background;
-  context.fillText(text, x, y + 0.5);
-}
-
-function roundedBox(context, x, y, width, height, radius) {
-  context.beginPath();
-  context.roundRect(x, y, width, height, radius);
 }

@@ -1,6 +1,7 @@
 // Draws the points of a cloud into the layers: dimmed ones and ghosts below, selected ones on top.
 
-import { cameraAffine, pointDiameter } from "./camera.js";
+import { cameraAffine, pointDiameter, pointsInView, viewBounds } from "./camera.js";
+import { FLAG_BITS, markedRows } from "./flags.js";
 import { composeAffines, IDENTITY_AFFINE } from "./geometry.js";
 import { LAYER_PAD } from "./layers.js";
 import { mixedColor, packedColor } from "./paint.js";
@@ -10,12 +11,12 @@ import { LEAST_SHAPED, stampReach } from "./stamps.js";
 const LEAST_HALOED = 6; // device pixels
 const MOST_ENLARGED = 100; // so few selected points would be overlooked
 const ENLARGED = 1.4;
+const MOST_INKED = 1.2e6; // pixels of all points in view
+const SMALL_POINT = 2; // device pixels; these cost next to nothing
 const GHOST_SHARE = 0.45;
 const FULL_MARKS = 0.85; // of the ink over the background
 const PALE_MARKS = 0.3;
-const WEIGHED = 1;
-const RELABELLED = 2;
-const EXCLUDED = 4;
+const MARK_ROOM = 1.6; // marks apart, in widths of one
 
 /** Draws all points but the selected ones, pale where there is a selection. */
 export function paintBase(layers, cloud, view) {
@@ -45,16 +46,17 @@ export function paintTop(layers, cloud, view) {
   groups.forEach(({ rows }, group) => {
     const affine = composeAffines(camera, view.carried[group] ?? view.carried[0] ?? IDENTITY_AFFINE);
     splatPoints(top, cloud.xy, affine, { ...drawing, colors: cloud.ink, rows });
-    if (cloud.flagged.length) {
-      const flagged = rows.filter((row) => cloud.flags[row] !== 0);
-      paintFlags(top, cloud, view, affine, { colors: cloud.ink, rows: flagged, diameter });
-    }
+    if (cloud.flagged.length) paintFlags(top, cloud, view, affine, { colors: cloud.ink, rows, diameter });
   });
   layers.put(top);
 }
 
+/** Of so many points in view none is larger than what can be drawn between two frames. */
 function deviceDiameter(layers, cloud, view) {
-  return pointDiameter(view.camera, view.fitScale, cloud.count) * layers.ratio;
+  const wanted = pointDiameter(view.camera, view.fitScale, cloud.count) * layers.ratio;
+  if (cloud.count * wanted ** 2 <= MOST_INKED) return wanted;
+  const seen = pointsInView(cloud.xy, viewBounds(view.camera));
+  return Math.max(Math.min(wanted, SMALL_POINT), Math.min(wanted, Math.sqrt(MOST_INKED / Math.max(seen, 1))));
 }
 
 /** Stamps for a diameter: squares of a few pixels, discs, or one shape a class, from some size on with a halo. */
@@ -93,18 +95,21 @@ function paintGhosts(target, cloud, view, affine, diameter) {
 function paintFlags(target, cloud, view, affine, { colors, rows, diameter }) {
   if (!rows.length) return;
   const size = Math.max(diameter < 3 ? 3 : 5, Math.min(Math.round(diameter), LAYER_PAD / 2));
-  const width = Math.max(1, size / 7);
-  const around = size + 2 * Math.ceil(width) + 2;
+  const line = Math.max(1, size / 7);
+  const around = size + 2 * Math.ceil(line) + 2;
   const ground = packedColor(view.theme.background);
   const pale = cloud.selected.mask && colors !== cloud.ink;
   const color = mixedColor(packedColor(view.theme.ink), ground, pale ? PALE_MARKS : FULL_MARKS);
-  const marks = [
-    [WEIGHED, view.stamps.shape("o", around, { hollow: width })],
-    [RELABELLED, view.stamps.shape("s", around * 1.1, { hollow: width })],
-    [EXCLUDED, view.stamps.cross(around, width)],
-  ];
-  for (const [bit, stamp] of marks) {
-    const marked = rows.filter((row) => cloud.flags[row] & bit);
+  const stamps = {
+    weighed: view.stamps.shape("o", around, { hollow: line }),
+    relabelled: view.stamps.shape("s", around * 1.1, { hollow: line }),
+    excluded: view.stamps.cross(around, line),
+  };
+  const { width, height } = target;
+  const screen = { affine, width, height, cell: MARK_ROOM * around };
+  const drawn = pale ? rows.filter((row) => colors[row]) : rows; // without the selected ones, which are on top
+  for (const [kind, stamp] of Object.entries(stamps)) {
+    const marked = markedRows(cloud.xy, drawn, cloud.flags, FLAG_BITS[kind], screen);
     if (!marked.length) continue;
     const reach = stampReach(around * 1.1);
     splatPoints(target, cloud.xy, affine, { colors, rows: marked, stamps: [stamp], color, reach });

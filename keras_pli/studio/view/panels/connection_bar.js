@@ -2,6 +2,9 @@
 
 import { button, element, refill } from "../elements/dom.js";
 
+// Tries after which a server that was stopped is likelier than a moment's disturbance.
+const MANY_TRIES = 3;
+
 /**
  * Makes the bar; it shows itself while there is no connection.
  *
@@ -22,6 +25,9 @@ export function createConnectionBar({ store, actions }) {
         "span",
         {},
         "The server does not answer. Nothing is lost: every step was stored as it was made. Trying again…",
+        store.state.tries >= MANY_TRIES && element("span", { class: "kps-elsewhere" },
+          " If the studio was stopped and started again, it has a new address: look for it in the terminal or " +
+          "the notebook where it was started, and open that."),
       ),
       button("Try now", actions.hello, { class: "kps-small" }),
     ];
@@ -35,7 +41,7 @@ export function createConnectionBar({ store, actions }) {
     ];
   }
 
-  store.on(["connection", "info"], draw);
+  store.on(["connection", "info", "tries"], draw);
   draw();
   return bar;
 }

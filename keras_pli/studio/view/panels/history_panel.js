@@ -1,7 +1,7 @@
 /** The rounds of a session, each with what it was, and the way back to it. */
 
-import { button, element, refill } from "../elements/dom.js";
-import { percentage } from "../elements/formatting.js";
+import { button, element, refill, twiceButton } from "../elements/dom.js";
+import { counted, percentage } from "../elements/formatting.js";
 import { section } from "../elements/sections.js";
 
 /**
@@ -11,12 +11,20 @@ import { section } from "../elements/sections.js";
  * @returns {HTMLElement}
  */
 export function createHistoryPanel({ store, actions }) {
+  const { state } = store;
   const list = element("ol", { class: "kps-rounds" });
+  const renew = element("div", { class: "kps-renew" });
   const folder = element("p", { class: "kps-hint" });
+  const damaged = element("p", { class: "kps-warning", hidden: true });
 
   function draw() {
-    const { rounds, info } = store.state;
-    folder.textContent = info?.folder ? `The session is stored in ${info.folder}. Close the page when you like: it is all there when you come back.` : "";
+    const { rounds, info } = state;
+    const stored = `The session is stored in ${info?.folder}.`;
+    folder.textContent = info?.folder
+      ? `${stored} Close the page when you like: it is all there when you come back.`
+      : "";
+    damaged.textContent = info?.note ?? "";
+    damaged.hidden = !info?.note;
     refill(list, rounds.map(entry).reverse());
   }
 
@@ -28,37 +36,73 @@ export function createHistoryPanel({ store, actions }) {
         "aria-current": round.current ? "true" : null,
       },
       element("div", { class: "kps-round-head" },
-        element("b", {}, round.title ?? `Round ${round.number}`),
-        element(
+        element("b", {}, `Round ${round.number}`),
+        Number.isFinite(round.accuracy) && element(
           "span",
           { class: "kps-muted" },
-          round.accuracy === null || round.accuracy === undefined ? "" : `accuracy ${percentage(round.accuracy)}`,
+          `accuracy ${percentage(round.accuracy)}`,
         )),
+      round.title && element("p", {}, round.title),
       round.sentence && element("p", {}, round.sentence),
-      element("p", { class: "kps-muted" }, [
-        round.parent === null || round.parent === undefined ? "as it was given" : `from round ${round.parent}`,
-        round.created ? `, ${when(round.created)}` : "",
-      ].join("")),
-      round.current
-        ? element("span", { class: "kps-badge" }, "you are here")
-        : button(
-          "Go to",
-          () => actions.goTo(round.number),
-          {
-            class: "kps-small",
-            "data-focus": `round ${round.number}`,
-            "aria-label": `Go to round ${round.number}`,
-          },
-        ),
+      element("p", { class: "kps-muted" }, originOf(round)),
+      element("p", { class: "kps-file" }, classifierFile(state.info?.folder, round.number)),
+      element("div", { class: "kps-row" }, waysFrom(round)),
     );
   }
 
+  function waysFrom({ number, current, report }) {
+    const way = (label, press) => button(label, press, {
+      class: "kps-small", "data-focus": `${label} ${number}`, "aria-label": `${label}: round ${number}`,
+    });
+    return [
+      current
+        ? element("span", { class: "kps-badge" }, "you are here")
+        : button("Go to", () => actions.goTo(number), {
+          class: "kps-small", "data-focus": `round ${number}`, "aria-label": `Go to round ${number}`,
+        }),
+      report && way("Comparison", () => actions.openComparison(number)),
+      report && way("Report", () => actions.openReport(number)),
+    ];
+  }
+
+  /** A new map leaves moves behind, which is said before it is begun. */
+  function drawRenew() {
+    const { plan, job, deciding, round } = state;
+    const moves = plan.entries.filter(({ on, kind }) => on && kind === "move").length;
+    const busy = job?.state === "running" || Boolean(deciding);
+    const begin = () => actions.start("refresh");
+    const properties = {
+      class: "kps-small",
+      "aria-disabled": String(busy),
+      title: busy ? "Something is being computed already" : null,
+    };
+    refill(renew, [
+      moves
+        ? twiceButton("Train a new map", `Leave ${counted(moves, "move")} off and train?`, begin, properties)
+        : button("Train a new map", begin, properties),
+      element("p", { class: "kps-hint" },
+        "The classifier stays; its map is trained anew, as a round of its own. ",
+        moves > 0 && `${counted(moves, "move")} of the plan, drawn on the present map, ${moves === 1 ? "is" : "are"} ` +
+          "switched off in that round; changes of the data stay. " +
+          `Round ${round?.number ?? 0} keeps its plan: you can come back to it.`),
+    ]);
+  }
+
   store.on(["rounds", "info"], draw);
+  store.on(["plan", "job", "deciding", "round"], drawRenew);
   draw();
-  const renew = button("Train a new map", () => actions.start("refresh"), {
-    class: "kps-small", title: "A map made anew of this round's classifier, as a round of its own: the present one is of the classifier before",
-  });
-  return section("History", [list, renew, folder]);
+  drawRenew();
+  return section("History", [damaged, list, renew, folder]);
+}
+
+function originOf({ parent, created }) {
+  const from = parent === null || parent === undefined ? "as it was given" : `from round ${parent}`;
+  return created ? `${from}, ${when(created)}` : from;
+}
+
+/** Where a round's classifier lies, within the session's folder. */
+function classifierFile(folder, number) {
+  return folder ? `rounds/${String(number).padStart(3, "0")}/classifier.keras` : "";
 }
 
 function when(text) {

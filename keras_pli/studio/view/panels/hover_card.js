@@ -2,6 +2,7 @@
 
 import { element, refill } from "../elements/dom.js";
 import { percentage } from "../elements/formatting.js";
+import { sampleWords } from "../state/naming.js";
 
 const GAP = 14;
 
@@ -26,13 +27,9 @@ export function createHoverCard(parent, store) {
       element(
         "div",
         {},
-        element("b", {}, told ? told.name : `Point ${index}`),
+        element("b", {}, told ? told.name : `sample ${index}`),
         told && verdict(told),
-        element(
-          "span",
-          { class: "kps-muted" },
-          `no. ${index}${told?.group !== undefined && told.group !== null ? ` · ${told.group}` : ""}`,
-        ),
+        told && element("span", { class: "kps-muted" }, sampleWords(told)),
       ),
     ]);
     place();

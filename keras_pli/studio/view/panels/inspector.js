@@ -2,11 +2,24 @@
 
 import { probabilityBars } from "../elements/charts.js";
 import { button, chooser, element, refill } from "../elements/dom.js";
+import { enlargeable } from "../elements/enlarging.js";
 import { counted, percentage, shortNumber } from "../elements/formatting.js";
-import { methodsOf } from "../state/naming.js";
+import { methodsOf, sampleWords } from "../state/naming.js";
 import { section } from "../elements/sections.js";
 
 const MOST_CHOSEN = 3; // methods that are chosen to begin with
+
+/** Keys for one sample, for a list of shortcuts. */
+export const SAMPLE_KEYS = [
+  {
+    key: "x",
+    label: "explain the sample looked at",
+    act({ store, actions }) {
+      store.set({ tab: "sample" });
+      actions.explain();
+    },
+  },
+];
 
 /**
  * Makes the sections of the tab "Sample".
@@ -20,7 +33,6 @@ export function createInspector({ store, actions, toasts }) {
   const near = element("div", {});
   const why = element("div", { class: "kps-why" });
   const answers = element("div", { class: "kps-answers", "aria-live": "polite" });
-  let chosen = null;
   const nearSection = section("Neighbours", [near]);
   const whySection = section("Why", [why, answers]);
 
@@ -64,7 +76,10 @@ export function createInspector({ store, actions, toasts }) {
       element(
         "div",
         { class: "kps-card-head" },
-        picture && element("img", { class: "kps-picture", src: picture, alt: `Sample ${index}, ${told.name}` }),
+        picture && enlargeable(
+          element("img", { class: "kps-picture", src: picture, alt: `Sample ${index}, ${told.name}` }),
+          () => actions.enlarge({ source: picture, title: `Sample ${index}, ${told.name}`, index }),
+        ),
         element(
           "div",
           {},
@@ -78,7 +93,7 @@ export function createInspector({ store, actions, toasts }) {
           element(
             "p",
             { class: "kps-muted" },
-            `sample ${index}${told.group === null || told.group === undefined ? "" : ` · ${told.group}`}`,
+            sampleWords(told),
           ),
         ),
       ),
@@ -128,17 +143,14 @@ export function createInspector({ store, actions, toasts }) {
     const { info, inspected } = state;
     if (!info || !inspected?.card) return refill(why, []);
     const methods = methodsOf(info);
-    if (!chosen) chosen = new Set((info.default_methods ?? info.methods).slice(0, MOST_CHOSEN));
+    const { explaining } = state;
     const classes = info.classes.map(({ name, label }) => ({ value: String(label), label: name }));
-    const target = chooser([
-      { value: "", label: `predicted: ${inspected.card.predicted_name}` },
-      ...classes,
-    ], "", () => {}, {
-      "aria-label": "Class to explain", "data-focus": "explained class",
-    });
-    const label = () => (target.value === "" ? null : info.classes.find(
-      (entry) => String(entry.label) === target.value,
-    ).label);
+    const target = chooser(
+      [{ value: "", label: `predicted: ${inspected.card.predicted_name}` }, ...classes],
+      explaining.target === null ? "" : String(explaining.target),
+      (value) => choose({ target: info.classes.find(({ label }) => String(label) === value)?.label ?? null }),
+      { "aria-label": "Class to explain", "data-focus": "explained class" },
+    );
     return refill(why, [
       info.no_methods && element("p", { class: "kps-hint" }, info.no_methods),
       methods.length > 0 && element(
@@ -146,29 +158,35 @@ export function createInspector({ store, actions, toasts }) {
         { class: "kps-methods" },
         element("legend", {}, "Attribution"),
         methods.map(({ name, title }) => element("label", {}, element("input", {
-          type: "checkbox", checked: chosen.has(name), "data-focus": `method ${name}`, on: { change: () => (chosen.delete(name) ? null : chosen.add(name)) },
+          type: "checkbox", checked: explaining.methods?.includes(name), "data-focus": `method ${name}`,
+          on: { change: () => chooseMethod(name) },
         }), title)),
       ),
       element("div", { class: "kps-row" }, element("span", { class: "kps-field-name" }, "for"), target),
       element(
         "div",
         { class: "kps-row" },
-        methods.length > 0 && button("Explain", () => explain(label()), { class: "kps-small kps-primary" }),
-        info.rationale && button(
-          "Rationale",
-          () => actions.rationalise(label()),
-          {
-            class: "kps-small",
-            title: "What would have to look otherwise for that class, or for the second likeliest one",
-          },
-        ),
+        methods.length > 0 && button("Explain", actions.explain, { class: "kps-small kps-primary", title: "Explain (X)" }),
+        info.rationale && button("Rationale", actions.rationalise, {
+          class: "kps-small",
+          title: "What would have to look otherwise for that class, or for the second likeliest one",
+        }),
       ),
     ]);
   }
 
-  function explain(target) {
-    if (!chosen.size) return toasts.error("Choose at least one method of attribution.");
-    return actions.explain([...chosen], target);
+  function choose(patch) {
+    store.set({ explaining: { ...state.explaining, ...patch } });
+  }
+
+  function chooseMethod(name) {
+    const { methods } = state.explaining;
+    choose({ methods: methods.includes(name) ? methods.filter((other) => other !== name) : [...methods, name] });
+  }
+
+  function chooseFirstMethods() {
+    const { info, explaining } = state;
+    if (info && !explaining.methods) choose({ methods: (info.default_methods ?? info.methods).slice(0, MOST_CHOSEN) });
   }
 
   function drawAnswers() {
@@ -194,9 +212,9 @@ export function createInspector({ store, actions, toasts }) {
       error && element("p", { class: "kps-wrong" }, error),
       words && element("p", {}, words),
       element("div", { class: wide ? "kps-images kps-wide" : "kps-images" }, images.map((source, i) =>
-        element("figure", {}, element("figcaption", {}, titles[i] ?? ""), element(
-          "img",
-          { src: source, alt: titles[i] ?? title },
+        element("figure", {}, element("figcaption", {}, titles[i] ?? ""), enlargeable(
+          element("img", { src: source, alt: titles[i] ?? title }),
+          () => actions.enlarge({ source, title: [titles[i], title].filter(Boolean).join(" · "), smooth: true }),
         ),
           notes[i] && element("p", { class: "kps-hint" }, notes[i])))),
       refused.map(
@@ -205,10 +223,9 @@ export function createInspector({ store, actions, toasts }) {
     );
   }
 
-  store.on(["inspected", "info"], () => {
-    drawCard();
-    drawWhy();
-  });
+  store.on(["inspected", "info"], drawCard);
+  store.on(["inspected", "info", "explaining"], drawWhy);
+  store.on(["info"], chooseFirstMethods);
   store.on(["explanation", "rationale"], drawAnswers);
   drawCard();
   return [section("Sample", [card]), nearSection, whySection];

@@ -1,11 +1,14 @@
 /** Where everything stands: the map takes the room, one column of panels is beside it. */
 
 import { createCompareView } from "./compare_view.js";
+import { createConfusionsPanel } from "./confusions_panel.js";
 import { createConnectionBar } from "./connection_bar.js";
 import { element } from "../elements/dom.js";
+import { createGalleryPanel } from "./gallery_panel.js";
 import { createHistoryPanel } from "./history_panel.js";
 import { createHoverCard } from "./hover_card.js";
 import { createInspector } from "./inspector.js";
+import { createLargePicture } from "./large_picture.js";
 import { createLegend } from "./legend.js";
 import { createMapView } from "./map_view.js";
 import { createPlanPanel } from "./plan_panel.js";
@@ -29,7 +32,9 @@ export function createLayout(root, view) {
   const stage = element("div", { class: "kps-stage" });
   const place = element("main", { class: "kps-place" }, stage);
   const side = createTabs(store, {
-    edit: [createSelectionPanel(view), createPlanPanel(view), createSuggestionsPanel(view)],
+    edit: [
+      createSelectionPanel(view), createGalleryPanel(view), createConfusionsPanel(view), createPlanPanel(view), createSuggestionsPanel(view),
+    ],
     sample: createInspector(view),
     retrain: createRetrainPanel(view),
     history: [createHistoryPanel(view)],
@@ -41,7 +46,7 @@ export function createLayout(root, view) {
   root.append(
     toolbar,
     createConnectionBar(view),
-    element("div", { class: "kps-body" }, place, side),
+    element("div", { class: "kps-body" }, place, side, createLargePicture(root, store)),
     createStatusLine(view),
     toasts.node,
   );

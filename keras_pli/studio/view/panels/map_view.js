@@ -2,22 +2,25 @@
 
 import { mapPoint } from "../map/camera.js";
 import { moveToChange, rotateChange, scaleChange, separateChange, shiftChange } from "../state/changes.js";
-import { rampOf } from "../state/naming.js";
 import { createScatter } from "../map/scatter.js";
+import { categoryPlaces } from "../state/class_places.js";
 import { themeColor } from "../elements/theme.js";
+import { colourScatter, UNNAMED } from "./map_colours.js";
 
 const SETTLE_MILLISECONDS = 300;
 const EPOCH_MILLISECONDS = 700;
-const NONE = 65535;
-const UNNAMED = { color: "#8a8a8a", shape: "o" };
+const CHANGING_TOOLS = ["move", "rotate_scale", "separate"];
+const TRAINING_SHOWN = "The map shows the training: choose Edited above it to make steps.";
+const EDITED_SHOWN = "Steps are made on the map as edited, which is shown now: try again there.";
+
 /**
  * Puts the map into a place and keeps it as the state says.
  *
  * @param {HTMLElement} parent
- * @param {{store: Object, actions: Object}} view
+ * @param {{store: Object, actions: Object, toasts: Object}} view
  * @returns {{scatter: Object, end: function(): void}}
  */
-export function createMapView(parent, { store, actions }) {
+export function createMapView(parent, { store, actions, toasts }) {
   const scatter = createScatter(parent, {
     label: "Map of the training samples",
     wheel: parent.closest(".kps-host") ? "always" : "focus", // in a notebook the wheel scrolls, until the map is clicked
@@ -62,21 +65,7 @@ export function createMapView(parent, { store, actions }) {
   }
 
   function drawColours() {
-    const { column, theme } = state;
-    if (!column || !shownPoints) return;
-    if (column.values) {
-      scatter.setNumbers(
-        { values: column.values, low: column.low, high: column.high, colors: rampOf(column, theme) },
-      );
-      return;
-    }
-    const kinds = [...column.categories, UNNAMED];
-    const unnamed = kinds.length - 1;
-    scatter.setStyle({
-      codes: column.codes.map((code) => (code === NONE ? unnamed : code)),
-      colors: kinds.map((kind) => themeColor(kind, theme)),
-      shapes: kinds.map(({ shape }) => shape ?? "o"),
-    });
+    if (state.column && shownPoints) colourScatter(scatter, state.column, state.theme);
   }
 
   function drawVisible() {
@@ -103,13 +92,28 @@ export function createMapView(parent, { store, actions }) {
 
   function drawOutlines() {
     const { outlines, outlined, info, theme, shown } = state;
-    if (!outlines || !outlined || shown === "live") return scatter.setOutlines([]);
+    if (!outlines || !shownPoints) return scatter.setOutlines([]);
+    const found = shown === "live" ? namesInTraining() : outlined ?? [];
     return scatter.setOutlines(
-      outlined.map(({ name, lines, label_at: at }) => {
+      found.map(({ name, lines, label_at: at }) => {
         const kind = info.classes.find((entry) => entry.name === name) ?? UNNAMED;
         return { lines, label: name, label_at: at, color: themeColor(kind, theme) };
       }),
     );
+  }
+
+  /** While points go elsewhere with each epoch, classes are named where they are. */
+  function namesInTraining() {
+    const { labelCodes, info: { classes } } = state;
+    if (!labelCodes) return [];
+    return categoryPlaces(shownPoints, labelCodes, classes.length)
+      .map((at, k) => ({ name: classes[k].name, lines: [], label_at: at }))
+      .filter(({ label_at: at }) => at);
+  }
+
+  /** While the training is shown nothing can be taken hold of. */
+  function drawTool() {
+    scatter.setTool(state.shown === "live" && CHANGING_TOOLS.includes(state.tool) ? "pan" : state.tool);
   }
 
   /** Whether what the last check found is about the plan as it stands, and the map shows it. */
@@ -144,13 +148,9 @@ export function createMapView(parent, { store, actions }) {
     ),
     separate: ({ distance, done, cancelled }) => {
       const labels = state.selection?.labels;
-      if (!done || cancelled) return;
-      if (labels?.length !== 2 || state.shown !== "edited") {
-        scatter.release();
-        return;
-      }
+      if (labels?.length !== 2) return scatter.release();
       const [first, second] = labels.map((label) => ({ type: "ClassLabel", label }));
-      actions.addChange(() => separateChange(first, second, distance));
+      return finish(done, cancelled, () => separateChange(first, second, distance));
     },
   };
 
@@ -160,9 +160,18 @@ export function createMapView(parent, { store, actions }) {
     else scatter.release();
   }
 
-  /** Steps are made on the map as edited: elsewhere points lie where no plan would take them up. */
+  /** Steps are made on the map as edited: elsewhere points may lie where no plan would take them up. */
   function canChange() {
-    return state.shown === "edited" && Boolean(state.selection?.mask);
+    if (!state.selection?.mask) return false;
+    if (state.shown === "live") {
+      toasts.note(TRAINING_SHOWN);
+      return false;
+    }
+    if (state.shown === "edited") return true;
+    store.set({ shown: "edited" });
+    if (!state.positions.moved?.includes(1)) return true; // both maps are one
+    toasts.note(EDITED_SHOWN);
+    return false;
   }
 
   for (const [name, hand] of Object.entries(hands)) scatter.on(name, hand);
@@ -184,13 +193,13 @@ export function createMapView(parent, { store, actions }) {
     store.on(["selection", "tool", "labelCodes"], drawSelection),
     store.on(["positions"], drawFlags),
     store.on(["ghosts", "positions", "shown", "column", "theme", "check"], drawGhosts),
-    store.on(["outlines", "outlined", "theme", "shown"], drawOutlines),
+    store.on(["outlines", "outlined", "theme", "shown", "positions", "labelCodes"], drawOutlines),
     store.on(["check", "plan", "shown"], drawMarks),
-    store.on(["tool"], () => scatter.setTool(state.tool)),
+    store.on(["tool", "shown"], drawTool),
     store.on(["picking"], () => parent.classList.toggle("kps-picking", state.picking)),
     store.on(["theme"], () => scatter.setTheme(state.theme)),
   ];
-  scatter.setTool(state.tool);
+  drawTool();
   scatter.setTheme(state.theme ?? "light");
 
   return {

@@ -28,6 +28,7 @@ export function createPlanPanel({ store, actions, toasts }) {
     refill(list, plan.entries.map((entry, i) => item(entry, i, plan.entries)));
     refill(note, [
       plan.error && element("p", { class: "kps-wrong" }, plan.error),
+      plan.warnings?.map((sentence) => element("p", { class: "kps-warning" }, sentence)),
       !plan.entries.length && element("p", { class: "kps-hint" },
         "No step yet. Select points and drag them with the tool Move: every step is listed here, and can be undone."),
     ]);

@@ -17,10 +17,11 @@ export function createActionsForm({ store, actions, toasts }) {
   const { state } = store;
   const reason = element(
     "input",
-    { type: "text", "aria-label": "Reason of the next step", placeholder: "Why? (optional, kept with the step)" },
+    { type: "text", "aria-label": "Reason of the next step", placeholder: "Why? (optional, kept with the next step)" },
   );
+  const where = element("p", { class: "kps-hint" });
   const separate = element("div", { class: "kps-separate" });
-  const relabel = element("span", {});
+  const relabel = element("div", { class: "kps-action" });
 
   /** Adds what is made of the selection, with the reason that was typed. */
   function add(make) {
@@ -51,37 +52,47 @@ export function createActionsForm({ store, actions, toasts }) {
     add((selection) => make(selection, values));
   }
 
-  function action(label, inputs, rule, make, tip) {
+  /** A button and what it acts with: number fields, with what is written around them. */
+  function action(label, shown, rule, make, tip) {
+    const inputs = shown.filter((part) => part.tagName === "INPUT");
     const press = () => withNumbers(inputs, rule, make);
     for (const input of inputs) input.addEventListener("keydown", (event) => event.key === "Enter" && press());
-    return element(
-      "div",
-      { class: "kps-action" },
-      button(label, press, { title: tip, class: "kps-small" }),
-      inputs,
-    );
+    return actionRow(button(label, press, { title: tip, class: "kps-small kps-do" }), ...shown);
   }
 
-  const number = (label, value, unit = null) =>
-    element("input", { type: "text", inputmode: "decimal", value, "aria-label": label, placeholder: unit });
-
   const place = { what: "A place or a way needs numbers." };
-  const shift = action("Shift by", [number("Shift: x", "0"), number("Shift: y", "0")], place, shiftChange,
+  const shift = action("Shift by", ["x", number("Shift: x", "0"), "y", number("Shift: y", "0")], place, shiftChange,
     "In units of the map; dragging with the tool Move does the same");
-  const moveTo = action("Move centre to", [number("Place: x", "0"), number("Place: y", "0")], place, moveToChange,
+  const centre = [number("Place: x", "0"), number("Place: y", "0")];
+  const moveTo = action("Move centre to", ["x", centre[0], "y", centre[1]], place, moveToChange,
     "Puts the mean of the selection at a place");
-  const scale = action("Scale to", [number("Factor of its size", "0.5")], {
-    least: 0,
-    what: "A factor is 0 or more.",
-  },
-    (selection, [factor]) => scaleChange(selection, factor), "Below 1 contracts about the mean, above 1 expands");
-  const rotate = action("Rotate by", [number("Degrees, counter-clockwise", "90")], { what: "An angle is a number of degrees." },
-    (selection, [degrees]) => rotateChange(selection, degrees), "Degrees, counter-clockwise about the mean");
-  const weigh = action("Weigh by", [number("Factor of the weight", "2")], {
-    above: 0,
-    what: "A weight's factor is above 0; to leave samples out there is Exclude.",
-  },
-    (selection, [factor]) => ({ type: "Weigh", selection, factor }), "How much more each sample counts in the loss");
+  const scale = action(
+    "Scale to",
+    [number("Factor of its size", "0.5"), "of its size"],
+    { least: 0, what: "A factor is 0 or more." },
+    (selection, [factor]) => scaleChange(selection, factor),
+    "Below 1 contracts about the mean, above 1 expands",
+  );
+  const direction = chooser(
+    [{ value: "1", label: "counter-clockwise" }, { value: "-1", label: "clockwise" }],
+    "1",
+    () => {},
+    { "aria-label": "Direction of the turn" },
+  );
+  const rotate = action(
+    "Rotate by",
+    [number("Degrees", "90"), "°", direction],
+    { what: "An angle is a number of degrees." },
+    (selection, [degrees]) => rotateChange(selection, Number(direction.value) * degrees),
+    "Degrees, about the mean of the selection",
+  );
+  const weigh = action(
+    "Weigh by",
+    [number("Factor of the weight", "2"), "times"],
+    { above: 0, what: "A weight's factor is above 0; to leave samples out there is Exclude." },
+    (selection, [factor]) => ({ type: "Weigh", selection, factor }),
+    "How much more each sample counts in the loss",
+  );
 
   const relabelAs = (label) => add((selection) => ({ type: "Relabel", selection, label }));
 
@@ -90,7 +101,7 @@ export function createActionsForm({ store, actions, toasts }) {
     const kind = chooser(classes, "0", () => {}, { "aria-label": "New label", "data-focus": "new label" });
     refill(relabel, [
       button("Relabel as", () => relabelAs(state.info.classes[Number(kind.value)].label),
-        { class: "kps-small", title: "Gives the samples another label for training" }),
+        { class: "kps-small kps-do", title: "Gives the samples another label for training" }),
       kind,
     ]);
   }
@@ -111,12 +122,13 @@ export function createActionsForm({ store, actions, toasts }) {
     };
     input.addEventListener("keydown", (event) => event.key === "Enter" && press());
     return refill(separate, [
-      element("div", { class: "kps-action" },
-        button(
-          "Separate to",
-          press,
-          { class: "kps-small", title: `${names[0]} and ${names[1]}, along the line through their centres` },
-        ), input),
+      actionRow(
+        button("Separate to", press, {
+          class: "kps-small kps-do", title: `${names[0]} and ${names[1]}, along the line through their centres`,
+        }),
+        input,
+        "apart",
+      ),
       element(
         "p",
         { class: "kps-hint" },
@@ -135,22 +147,46 @@ export function createActionsForm({ store, actions, toasts }) {
     return a && b ? Math.hypot(b[0] - a[0], b[1] - a[1]) : null;
   }
 
+  /** The centre as it is, where nobody is writing another one. */
+  function drawCentre() {
+    const { selection, positions } = state;
+    const at = selection?.mask && positions.targets && maskCentre(positions.targets, selection.mask);
+    if (!at || centre.includes(centre[0].getRootNode().activeElement)) return;
+    centre.forEach((input, k) => { input.value = shortNumber(at[k]); });
+    where.textContent = `The centre is at x ${shortNumber(at[0])}, y ${shortNumber(at[1])} in units of the map.`;
+  }
+
   store.on(["info"], drawRelabel);
   store.on(["selection", "positions", "info", "labelCodes"], drawSeparate);
+  store.on(["selection", "positions"], drawCentre);
   drawRelabel();
   drawSeparate();
+  const exclude = button("Exclude", () => add((selection) => ({ type: "Exclude", selection })),
+    { class: "kps-small kps-do", title: "Leaves the samples out of training; they stay on the map" });
   return element(
     "div",
     { class: "kps-actions" },
-    separate,
-    element("details", { class: "kps-fold" }, element("summary", {}, "Move by numbers"),
-      element("div", { class: "kps-finder" }, shift, moveTo, scale, rotate)),
-    element("details", { class: "kps-fold" }, element("summary", {}, "Weigh, relabel or exclude"),
-      element("div", { class: "kps-finder" }, weigh,
-        element("div", { class: "kps-action" }, relabel),
-        element("div", { class: "kps-action" },
-          button("Exclude", () => add((selection) => ({ type: "Exclude", selection })),
-            { class: "kps-small", title: "Leaves the samples out of training; they stay on the map" })))),
     reason,
+    separate,
+    fold("Move by numbers", where, shift, moveTo, scale, rotate),
+    fold("Weigh, relabel or exclude", weigh, relabel, actionRow(exclude, "from training")),
+  );
+}
+
+function number(label, value) {
+  return element("input", { type: "text", inputmode: "decimal", value, "aria-label": label });
+}
+
+function actionRow(act, ...parts) {
+  const words = parts.map((part) => (typeof part === "string" ? element("span", { class: "kps-muted" }, part) : part));
+  return element("div", { class: "kps-action" }, act, element("span", {}, words));
+}
+
+function fold(title, ...parts) {
+  return element(
+    "details",
+    { class: "kps-fold" },
+    element("summary", {}, title),
+    element("div", { class: "kps-finder" }, parts),
   );
 }

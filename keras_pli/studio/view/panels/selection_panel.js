@@ -1,12 +1,11 @@
 /** What is selected, how else to select, and what to do with it. */
 
-import { button, chooser, element, refill } from "../elements/dom.js";
-import { counted, listed, typedIndices, wholeNumber } from "../elements/formatting.js";
+import { button, element, refill } from "../elements/dom.js";
+import { counted, wholeNumber } from "../elements/formatting.js";
 import { classMark } from "../elements/icons.js";
 import { section } from "../elements/sections.js";
 import { createActionsForm } from "./selection_actions.js";
-
-const MOST_CLASSES = 8;
+import { createFinder } from "./selection_finder.js";
 
 /**
  * Makes the section.
@@ -37,25 +36,24 @@ export function createSelectionPanel(view) {
     ];
   }
 
-  function selected({ count, classes, words, pending, json }) {
-    const many = classes.length > MOST_CLASSES;
+  function selected({ count, classes, words, pending, json, errors }) {
     return [
       element(
         "p",
         { class: "kps-selected-words" },
         element("b", {}, count === null ? "…" : counted(count, "point")),
-        element("span", { class: "kps-muted" }, ` ${selectionKind(json, words, pending)}`),
+        element("span", { class: "kps-muted" }, ` ${pending ? "…" : errors ? errorWords(errors) : selectionKind(json, words)}`),
       ),
       element(
         "ul",
         { class: "kps-chips" },
-        classes.slice(0, MOST_CLASSES).map(({ name, count: some }) =>
-          element("li", {}, markOf(name), `${name} `, element("span", { class: "kps-muted" }, wholeNumber(some)))),
-        many && element(
+        classes.map(({ name, count: some }) => element(
           "li",
-          { class: "kps-muted" },
-          listed(classes.slice(MOST_CLASSES).map(({ name }) => name), 2),
-        ),
+          {},
+          markOf(name),
+          element("span", { class: "kps-name" }, name),
+          element("span", { class: "kps-count" }, wholeNumber(some)),
+        )),
       ),
       element(
         "div",
@@ -68,6 +66,11 @@ export function createSelectionPanel(view) {
         button("Isolate", showAlone, { class: "kps-small", title: "Hides what is coloured otherwise" }),
       ),
     ];
+  }
+
+  function errorWords({ label, predicted }) {
+    const nameOf = (sought) => store.state.info.classes.find((entry) => entry.label === sought)?.name;
+    return `of ${nameOf(label)}, taken for ${predicted === null ? "any other class" : nameOf(predicted)}`;
   }
 
   function markOf(name) {
@@ -88,79 +91,8 @@ export function createSelectionPanel(view) {
   return section("Selection", [told, createFinder(view), form], { side });
 }
 
-function selectionKind(json, words, pending) {
-  if (pending) return "…";
+function selectionKind(json, words) {
   if (json.type === "Polygon") return "in the shape you drew";
   if (json.type === "ClassLabel") return "of one class";
   return words && !/^[\d,]* ?points?$/.test(words) ? words : "";
-}
-
-/** Ways to select by words: a class, indices, errors. */
-function createFinder({ store, actions, toasts }) {
-  const body = element("div", { class: "kps-finder" });
-
-  function draw() {
-    const { info } = store.state;
-    if (!info) return refill(body, []);
-    const classes = info.classes.map(({ name }, i) => ({ value: String(i), label: name }));
-    const any = { value: "", label: "any other" };
-    const label = (value) => (value === "" ? null : info.classes[Number(value)].label);
-    const kind = chooser([
-      { value: "", label: "Choose…" },
-      ...classes,
-    ], "", (value) => value !== "" && actions.selectClass(label(value)), {
-      "aria-label": "Select a class", "data-focus": "find class",
-    });
-    const truth = chooser(
-      classes,
-      "0",
-      () => {},
-      { "aria-label": "Class of the samples", "data-focus": "errors of" },
-    );
-    const taken = chooser(
-      [any, ...classes],
-      "",
-      () => {},
-      { "aria-label": "What they are taken for", "data-focus": "taken for" },
-    );
-    const indices = element("input", {
-      type: "text", "aria-label": "Indices of points", placeholder: "3, 7, 10-12", "data-focus": "indices",
-      on: { keydown: (event) => event.key === "Enter" && byIndices(indices.value) },
-    });
-    return refill(body, [
-      row("Class", kind),
-      row("Errors of", truth, element("span", {}, "taken for"), taken,
-        button(
-          "Select",
-          () => actions.selectErrors(label(truth.value), label(taken.value)),
-          { "data-focus": "select errors", class: "kps-small" },
-        )),
-      row(
-        "By index",
-        indices,
-        button("Select", () => byIndices(indices.value), { "data-focus": "select indices", class: "kps-small" }),
-      ),
-    ]);
-  }
-
-  function byIndices(text) {
-    try {
-      actions.selectIndices(typedIndices(text, store.state.info.points));
-    } catch (error) {
-      toasts.error(error.message);
-    }
-  }
-
-  store.on(["info"], draw);
-  draw();
-  return element(
-    "details",
-    { class: "kps-fold" },
-    element("summary", {}, "Select by class, errors or index"),
-    body,
-  );
-}
-
-function row(name, ...parts) {
-  return element("div", { class: "kps-find-row" }, element("span", { class: "kps-field-name" }, name), parts);
 }

@@ -2,9 +2,12 @@
 
 import { element, iconButton } from "../elements/dom.js";
 import { icon } from "../elements/icons.js";
+import { SAMPLE_KEYS } from "./inspector.js";
 import { MAP_KEYS } from "../map/map_keys.js";
 import { TABS } from "../elements/sections.js";
-import { TOOLS } from "./toolbar.js";
+import { BAR_KEYS, TOOLS } from "./toolbar.js";
+
+const PANEL_KEYS = [...BAR_KEYS, ...SAMPLE_KEYS];
 
 const VIEW_KEYS = [
   ["Ctrl+Z", "undo"],
@@ -13,6 +16,7 @@ const VIEW_KEYS = [
   ["Escape", "give up what is under way, then clear the selection"],
   ["O", "outlines and names of classes"],
   ["E", "edited map or original"],
+  ...PANEL_KEYS.map(({ key, label }) => [key.toUpperCase(), label]),
   ["1 2 3 4", `panels: ${TABS.map(({ label }) => label.toLowerCase()).join(", ")}`],
   ["?", "this list"],
 ];
@@ -24,10 +28,12 @@ const VIEW_KEYS = [
  * @param {{store: Object, actions: Object, fit: function(): void, help: Object}} view
  * @returns {function(): void} Ends that.
  */
-export function attachShortcuts(root, { store, actions, fit, help }) {
+export function attachShortcuts(root, view) {
+  const { store, actions, fit, help } = view;
   const tools = new Map(TOOLS.map(({ key, name }) => [key, () => store.set({ tool: name })]));
   const plain = new Map([
     ...tools,
+    ...PANEL_KEYS.map(({ key, act }) => [key, () => act(view)]),
     ["?", () => help.toggle()],
     ["o", () => actions.showOutlines(!store.state.outlines)],
     ["e", () => store.set({ shown: store.state.shown === "original" ? "edited" : "original" })],

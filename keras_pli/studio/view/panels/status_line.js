@@ -1,15 +1,9 @@
-/** The line below the map: what is selected, and who is computing. */
+/** The line below the map: what is selected, what was found, and who is computing. */
 
 import { button, element, refill } from "../elements/dom.js";
 import { counted, wholeNumber } from "../elements/formatting.js";
-
-const JOB_NAMES = {
-  suggest: "Looking for moves",
-  check: "Checking the plan",
-  propose: "Looking for labels",
-  retrain: "Retraining",
-  refresh: "Refreshing the map",
-};
+import { JOB_NAMES } from "../state/job_words.js";
+import { progressBar } from "./job_line.js";
 
 /**
  * Makes the line.
@@ -21,6 +15,7 @@ export function createStatusLine({ store, actions }) {
   const { state } = store;
   const left = element("span", { class: "kps-status-selected" });
   const middle = element("span", { class: "kps-status-busy" });
+  const news = element("span", { class: "kps-status-news", role: "status" });
   const job = element("span", { class: "kps-status-job" });
 
   function drawSelected() {
@@ -46,16 +41,26 @@ export function createStatusLine({ store, actions }) {
     );
   }
 
+  function drawNews() {
+    refill(news, state.news ? [
+      element("span", {}, state.news.sentence),
+      button("Show", actions.showNews, { class: "kps-small", "data-focus": "show news" }),
+    ] : []);
+  }
+
   function drawJob() {
-    const { job: current } = state;
+    const { job: current, deciding } = state;
+    if (deciding) {
+      return refill(job, [element("span", {}, "Working on your decision"), progressBar(null, "Progress")]);
+    }
     const waits = state.comparison && !state.comparing && current?.state !== "running";
-    refill(job, current?.state === "running" ? running(current) : waits ? waiting() : []);
+    return refill(job, current?.state === "running" ? running(current) : waits ? waiting() : []);
   }
 
   function waiting() {
     return [element("span", {}, "A retraining waits for your decision"), button(
       "Compare",
-      actions.openComparison,
+      () => actions.openComparison(),
       { class: "kps-small", "data-focus": "compare below" },
     )];
   }
@@ -70,20 +75,8 @@ export function createStatusLine({ store, actions }) {
 
   store.on(["info", "selection", "hidden", "column"], drawSelected);
   store.on(["busy", "plan", "picking"], drawBusy);
-  store.on(["job", "comparison", "comparing"], drawJob);
+  store.on(["news"], drawNews);
+  store.on(["job", "comparison", "comparing", "deciding"], drawJob);
   [drawSelected, drawBusy, drawJob].forEach((draw) => draw());
-  return element("footer", { class: "kps-status" }, left, middle, job);
-}
-
-/**
- * How far a job is.
- *
- * @param {number|null} share From 0 to 1; null where it cannot be told.
- * @param {string} label
- */
-export function progressBar(share, label) {
-  return element(
-    "progress",
-    { "aria-label": label, max: "1", ...(share === null || share === undefined ? {} : { value: String(share) }) },
-  );
+  return element("footer", { class: "kps-status" }, left, middle, news, job);
 }

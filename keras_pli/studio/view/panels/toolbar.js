@@ -37,6 +37,19 @@ export const TOOLS = [
   },
 ];
 
+/** Keys of the bar besides those of the tools, for a list of shortcuts. */
+export const BAR_KEYS = [
+  { key: "k", label: "colour by the next value", act: (view) => stepColour(view, 1) },
+  { key: "j", label: "colour by the value before", act: (view) => stepColour(view, -1) },
+];
+
+function stepColour({ store, actions }, step) {
+  const { info, colour } = store.state;
+  if (!info) return;
+  const { columns } = info;
+  actions.loadColumn(columns[(columns.indexOf(colour) + step + columns.length) % columns.length]);
+}
+
 /**
  * Makes the bar.
  *
@@ -60,11 +73,16 @@ export function createToolbar({ store, actions, fit, help }) {
   function drawTitle() {
     const { info, round } = state;
     refill(title, [
-      element("h1", {}, "Studio"),
+      element(
+        "div",
+        { class: "kps-title-head" },
+        element("h1", {}, "Studio"),
+        round && element("span", { class: "kps-round-now", title: round.title ?? "" }, `Round ${round.number}`),
+      ),
       info && element(
         "span",
         { class: "kps-muted", title: info.folder ?? "" },
-        [info.title, info.layer, round && `round ${round.number}`].filter(Boolean).join(" · "),
+        [info.title, info.layer].filter(Boolean).join(" · "),
       ),
     ]);
   }

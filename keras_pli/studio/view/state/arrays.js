@@ -41,6 +41,19 @@ export function maskIndices(mask) {
   return indices;
 }
 
+/** Some of a list, evenly from all over it; twice as many of them hold these too. */
+export function spreadOver(list, most) {
+  if (list.length <= most) return list;
+  return Array.from({ length: most }, (_, i) => list[Math.floor((i * list.length) / most)]);
+}
+
+/** How often each code occurs. */
+export function codeCounts(codes, kinds) {
+  const counts = new Array(kinds).fill(0);
+  for (const code of codes) if (code < kinds) counts[code] += 1;
+  return counts;
+}
+
 /** A mask of the points listed. */
 export function maskOf(indices, points) {
   const mask = new Uint8Array(points);

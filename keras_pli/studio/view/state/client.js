@@ -18,7 +18,7 @@ const GONE =
 export function createClient(model, { wait = WAIT_MILLISECONDS } = {}) {
   const pending = new Map();
   const handlers = new Map();
-  // Views of one widget share its model, and hear each other's answers.
+  // Views of one widget share its model, and hear each other's answers; the server, too, tells views by it.
   const prefix = Math.random().toString(36).slice(2, 10);
   let next = 1;
   let up = true;
@@ -72,7 +72,7 @@ export function createClient(model, { wait = WAIT_MILLISECONDS } = {}) {
         const timer = setTimeout(() => lose(id), patience);
         pending.set(id, { resolve, reject, timer });
         try {
-          const sent = model.send({ ...fields, id, kind }, undefined, buffers);
+          const sent = model.send({ ...fields, id, kind, page: prefix }, undefined, buffers);
           if (sent && typeof sent.catch === "function") sent.catch(() => lose(id));
         } catch {
           lose(id);

@@ -1,6 +1,7 @@
 /** What the view fetches to draw the map: the session, positions, columns, outlines. */
 
 import { typedArray } from "./arrays.js";
+import { keepPreferences, readPreferences } from "./preferences.js";
 
 const RETRY_MILLISECONDS = 3000;
 const PATIENCE_MILLISECONDS = 10000;
@@ -24,16 +25,21 @@ export function loadingActions({ ask, store, version, welcomed }) {
       tryAgain();
       return false;
     }
-    const { plan, round, rounds, job, comparison, ...info } = reply.content;
-    store.set({ connection: "up", info, plan, round, rounds, comparison });
+    const { plan, round, rounds, job, comparison, unfinished = null, ...info } = reply.content;
+    const { outlines } = store.state.info ? store.state : readPreferences(info);
+    store.set({
+      connection: "up", tries: 0, info, plan, round, rounds, comparison, unfinished, outlines: Boolean(outlines),
+      predictionCodes: null, confusions: null,
+    });
     await Promise.all([loadMap(), loadTargets(), loadColumn(store.state.colour)]);
     welcomed(job);
     return true;
   }
 
   function tryAgain() {
-    if (store.state.connection === "refused" || retry !== null) return;
-    store.set({ connection: store.state.info ? "down" : "connecting" });
+    if (store.state.connection === "refused") return;
+    store.set({ connection: store.state.info ? "down" : "connecting", tries: store.state.tries + 1 });
+    if (retry !== null) return;
     retry = setTimeout(() => {
       retry = null;
       hello();
@@ -44,7 +50,7 @@ export function loadingActions({ ask, store, version, welcomed }) {
     const reply = await ask("positions", { of: "map" });
     if (!reply) return;
     const map = typedArray(reply.buffers[0], Float32Array);
-    store.set({ positions: { ...store.state.positions, map, live: null } });
+    store.set({ positions: { ...store.state.positions, map, live: null, round: store.state.round?.number } });
   }
 
   /** Fetches where the plan sends points; of several calls at once the last counts. */
@@ -113,16 +119,23 @@ export function loadingActions({ ask, store, version, welcomed }) {
 
   async function showOutlines(on) {
     store.set({ outlines: on, outlined: null });
+    keepPreferences(store.state.info, { outlines: on });
     if (on) await loadOutlines();
   }
 
   /** The class of each point, as its place in the list of classes; null where it cannot be had. */
-  async function labelCodes() {
-    if (!store.state.labelCodes) {
-      const reply = await ask("column", { name: "label" });
-      if (reply) store.set({ labelCodes: typedArray(reply.buffers[0], Uint16Array) });
+  const labelCodes = () => codesOf("label", "labelCodes");
+
+  /** The same of what the classifier says. */
+  const predictionCodes = () => codesOf("prediction", "predictionCodes");
+
+  async function codesOf(name, key) {
+    const { round } = store.state;
+    if (!store.state[key]) {
+      const reply = await ask("column", { name }, { quiet: true });
+      if (reply && store.state.round === round) store.set({ [key]: typedArray(reply.buffers[0], Uint16Array) });
     }
-    return store.state.labelCodes;
+    return store.state[key];
   }
 
   function end() {
@@ -133,6 +146,6 @@ export function loadingActions({ ask, store, version, welcomed }) {
 
   return {
     hello, tryAgain, loadMap, loadTargets, forgetTargets, loadColumn, loadOutlines, showOutlines, labelCodes,
-    endLoading: end,
+    predictionCodes, endLoading: end,
   };
 }

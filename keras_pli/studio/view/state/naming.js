@@ -19,3 +19,8 @@ export function rampOf({ ramp, dark_ramp: dark }, theme) {
 export function methodsOf({ methods, method_titles: titles = {} }) {
   return methods.map((name) => ({ name, title: titles[name] ?? name }));
 }
+
+/** A sample by its number, and the group that it belongs to. */
+export function sampleWords({ index, group }) {
+  return `sample ${index}${group === null || group === undefined ? "" : ` · ${group}`}`;
+}

@@ -3,6 +3,9 @@
 import { maskCentre, maskIndices, movedMask } from "./arrays.js";
 import { guessedTargets, indicesSelection, isIdle, mergedChange } from "./changes.js";
 
+// It may have reached the server, or not.
+const UNANSWERED = "Once it is back, the page shows the plan as it is stored: look there whether this step is in it.";
+
 /**
  * Actions on the plan.
  *
@@ -82,7 +85,7 @@ export function planningActions({ ask, store, toasts, loading }) {
 
   async function send(kind, fields) {
     pending += 1;
-    const reply = await ask(kind, fields, { consequence: "The step was taken back." });
+    const reply = await ask(kind, fields, { consequence: UNANSWERED });
     pending -= 1;
     wrong ||= !reply;
     if (reply) takePlan(reply.content.plan);
@@ -105,7 +108,10 @@ export function planningActions({ ask, store, toasts, loading }) {
   function takePlan(plan) {
     const { plan: known } = store.state;
     if (plan.revision < known.revision && pending) return;
-    if (plan.revision !== known.revision) store.set({ plan });
+    if (plan.revision !== known.revision) {
+      const isEmpty = !plan.entries.some(({ on }) => on);
+      store.set({ plan, news: null, check: isEmpty ? null : store.state.check });
+    }
     if (plan.error && plan.error !== known.error) toasts.error(plan.error);
     settle();
   }

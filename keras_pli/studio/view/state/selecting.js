@@ -15,15 +15,15 @@ export function selectingActions({ ask, store, toasts, loading }) {
    * Selects.
    *
    * @param {Object} json As the plan stores it, or one of the studio's own.
-   * @param {{guess?: Uint8Array, on?: string, labels?: Array, points?: boolean}} options `labels` are the
-   *   classes it was made of; `points` says that the plan shall keep the points, not the rule.
+   * @param {{guess?: Uint8Array, on?: string, labels?: Array, errors?: Object, points?: boolean}} options `labels`
+   *   are the classes it was made of, `errors` which ones; `points`: the plan shall keep the points, not the rule.
    */
-  async function select(json, { guess = null, on = "targets", labels = null, points = false } = {}) {
+  async function select(json, { guess = null, on = "targets", labels = null, errors = null, points = false } = {}) {
     asked += 1;
     const mine = asked;
     const before = store.state.selection;
     const revision = store.state.plan.revision;
-    const draft = { json, labels, mask: guess, count: guess ? maskCount(guess) : null, classes: [], words: null };
+    const draft = { json, labels, errors, mask: guess, count: guess ? maskCount(guess) : null, classes: [], words: null };
     store.set({ selection: { ...draft, revision, pending: true } });
     const reply = await ask("select", { selection: json, on });
     if (mine !== asked) return;
@@ -39,7 +39,7 @@ export function selectingActions({ ask, store, toasts, loading }) {
       return;
     }
     const kept = points ? indicesSelection(maskIndices(mask)) : json;
-    store.set({ selection: { json: kept, labels, mask, count, classes, words, revision } });
+    store.set({ selection: { json: kept, labels, errors, mask, count, classes, words, revision } });
   }
 
   function clear() {
@@ -100,7 +100,7 @@ export function selectingActions({ ask, store, toasts, loading }) {
   }
 
   function selectErrors(label, predicted) {
-    return select({ type: "ErrorsOf", label, predicted }, { points: true });
+    return select({ type: "ErrorsOf", label, predicted }, { errors: { label, predicted }, points: true });
   }
 
   function selectIndices(indices) {

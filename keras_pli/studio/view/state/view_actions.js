@@ -1,10 +1,15 @@
 /** All that the view can do, over one client and one store. */
 
+import { confusionActions } from "./confusions.js";
+import { decidingActions } from "./deciding.js";
 import { loadingActions } from "./loading.js";
 import { planningActions } from "./planning.js";
 import { samplingActions } from "./sampling.js";
 import { selectingActions } from "./selecting.js";
-import { workingActions } from "./working.js";
+import { startOf, workingActions } from "./working.js";
+
+const CONNECTION = "connection"; // what the client calls the failure of a request that nobody answered
+const MAP_TABS = ["edit", "sample"];
 
 /**
  * Makes the actions and listens to what the session tells.
@@ -23,37 +28,58 @@ export function createViewActions({ client, store, toasts, version }) {
    *   `report` takes the sentence in place of a toast, `refused` does so where the server itself said it.
    */
   async function ask(kind, fields, { patience, quiet = false, consequence = null, report = null, refused = null } = {}) {
+    const about = fields.job ? startOf(fields.job) : kind;
     store.set({ busy: store.state.busy + 1 });
     try {
-      return await client.request(kind, fields, [], patience);
+      const reply = await client.request(kind, fields, [], patience);
+      toasts.solved(about);
+      toasts.solved(CONNECTION);
+      return reply;
     } catch (error) {
-      tell(error, { quiet, consequence, report: error.kind === "connection" ? report : refused ?? report });
+      tell(error, { about, quiet, consequence, report: error.kind === CONNECTION ? report : refused ?? report });
       return null;
     } finally {
       store.set({ busy: store.state.busy - 1 });
     }
   }
 
-  function tell(error, { quiet, consequence, report }) {
+  function tell(error, { about, quiet, consequence, report }) {
     if (error.message === "superseded") return undefined;
-    if (error.kind === "connection") {
-      if (consequence) toasts.error(`The server did not answer. ${consequence} Try again once it is back.`);
+    if (error.kind === CONNECTION) {
+      if (consequence) toasts.error(`The server did not answer. ${consequence}`, CONNECTION);
       if (report) report("The server did not answer.");
       return undefined;
     }
     if (report) return report(error.message);
-    return quiet ? undefined : toasts.error(error.message);
+    return quiet ? undefined : toasts.error(error.message, about);
+  }
+
+  let noteTold = null;
+
+  function welcomed(job) {
+    const { note } = store.state.info;
+    if (note && note !== noteTold) toasts.error(note); // a file is damaged; it is asked for anew with each hello
+    noteTold = note;
+    working.takeJob(job ?? null);
+    deciding.learnOptions();
+    confusing.loadConfusions();
   }
 
   const context = { ask, store, toasts, version };
-  const loading = loadingActions({ ...context, welcomed: (job) => working.takeJob(job ?? null) });
+  const confusing = confusionActions(context);
+  const loading = loadingActions({ ...context, welcomed });
   const planning = planningActions({ ...context, loading });
-  const working = workingActions({ ...context, loading, planning });
+  const deciding = decidingActions({ ...context, loading });
+  const working = workingActions({ ...context, planning, deciding });
   const selecting = selectingActions({ ...context, loading });
   const sampling = samplingActions(context);
 
   const offs = [
+    // These work on the map, which a comparison hides.
+    store.on(["tab", "tool"], ({ tab, comparing }) => comparing && MAP_TABS.includes(tab) && deciding.closeComparison()),
+    store.on(["plan"], () => deciding.renewChanged()),
     store.on(["shown"], ({ outlines, shown }) => outlines && shown !== "live" && loading.loadOutlines()),
+    store.on(["plan"], () => confusing.recount()),
     client.on("connection", ({ up, again }) => {
       if (!up) loading.tryAgain();
       else if (again || store.state.connection === "down") loading.hello();
@@ -61,13 +87,15 @@ export function createViewActions({ client, store, toasts, version }) {
     client.on("plan", ({ plan }) => planning.takePlan(plan)),
     client.on("job", ({ job }) => working.takeJob(job)),
     client.on("epoch", (content, buffers) => working.takeEpoch(content, buffers)),
-    client.on("round", (content) => working.takeRound(content)),
+    client.on("round", (content) => deciding.takeRound(content)),
   ];
 
   return {
     ...loading,
+    ...confusing,
     ...planning,
     ...working,
+    ...deciding,
     ...selecting,
     ...sampling,
     end() {

@@ -1,16 +1,23 @@
-/** Jobs, what comes of them, and rounds. */
+/** Jobs, and what comes of them. */
 
 import { maskCentre, typedArray, unpackedMask, withRowsAt } from "./arrays.js";
 import { checkMark, movedSelection } from "./check_marks.js";
+import { checkNews } from "./job_words.js";
+
+/** What fails, or works again, where a job is started; see `toasts`. */
+export function startOf(job) {
+  return `start ${job}`;
+}
 
 /**
  * Actions that start, stop and take over work.
  *
- * @param {{ask: Function, store: Object, toasts: Object, loading: Object, planning: Object}} context
+ * @param {{ask: Function, store: Object, toasts: Object, planning: Object, deciding: Object}} context
  */
-export function workingActions({ ask, store, toasts, loading, planning }) {
+export function workingActions({ ask, store, toasts, planning, deciding }) {
   async function start(job, options = {}) {
     if (job === "retrain") store.set({ live: { ...store.state.live, arms: {} } });
+    store.set({ news: null });
     const reply = await ask("start", { job, options });
     if (reply) takeJob(reply.content.job);
     return Boolean(reply);
@@ -24,6 +31,7 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
   function takeJob(job) {
     const before = store.state.job;
     store.set({ job });
+    if (job?.job === "retrain") store.set({ lastOptions: job.options });
     if (!job || job.state === "running") return;
     const known = before && before.id === job.id;
     if (known && before.state === job.state) return;
@@ -33,7 +41,7 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
   }
 
   function finish(job) {
-    if (job.state === "failed") return toasts.error(job.error ?? `“${job.job}” failed.`);
+    if (job.state === "failed") return toasts.error(job.error ?? `“${job.job}” failed.`, startOf(job.job));
     if (job.state === "stopped") toasts.note(`${job.words || job.job}: stopped.`);
     if (job.job === "retrain" || job.job === "refresh") showLive(null);
     if (job.state !== "done") return undefined;
@@ -41,18 +49,32 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
   }
 
   function takeResult({ job, result }) {
-    if (job === "suggest") store.set(
-      { suggestions: { kind: "suggest", entries: result?.changes ?? [], words: result?.words } },
-    );
-    if (job === "propose") store.set(
-      { suggestions: { kind: "propose", entries: result?.proposals ?? [], words: result?.words } },
-    );
+    const revision = store.state.plan.revision;
+    const tell = (sentence) => store.set({ news: { sentence, of: job, tab: "edit" } });
+    if (job === "suggest") {
+      const words = result?.words ?? "No move is suggested";
+      store.set({ suggestions: { entries: result?.changes ?? [], words, revision } });
+      return tell(words);
+    }
+    if (job === "propose") {
+      const words = result?.words ?? "Nothing is proposed";
+      store.set({ proposals: { entries: result?.proposals ?? [], words, revision } });
+      return tell(words);
+    }
     if (job === "check") {
-      store.set({ check: { ...result, revision: store.state.plan.revision } });
+      store.set({ check: { ...result, revision } });
+      tell(checkNews(result ?? {}));
       return markCheck();
     }
-    if (job === "retrain") return openComparison();
-    return undefined;
+    if (job === "refresh") return toasts.note(`A new map was trained: round ${result.round}. ${result.note ?? ""}`.trim());
+    return job === "retrain" ? deciding.openComparison() : undefined;
+  }
+
+  /** Opens what the news is about. */
+  function showNews() {
+    const { news, sheet } = store.state;
+    store.set({ tab: news.tab, sheet: sheet === "low" ? "half" : sheet, comparing: false });
+    store.set({ news: { ...news, asked: true } });
   }
 
   /** Puts what a check found to where the points of each move arrive. */
@@ -95,78 +117,17 @@ export function workingActions({ ask, store, toasts, loading, planning }) {
     if (!arm) showLive(null);
   }
 
-  async function openComparison() {
-    const reply = await ask("comparison", {});
-    if (!reply) return;
-    if (reply.content.none) {
-      store.set({ comparison: false, compared: null, comparing: false });
-      return;
-    }
-    const compared = reply.content;
-    store.set(
-      { comparison: true, compared: { ...compared, positions: {} }, comparing: true, tab: "retrain", sheet: "low" },
-    );
-    for (const of of compared.maps) {
-      const told = await ask("positions", { of });
-      if (!store.state.compared) return;
-      if (!told) continue;
-      const xy = typedArray(told.buffers[0], Float32Array);
-      const positions = { ...store.state.compared.positions, [of]: xy };
-      store.set({ compared: { ...store.state.compared, positions } });
-    }
-  }
-
-  function closeComparison() {
-    store.set({ comparing: false });
-  }
-
-  async function keep() {
-    const reply = await ask("keep", {});
-    if (!reply) return;
-    toasts.note("Kept. The classifier, the plan and a report are in the session's folder.");
-    endComparison();
-  }
-
-  async function discard() {
-    const reply = await ask("discard", {});
-    if (!reply) return;
-    toasts.note("Discarded. Your plan is as it was.");
-    endComparison();
-  }
-
-  function endComparison() {
-    store.set({ comparison: false, compared: null, comparing: false, live: { ...store.state.live, arms: {} } });
-  }
-
-  async function goTo(round) {
-    const reply = await ask("go_to", { round });
-    if (reply?.content.round) takeRound(reply.content);
-  }
-
-  async function takeRound({ round, rounds }) {
-    store.set({ round, rounds: rounds ?? store.state.rounds, selection: null, inspected: null });
-    store.set({ suggestions: null, check: null, ghosts: null });
-    await loading.hello();
-  }
-
-  async function openReport() {
-    const reply = await ask("report", {});
-    if (!reply) return;
-    const address = URL.createObjectURL(new Blob([reply.content.html], { type: "text/html" }));
-    window.open(address, "_blank", "noopener");
-  }
-
-  async function takeSuggestion(entry) {
+  /** @param {string} list "suggestions" or "proposals". */
+  async function takeSuggestion(list, entry) {
     await planning.showGhosts(null);
+    const current = store.state[list].revision === store.state.plan.revision;
     const reply = await planning.addWhole({ ...entry.change, reason: entry.change.reason ?? entry.reason });
-    if (!reply) return;
-    const { suggestions } = store.state;
-    const entries = suggestions.entries.map((other) => (other === entry ? { ...other, taken: true } : other));
-    store.set({ suggestions: { ...suggestions, entries } });
+    const known = store.state[list];
+    if (!reply || !known) return;
+    const entries = known.entries.map((other) => (other === entry ? { ...other, taken: true } : other));
+    // With one of them taken, the others are as good as before.
+    store.set({ [list]: { ...known, entries, revision: current ? store.state.plan.revision : known.revision } });
   }
 
-  return {
-    start, stop, takeJob, takeEpoch, watch, openComparison, closeComparison, keep, discard, goTo, takeRound,
-    openReport, takeSuggestion,
-  };
+  return { start, stop, takeJob, takeEpoch, watch, showNews, takeSuggestion };
 }

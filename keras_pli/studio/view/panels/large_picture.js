@@ -1,0 +1,46 @@
+/** One picture large, in the map's place; everything else goes on. */
+
+import { element, iconButton, refill } from "../elements/dom.js";
+import { icon } from "../elements/icons.js";
+
+/**
+ * Makes the place of the picture.
+ *
+ * @param {HTMLElement} root Of the view: Escape anywhere in it closes the picture.
+ * @param {Object} store
+ * @returns {HTMLElement}
+ */
+export function createLargePicture(root, store) {
+  const { state } = store;
+  const node = element("section", { class: "kps-large", "aria-label": "Large picture", hidden: true });
+  let before = null;
+
+  function draw() {
+    const { enlarged } = state;
+    const opened = node.hidden && enlarged;
+    if (opened) before = root.getRootNode().activeElement;
+    node.hidden = !enlarged;
+    if (!enlarged) return;
+    const closer = iconButton("Close the picture (Esc)", icon("close"), close);
+    refill(node, [
+      element("div", { class: "kps-help-head" }, element("h2", {}, enlarged.title), closer),
+      element("img", { src: enlarged.source, alt: enlarged.title, class: enlarged.smooth ? "kps-smooth" : "" }),
+    ]);
+    if (opened) closer.focus();
+  }
+
+  function close() {
+    store.set({ enlarged: null });
+    before?.focus?.();
+  }
+
+  root.addEventListener("keydown", (event) => {
+    if (node.hidden || event.key !== "Escape") return;
+    event.preventDefault();
+    event.stopPropagation();
+    close();
+  }, { capture: true });
+  store.on(["enlarged"], draw);
+  store.on(["inspected"], () => store.set({ enlarged: null }));
+  return node;
+}
