@@ -23,9 +23,6 @@ class Reply:
     buffers: Sequence[bytes] = ()
 
 
-_CALLED = {int: "whole numbers", str: "texts", dict: "objects"}
-
-
 class Fields:
     """The fields of a request.
 
@@ -112,12 +109,12 @@ class Fields:
         if value is default:
             return value
         if not isinstance(value, list):
-            raise self._wrong(name, f"a list of {_CALLED[kind]}", value)
+            raise self._wrong(name, f"a list of {_KINDS[kind]}", value)
         if len(value) > most:
             raise self._wrong(name, f"a list of at most {most:,} entries", _Count(len(value)))
         for each in value:
             if isinstance(each, bool) or not isinstance(each, kind):
-                raise self._wrong(name, f"a list of {_CALLED[kind]}", each)
+                raise self._wrong(name, f"a list of {_KINDS[kind]}", each)
         return value
 
     def _given(self, name: str, what: str, default: Any) -> Any:
@@ -132,6 +129,9 @@ class Fields:
         return ValueError(
             f"`{name}` of the request {self.kind!r} must be {what}. Received: {brief(value)}."
         )
+
+
+_KINDS = {int: "whole numbers", str: "texts", dict: "objects"}
 
 
 @dataclass(frozen=True)
