@@ -80,11 +80,12 @@ class ClassLabel(Selection):
                 f"Selecting {self} needs the labels: call `apply(embedding, labels)`. "
                 f"Received no labels."
             )
-        # Compared in Python, not by numpy: string arrays and ints then differ instead of failing.
-        entries = labels.tolist()
-        mask = np.array([entry == self.label for entry in entries], dtype=bool)
+        if labels.dtype.kind in "iu" and isinstance(self.label, int):
+            mask = np.asarray(labels == self.label)
+        else:  # in Python, not by numpy: strings and ints then differ instead of failing
+            mask = np.array([entry == self.label for entry in labels.tolist()], dtype=bool)
         if not mask.any():
-            raise ValueError(self._missing(entries))
+            raise ValueError(self._missing(labels.tolist()))
         return mask
 
     def _missing(self, entries: list[Any]) -> str:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import types
@@ -67,6 +68,7 @@ def served(monkeypatch):
         return True
 
     monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(server, "check_listening", lambda host, port: None)
     return calls
 
 
@@ -109,6 +111,17 @@ def test_it_opens_what_it_is_given(files, served, out):
         "allowed_hosts": ["box"],
         "open_browser": False,
     }
+
+
+def test_a_taken_port_is_told_before_a_map_is_trained(files, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(server, "serve", None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run(files, tmp_path / "run", "--port", str(port)) == 1
+        assert f"Cannot listen on port {port}" in capsys.readouterr().err
+        with pytest.raises(OSError, match="Cannot listen"):
+            kp.studio(None, None, None, port=port)
+    assert not (tmp_path / "run").exists()
 
 
 BAD = {

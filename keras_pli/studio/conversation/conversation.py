@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..session.events import Subscriber
-from ..session.folder import unwritable
+from ..session.folder import writing_in
 from ..session.session import StudioSession
 from .decision_requests import DECISION_REQUESTS
 from .fields import Fields, Reply
@@ -63,12 +63,11 @@ class Conversation:
             found = REQUESTS.get(str(content.get("kind")))
             if found is None:
                 raise ValueError(f"There is no request {content.get('kind')!r:.80}.")
-            answer = found(self.session, Fields(content, buffers))
+            with writing_in(self.session.folder.path):
+                answer = found(self.session, Fields(content, buffers))
             return Reply({**about, "ok": True, **answer.content}, answer.buffers)
         except (ValueError, TypeError, OSError, RuntimeError, ImportError) as error:
             _log.info("The request %r failed.", content.get("kind"), exc_info=True)
-            if isinstance(error, OSError) and error.errno:
-                error = unwritable(self.session.folder.path, error)
             return Reply({**about, "ok": False, "error": str(error)})
         except Exception as error:
             _log.exception("The request %r failed.", content.get("kind"))

@@ -23,6 +23,9 @@ class Reply:
     buffers: Sequence[bytes] = ()
 
 
+_CALLED = {int: "whole numbers", str: "texts", dict: "objects"}
+
+
 class Fields:
     """The fields of a request.
 
@@ -111,7 +114,7 @@ class Fields:
         if not isinstance(value, list) or len(value) > most:
             raise self._wrong(name, f"a list of at most {most:,} entries", value)
         if any(isinstance(each, bool) or not isinstance(each, kind) for each in value):
-            raise self._wrong(name, f"a list of {kind.__name__}", value)
+            raise self._wrong(name, f"a list of {_CALLED[kind]}", value)
         return value
 
     def _given(self, name: str, what: str, default: Any) -> Any:

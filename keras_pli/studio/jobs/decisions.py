@@ -37,11 +37,11 @@ def keep_retraining(session: StudioSession, arm: str = "PLI") -> str | None:
 
     Raises:
         ValueError: If no retraining waits in this round, or there is no such arm.
-        RuntimeError: If a job runs.
+        RuntimeError: If a job runs, or a round is being made.
         OSError: If the folder cannot be written.
     """
     arm = one_of(arm, ARMS, "arm")
-    check_idle(session)
+    check_free(session)
     with session.lock:
         parent, made = session.round, _waiting(session)
     write_report(session, made)
@@ -92,9 +92,9 @@ def discard_retraining(session: StudioSession) -> None:
     """Removes the retrainings of this round; classifier, map and plan stay as they are.
 
     Raises:
-        RuntimeError: If a job runs.
+        RuntimeError: If a job runs, or a round is being made.
     """
-    check_idle(session)
+    check_free(session)
     with session.lock:
         discard(session.round.folder / RETRAINING)
     session.events.publish("round", {})
@@ -111,10 +111,17 @@ def go_to_round(session: StudioSession, number: int) -> str | None:
 
     Raises:
         ValueError: If there is no such round.
-        RuntimeError: If a job runs.
+        RuntimeError: If a job runs, or a round is being made.
     """
-    check_idle(session)
+    check_free(session)
     return session.go_to(number)
+
+
+def check_free(session: StudioSession) -> None:
+    """Raises a `RuntimeError` while a job runs or a new round is being made, perhaps for another window."""
+    check_idle(session)
+    if session.makes_round:
+        raise RuntimeError("A new round is being made: wait until it is there.")
 
 
 def check_idle(session: StudioSession) -> None:

@@ -17,6 +17,7 @@ from ...retraining.loss import AUTOMATIC
 from ...retraining.outputs import predicted
 from ...settings import Settings, number, setting
 from ..session.carrying import carried_over
+from ..session.folder import writing_in
 from ..session.rounds import CLASSIFIER, EMBEDDER, load_network
 from ..session.session import StudioSession
 from .comparison import comparison
@@ -92,7 +93,12 @@ def start_job(session: StudioSession, name: str, options: Mapping[str, Any] | No
     chosen = kind(**given)
     with session.lock:
         work = prepare(session, chosen)
-    return session.jobs.start(name, lambda progress, **told: work(progress), asdict(chosen))
+
+    def run(progress: Progress, **told: Any) -> Mapping[str, Any]:
+        with writing_in(session.folder.path):
+            return work(progress)
+
+    return session.jobs.start(name, run, asdict(chosen))
 
 
 def waiting_retraining(session: StudioSession) -> RetrainingResult | None:
@@ -215,14 +221,16 @@ def _refresh(session: StudioSession, options: SeedOptions) -> Work:
             places=begun.map,
             seed=options.seed,
         )
-        made, note = session.new_round(
-            begun,
-            begun.folder / CLASSIFIER,
-            title=f"New map of round {begun.number}",
-            carried=lambda: carried_over(session.editor.entries, session.edited),
-            embedder=file,
-        )
-        file.unlink(missing_ok=True)
+        try:
+            made, note = session.new_round(
+                begun,
+                begun.folder / CLASSIFIER,
+                title=f"New map of round {begun.number}",
+                carried=lambda: carried_over(session.editor.entries, session.edited),
+                embedder=file,
+            )
+        finally:
+            file.unlink(missing_ok=True)
         return {"round": made.number, "note": note}
 
     return work

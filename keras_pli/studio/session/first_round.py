@@ -13,7 +13,7 @@ from ...identity import model_identity
 from ...network.activations import ActivationReader
 from ...retraining.embedders import embedder_of
 from ...retraining.outputs import predicted
-from .folder import SessionFolder
+from .folder import SessionFolder, writing_in
 from .given import StudioData
 from .rounds import CLASSIFIER, EMBEDDER, Round, check_map, load_network
 
@@ -32,7 +32,8 @@ def make_first_round(
     had_embedder = folder.embedder.exists()
     folder.write({}, class_names=list(data.class_names))
     try:
-        _make(data, folder, embedder, seed, verbose)
+        with writing_in(folder.path):
+            _make(data, folder, embedder, seed, verbose)
     except BaseException:
         shutil.rmtree(folder.round(0), ignore_errors=True)
         if not had_embedder:

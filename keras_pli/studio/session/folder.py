@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,8 @@ class SessionFolder:
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path} is a file. A session needs a folder: choose another.")
         self._held = ExitStack()
-        try:
+        with writing_in(self.path):
             self._held.enter_context(one_writer(self.path, "studio"))
-        except OSError as error:
-            raise unwritable(self.path, error) from error
         try:
             self._about = self._read(identity)
         except BaseException:
@@ -95,12 +94,9 @@ class SessionFolder:
         noted = {**self._about, **about}
         if about:
             texts = {**texts, self._note: json.dumps(noted, indent=2) + "\n"}
-        try:
-            with ExitStack() as files:  # renamed when all are written
-                for path, text in texts.items():
-                    files.enter_context(atomic_path(path)).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise unwritable(self.path, error) from error
+        with writing_in(self.path), ExitStack() as files:  # renamed when all are written
+            for path, text in texts.items():
+                files.enter_context(atomic_path(path)).write_text(text, encoding="utf-8")
         self._about = noted
 
     def give_up(self) -> None:
@@ -147,9 +143,27 @@ class SessionFolder:
             )
 
 
-def unwritable(folder: Path, error: OSError) -> OSError:
-    """Returns the error of a folder that cannot be written, as a sentence that says how to go on."""
-    return OSError(
-        f"{folder} cannot be written: {error.strerror or error}. What was asked for is not done. Make room "
-        "there, or let it be written, and try again."
-    )
+@contextmanager
+def writing_in(folder: Path) -> Iterator[None]:
+    """Lets an error of the disk say which folder it is about, and how to go on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        raise OSError(
+            f"{folder} cannot be written: {error.strerror}. What was asked for is not done. Make room there, "
+            "or let it be written, and try again."
+        ) from error
+
+
+_NOT_WRITABLE = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}

@@ -135,10 +135,11 @@ class Round:
                 not finite.
         """
         for source, name in ((classifier, CLASSIFIER), (embedder, EMBEDDER)):
+            _check_file(source)
             if source != folder / name:
                 with atomic_path(folder / name) as temporary:
                     shutil.copyfile(source, temporary)
-        networks = load_network(folder / CLASSIFIER), load_network(folder / EMBEDDER)
+        networks = _networks(folder)
         activations = predicted(ActivationReader(networks[0], data.layer), data.train[0])
         check_map(networks[1], activations, data.layer)
         arrays = {
@@ -176,7 +177,7 @@ class Round:
         }
         if any(name not in arrays or arrays[name].shape != shapes[name] for name in shapes):
             raise ValueError(f"{folder / ARRAYS} is damaged: it is not of these samples.")
-        networks = load_network(folder / CLASSIFIER), load_network(folder / EMBEDDER)
+        networks = _networks(folder)
         return cls(data, folder, note, *networks, arrays)
 
 
@@ -197,18 +198,19 @@ def read_note(folder: Path) -> RoundNote:
     return made
 
 
-def load_network(path: Path) -> keras.Model:
-    """Returns a second model of a file's network, compiled as it was where Keras can read how.
+def load_network(path: Path, *, compiled: bool = True) -> keras.Model:
+    """Returns a second model of a file's network.
+
+    Args:
+        path: The file.
+        compiled: Whether to compile it as it was, where Keras can read how; to look at, it need not be.
 
     Raises:
         ValueError: If the file is missing, damaged, or cannot be loaded.
     """
-    if not path.exists():
-        raise ValueError(f"{path} is missing.")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is damaged: it is cut, or no Keras file.")
+    _check_file(path)
     try:
-        return keras.saving.load_model(path)
+        return keras.saving.load_model(path, compile=compiled)
     except Exception:  # Keras raises half a dozen kinds, for a loss that is nobody's too
         try:
             return keras.saving.load_model(path, compile=False)
@@ -218,6 +220,21 @@ def load_network(path: Path) -> keras.Model:
                 f"{path} cannot be loaded as a Keras model: {told} A studio works on copies, so a layer of "
                 "your own must be registered by keras.saving.register_keras_serializable."
             ) from error
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise ValueError(f"{path} is missing.")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is damaged: it is cut, or no Keras file.")
+
+
+def _networks(folder: Path) -> tuple[keras.Model, keras.Model]:
+    """Classifier and map of a round, to look at."""
+    return (
+        load_network(folder / CLASSIFIER, compiled=False),
+        load_network(folder / EMBEDDER, compiled=False),
+    )
 
 
 def check_map(embedder: keras.Model, activations: NDArray[Any], layer: str) -> None:

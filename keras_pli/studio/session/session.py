@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from ...intervention.change import ChangeMisfitError
 from ...intervention.naming import named
 from ...intervention.selection import BoolArray, Polygon
 from ...plotting.style import NO_LABEL
+from ...random_state import kept_random_state
 from ..jobs.jobs import Jobs
 from ..jobs.retraining_result import RETRAINING, finished
 from ..samples.samples import Samples
@@ -26,13 +28,15 @@ from .carrying import Carried
 from .edited_map import EditedMap
 from .events import Events
 from .first_round import check_same_map, make_first_round
-from .folder import SessionFolder, unwritable
+from .folder import SessionFolder, writing_in
 from .given import StudioData
 from .plan_editor import PlanEditor
 from .rounds import CLASSIFIER, EMBEDDER, Round, RoundNote, load_network
 from .selections import ColumnCode, ColumnRange, ErrorsOf, StudioSelection
 from .stored_plan import plan_texts, stored_editor
 from .whole_round import round_notes, whole_round
+
+_log = logging.getLogger(__name__)
 
 
 class StudioSession:
@@ -65,6 +69,7 @@ class StudioSession:
         >>> session.edited.targets  # doctest: +SKIP
     """
 
+    @kept_random_state()
     def __init__(
         self,
         data: StudioData,
@@ -92,6 +97,8 @@ class StudioSession:
             editor, lost = stored_editor(self.folder, found)
             self._enter(found, editor)
             self.note = " ".join([*troubles, *([lost] if lost else [])]) or None
+            if self.note:
+                _log.warning("%s", self.note)
         except BaseException:
             self.folder.close()
             raise
@@ -115,6 +122,11 @@ class StudioSession:
     def classes(self) -> int:
         """The number of classes."""
         return len(self.data.class_names)
+
+    @property
+    def makes_round(self) -> bool:
+        """Whether a new round is being prepared."""
+        return self._making.locked()
 
     def class_name(self, label: Any) -> str:
         """Returns the name of a class, or "no label" for -1."""
@@ -254,25 +266,24 @@ class StudioSession:
             number = self.folder.rounds()[-1] + 1
             folder = self.folder.round(number)
             try:
-                made = Round.make(
-                    self.data,
-                    folder,
-                    classifier,
-                    embedder or parent.folder / EMBEDDER,
-                    number=number,
-                    parent=parent.number,
-                    title=title,
-                    sentence=sentence,
-                    made_by=made_by,
-                )
+                with writing_in(self.folder.path):
+                    made = Round.make(
+                        self.data,
+                        folder,
+                        classifier,
+                        embedder or parent.folder / EMBEDDER,
+                        number=number,
+                        parent=parent.number,
+                        title=title,
+                        sentence=sentence,
+                        made_by=made_by,
+                    )
                 with self.lock:
                     self._check_present(parent)
                     editor, note = carried()
                     self._enter(made, editor)
-            except BaseException as error:
+            except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
-                if isinstance(error, OSError) and error.errno:
-                    raise unwritable(self.folder.path, error) from error
                 raise
             if beside is not None:
                 beside(folder)
@@ -319,7 +330,8 @@ class StudioSession:
         self.revision += 1
 
     def _of_column(self, selection: ColumnCode | ColumnRange) -> BoolArray:
-        column = self.samples.of(self.round).columns[selection.column]
+        columns = self.samples.of(self.round).columns
+        column = columns[one_of(selection.column, columns.names, "column")]
         if isinstance(selection, ColumnCode):
             return column.of_code(selection.code)
         return column.within(selection.least, selection.most)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...identity import model_identity
 from ...network.activations import final_squashing
+from ...random_state import kept_random_state
 
 Build = Callable[[tuple[int, ...], int, int], keras.Model]
 
@@ -31,7 +30,7 @@ def built_network(
         TypeError: If it is no Keras model.
         ValueError: If a model without an input of its own cannot be applied to a volume.
     """
-    with _begun_at(seed):
+    with kept_random_state(seed):
         network = build(input_shape, classes, seed)
         if not isinstance(network, keras.Model):
             raise TypeError(
@@ -142,17 +141,6 @@ def _ending(network: keras.Model, outputs: NDArray[np.float32]) -> str | None:
     # Within a function nothing is seen. Logits that are shares of 1 do not come about by chance.
     shares = bool((outputs >= 0).all()) and abs(float(outputs.sum()) - 1) < 1e-5
     return "softmax" if shares else None
-
-
-@contextmanager
-def _begun_at(seed: int) -> Iterator[None]:
-    """Has Python's generator, from which Keras draws the seeds of layers, begin at a seed for a while."""
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
 
 
 def _first_line(error: Exception) -> str:

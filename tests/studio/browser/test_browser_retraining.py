@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_pli.intervention import Contract, InterventionPlan, Shift
+from keras_pli.intervention import Contract, Exclude, InterventionPlan, Shift
 from keras_pli.retraining import pli_experiment
 
 SETTINGS = {"embedding_weight": 0.5, "epochs": 2, "batch_size": 50}
@@ -55,6 +55,15 @@ def test_a_round_of_retraining(page, session, of_the_api, tmp_path):
     for title in ("Before", "As edited", "Control", "PLI"):
         compared.get_by_text(title, exact=True).first.wait_for()
     compared.get_by_text("displacement", exact=False).first.wait_for()
+    compared.get_by_text("Trained with λ = 0.5 · 2 epochs · batches of 50 · seed 3").wait_for()
+    session.edit(lambda editor: editor.add(Exclude(9)))
+    page.eventually(lambda: page.steps() == 3, "the step made since")
+    page.page.get_by_role("tab", name="Edit").click()  # what works on the map takes one to it
+    compared.wait_for(state="hidden")
+    page.button("Compare").click()
+    compared.get_by_text("Your plan has changed since").wait_for()
+    assert compared.locator(".kps-trained-plan li").count() == len(PLAN)
+    assert page.button("Keep the control").is_visible()
     page.check_accessibility()
     page.page.emulate_media(color_scheme="dark")
     page.check_accessibility()
@@ -63,6 +72,7 @@ def test_a_round_of_retraining(page, session, of_the_api, tmp_path):
     page.button("Keep").click()
     page.eventually(lambda: session.round.number == 1, "the next round")
     compared.wait_for(state="hidden")
+    page.page.get_by_text("Kept: ").wait_for()
     kept = keras.saving.load_model(session.round.folder / "classifier.keras")
     for found, expected in zip(kept.get_weights(), of_the_api["PLI"], strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
@@ -74,13 +84,21 @@ def test_a_round_of_retraining(page, session, of_the_api, tmp_path):
     asked = PLAN.apply(map_before, session.data.labels)[0] - map_before
     of_three = session.data.labels == 3
     assert moved[of_three].mean(axis=0) @ asked[of_three].mean(axis=0) > 0
-    assert InterventionPlan.load(session.folder.round(0) / "plan.json").to_json() == PLAN.to_json()
-    assert session.plan.to_json() == InterventionPlan().to_json()
+    of_before = InterventionPlan.load(session.folder.round(0) / "plan.json")
+    assert of_before.changes[:2] == PLAN.changes
+    (carried,) = session.plan
+    assert isinstance(carried, Exclude)
 
+    page.page.get_by_role("tab", name="History").click()
+    page.page.get_by_text("rounds/001/classifier.keras").wait_for()
+    page.button("Comparison: round 1").click()
+    compared.get_by_text("How round 1 was made").wait_for()
+    assert not page.button("Keep").is_visible()
+    page.button("Back to the map").click()
     page.page.get_by_role("tab", name="History").click()
     page.button("Go to round 0").click()
     page.eventually(lambda: session.round.number == 0, "the first round again")
-    page.eventually(lambda: page.steps() == 2, "its plan")
+    page.eventually(lambda: page.steps() == 3, "its plan")
     np.testing.assert_array_equal(session.round.map, map_before)
 
 
@@ -96,3 +114,51 @@ def test_a_retraining_is_stopped(page, session):
     page.page.get_by_text("stopped").first.wait_for()
     page.eventually(lambda: page.button("Retrain").is_visible(), "the form, for another try")
     assert page.plan() == PLAN.to_json()
+
+
+def test_a_form_says_what_it_lacks_and_what_is_wrong_where_it_is(page, session):
+    fill(page, weight=7, epochs="x", seeds="")
+    retrain = page.button("Retrain")
+    assert retrain.get_attribute("aria-disabled") == "true"
+    page.page.get_by_text("The plan is empty").wait_for()
+    page.page.keyboard.press("Enter")
+    assert session.jobs.current is None or not session.jobs.current.runs
+    session.edit(lambda editor: editor.set([Exclude(4)]))
+    page.page.get_by_text("The plan is empty").wait_for(state="hidden")
+    retrain.click()
+    wrong = [node.inner_text() for node in page.page.locator(".kps-field-wrong").all()]
+    assert [text.split(" ")[0] for text in wrong if text] == ["λ", "Epochs", "Seeds"]
+    assert page.page.evaluate("() => document.activeElement.name") == "weight"
+    assert page.page.locator(".kps-toast").count() == 0
+    page.page.get_by_role("tab", name="Edit").click()
+    page.page.get_by_text("A check needs a move").wait_for()
+    assert page.button("Check the plan").get_attribute("aria-disabled") == "true"
+    page.check_accessibility()
+
+
+def test_messages_go_when_what_they_were_about_works_or_after_a_while(page, session):
+    clock, toasts = page.page.clock, page.page.locator(".kps-toast")
+    clock.install()
+
+    def take(text):
+        file = {"name": "plan.json", "mimeType": "application/json", "buffer": text.encode()}
+        page.page.locator('input[type="file"]').set_input_files(file)
+
+    take("{")
+    toasts.first.wait_for()
+    take(InterventionPlan([Contract(3, 0.5)]).to_json())
+    page.eventually(lambda: page.steps() == 1, "the plan of the file")
+    assert [node.inner_text()[:8] for node in toasts.all()] == ["The plan"]  # the note, no error
+    factor = page.page.get_by_label("factor", exact=True)
+    for typed in ("a", "b", "c", "d"):
+        factor.fill(typed)
+        factor.press("Enter")
+        page.page.get_by_text(f"Received “{typed}”").wait_for()
+    places = sorted((node.bounding_box()["y"], node.inner_text()[-3]) for node in toasts.all())
+    assert [letter for _, letter in places] == ["b", "c", "d"]
+    toasts.last.hover()
+    clock.fast_forward(12_500)
+    page.eventually(lambda: toasts.count() == 1, "the end of those that nobody points at")
+    page.page.mouse.move(1, 1)
+    clock.fast_forward(12_500)
+    page.eventually(lambda: toasts.count() == 0, "the end of the last")

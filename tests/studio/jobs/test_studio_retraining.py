@@ -1,6 +1,7 @@
 """Retraining in a session: the same as `pli_experiment`, watched, stopped, killed and gone on with."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from keras_pli.studio.jobs.progress import Progress, Stopped
 from keras_pli.studio.jobs.retraining_job import retrain
 from keras_pli.studio.jobs.retraining_options import RetrainingOptions
 from keras_pli.studio.jobs.retraining_result import RetrainingResult, discard, finished
+from keras_pli.studio.jobs.unfinished import BEGUN, Unfinished, note_begun, unfinished
 
 NAMES = ["Coat", "Shirt", "Bag"]
 PLAN = InterventionPlan([Shift(1, by=(1.0, 0.5), reason="Too near."), Weigh(2, 2.0)])
@@ -119,8 +121,8 @@ def stopped(call, networks, tmp_path_factory):
     heard = Heard(lambda heard: heard.words[-1].startswith("Training with the plan"))
     with pytest.raises(Stopped):
         call(folder, heard)
-    nothing = finished(folder) is None
-    return folder, heard, nothing, networks[0].get_weights()
+    begun = finished(folder), unfinished(folder, PLAN), unfinished(folder, PLAN_OF_TWO)
+    return folder, heard, begun, networks[0].get_weights()
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +198,7 @@ class TestResult:
             assert again.options == OPTIONS
             assert comparison(again) == comparison(retraining)
             assert same(list(again.maps.values()), list(retraining.maps.values()))
+        assert unfinished(retraining.folder.parent, PLAN) is None
         assert InterventionPlan.load(retraining.folder / "plan.json") == PLAN
 
     def test_epoch_by_epoch(self, done):
@@ -206,7 +209,8 @@ class TestResult:
             arm, epoch = event["arm"], event["epoch"]
             json.dumps(event, allow_nan=False)
             history = retraining.result.runs[0].history[arm]
-            assert event["logs"]["loss"] == pytest.approx(history["loss"][epoch - 1])
+            for name in ("loss", "classification_loss"):  # the latter can be compared between arms
+                assert event["logs"][name] == pytest.approx(history[name][epoch - 1])
             assert (event["epochs"], event["seed"], len(buffers)) == (2, 0, 1)
         positions = np.frombuffer(heard.epochs[-1][2][0], "<f4").reshape(60, 2)
         np.testing.assert_array_equal(positions, retraining.maps["PLI"])
@@ -240,6 +244,7 @@ class TestResult:
         assert told["table"]["columns"][:2] == ["metric", "run"]
         assert len(told["table"]["rows"]) == 9
         assert told["curves"]["PLI"]["loss"] == result.runs[0].history["PLI"]["loss"]
+        assert {"loss", "classification_loss"} <= set(told["curves"]["control"])
         achieved = result.response().set_index("run")["achieved"]
         assert told["share"] == pytest.approx(achieved["PLI"])
         assert told["weight"] == 0.5 and told["options"]["epochs"] == 2
@@ -259,10 +264,33 @@ class TestResult:
 class TestStopped:
     def test_within_an_epoch(self, stopped):
         """What it is begun again with is `done`, and as if it had not been stopped."""
-        _, heard, nothing, weights = stopped
+        _, heard, (nothing, begun, by_another_plan), weights = stopped
         assert [event["arm"] for _, event, _ in heard.epochs] == ["control", "control"]
         assert heard.words[-1] == "Training with the plan (λ = 0.5), epoch 1 of 2"
-        assert nothing and same(weights, small_network()[0].get_weights())
+        assert nothing is None and same(weights, small_network()[0].get_weights())
+        assert begun == Unfinished(OPTIONS, 0, same_plan=True)
+        assert by_another_plan == Unfinished(OPTIONS, 0, same_plan=False)
+
+    @pytest.mark.parametrize(
+        ("done", "same_plan", "words"),
+        [
+            (0, True, r"λ = 0.5 and 2 epochs .*, with 0 of 2 seeds done\. .*, it begins anew"),
+            (1, True, r"with 1 of 2 seeds done\. .*, it goes on from there"),
+            (1, False, r"The plan has changed since: retrained now, it begins anew"),
+        ],
+    )
+    def test_what_can_be_gone_on_with_is_told(self, done, same_plan, words, tmp_path):
+        options = RetrainingOptions(**{**OPTIONS.told(), "seeds": 2})
+        note_begun(tmp_path / "one", options)
+        PLAN.to_json(tmp_path / "one" / "plan.json")
+        (tmp_path / "one" / "experiment").mkdir()
+        for seed in range(done):
+            (tmp_path / "one" / "experiment" / f"seed-{seed}.npz").touch()
+        told = unfinished(tmp_path, PLAN if same_plan else PLAN_OF_TWO).told()
+        assert re.search(words, told["words"])
+        assert told["options"] == options.told() and told["same_plan"] == same_plan
+        (tmp_path / "one" / BEGUN).write_text("{", encoding="utf-8")  # damaged: said in the log
+        assert unfinished(tmp_path, PLAN) is None
 
     def test_before_it_begins(self, call, tmp_path):
         heard = Heard()

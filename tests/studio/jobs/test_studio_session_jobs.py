@@ -10,18 +10,23 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from job_studio import NAMES, ask, ended, plan_of, refused
 
 import keras_pli as kp
 from keras_pli.intervention import InterventionPlan, Shift, Weigh, propose, suggest
 from keras_pli.retraining import PLILoss, PLIModel, pli_experiment
 from keras_pli.studio import StudioData, StudioSession
-from keras_pli.studio.conversation import Conversation
+from keras_pli.studio.conversation.job_requests import job_state
 from keras_pli.studio.jobs import session_jobs
 from keras_pli.studio.jobs.comparison import comparison
 from keras_pli.studio.jobs.map_job import train_map
 from keras_pli.studio.jobs.progress import Progress, Stopped
-
-NAMES = ("Coat", "Shirt", "Bag")
+from keras_pli.studio.jobs.retraining_result import (
+    RETRAINING,
+    classifier_file,
+    is_whole,
+    write_map,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,26 +35,6 @@ def without_tracing():
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
-
-
-@pytest.fixture(scope="module")
-def given():
-    """What a session is opened with: a classifier that errs, and a map of its two features."""
-    random = np.random.default_rng(2)
-    labels = np.arange(90) % 3
-    centres = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 6.0]])
-    x = (centres[labels] + random.normal(size=(90, 2))).astype(np.float32)
-    classifier = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)], name="tiny")
-    classifier.set_weights([2 * centres.T, -np.square(centres).sum(axis=1)])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    classifier.compile(keras.optimizers.SGD(0.01), loss)
-    classifier.optimizer.build(classifier.trainable_variables)
-    embedder = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    back = np.linalg.pinv(2 * centres.T)  # from the logits to where the points are
-    embedder.set_weights([back, np.square(centres).sum(axis=1) @ back])
-    return StudioData.of(
-        classifier, x[:60], labels[:60], test=(x[60:], labels[60:]), class_names=NAMES
-    ), embedder
 
 
 @pytest.fixture(scope="module")
@@ -75,32 +60,6 @@ def heard(session):
     )
     yield events
     unsubscribe()
-
-
-def ask(session, kind, **fields):
-    reply = Conversation(session).ask({"id": 1, "kind": kind, **fields})
-    json.dumps(reply.content, allow_nan=False)
-    assert reply.content["ok"], reply.content
-    return reply.content
-
-
-def refused(session, kind, **fields):
-    reply = Conversation(session).ask({"id": 1, "kind": kind, **fields})
-    assert not reply.content["ok"]
-    return reply.content["error"]
-
-
-def ended(session, job, **options):
-    """Starts a job, waits, and returns what it found."""
-    begun = ask(session, "start", job=job, options=options)["job"]
-    assert (begun["job"], begun["state"]) == (job, "running")
-    found = session.jobs.wait(60)
-    assert found.state == "done", found.error
-    return found.told()["result"]
-
-
-def plan_of(session, *changes):
-    session.edit(lambda editor: editor.set(changes), complete=True)
 
 
 def test_suggestions_are_those_of_the_package(session, given):
@@ -302,6 +261,16 @@ def test_searches_end_with_the_part_in_which_they_are_stopped(session, job, firs
     assert said[-1].startswith(first)
 
 
+def test_a_damaged_retraining_is_none_to_compare(session):
+    folder = session.round.folder / RETRAINING / "damaged"
+    for arm in ("control", "PLI"):
+        write_map(folder, arm, session.round.map)
+        classifier_file(folder, arm).touch()
+    (folder / "retraining.json").write_text("{}", encoding="utf-8")
+    assert is_whole(folder) and not job_state(session)["comparison"]
+    shutil.rmtree(folder)
+
+
 def test_what_cannot_be_started(session, heard):
     before = session.jobs.current
     for job, options, words in (
@@ -363,87 +332,3 @@ class TestMaps:
         assert said[0] == "Looking for the neighbours of each point"
         assert said[-1].startswith("Training the map, epoch 1 of ")
         assert not any(tmp_path.iterdir())
-
-
-@pytest.fixture(scope="module")
-def retrained(given, tmp_path_factory):
-    """A folder with a session in which a retraining waits to be decided on."""
-    data, embedder = given
-    folder = tmp_path_factory.mktemp("decide") / "run"
-    made = StudioSession(data, folder, embedder=embedder)
-    plan_of(made, Shift(0, by=(1, 1)), Weigh(1, 2.0))
-    ended(made, "retrain", weight=0.3, epochs=1, batch_size=20, seed=4)
-    made.close()
-    return folder
-
-
-class TestDecisions:
-    @pytest.fixture
-    def waiting(self, given, retrained, tmp_path):
-        made = StudioSession(given[0], shutil.copytree(retrained, tmp_path / "run"))
-        yield made
-        made.close()
-
-    def test_what_is_kept_is_the_experiments(self, waiting, given):
-        data, embedder = given
-        told = waiting.events
-        heard = []
-        told.subscribe(lambda content, _: heard.append(content["event"]))
-        positions = waiting.map_of("PLI")
-        trained = {}
-        pli_experiment(
-            waiting.classifier_copy(),
-            data.train,
-            data.test,
-            waiting.plan,
-            embedder=embedder,
-            embedding_weight=0.3,
-            epochs=1,
-            batch_size=20,
-            seeds=[4],
-            verbose=0,
-            on_trained=lambda seed, arm, model: trained.update({arm: model.get_weights()}),
-        )
-        content = ask(waiting, "keep")
-        assert (content["round"]["number"], content["round"]["parent"]) == (1, 0)
-        for ours, theirs in zip(
-            waiting.round.classifier.get_weights(), trained["PLI"], strict=True
-        ):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(waiting.round.map, positions, rtol=1e-4, atol=1e-4)
-        assert {file.name for file in (waiting.round.folder / "made-by").iterdir()} >= {
-            "report.html",
-            "plan.json",
-            "classifier-control.keras",
-        }
-        assert waiting.plan == InterventionPlan([Weigh(np.flatnonzero(data.labels == 1), 2.0)])
-        assert "round" in heard
-        ask(waiting, "go_to", round=0)
-        assert ask(waiting, "comparison")["none"]
-        assert "nothing to keep" in refused(waiting, "keep")
-        assert len(waiting.plan) == 2
-
-    def test_what_its_plan_asked_for_stays_when_the_plan_is_edited(self, waiting):
-        assert ask(waiting, "comparison")["maps"] == ["baseline", "asked", "control", "PLI"]
-        asked = waiting.edited.targets
-        plan_of(waiting, Shift(1, by=(3, 0)))
-        assert ask(waiting, "positions", of="asked")["points"] == len(asked)
-        np.testing.assert_allclose(waiting.map_of("asked"), asked, rtol=1e-5, atol=1e-5)
-        assert not np.allclose(waiting.edited.targets, asked)
-
-    def test_what_is_discarded_is_gone(self, waiting):
-        before = waiting.plan
-        assert not ask(waiting, "comparison").get("none")
-        ask(waiting, "discard")
-        assert ask(waiting, "comparison")["none"]
-        assert "no retraining waits" in refused(waiting, "positions", of="PLI")
-        assert (waiting.plan, waiting.round.number) == (before, 0)
-
-    def test_nothing_is_decided_while_a_job_runs(self, waiting):
-        end = threading.Event()
-        waiting.jobs.start("other", lambda progress, **options: end.wait(10) and {})
-        for kind, fields in (("keep", {}), ("discard", {}), ("go_to", {"round": 0})):
-            assert "'other' runs" in refused(waiting, kind, **fields)
-        end.set()
-        waiting.jobs.wait(10)
-        assert not ask(waiting, "comparison").get("none")

@@ -88,6 +88,15 @@ def test_without_a_whole_round(data, folder):
         StudioSession(data, folder)
 
 
+def test_a_damaged_classifier_is_not_taken_into_a_new_round(session, tmp_path):
+    with pytest.raises(ValueError, match=r"other\.keras is missing"):
+        new_round(session, tmp_path / "other.keras")
+    (tmp_path / "other.keras").write_text("cut")
+    with pytest.raises(ValueError, match=r"other\.keras is damaged: it is cut"):
+        new_round(session, tmp_path / "other.keras")
+    assert session.folder.rounds() == [0]
+
+
 def test_a_damaged_history_leaves_the_plan(data, two_rounds):
     with opened(data, two_rounds) as session:
         ask(session, "go_to", round=0)
@@ -192,7 +201,7 @@ def test_a_round_is_prepared_without_the_lock_and_leaves_nothing_where_it_fails(
     monkeypatch.setattr(rounds.Round, "make", prepare)
     with pytest.raises(OSError, match="cannot be written: No space left"):
         new_round(session)
-    assert free == [True]
+    assert free == [True] and not session.makes_round
     assert session.round.number == 0 and not (folder / "rounds" / "001").exists()
 
 

@@ -88,10 +88,16 @@ def test_a_function_is_refused_before_it_is_in_the_plan():
 
 
 @pytest.mark.parametrize(
-    "record", [{}, {"steps": 3}, {"steps": [{"keep": [0]}], "place": 0, "next": 1}]
+    ("record", "words"),
+    [
+        ({}, "it lacks 'steps'"),
+        ({"steps": 3}, "not iterable"),
+        ({"steps": [{"keep": [0]}], "place": 0, "next": 1}, "expected 2"),
+        ({"steps": [], "place": 0, "next": 1}, "out of range"),
+    ],
 )
-def test_damage_is_told(record):
-    with pytest.raises(ValueError, match="stored plan is damaged"):
+def test_damage_is_told(record, words):
+    with pytest.raises(ValueError, match=words):
         PlanEditor.of_record(record)
 
 

@@ -93,6 +93,18 @@ def test_errors_of_no_class(session, label):
     assert "`label` must be one of" in error_of(session, "select", selection=record)
 
 
+def test_a_column_that_is_not_there(session):
+    record = {"type": "Column", "column": "labels", "code": 1}
+    assert "`column` must be one of" in error_of(session, "select", selection=record)
+
+
+def test_a_list_of_something_else(session):
+    told = error_of(session, "order_changes", entries=["first"])
+    assert told.startswith(
+        "`entries` of the request 'order_changes' must be a list of whole numbers"
+    )
+
+
 def test_the_map_of_a_round_is_not_written_to(session):
     with pytest.raises(ValueError, match="read-only"):
         session.round.map[0] = 0

@@ -1,5 +1,7 @@
 """A session of the studio: what a plan does to it, and that all of it is there again."""
 
+import random
+
 import numpy as np
 import pytest
 from tiny_studio import CLASSES, SAMPLES, SHIFT, ask, error_of, linear, new_round
@@ -155,3 +157,9 @@ def test_hello_and_another_version(session):
 def test_bad_requests_are_answered(session, fields, told):
     reply = Conversation(session).ask(fields)
     assert told in reply.content["error"]
+
+
+def test_opening_leaves_the_random_state_as_it_was(data, folder):
+    before = random.getstate()
+    StudioSession(data, folder).close()
+    assert random.getstate() == before

@@ -29,11 +29,11 @@ def error_of(session, kind, **fields):
     return reply.content["error"]
 
 
-def new_round(session, **how):
-    """A round of the same classifier; returns the note."""
+def new_round(session, classifier=None, **how):
+    """A round of the same classifier, or of a file; returns the note."""
     return session.new_round(
         session.round,
-        session.round.folder / "classifier.keras",
+        classifier or session.round.folder / "classifier.keras",
         title="Kept",
         carried=lambda: carried_over(session.editor.entries, session.edited, **how),
     )[1]

@@ -106,3 +106,13 @@ test("the settings of a retraining are learned from what was interrupted, or fro
   await waiting.actions.learnOptions();
   assert.deepEqual([waiting.store.state.lastOptions, waiting.store.state.comparing], [OPTIONS, false]);
 });
+
+test("a plan that is edited beside the comparison is said to have changed", async () => {
+  const compared = { round: null, maps: [], changed: false };
+  const { actions, store, asked } = deciding({ comparison: { changed: true } }, { compared, comparing: true });
+  await actions.renewChanged();
+  assert.equal(store.state.compared.changed, true);
+  store.set({ comparing: false });
+  await actions.renewChanged();
+  assert.equal(asked.length, 1);
+});

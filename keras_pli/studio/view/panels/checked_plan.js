@@ -40,17 +40,11 @@ function checkedMove({ place, words, sentence, passes, collides, points }) {
       words,
       Number.isFinite(points) && element("span", { class: "kps-muted" }, ` · ${counted(points, "point")}`),
     ),
-    element("p", { class: "kps-muted" }, withoutMove(sentence, words)),
+    element("p", { class: "kps-muted" }, sentence),
   );
 }
 
 function verdictOf(passes, collides) {
   if (passes) return "passes";
   return collides?.length ? `collides with ${listed(collides)}` : "costs accuracy";
-}
-
-/** The sentence of a check may begin with the move, which stands above it. */
-function withoutMove(sentence, words) {
-  const rest = sentence.startsWith(`${words}: `) ? sentence.slice(words.length + 2) : sentence;
-  return rest.charAt(0).toUpperCase() + rest.slice(1);
 }

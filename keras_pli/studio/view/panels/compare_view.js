@@ -41,10 +41,11 @@ export function createCompareView(view) {
     const opened = open && node.hidden;
     node.hidden = !open;
     if (!open) return maps.end();
-    if (compared.answer !== drawn?.answer || compared.round !== drawn?.round) {
+    if (compared.maps !== drawn?.maps) { // another answer of the server's
       maps.end();
       drawWords(compared);
     }
+    if (compared.maps !== drawn?.maps || compared.changed !== drawn.changed) refill(told, trainedWith(compared));
     drawn = compared;
     maps.draw(compared);
     if (opened) {
@@ -59,7 +60,6 @@ export function createCompareView(view) {
       round !== null && element("p", { class: "kps-muted" }, `How round ${round} was made`),
       element("p", { class: "kps-answer-sentence" }, answer),
     ]);
-    refill(told, trainedWith(compared));
     refill(findings, [
       verdict && element(
         "div",
@@ -79,21 +79,16 @@ export function createCompareView(view) {
 }
 
 /** Settings and plan of the retraining, which may not be those of today. */
-function trainedWith({ options, weight, plan = [], changed, round }) {
+function trainedWith({ options, weight, plan, changed }) {
   return [
     element("p", { class: "kps-muted" }, `Trained with ${optionWords(options, weight)}`),
     plan.length > 0 && element(
       "details",
       { class: "kps-fold", open: plan.length <= 3 },
       element("summary", {}, `The plan it was trained with: ${counted(plan.length, "step")}`),
-      element("ol", { class: "kps-trained-plan" }, plan.map(({ words, reason }) => element(
-        "li",
-        {},
-        words,
-        reason && element("span", { class: "kps-muted" }, ` – ${reason}`),
-      ))),
+      element("ol", { class: "kps-trained-plan" }, plan.map((words) => element("li", {}, words))),
     ),
-    changed && round === null && element("p", { class: "kps-wrong" },
+    changed && element("p", { class: "kps-wrong" },
       "Your plan has changed since. What is compared here, “As edited” too, is the plan of the retraining."),
   ];
 }

@@ -15,6 +15,7 @@ export function createHistoryPanel({ store, actions }) {
   const list = element("ol", { class: "kps-rounds" });
   const renew = element("div", { class: "kps-renew" });
   const folder = element("p", { class: "kps-hint" });
+  const damaged = element("p", { class: "kps-warning", hidden: true });
 
   function draw() {
     const { rounds, info } = state;
@@ -22,6 +23,8 @@ export function createHistoryPanel({ store, actions }) {
     folder.textContent = info?.folder
       ? `${stored} Close the page when you like: it is all there when you come back.`
       : "";
+    damaged.textContent = info?.note ?? "";
+    damaged.hidden = !info?.note;
     refill(list, rounds.map(entry).reverse());
   }
 
@@ -47,7 +50,7 @@ export function createHistoryPanel({ store, actions }) {
     );
   }
 
-  function waysFrom({ number, current, made_by: madeBy }) {
+  function waysFrom({ number, current, report }) {
     const way = (label, press) => button(label, press, {
       class: "kps-small", "data-focus": `${label} ${number}`, "aria-label": `${label}: round ${number}`,
     });
@@ -57,8 +60,8 @@ export function createHistoryPanel({ store, actions }) {
         : button("Go to", () => actions.goTo(number), {
           class: "kps-small", "data-focus": `round ${number}`, "aria-label": `Go to round ${number}`,
         }),
-      madeBy && way("Comparison", () => actions.openComparison(number)),
-      madeBy && way("Report", () => actions.openReport(number)),
+      report && way("Comparison", () => actions.openComparison(number)),
+      report && way("Report", () => actions.openReport(number)),
     ];
   }
 
@@ -89,7 +92,7 @@ export function createHistoryPanel({ store, actions }) {
   store.on(["plan", "job", "deciding", "round"], drawRenew);
   draw();
   drawRenew();
-  return section("History", [list, renew, folder]);
+  return section("History", [damaged, list, renew, folder]);
 }
 
 function originOf({ parent, created }) {

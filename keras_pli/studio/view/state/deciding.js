@@ -28,25 +28,33 @@ export function decidingActions({ ask, store, toasts, loading }) {
     if (round === null) store.set({ comparison: true, lastOptions: compared.options, tab: "retrain" });
     for (const of of compared.maps) {
       const told = await ask("positions", { of, ...about });
-      if (store.state.compared?.answer !== compared.answer || store.state.compared.round !== round) return;
+      if (store.state.compared?.maps !== compared.maps) return; // another one is looked at
       if (!told) continue;
       const positions = { ...store.state.compared.positions, [of]: typedArray(told.buffers[0], Float32Array) };
       store.set({ compared: { ...store.state.compared, positions } });
     }
   }
 
+  /** Whether the plan is still the one that was trained: it may be edited beside the comparison. */
+  async function renewChanged() {
+    const { compared, comparing } = store.state;
+    if (!comparing || compared?.round !== null) return;
+    const reply = await ask("comparison", {}, { quiet: true });
+    const now = store.state.compared;
+    if (reply && now?.maps === compared.maps) store.set({ compared: { ...now, changed: reply.content.changed } });
+  }
+
   function closeComparison() {
     store.set({ comparing: false });
   }
 
-  /** What the retraining that waits was told, where no job of this server says it. */
+  /** What the last retraining was told, where no job of this server says it. */
   async function learnOptions() {
     const { comparison, lastOptions, round, unfinished } = store.state;
     if (lastOptions) return;
-    const known = unfinished?.options ?? round?.options;
-    if (known) store.set({ lastOptions: known });
-    if (known || !comparison) return;
-    const reply = await ask("comparison", {}, { quiet: true });
+    if (unfinished) store.set({ lastOptions: unfinished.options });
+    if (unfinished || !(comparison || round?.report)) return;
+    const reply = await ask("comparison", comparison ? {} : { round: round.number }, { quiet: true });
     if (reply?.content.options && !store.state.lastOptions) store.set({ lastOptions: reply.content.options });
   }
 
@@ -107,5 +115,7 @@ export function decidingActions({ ask, store, toasts, loading }) {
     window.open(address, "_blank", "noopener");
   }
 
-  return { openComparison, closeComparison, learnOptions, keep, discard, goTo, takeRound, openReport };
+  return {
+    openComparison, renewChanged, closeComparison, learnOptions, keep, discard, goTo, takeRound, openReport,
+  };
 }

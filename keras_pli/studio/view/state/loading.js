@@ -37,8 +37,9 @@ export function loadingActions({ ask, store, version, welcomed }) {
   }
 
   function tryAgain() {
-    if (store.state.connection === "refused" || retry !== null) return;
+    if (store.state.connection === "refused") return;
     store.set({ connection: store.state.info ? "down" : "connecting", tries: store.state.tries + 1 });
+    if (retry !== null) return;
     retry = setTimeout(() => {
       retry = null;
       hello();

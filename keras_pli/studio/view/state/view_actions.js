@@ -54,7 +54,12 @@ export function createViewActions({ client, store, toasts, version }) {
     return quiet ? undefined : toasts.error(error.message, about);
   }
 
+  let noteTold = null;
+
   function welcomed(job) {
+    const { note } = store.state.info;
+    if (note && note !== noteTold) toasts.error(note); // a file is damaged; it is asked for anew with each hello
+    noteTold = note;
     working.takeJob(job ?? null);
     deciding.learnOptions();
     confusing.loadConfusions();
@@ -72,6 +77,7 @@ export function createViewActions({ client, store, toasts, version }) {
   const offs = [
     // These work on the map, which a comparison hides.
     store.on(["tab", "tool"], ({ tab, comparing }) => comparing && MAP_TABS.includes(tab) && deciding.closeComparison()),
+    store.on(["plan"], () => deciding.renewChanged()),
     store.on(["shown"], ({ outlines, shown }) => outlines && shown !== "live" && loading.loadOutlines()),
     store.on(["plan"], () => confusing.recount()),
     client.on("connection", ({ up, again }) => {
