@@ -73,7 +73,7 @@ def pixels(png):
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
-def test_confusions_are_what_errors_of_selects(ask, error_of, data, session):
+def test_confusions_are_what_errors_of_selects(ask, data, session):
     pairs = ask("confusions")[0]["pairs"]
     assert pairs == sorted(pairs, key=lambda pair: -pair["share"])
     known = data.labels >= 0
@@ -85,8 +85,6 @@ def test_confusions_are_what_errors_of_selects(ask, error_of, data, session):
         assert ask("select", selection=selection)[0]["count"] == pair["count"]
         of_class = np.count_nonzero(data.labels == pair["label"])
         assert pair["share"] == pytest.approx(pair["count"] / of_class)
-    of_none = {"type": "ErrorsOf", "label": 3, "predicted": None}
-    assert error_of("select", selection=of_none) == "There is no sample of class 3."
     (worst,) = ask("confusions", most=1)[0]["pairs"]
     assert worst == pairs[0] and worst["name"] == data.class_names[worst["label"]]
 
