@@ -41,6 +41,14 @@ test("moves that were suggested and changes that were proposed stand beside each
   assert.deepEqual(store.state.proposals.entries, []);
 });
 
+test("what was found before the page came is listed, but no news, and of no plan that is known", () => {
+  const { store, actions } = working();
+  actions.takeJob({ id: 1, job: "suggest", state: "done", result: { changes: [MOVE], words: "1 move suggested" } });
+  assert.deepEqual([store.state.suggestions.revision, store.state.news], [null, null]);
+  actions.takeJob({ id: 2, job: "check", state: "done", result: { moves: [] } });
+  assert.equal(store.state.check, null);
+});
+
 test("what a check found is told, and belongs to its plan", () => {
   const { store, end } = working();
   end("check", { moves: [{ entry: 0, passes: true }, { entry: 9, passes: false }] });

@@ -24,7 +24,9 @@ export function createProposals({ store, actions }, { list, title }) {
       revision !== plan.revision && entries.length > 0 && element(
         "p",
         { class: "kps-hint" },
-        "The plan has changed since: these were found for an earlier one.",
+        revision === null
+          ? "They were found before this page was opened: the plan may have changed since."
+          : "The plan has changed since: these were found for an earlier one.",
       ),
       element("ul", { class: "kps-proposals" }, entries.map((entry, i) => proposal(entry, `${list} ${i}`))),
       button(

@@ -4,6 +4,12 @@ import { maskCentre, typedArray, unpackedMask, withRowsAt } from "./arrays.js";
 import { checkMark, movedSelection } from "./check_marks.js";
 import { checkNews } from "./job_words.js";
 
+// Jobs that look for changes to choose from: where these are in the state, and in the job's result.
+const LISTS = {
+  suggest: { list: "suggestions", entries: "changes" },
+  propose: { list: "proposals", entries: "proposals" },
+};
+
 /** What fails, or works again, where a job is started; see `toasts`. */
 export function startOf(job) {
   return `start ${job}`;
@@ -36,9 +42,8 @@ export function workingActions({ ask, store, toasts, planning, deciding }) {
     if (!job || job.state === "running") return;
     const known = before && before.id === job.id;
     if (known && before.state === job.state) return;
-    // What ended before this page came: only lists of proposals are of use now.
-    if (!known && (job.state !== "done" || !["suggest", "propose"].includes(job.job))) return;
-    finish(job);
+    if (known) finish(job);
+    else if (job.state === "done") takeList(job, null); // before this page came, of whatever plan
   }
 
   function finish(job) {
@@ -49,26 +54,33 @@ export function workingActions({ ask, store, toasts, planning, deciding }) {
     return takeResult(job);
   }
 
-  function takeResult({ job, result }) {
-    const revision = store.state.plan.revision;
+  function takeResult(ended) {
+    const { job, result } = ended;
+    const { revision } = store.state.plan;
     const tell = (sentence) => store.set({ news: { sentence, of: job, tab: "edit" } });
-    if (job === "suggest") {
-      const words = result?.words ?? "No move is suggested";
-      store.set({ suggestions: { entries: result?.changes ?? [], words, revision } });
-      return tell(words);
-    }
-    if (job === "propose") {
-      const words = result?.words ?? "Nothing is proposed";
-      store.set({ proposals: { entries: result?.proposals ?? [], words, revision } });
-      return tell(words);
-    }
+    if (takeList(ended, revision)) return tell(result.words);
     if (job === "check") {
       store.set({ check: { ...result, revision } });
-      tell(checkNews(result ?? {}));
+      tell(checkNews(result));
       return markCheck();
     }
-    if (job === "refresh") return toasts.note(`A new map was trained: round ${result.round}. ${result.note ?? ""}`.trim());
+    if (job === "refresh") {
+      return toasts.note([`A new map was trained: round ${result.round}.`, result.note].join(" ").trim());
+    }
     return job === "retrain" ? deciding.openComparison() : undefined;
+  }
+
+  /**
+   * Takes over what was found to choose from; returns whether the job looked for that.
+   *
+   * @param {Object} ended The job.
+   * @param {number|null} revision Of the plan that it is about; null where this page does not know.
+   */
+  function takeList({ job, result }, revision) {
+    const found = LISTS[job];
+    if (!found) return false;
+    store.set({ [found.list]: { entries: result[found.entries], words: result.words, revision } });
+    return true;
   }
 
   /** Opens what the news is about. */
