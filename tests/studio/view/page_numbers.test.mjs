@@ -3,6 +3,8 @@ import test from "node:test";
 
 import * as arrays from "../../../keras_pli/studio/view/state/arrays.js";
 import { curvePath, linearScale, numberSpan, roundTicks } from "../../../keras_pli/studio/view/elements/chart_scale.js";
+import { errorCount } from "../../../keras_pli/studio/view/state/confusions.js";
+import { keepPreferences, readPreferences } from "../../../keras_pli/studio/view/state/preferences.js";
 import * as formatting from "../../../keras_pli/studio/view/elements/formatting.js";
 
 test("bits become a mask, the least significant of each byte first", () => {
@@ -97,4 +99,40 @@ test("a scale is linear, and a curve breaks where there is no number", () => {
   const x = linearScale([0, 2], [10, 30]);
   assert.deepEqual([0, 1, 2].map(x), [10, 20, 30]);
   assert.equal(curvePath([[0, 1], [1, Number.NaN], [2, 3]], x, (value) => value), "M10.0 1.0M30.0 3.0");
+});
+
+test("some of a list are spread over it, and twice as many hold these too", () => {
+  const list = Array.from({ length: 101 }, (_, k) => 3 * k);
+  const some = arrays.spreadOver(list, 12);
+  assert.equal(some.length, 12);
+  assert.equal(some[0], 0);
+  assert.ok(some.every((entry, k) => k === 0 || [24, 27].includes(entry - some[k - 1])));
+  const more = new Set(arrays.spreadOver(list, 24));
+  assert.ok(some.every((entry) => more.has(entry)));
+  assert.deepEqual(arrays.spreadOver([4, 2], 12), [4, 2]);
+  assert.deepEqual(arrays.codeCounts(Uint16Array.from([0, 2, 2, 65535]), 3), [1, 0, 2]);
+});
+
+test("errors are counted of one kind or of all; where pairs are left out, what is not there is not known", () => {
+  const pairs = [{ label: 8, predicted: 1, count: 18 }, { label: 8, predicted: 3, count: 2 }];
+  assert.equal(errorCount({ pairs, complete: true }, 8), 20);
+  assert.equal(errorCount({ pairs, complete: true }, 8, 3), 2);
+  assert.equal(errorCount({ pairs, complete: true }, 1, 8), 0);
+  assert.equal(errorCount({ pairs, complete: false }, 8, 1), 18);
+  assert.equal(errorCount({ pairs, complete: false }, 1, 8), null);
+  assert.equal(errorCount({ pairs, complete: false }, 8), null);
+  assert.equal(errorCount(null, 8, 1), null);
+});
+
+test("what is set is kept for its session, where there is a place for it", () => {
+  const kept = new Map();
+  globalThis.localStorage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, text) => kept.set(key, text) };
+  keepPreferences({ folder: "runs/a" }, { outlines: true });
+  keepPreferences({ folder: "runs/a" }, { size: 2 });
+  assert.deepEqual(readPreferences({ folder: "runs/a" }), { outlines: true, size: 2 });
+  assert.deepEqual(readPreferences({ folder: "runs/b" }), {});
+  globalThis.localStorage = { getItem() { throw new Error("no storage"); }, setItem() { throw new Error("no storage"); } };
+  keepPreferences({ folder: "runs/a" }, { outlines: false });
+  assert.deepEqual(readPreferences({ folder: "runs/a" }), {});
+  delete globalThis.localStorage;
 });

@@ -18,6 +18,7 @@ const LINE = 24; // from one mark's words to the next ones below
 export function placedMarks(context, { camera, marks }) {
   context.font = SMALL_FONT;
   const seen = marks
+    .filter((mark, k) => marks.findIndex((other) => isAlike(mark, other)) === k)
     .map((mark) => ({ ...mark, sign: screenPoint(camera, mark.at) }))
     .filter(({ sign: [x, y] }) => x >= -SIGN && y >= -SIGN && x <= camera.width + SIGN && y <= camera.height + SIGN);
   const taken = seen.map(({ sign }) => ({ at: sign, width: SIGN }));
@@ -33,6 +34,11 @@ export function placedMarks(context, { camera, marks }) {
     taken.push(box);
     return { ...mark, left, middle: box.at[1], width, boxes: [taken[k], box] };
   });
+}
+
+/** Whether two moves of one selection have the same to tell. */
+function isAlike(one, other) {
+  return one.text === other.text && one.kind === other.kind && one.at.every((part, k) => part === other.at[k]);
 }
 
 /** A collision is a triangle with an exclamation mark, a note a dot; both with their words beside. */

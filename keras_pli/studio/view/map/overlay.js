@@ -214,5 +214,5 @@ function paintCursor(context, { theme, cursor: [x, y] }) {
 }
 
 function paintHint(context, { camera, theme, hint }) {
-  badge(context, theme, hint, camera.width / 2, camera.height - 24);
+  badge(context, theme, hint, camera.width / 2, 24); // messages come at the lower edge
 }

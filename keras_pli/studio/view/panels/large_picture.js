@@ -14,6 +14,7 @@ export function createLargePicture(root, store) {
   const { state } = store;
   const node = element("section", { class: "kps-large", "aria-label": "Large picture", hidden: true });
   let before = null;
+  let about = null; // the sample that is looked at beside it
 
   function draw() {
     const { enlarged } = state;
@@ -34,6 +35,13 @@ export function createLargePicture(root, store) {
     before?.focus?.();
   }
 
+  /** What is shown belongs to one sample. */
+  function closeWithSample() {
+    const index = state.inspected?.index ?? null;
+    if (index !== about) store.set({ enlarged: null });
+    about = index;
+  }
+
   root.addEventListener("keydown", (event) => {
     if (node.hidden || event.key !== "Escape") return;
     event.preventDefault();
@@ -41,6 +49,6 @@ export function createLargePicture(root, store) {
     close();
   }, { capture: true });
   store.on(["enlarged"], draw);
-  store.on(["inspected"], () => store.set({ enlarged: null }));
+  store.on(["inspected"], closeWithSample);
   return node;
 }
