@@ -35,8 +35,6 @@ export function allScores(table) {
     "details",
     { class: "kps-fold" },
     element("summary", {}, "Precision, recall and F1 of all runs"),
-    element("p", { class: "kps-hint" },
-      "Means over held-out samples; “moved” are the classes whose points the plan moves, “other” all others."),
     dataTable(table),
   );
 }

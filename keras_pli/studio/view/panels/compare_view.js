@@ -7,6 +7,8 @@ import { createCompareMaps } from "./compare_maps.js";
 import { allScores, scoresAndCurves } from "./compare_tables.js";
 import { createDecisionBar } from "./decision_bar.js";
 
+const GROUPS = "‘moved’ are the classes whose points the plan moves, ‘other’ all others; F1 is of held-out samples.";
+
 /**
  * Makes the view, which stands in the map's place while it is open.
  *
@@ -66,6 +68,7 @@ export function createCompareView(view) {
         {},
         element("h2", {}, "What was found"),
         verdict.split("\n").map((line) => element("p", {}, prose(line))),
+        element("p", { class: "kps-hint" }, GROUPS),
       ),
       advice?.length > 0 && element("div", {}, element("h2", {}, "What to try next"),
         element("ul", { class: "kps-advice" }, advice.map((line) => element("li", {}, prose(line))))),
