@@ -25,7 +25,7 @@ from keras_pli.demo import prepare_digits
 from keras_pli.studio import StudioData, StudioServer, StudioSession
 
 SIZE = {"width": 1080, "height": 700}
-BY = np.array([-14.0, 6.0])  # where the eights are dragged, in units of the map
+BY = np.array([-10.5, 0.0])  # where the eights are dragged, in units of the map: nobody lives there
 LONGEST = 180.0
 
 
@@ -113,12 +113,17 @@ def tour(film: Film, session: StudioSession, out: Path) -> None:
     page.get_by_role("button", name="Check the plan").click()
     wait_for_job(film, session)
     film.take(2600).save(out / "studio.png")
+    page.get_by_role("button", name="Clear", exact=True).first.click()
     page.get_by_role("tab", name="Retrain").click()
     page.get_by_label("Weight λ").fill("0.5")
     film.take(900)
     page.get_by_role("button", name="Retrain", exact=True).click()
     wait_for_job(film, session, every=700)
     page.wait_for_timeout(2500)
+    film.take(3500)
+    page.mouse.move(SIZE["width"] / 3, SIZE["height"] / 2)
+    page.mouse.wheel(0, 330)
+    page.wait_for_timeout(500)
     film.take(5000)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import quoted
+from .enclosed import enclosed
 from .values import rows
 
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -257,7 +258,7 @@ class Polygon(Selection):
                 f"A polygon selects on a map of 2 components. "
                 f"Received {embedding.shape[1]} components."
             )
-        mask = _enclosed(embedding.astype(np.float64), np.array(self.vertices))
+        mask = enclosed(embedding.astype(np.float64), np.array(self.vertices))
         if not mask.any():
             (left, bottom), (right, top) = embedding.min(axis=0), embedding.max(axis=0)
             raise ValueError(
@@ -320,43 +321,3 @@ def selections_of(record: Any) -> tuple[Selection, ...]:
     """Returns the fields of a dataclass that are selections, in order."""
     values = (getattr(record, field.name) for field in fields(record))
     return tuple(value for value in values if isinstance(value, Selection))
-
-
-def _enclosed(points: NDArray[np.float64], vertices: NDArray[np.float64]) -> BoolArray:
-    tolerance = float(np.finfo(np.float32).eps * max(np.abs(points).max(), np.abs(vertices).max()))
-    low, high = vertices.min(axis=0) - tolerance, vertices.max(axis=0) + tolerance
-    # A lasso holds few of many points; those outside its box need no look at every edge.
-    mask = ((points >= low) & (points <= high)).all(axis=1)
-    mask[mask] = _inside(points[mask], vertices, tolerance)
-    return mask
-
-
-def _inside(
-    points: NDArray[np.float64], vertices: NDArray[np.float64], tolerance: float
-) -> BoolArray:
-    odd = np.zeros(len(points), dtype=bool)
-    outline = np.zeros(len(points), dtype=bool)
-    order = np.argsort(points[:, 1])
-    points = points[order]
-    for start, end in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
-        edge = end - start
-        if not edge.any():
-            continue
-        low, high = sorted((start[1], end[1]))
-        # Points below and above an edge neither straddle it nor lie on it.
-        bounds = [low - 2 * tolerance, high + 2 * tolerance]
-        slab = slice(*np.searchsorted(points[:, 1], bounds, side="left"))
-        offset = points[slab] - start
-        # Half-open in y, so that a ray through a corner meets one of its two edges, not both.
-        straddles = (start[1] > points[slab, 1]) != (end[1] > points[slab, 1])
-        across = edge[0] * offset[:, 1] - edge[1] * offset[:, 0]
-        odd[slab] ^= straddles & ((across > 0) == (edge[1] > 0))
-        # No point of an edge is nearer than the line through it.
-        near = np.flatnonzero(np.abs(across) <= 2 * tolerance * np.hypot(*edge))
-        offset = offset[near]
-        along = np.clip(offset @ edge / (edge @ edge), 0, 1)
-        away = np.hypot(*(offset - along[:, None] * edge).T)
-        outline[slab.start + near[away <= tolerance]] = True
-    enclosed = np.empty(len(points), dtype=bool)
-    enclosed[order] = odd | outline
-    return enclosed

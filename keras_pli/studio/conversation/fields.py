@@ -23,9 +23,6 @@ class Reply:
     buffers: Sequence[bytes] = ()
 
 
-_CALLED = {int: "whole numbers", str: "texts", dict: "objects"}
-
-
 class Fields:
     """The fields of a request.
 
@@ -107,14 +104,17 @@ class Fields:
         return value
 
     def listed(self, name: str, kind: type, *, most: int = 1_000_000, default: Any = ...) -> Any:
-        """Returns a list of values of one type, such as `int`, `str` or `dict`."""
+        """Returns a list of values of one type, `int`, `str` or `dict`."""
         value = self._given(name, "a list", default)
         if value is default:
             return value
-        if not isinstance(value, list) or len(value) > most:
-            raise self._wrong(name, f"a list of at most {most:,} entries", value)
-        if any(isinstance(each, bool) or not isinstance(each, kind) for each in value):
-            raise self._wrong(name, f"a list of {_CALLED[kind]}", value)
+        if not isinstance(value, list):
+            raise self._wrong(name, f"a list of {_KINDS[kind]}", value)
+        if len(value) > most:
+            raise self._wrong(name, f"a list of at most {most:,} entries", _Count(len(value)))
+        for each in value:
+            if isinstance(each, bool) or not isinstance(each, kind):
+                raise self._wrong(name, f"a list of {_KINDS[kind]}", each)
         return value
 
     def _given(self, name: str, what: str, default: Any) -> Any:
@@ -129,6 +129,19 @@ class Fields:
         return ValueError(
             f"`{name}` of the request {self.kind!r} must be {what}. Received: {brief(value)}."
         )
+
+
+_KINDS = {int: "whole numbers", str: "texts", dict: "objects"}
+
+
+@dataclass(frozen=True)
+class _Count:
+    """How many entries came, in place of all of them."""
+
+    entries: int
+
+    def __repr__(self) -> str:
+        return f"{self.entries:,} entries"
 
 
 def _range(least: float | None, most: float | None) -> str:

@@ -185,7 +185,7 @@ class Columns:
         return {name: _TITLES[name] for name in self._makers}
 
     def __getitem__(self, name: str) -> Column:
-        one_of(name, self._makers, "name")
+        one_of(name, self._makers, "column")
         with self._locks[name]:  # two pages may ask at once
             if name not in self._kept:
                 self._kept[name] = self._makers[name]()

@@ -31,6 +31,7 @@ _EDGE = 1.1  # inches of an image's longer edge; its scale has the rest
 _SIGNAL = (2.4, 1.2)
 _VOLUME_DPI = 120
 _TOO_FAR = 0.05  # share of the score's difference that a sum may miss without a word of warning
+_SHOWN = 0.005  # less would be written as 0 %
 _BLIND = (GuidedBackprop, Deconvnet, GuidedGradCAM)
 
 
@@ -91,7 +92,7 @@ class Explanations:
         ['integrated_gradients', 'occlusion']
         >>> (found,) = explanations.of(2, ["integrated_gradients"], target=1).maps
         >>> found.png[1:4], found.note
-        (b'PNG', 'Adds up to the score’s rise from a baseline of 0 but for 0 %.')
+        (b'PNG', 'The values add up to the score above that of an input of zeros.')
     """
 
     def __init__(
@@ -253,8 +254,9 @@ def _completeness(method: Method, found: Attribution) -> str:
     if abs(wanted) < 1e-6 * max(1.0, abs(float(found.scores[0]))):
         return "The score is that of the baseline: there is nothing to share out."
     share = abs(missing / wanted)
-    what = "the score’s rise from a baseline of 0" if method.takes_baseline else "the score"
-    told = f"Adds up to {what} but for {percent(share)}."
+    what = "the score above that of an input of zeros" if method.takes_baseline else "the score"
+    but = f", but for {percent(share)} of it" if share >= _SHOWN else ""
+    told = f"The values add up to {what}{but}."
     return told if share <= _TOO_FAR else f"{told} Read it with care."
 
 

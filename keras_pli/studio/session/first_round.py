@@ -34,6 +34,7 @@ def make_first_round(
     try:
         with writing_in(folder.path):
             _make(data, folder, embedder, seed, verbose)
+        folder.write({}, round=0)
     except BaseException:
         shutil.rmtree(folder.round(0), ignore_errors=True)
         if not had_embedder:

@@ -259,7 +259,7 @@ def test_points_of_a_column(columns, labels):
 
 
 def test_bad_input(columns):
-    with pytest.raises(ValueError, match=r"`name` must be one of 'label'.*Did you mean 'label'"):
+    with pytest.raises(ValueError, match=r"`column` must be one of 'label'.*Did you mean 'label'"):
         columns["labels"]
     with pytest.raises(ValueError, match=r"name the 3 classes. Received: 2"):
         Columns(np.zeros(4, int), np.ones((4, 3), np.float32), ["a", "b"])

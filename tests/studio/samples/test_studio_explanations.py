@@ -52,7 +52,7 @@ def test_maps_are_those_of_the_direct_call(explanations, classifier, x):
     assert Image.open(io.BytesIO(each.png)).format == "PNG"
     assert (found.target, each.title) == (2, "DeepLIFT")
     assert each.note == (
-        "Adds up to the score’s rise from a baseline of 0 but for 0 %. Summed over 3 channels."
+        "The values add up to the score above that of an input of zeros. Summed over 3 channels."
     )
 
 

@@ -170,7 +170,11 @@ def test_pictures(ask, error_of, data):
     content, buffers = ask("pictures", indices=[3, 600])
     assert content["errors"][0]["index"] == 600 and buffers[1] == b""
     assert "less than 60" in error_of("pictures", indices=[600])
-    assert "at most 64 entries" in error_of("pictures", indices=list(range(65)))
+    told = error_of("pictures", indices=list(range(65)))
+    assert "at most 64 entries" in told and told.endswith("Received: 65 entries.")
+    assert error_of("pictures", indices=[0, True]).endswith(
+        "a list of whole numbers. Received: True."
+    )
 
 
 def test_explanations(ask, error_of, data, session):

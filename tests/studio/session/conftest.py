@@ -37,7 +37,9 @@ def embedder() -> keras.Model:
 @pytest.fixture(scope="session")
 def made_once(data, embedder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "run"
-    StudioSession(data, folder, embedder=embedder).close()
+    made = StudioSession(data, folder, embedder=embedder)
+    assert made.note is None
+    made.close()
     return folder
 
 

@@ -1,7 +1,6 @@
 """Sessions whose files are missing or damaged, disks that are full, openings that fail."""
 
 import json
-import resource
 import shutil
 import threading
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from keras_pli.studio import StudioData, StudioSession
 from keras_pli.studio.session import first_round, rounds
 from keras_pli.studio.session.folder import SessionFolder
 from keras_pli.studio.view_source import view_version
+
+resource = pytest.importorskip("resource")  # not on Windows
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def test_opened_again_all_is_there(data, folder):
         StudioSession(data, folder)
     first.close()
     second = StudioSession(data, folder)
-    assert second.plan == first.plan
+    assert second.plan == first.plan and second.note is None
     assert second.round.map.tobytes() == first.round.map.tobytes()
     ask(second, "redo")
     assert len(second.plan) == 2

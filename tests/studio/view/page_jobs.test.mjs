@@ -66,10 +66,11 @@ test("a job that fails says of what it is an error, so that it can go when the j
   assert.deepEqual(errors, [["No.", "start check"]]);
 });
 
-test("the settings of any page's retraining are the next form's", () => {
+test("the settings of any page's retraining are the next form's, and one that was interrupted is over", () => {
   const { store, actions } = working();
+  store.set({ unfinished: { words: "It ended." } });
   actions.takeJob({ id: 1, job: "retrain", state: "running", options: { weight: 0.4 } });
-  assert.deepEqual(store.state.lastOptions, { weight: 0.4 });
+  assert.deepEqual([store.state.lastOptions, store.state.unfinished], [{ weight: 0.4 }, null]);
 });
 
 test("news and an old check go with the plan they were about", () => {

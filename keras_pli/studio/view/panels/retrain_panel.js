@@ -63,7 +63,7 @@ export function createRetrainPanel(view) {
     return element("div", { class: "kps-callout" },
       element("p", {}, words),
       same && element("div", { class: "kps-row" },
-        button("Go on with it", () => actions.start("retrain", options), {
+        button("Retrain with its settings", () => actions.start("retrain", options), {
           class: "kps-primary kps-small", "aria-disabled": String(busy),
         })));
   }

@@ -49,6 +49,7 @@ export function attachShortcuts(root, view) {
 
   function giveUp() {
     if (help.isOpen()) return help.close();
+    if (store.state.comparing) return actions.closeComparison();
     return store.state.picking ? store.set({ picking: false }) : actions.clear();
   }
 

@@ -32,6 +32,7 @@ export function workingActions({ ask, store, toasts, planning, deciding }) {
     const before = store.state.job;
     store.set({ job });
     if (job?.job === "retrain") store.set({ lastOptions: job.options });
+    if (job?.job === "retrain" && job.state === "running") store.set({ unfinished: null }); // it takes its place
     if (!job || job.state === "running") return;
     const known = before && before.id === job.id;
     if (known && before.state === job.state) return;
