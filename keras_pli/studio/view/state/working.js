@@ -67,7 +67,7 @@ export function workingActions({ ask, store, toasts, planning, deciding }) {
       tell(checkNews(result ?? {}));
       return markCheck();
     }
-    if (job === "refresh") return toasts.note(`A new map was trained: round ${result.round}. ${result.note ?? ""}`.trim());
+    if (job === "refresh") return toasts.note(`The map was refreshed: round ${result.round}. ${result.note ?? ""}`.trim());
     return job === "retrain" ? deciding.openComparison() : undefined;
   }
 
