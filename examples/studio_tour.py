@@ -25,7 +25,7 @@ from keras_pli.demo import prepare_digits
 from keras_pli.studio import StudioData, StudioServer, StudioSession
 
 SIZE = {"width": 1080, "height": 700}
-BY = np.array([-10.5, 0.0])  # where the eights are dragged, in units of the map: nobody lives there
+BY = np.array([-8.0, 0.0])  # where the eights are dragged, in units of the map: nobody lives there
 LONGEST = 180.0
 
 

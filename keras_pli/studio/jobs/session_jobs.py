@@ -225,7 +225,7 @@ def _refresh(session: StudioSession, options: SeedOptions) -> Work:
             made, note = session.new_round(
                 begun,
                 begun.folder / CLASSIFIER,
-                title=f"New map of round {begun.number}",
+                title=f"Map of round {begun.number} refreshed",
                 carried=lambda: carried_over(session.editor.entries, session.edited),
                 embedder=file,
             )

@@ -8,7 +8,7 @@ from tiny_studio import CLASSES, SAMPLES, SHIFT, ask, error_of, linear, new_roun
 
 import keras_pli as kp
 from keras_pli.studio import StudioData, StudioSession
-from keras_pli.studio.conversation import Conversation
+from keras_pli.studio.conversation import Conversation, kept_selections
 from keras_pli.studio.view_source import view_version
 
 
@@ -163,3 +163,15 @@ def test_opening_leaves_the_random_state_as_it_was(data, folder):
     before = random.getstate()
     StudioSession(data, folder).close()
     assert random.getstate() == before
+
+
+def test_long_lists_of_points_stay_at_the_server(session, monkeypatch):
+    monkeypatch.setattr(kept_selections, "MOST_SENT", 3)
+    points = {"type": "Indices", "indices": [4, 8, 15, 16, 23]}
+    weigh = {"type": "Weigh", "selection": points, "factor": 2}
+    (entry,) = ask(session, "change", change=weigh).content["plan"]["entries"]
+    told = entry["change"]["selection"]
+    assert told == {"type": "Indices", "count": 5, "entry": entry["id"], "field": "selection"}
+    assert ask(session, "select", selection=told).content["count"] == 5
+    ask(session, "edit_change", entry=entry["id"], change={**entry["change"], "factor": 4})
+    assert list(session.plan) == [kp.Weigh([4, 8, 15, 16, 23], 4)]

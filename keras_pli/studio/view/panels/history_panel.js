@@ -65,7 +65,7 @@ export function createHistoryPanel({ store, actions }) {
     ];
   }
 
-  /** A new map leaves moves behind, which is said before it is begun. */
+  /** A refreshed map leaves moves behind, which is said before it is begun. */
   function drawRenew() {
     const { plan, job, deciding, round } = state;
     const moves = plan.entries.filter(({ on, kind }) => on && kind === "move").length;
@@ -78,10 +78,10 @@ export function createHistoryPanel({ store, actions }) {
     };
     refill(renew, [
       moves
-        ? twiceButton("Train a new map", `Leave ${counted(moves, "move")} off and train?`, begin, properties)
-        : button("Train a new map", begin, properties),
+        ? twiceButton("Refresh the map", `Leave ${counted(moves, "move")} off and go on?`, begin, properties)
+        : button("Refresh the map", begin, properties),
       element("p", { class: "kps-hint" },
-        "The classifier stays; its map is trained anew, as a round of its own. ",
+        "The classifier stays; its map is trained on, with the points held near their places, as a round of its own. ",
         moves > 0 && `${counted(moves, "move")} of the plan, drawn on the present map, ${moves === 1 ? "is" : "are"} ` +
           "switched off in that round; changes of the data stay. " +
           `Round ${round?.number ?? 0} keeps its plan: you can come back to it.`),

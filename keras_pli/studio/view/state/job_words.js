@@ -7,7 +7,7 @@ export const JOB_NAMES = {
   check: "Checking the plan",
   propose: "Looking for labels",
   retrain: "Retraining",
-  refresh: "Training a new map",
+  refresh: "Refreshing the map",
 };
 
 /** What a check found, in a few words. */

@@ -65,7 +65,7 @@ export function workingActions({ ask, store, toasts, planning, deciding }) {
       return markCheck();
     }
     if (job === "refresh") {
-      return toasts.note([`A new map was trained: round ${result.round}.`, result.note].join(" ").trim());
+      return toasts.note([`The map was refreshed: round ${result.round}.`, result.note].join(" ").trim());
     }
     return job === "retrain" ? deciding.openComparison() : undefined;
   }
