@@ -33,7 +33,8 @@ class PLILoss(keras.losses.Loss):
             one, as `compile` takes it for a model of one output, stands for that one.
         embedding_weight: λ, in [0, 1]; or `"auto"` for the largest that does no harm, which `PLIModel.fit`
             finds before it trains (see `PLIModel.find_weight`).
-        most_cost: Where λ is `"auto"`, the accuracy that it may cost, in [0, 1). Rare classes hardly count in it.
+        most_cost: Where λ is `"auto"`, the accuracy that it may cost, in [0, 1), in which rare classes hardly
+            count.
         moved_only: Whether the embedding term counts for the samples that the plan moved and no others;
             targets must then come with `"moved"`.
         scale: `"spread"`, a positive number to divide squared distances by, or None for the plain squared

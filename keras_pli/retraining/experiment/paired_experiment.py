@@ -83,7 +83,8 @@ def pli_experiment(
         embedding_weight: λ of the arm with the intervention; a plan that moves nothing has λ = 0. `"auto"`
             finds one for each seed by a pilot on its training samples (see `PLIModel.find_weight`), which
             takes some three times as long as the training.
-        most_cost: Where λ is `"auto"`, the accuracy that it may cost, in [0, 1). Rare classes hardly count in it.
+        most_cost: Where λ is `"auto"`, the accuracy that it may cost, in [0, 1), in which rare classes hardly
+            count.
         moved_only: As in `PLILoss`.
         scale: As in `PLILoss`.
         loss: Classification loss; None for the one the classifier was compiled with.
