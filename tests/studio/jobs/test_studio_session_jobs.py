@@ -302,7 +302,7 @@ class TestMaps:
         before = session.round.map
         found = ended(session, "refresh", seed=3)
         assert found["round"] == session.round.number == 1
-        assert session.round.note.parent == 0 and "New map" in session.round.note.title
+        assert session.round.note.parent == 0 and "refreshed" in session.round.note.title
         assert not np.allclose(session.round.map, before)
         assert isinstance(session.round.embedder, kp.ParametricTSNE)
         assert len(session.plan.data_changes) == 1
