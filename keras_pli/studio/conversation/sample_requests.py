@@ -148,8 +148,8 @@ def outlines(session: StudioSession, fields: Fields) -> Reply:
         edited, current = session.edited, session.round
         points = edited.targets if of == "targets" else session.map_of(of)
         labels = edited.data.labels if of == "targets" else session.data.labels
-        key = (of, id(points), session.revision)
-    found = session.samples.of(current).outlines(key, points, labels)
+        revision = session.revision
+    found = session.samples.of(current).outlines((of, revision), points, labels)
     classes = [
         {
             "label": int(each.label),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from ...retraining.experiment.seed_run import ARMS
 from ..session.carrying import Carried, carried_over
 from ..session.edited_map import EditedMap
 from ..session.session import StudioSession
-from .retraining_result import REPORT, RETRAINING, RetrainingResult, discard, finished
+from .retraining_result import REPORT, RETRAINING, RetrainingResult, discard, finished, loaded
 
 # Where a round has the retraining that it came from.
 MADE_BY = "made-by"
@@ -74,7 +73,7 @@ def kept_retraining(session: StudioSession, number: int) -> RetrainingResult:
     folder = session.folder.round(number) / MADE_BY
     if not folder.is_dir():
         raise ValueError(f"No retraining made round {number}.")
-    return _kept(folder)
+    return loaded(folder)
 
 
 def kept_map(session: StudioSession, number: int, name: str) -> NDArray[np.float32]:
@@ -136,12 +135,6 @@ def _waiting(session: StudioSession) -> RetrainingResult:
     if made is None:
         raise ValueError("There is nothing to keep: no retraining waits in this round.")
     return made
-
-
-@lru_cache(maxsize=1)
-def _kept(folder: Path) -> RetrainingResult:
-    """A page asks for its sentence, its maps and its report one after the other; it changes no more."""
-    return RetrainingResult.load(folder)
 
 
 def _made_by(made: RetrainingResult, arm: str) -> dict[str, Any]:

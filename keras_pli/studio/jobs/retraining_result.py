@@ -111,10 +111,10 @@ def finished(parent: Path) -> RetrainingResult | None:
 
     One that is damaged counts for none; the log says why.
     """
-    for changed, folder in _finished_folders(parent):
+    for _, folder in _finished_folders(parent):
         try:
             if is_whole(folder):
-                return _loaded(folder, changed)
+                return loaded(folder)
             _log.warning("The retraining in %s lacks a classifier or a map.", folder)
         except (ValueError, TypeError, OSError) as error:
             _log.warning("The retraining in %s cannot be shown: %s", folder, error)
@@ -164,7 +164,20 @@ def seeds_of(options: RetrainingOptions) -> list[int]:
     return list(range(options.seed, options.seed + options.seeds))
 
 
-@lru_cache(maxsize=1)
+def loaded(folder: Path) -> RetrainingResult:
+    """Returns a finished retraining, read once for as long as its note stays the same.
+
+    Raises:
+        ValueError: If there is none, or a file is damaged or missing.
+    """
+    try:
+        changed = (folder / NOTE).stat().st_mtime_ns
+    except FileNotFoundError as error:
+        raise ValueError(f"{folder} holds no finished retraining.") from error
+    return _loaded(folder.resolve(), changed)
+
+
+@lru_cache(maxsize=2)  # one that waits, and one that made a round
 def _loaded(folder: Path, changed: int) -> RetrainingResult:
     """A page asks for its sentence, its maps and its report one after the other."""
     return RetrainingResult.load(folder)

@@ -57,23 +57,25 @@ class RoundSamples:
             self.rationales = SampleRationales(
                 data.rationale, classifier, data.train[0], class_names=names
             )
-        self._outlines: dict[Any, MapOutlines] = {}
+        # With the map, so that its `id` stands for no other one as long as its outlines are kept.
+        self._outlines: dict[Any, tuple[NDArray[np.float32], MapOutlines]] = {}
         self._drawing = threading.Lock()
 
-    def outlines(self, key: Any, points: NDArray[np.float32], labels: NDArray[Any]) -> MapOutlines:
+    def outlines(self, of: Any, points: NDArray[np.float32], labels: NDArray[Any]) -> MapOutlines:
         """Returns the outlines of classes on a map; the last few are kept.
 
         Args:
-            key: What tells the map and its labels from others.
+            of: What tells its labels from those of others.
             points: The map, `(samples, 2)`.
             labels: Classes, `(samples,)`.
         """
+        key = (of, id(points))
         with self._drawing:
             if key not in self._outlines:
-                self._outlines[key] = map_outlines(points, labels)
+                self._outlines[key] = points, map_outlines(points, labels)
             for oldest in list(self._outlines)[:-_MOST_OUTLINES]:
                 del self._outlines[oldest]
-            return self._outlines[key]
+            return self._outlines[key][1]
 
 
 class Samples:

@@ -11,6 +11,7 @@ from job_studio import ask, ended, plan_of, refused
 from keras_pli.intervention import InterventionPlan, Shift, Weigh
 from keras_pli.retraining import pli_experiment
 from keras_pli.studio import StudioSession
+from keras_pli.studio.jobs import decisions
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -128,3 +129,17 @@ def test_nothing_is_decided_while_a_job_runs(waiting):
     end.set()
     waiting.jobs.wait(10)
     assert not ask(waiting, "comparison").get("none")
+
+
+def test_a_round_made_again_in_the_same_place_is_read_again(waiting):
+    ask(waiting, "keep")
+    folder = waiting.folder.round(1) / decisions.MADE_BY
+    first = decisions.kept_retraining(waiting, 1)
+    assert decisions.kept_retraining(waiting, 1) is first
+    note = folder / "retraining.json"
+    text = note.read_text()
+    note.unlink()
+    with pytest.raises(ValueError, match=r"holds no finished retraining"):
+        decisions.kept_retraining(waiting, 1)
+    note.write_text(text)
+    assert decisions.kept_retraining(waiting, 1) is not first

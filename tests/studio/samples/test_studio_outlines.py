@@ -1,12 +1,17 @@
 """Outlines of classes, against matplotlib's contours of the same density."""
 
+from types import SimpleNamespace
+
+import keras
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 
 from keras_pli.plotting.outlines import class_outlines
+from keras_pli.studio import StudioData
 from keras_pli.studio.samples.outlines import map_outlines
+from keras_pli.studio.samples.samples import Samples
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +109,24 @@ def test_bad_input():
         map_outlines(np.full((4, 2), np.nan), np.zeros(4, int))
     with pytest.raises(ValueError, match=r"one entry for each of the 4 samples"):
         map_outlines(np.zeros((4, 2)), np.zeros(3, int))
+
+
+def test_outlines_are_of_the_map_that_is_asked_for():
+    """Two maps of one revision, the first of which nobody else holds any more."""
+    random = np.random.default_rng(3)
+    labels = np.repeat([0, 1], 60)
+    x = random.normal(size=(120, 2)).astype(np.float32)
+    classifier = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    data = StudioData.of(classifier, x, labels)
+    entered = SimpleNamespace(
+        classifier=classifier, outputs=np.ones((len(data.labels), 2), np.float32)
+    )
+    samples = Samples(data).of(entered)
+    for shift in (0, 50, 100):
+        points = np.float32(data.labels[:, None] * 8 + shift) + x[: len(data.labels)]
+        found = samples.outlines("PLI", points, data.labels)
+        expected = map_outlines(points, data.labels)
+        del points
+        assert [each.label_at for each in found.classes] == [
+            each.label_at for each in expected.classes
+        ]
