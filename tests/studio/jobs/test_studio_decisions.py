@@ -5,7 +5,6 @@ import threading
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from job_studio import ask, ended, plan_of, refused
 
 from keras_pli.intervention import InterventionPlan, Shift, Weigh
@@ -13,13 +12,7 @@ from keras_pli.retraining import pli_experiment
 from keras_pli.studio import StudioSession
 from keras_pli.studio.jobs import decisions
 
-
-@pytest.fixture(scope="module", autouse=True)
-def without_tracing():
-    """A trace costs more than all that is trained here."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("without_tracing")
 
 
 @pytest.fixture(scope="module")

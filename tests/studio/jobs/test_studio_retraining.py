@@ -11,7 +11,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers
 
 from keras_pli import activations
@@ -31,12 +30,7 @@ PLAN_OF_TWO = InterventionPlan([Shift(1, by=(1.0, 0.5))])
 OPTIONS = RetrainingOptions(weight=0.5, epochs=2, batch_size=30, learning_rate=0.05)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def without_tracing():
-    """A trace costs more than all that is trained here."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("without_tracing")
 
 
 def blobs():

@@ -28,13 +28,7 @@ from keras_pli.studio.jobs.retraining_result import (
     write_map,
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def without_tracing():
-    """A trace costs more than all that is trained here."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("without_tracing")
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from tiny_studio import CLASSES, SAMPLES, SHIFT, ask, linear, new_round
 
 from keras_pli.studio import StudioData, StudioSession
 
 
 @pytest.fixture(scope="module", autouse=True)
-def without_tracing():
-    """A trace costs more than all that is computed here."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+def always(without_tracing):
+    """Nothing here is compiled."""
 
 
 @pytest.fixture(scope="session")
