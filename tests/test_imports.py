@@ -29,6 +29,7 @@ USES = {
 TOP = {
     "serving",
     "studio",
+    "distributed",
     "reporting",
     "callbacks",
     "commands",

@@ -1,0 +1,93 @@
+"""What a step of a training that `tf.distribute` spreads over replicas must know of the other replicas.
+
+Without a strategy, and on other backends, there is one replica, and everything here leaves things as they are.
+Keras adds the replicas' gradients up: a loss that is a mean is therefore divided by their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from .optional import imported
+
+Tensor = Any
+
+
+def replica_count() -> int:
+    """Returns over how many replicas the step that is traced or run now is spread.
+
+    Example:
+        >>> replica_count()
+        1
+    """
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    return int(_tensorflow().distribute.get_strategy().num_replicas_in_sync)
+
+
+def replica_number() -> Tensor:
+    """Returns which of the replicas this is, from 0; outside a step, the first."""
+    context = _context()
+    return 0 if context is None else context.replica_id_in_sync_group
+
+
+def shared_loss(loss: Tensor) -> Tensor:
+    """Returns a replica's part of a loss that is the mean over replicas.
+
+    Example:
+        >>> shared_loss(3.0)
+        3.0
+    """
+    count = replica_count()
+    return loss if count == 1 else loss / count
+
+
+def gathered(own: Tensor) -> Tensor:
+    """Returns the rows of all replicas, in their order; gradients go back to each replica's own.
+
+    Args:
+        own: Rows of this replica, as many as each of the others has.
+    """
+    context = _context()
+    if context is None or replica_count() == 1:
+        return own
+    return context.all_gather(own, axis=0)
+
+
+def total(own: Tensor) -> Tensor:
+    """Returns the sum of a tensor over the replicas, for all of them."""
+    context = _context()
+    if context is None or replica_count() == 1:
+        return own
+    return context.all_reduce(_tensorflow().distribute.ReduceOp.SUM, own)
+
+
+def assign_all(variables: Sequence[Any], values: Sequence[Tensor]) -> None:
+    """Assigns values that are the same on all replicas, each on its own copy of a variable."""
+    context = _context()
+    if context is None or replica_count() == 1:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return
+    held = [getattr(variable, "value", variable) for variable in variables]
+
+    def assign(strategy: Any, values: Sequence[Tensor]) -> None:
+        for variable, value in zip(held, values, strict=True):
+            strategy.extended.update(
+                variable, lambda own, now: own.assign(now), args=(value,), group=False
+            )
+
+    context.merge_call(assign, args=(list(values),))
+
+
+def _context() -> Any:
+    if keras.backend.backend() != "tensorflow":
+        return None
+    return _tensorflow().distribute.get_replica_context()
+
+
+def _tensorflow() -> Any:
+    return imported("tensorflow", "Keras on TensorFlow")
