@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..backups import check_backups, will_restore
 from ..checks import check_options, checked_number, one_of
+from ..replicas import replica_count, scope_of
 from .arguments import AUTO, FitDefaults, checked_points, unlike_scikit_learn
 from .batches import Batches, Draws, nearest_distance
 from .neighbors import METRICS, NeighborGraph, given_neighbors, nearest_neighbors
@@ -208,16 +209,17 @@ class ParametricEmbedding(StagedModel):
         settings = self.fit_defaults.over(
             epochs=epochs, batch_size=batch_size, pretrain_epochs=pretrain_epochs
         )
-        return self._learn(
-            self._checked(z, "z"),
-            settings,
-            graph=graph,
-            validation_data=validation_data,
-            steps_per_epoch=steps_per_epoch,
-            initial_epoch=initial_epoch,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
+        with scope_of(self):
+            return self._learn(
+                self._checked(z, "z"),
+                settings,
+                graph=graph,
+                validation_data=validation_data,
+                steps_per_epoch=steps_per_epoch,
+                initial_epoch=initial_epoch,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
 
     def refit(
         self,
@@ -277,16 +279,17 @@ class ParametricEmbedding(StagedModel):
             epochs=REFIT_EPOCHS if epochs is None else epochs, batch_size=batch_size
         )
         spread = max(float(ops.convert_to_numpy(self.spread)), np.finfo(np.float32).tiny)
-        history = self._learn(
-            z,
-            settings,
-            anchors=positions,
-            anchor_weight=anchor_weight / spread,
-            graph=graph,
-            steps_per_epoch=steps_per_epoch,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
+        with scope_of(self):
+            history = self._learn(
+                z,
+                settings,
+                anchors=positions,
+                anchor_weight=anchor_weight / spread,
+                graph=graph,
+                steps_per_epoch=steps_per_epoch,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
         held = np.flatnonzero(np.isfinite(positions[:, 0]))
         drift = np.linalg.norm(self._mapped(z[held]) - positions[held], axis=1)
         return Refit(history, held, drift, float(ops.convert_to_numpy(self.spread)) ** 0.5)
@@ -314,9 +317,10 @@ class ParametricEmbedding(StagedModel):
         """
         if isinstance(x, dict):  # Keras in the middle of fit, with rows that fit has prepared
             return super().evaluate(x, *args, batch_size=1, **kwargs)
-        stage = self._validation_stage(self._checked_validation(x), batch_size)
-        with self._at_work(test=stage):
-            return super().evaluate(rows_of(stage), *args, batch_size=1, **kwargs)
+        with scope_of(self):
+            stage = self._validation_stage(self._checked_validation(x), batch_size)
+            with self._at_work(test=stage):
+                return super().evaluate(rows_of(stage), *args, batch_size=replica_count(), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Maps points, as `keras.Model.predict`.
@@ -420,7 +424,7 @@ class ParametricEmbedding(StagedModel):
             tables,
             draws,
             self.objective,
-            early_steps=len(draws) // 4 if first or initial_epoch else 0,
+            early_rows=len(draws) // 4 if first or initial_epoch else 0,
             anchors=None if anchors is None else Places.of(anchors),
             anchor_weight=anchor_weight,
             jitter=self._jitter(tables),
@@ -539,7 +543,7 @@ class ParametricEmbedding(StagedModel):
         # The same rows each time, so that epochs can be compared.
         size = max(2, min(batch_size, len(z)) // tables.points_per_anchor)
         draws = Draws.of(tables, batch_size, max(1, len(z) // size), np.random.default_rng(0))
-        return ObjectiveStage(tables, draws, self.objective, early_steps=0)
+        return ObjectiveStage(tables, draws, self.objective, early_rows=0)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
