@@ -31,6 +31,18 @@ def replica_count() -> int:
     return int(_tensorflow().distribute.get_strategy().num_replicas_in_sync)
 
 
+def worker_count() -> int:
+    """Returns over how many processes the strategy in whose scope this is called is spread.
+
+    Example:
+        >>> worker_count()
+        1
+    """
+    if replica_count() == 1:  # and TensorFlow's default strategy would not say which devices it has
+        return 1
+    return replica_count() // len(_tensorflow().distribute.get_strategy().extended.worker_devices)
+
+
 def replica_number() -> Tensor:
     """Returns which of the replicas this is, from 0; outside a step, the first."""
     context = _context()
