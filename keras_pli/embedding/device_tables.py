@@ -58,7 +58,7 @@ class _TensorFlowTable:
         own, *others = self._copies.values()
         replica = tf.distribute.get_replica_context()
         if others and replica is not None:
-            own = self._copies[replica.devices[0]]
+            own = self._copies[tf.nest.flatten(replica.devices)[0]]
         value = tf.ensure_shape(own, self.shape)
         return value if value.dtype == self._dtype else tf.bitcast(value, self._dtype)
 
