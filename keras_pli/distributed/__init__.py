@@ -1,0 +1,31 @@
+"""Work beyond one machine: explanations over Ray Data, and training on several workers.
+
+Each name below is loaded where it is first used, so that this needs neither Ray nor TensorFlow by itself.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+if _TYPE_CHECKING:
+    from .training.strategy import MultiWorkerMirroredStrategy
+
+# Where each public name comes from.
+_HOMES = {
+    "MultiWorkerMirroredStrategy": "training.strategy",
+}
+
+__all__ = [
+    "MultiWorkerMirroredStrategy",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(_import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
