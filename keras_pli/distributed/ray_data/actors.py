@@ -18,7 +18,7 @@ from .resources import Cluster, Share, prepare_device, share_of
 
 Array = NDArray[Any]
 Found = dict[str, Array]
-# How often a batch is tried again after the death of its actor: one that kills every actor must end somewhere.
+# How often a batch is tried again where its actor died: one that kills every actor must end somewhere.
 RETRIES = 20
 
 
@@ -71,8 +71,8 @@ def applied(
     data = imported("ray.data", "Work on a cluster", extra="ray")
     if not isinstance(dataset, data.Dataset):
         raise TypeError(
-            f"`dataset` must be a ray.data.Dataset. Received: {type(dataset).__name__}; `ray.data.from_numpy`, "
-            "`from_items` and `read_parquet` make one."
+            f"`dataset` must be a ray.data.Dataset. Received: {type(dataset).__name__}; "
+            "`ray.data.from_numpy`, `from_items` and `read_parquet` make one."
         )
     cluster = Cluster.here()
     share = share_of(cluster, run.concurrency, run.num_cpus, run.num_gpus)
@@ -151,8 +151,8 @@ class Worker:
                 yield str(error)
             else:
                 raise ValueError(
-                    f"{rows.name} cannot be used: {error} (on_error='column' tells this in a column, and goes "
-                    "on with the other rows.)"
+                    f"{rows.name} cannot be used: {error} (on_error='column' tells this in a column, and "
+                    "goes on with the other rows.)"
                 ) from error.__cause__
 
     def _found(self, rows: Rows) -> Found:
@@ -162,9 +162,8 @@ class Worker:
             raise
         except Exception as error:  # a decoder raises what it likes
             raise _BadRows(_said(error)) from error
-        others = {}
         try:
-            return self._run(inputs, **rows.others, **others)
+            return self._run(inputs, **rows.others)
         except _faults() as error:
             raise _BadRows(_said(error)) from error
 

@@ -1,4 +1,4 @@
-"""Rows of a table and what a model takes and gives: columns to inputs, and named arrays to further columns."""
+"""Rows of a table and what a model takes and gives: columns to inputs, named arrays to further columns."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ class Columns:
                 f"The data set has no column {quoted(missing)}. It has {quoted(present, most=30)}."
             )
         taken = [
-            name for name in present if any(name == new or name.startswith(f"{new}/") for new in added)
+            name
+            for name in present
+            if any(name == new or name.startswith(f"{new}/") for new in added)
         ]
         if taken:
             raise ValueError(

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ...optional import imported
+
 GivenModel: TypeAlias = "str | os.PathLike[str] | Callable[[], Any]"
 
 
@@ -99,9 +101,9 @@ class ModelSource:
                 return self._loaded(_fetched(self.given, Path(folder), self.argument))
         if not Path(self.given).is_file():
             raise FileNotFoundError(
-                f"There is no model {self.given!r} on {socket.gethostname()}, where an actor runs. Actors must "
-                f"reach `{self.argument}` themselves: put it on storage that all nodes share, pass a URL such "
-                "as 's3://…', or pass a function that makes the model."
+                f"There is no model {self.given!r} on {socket.gethostname()}, where an actor runs. "
+                f"Actors must reach `{self.argument}` themselves: put it on storage that all nodes share, "
+                "pass a URL such as 's3://…', or pass a function that makes the model."
             )
         return self._loaded(self.given)
 
@@ -124,8 +126,8 @@ def _is_url(path: str) -> bool:
 def _fetched(url: str, folder: Path, argument: str) -> str:
     """Copies a file from an object store into a folder and returns its path.
 
-    Keras leaves URLs to TensorFlow, whose wheels know Google's store alone. Arrow, which Ray Data needs anyway,
-    reads S3, Google's, Azure's and Hadoop's stores; fsspec what it has a protocol for.
+    Keras leaves URLs to TensorFlow, whose wheels know Google's store alone. Arrow, which Ray Data needs
+    anyway, reads S3, Google's, Azure's and Hadoop's stores; fsspec what it has a protocol for.
     """
     name = re.split(r"[/:]+", url.split("::")[0].split("?")[0].rstrip("/"))[-1]
     path = folder / name
@@ -151,6 +153,6 @@ def _by_arrow(url: str) -> Any:
 
 
 def _by_fsspec(url: str) -> Any:
-    import fsspec
+    fsspec = imported("fsspec", "A model of this URL", extra="ray")
 
     return fsspec.open(url, "rb").open()

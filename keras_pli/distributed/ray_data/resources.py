@@ -1,4 +1,4 @@
-"""What actors take of a cluster: room is left for the tasks that feed them, and what could never start is refused."""
+"""What actors take of a cluster: room is left for feeding them, and what could never start is refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Cluster:
 
     @classmethod
     def here(cls) -> Cluster:
-        """Returns the cluster that this process is connected to; starts one, as Ray Data does, if there is none."""
+        """Returns the cluster that this process is connected to; starts one, as Ray does, if there is none."""
         ray = imported("ray", "Work on a cluster", extra="ray")
         if not ray.is_initialized():
             ray.init()
@@ -54,9 +54,7 @@ class Cluster:
         )
 
 
-def share_of(
-    cluster: Cluster, concurrency: Any, num_cpus: float | None, num_gpus: float
-) -> Share:
+def share_of(cluster: Cluster, concurrency: Any, num_cpus: float | None, num_gpus: float) -> Share:
     """Returns what each actor takes.
 
     Args:
@@ -89,15 +87,15 @@ def share_of(
     if share.num_gpus and _room(cluster.gpus, share.num_gpus) < least:
         raise ValueError(
             f"{_actors(least)} of {_amount(share.num_gpus, 'GPU')} each cannot run on this cluster, whose "
-            f"nodes have {[round(count, 2) for count in cluster.gpus]} GPUs, and no autoscaler adds nodes. Lower "
-            "`concurrency` or `num_gpus`."
+            f"nodes have {[round(count, 2) for count in cluster.gpus]} GPUs, and no autoscaler adds nodes. "
+            "Lower `concurrency` or `num_gpus`."
         )
     if not _leaves_one(cluster.cpus, share.num_cpus, least):
         raise ValueError(
             f"{_actors(least)} of {_amount(share.num_cpus, 'CPU')} each leave none of the cluster's "
-            f"{_amount(total, 'CPU')} for the tasks that feed them, by node {[round(c, 2) for c in cluster.cpus]}: "
-            "nothing would ever start, and no autoscaler adds nodes. Lower `concurrency` or `num_cpus`, or leave "
-            "`num_cpus` out."
+            f"{_amount(total, 'CPU')} for the tasks that feed them (by node: "
+            f"{[round(count, 2) for count in cluster.cpus]}): nothing would ever start, and no autoscaler adds "
+            "nodes. Lower `concurrency` or `num_cpus`, or leave `num_cpus` out."
         )
     return share
 
@@ -105,7 +103,8 @@ def share_of(
 def prepare_device(share: Share) -> None:
     """Gives Keras's backend an actor's threads and GPUs; called in the actor, before it computes.
 
-    With a part of a GPU, TensorFlow takes memory as it needs it, and not all there is. Without one, it sees none.
+    With a part of a GPU, TensorFlow takes memory as it needs it, and not all there is. Without one, it sees
+    none.
     """
     import keras
 
