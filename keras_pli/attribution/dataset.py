@@ -17,10 +17,10 @@ from ..checks import checked_number, quoted
 from ..files import read_arrays
 from ..identity import identity_digest, model_identity, value_identity
 from ..network.inputs import PlacedTarget
-from ..network.targets import AtPosition, Within
 from ..parts import PartFolder, digest, listed_files, part_files
 from ..version import __version__
 from .method import Method
+from .rows import check_shared_target, explained_rows
 
 Tensor = Any
 
@@ -82,7 +82,7 @@ def explain_dataset(
     checked_number(samples_per_file, "samples_per_file", least=1, whole=True)
     checked_number(num_shards, "num_shards", least=1, whole=True)
     checked_number(shard_index, "shard_index", least=0, below=num_shards, whole=True)
-    _check_shared(target)
+    check_shared_target(target)
     labelled = isinstance(dataset.element_spec, tuple)
     if isinstance(target, str) and not labelled:
         raise ValueError("target='label' needs a data set of (inputs, labels). It has inputs only.")
@@ -176,24 +176,6 @@ def _readable(file: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _check_shared(target: Any) -> None:
-    """Raises a `ValueError` for a target that is another for each sample: files begin at any of them."""
-    if isinstance(target, str) and target != "label":
-        raise ValueError(
-            f"`target` must be a class, 'label', a callable or None. Received: {target!r}."
-        )
-    parts = [target]
-    if isinstance(target, AtPosition | Within):
-        parts = [target.target]
-        if isinstance(target, AtPosition) and np.ndim(target.position) > 1:
-            parts.append(target.position)
-    if any(np.ndim(part) > 0 for part in parts if not callable(part)):
-        raise ValueError(
-            "`target` must be the same for all samples of a data set, or 'label' for each sample's own. "
-            f"Received: {target!r}."
-        )
-
-
 class _Done:
     """Which parts of a share are there already, and of the same samples.
 
@@ -253,30 +235,8 @@ def _rows_to_store(
     index = np.array([position for position, _ in rows])
     samples = [sample[0] if labelled else sample for _, sample in rows]
     x = tf.nest.map_structure(lambda *parts: np.stack(parts), *samples)
-    if isinstance(target, str):
-        target = np.array([sample[1] for _, sample in rows])
-    elif isinstance(target, Within):
-        rank = method.scoring(x).structured_outputs[0].shape.rank
-        if np.ndim(target.mask) != rank - 2:
-            raise ValueError(
-                "The mask of a data set's target must be one for all samples, with an axis for each of the "
-                f"output's {rank - 2} axes of positions. Received shape {np.shape(target.mask)}."
-            )
-    found = method(x, target)
-    arrays = {"index": index, "scores": found.scores, **_named("attributions", found.attributions)}
-    if found.delta is not None:
-        arrays["delta"] = found.delta
-    for name, value in found.details.items():
-        arrays |= _named(f"details/{name}", value)
-    return arrays
-
-
-def _named(name: str, structure: Any) -> dict[str, NDArray[Any]]:
-    """Gives the arrays of a structure names: `attributions`, or of several inputs `attributions/0`, …."""
-    if not tf.nest.is_nested(structure):
-        return {name: structure}
-    keys = structure if isinstance(structure, dict) else range(len(structure))
-    return {f"{name}/{key}": structure[key] for key in keys}
+    labels = np.array([sample[1] for _, sample in rows]) if isinstance(target, str) else None
+    return {"index": index, **explained_rows(method, x, target, labels)}
 
 
 def _grouped(samples: Iterator[Any], size: int) -> Iterator[list[Any]]:
