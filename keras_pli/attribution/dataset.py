@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from ..checks import checked_number, one_of, quoted
 from ..identity import identity_digest, model_identity, value_identity
 from ..network.inputs import PlacedTarget
-from ..network.targets import AtPosition, Within
 from ..parts import KINDS, PartFolder, digest, listed_files, part_files, read_part
 from ..version import __version__
 from .method import Method
+from .rows import check_shared_target, explained_rows
 from .sample_streams import (
     Columns,
     ParquetStream,
@@ -62,9 +62,9 @@ def explain_dataset(
 
     Args:
         method: Any attribution method.
-        dataset: Batches of inputs, or of `(inputs, labels)` tuples; labels are integers. Or a Parquet file, or
-            a folder of such files, taken in the order of their names: a row is a sample, with the input as a
-            fixed shape tensor of Arrow or of Ray, or as a list of lists, in any type of numbers. Each share
+        dataset: Batches of inputs, or of `(inputs, labels)` tuples; labels are integers. Or a Parquet file,
+            or a folder of such files, taken in the order of their names: a row is a sample, with the input as
+            a fixed shape tensor of Arrow or of Ray, or as a list of lists, in any type of numbers. Each share
             reads all rows, a few megabytes at a time.
         out: Folder of the files.
         column: Of Parquet, the column of the input; of several inputs the columns, in order or by the
@@ -107,7 +107,7 @@ def explain_dataset(
     checked_number(samples_per_file, "samples_per_file", least=1, whole=True)
     checked_number(num_shards, "num_shards", least=1, whole=True)
     checked_number(shard_index, "shard_index", least=0, below=num_shards, whole=True)
-    _check_shared(target)
+    check_shared_target(target)
     stream = _stream(dataset, method, column, label_column, keep)
     if isinstance(target, str) and not stream.labelled:
         raise ValueError("target='label' needs a data set of (inputs, labels). It has inputs only.")
@@ -226,24 +226,6 @@ def _stream(
     return TensorFlowStream(dataset)
 
 
-def _check_shared(target: Any) -> None:
-    """Raises a `ValueError` for a target that is another for each sample: files begin at any of them."""
-    if isinstance(target, str) and target != "label":
-        raise ValueError(
-            f"`target` must be a class, 'label', a callable or None. Received: {target!r}."
-        )
-    parts = [target]
-    if isinstance(target, AtPosition | Within):
-        parts = [target.target]
-        if isinstance(target, AtPosition) and np.ndim(target.position) > 1:
-            parts.append(target.position)
-    if any(np.ndim(part) > 0 for part in parts if not callable(part)):
-        raise ValueError(
-            "`target` must be the same for all samples of a data set, or 'label' for each sample's own. "
-            f"Received: {target!r}."
-        )
-
-
 class _Done:
     """Which parts of a share are there already, and of the same samples.
 
@@ -302,31 +284,10 @@ def _told(rows: Sequence[Sample], target: Any) -> str:
 def _rows_to_store(method: Method, rows: Sequence[Sample], target: Any) -> dict[str, NDArray[Any]]:
     """Explains some samples and returns what is stored of them."""
     x = stacked([row.x for row in rows])
-    if isinstance(target, str):
-        target = np.array([row.label for row in rows])
-    elif isinstance(target, Within):
-        rank = method.scoring(x).structured_outputs[0].shape.rank
-        if np.ndim(target.mask) != rank - 2:
-            raise ValueError(
-                "The mask of a data set's target must be one for all samples, with an axis for each of the "
-                f"output's {rank - 2} axes of positions. Received shape {np.shape(target.mask)}."
-            )
-    found = method(x, target)
+    labels = np.array([row.label for row in rows]) if isinstance(target, str) else None
+    kept = {name: np.array([row.kept[name] for row in rows]) for name in rows[0].kept}
     index = np.array([row.place for row in rows])
-    arrays = {"index": index, "scores": found.scores, **_named("attributions", found.attributions)}
-    if found.delta is not None:
-        arrays["delta"] = found.delta
-    for name, value in found.details.items():
-        arrays |= _named(f"details/{name}", value)
-    return {**{name: np.array([row.kept[name] for row in rows]) for name in rows[0].kept}, **arrays}
-
-
-def _named(name: str, structure: Any) -> dict[str, NDArray[Any]]:
-    """Gives the arrays of a structure names: `attributions`, or of several inputs `attributions/0`, …."""
-    if not tf.nest.is_nested(structure):
-        return {name: structure}
-    keys = structure if isinstance(structure, dict) else range(len(structure))
-    return {f"{name}/{key}": structure[key] for key in keys}
+    return {**kept, "index": index, **explained_rows(method, x, target, labels)}
 
 
 def _identity(method: Method, target: Any) -> dict[str, Any]:

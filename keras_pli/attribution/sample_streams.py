@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import numpy as np
@@ -36,7 +37,7 @@ class Sample(NamedTuple):
     kept: Mapping[str, Any] = {}
 
 
-class SampleStream(Protocol):
+class SampleStream(ABC):
     """A data set that gives its samples in the same order each time.
 
     Attributes:
@@ -49,11 +50,12 @@ class SampleStream(Protocol):
     columns: dict[str, Any] | None
     length: int | None
 
+    @abstractmethod
     def samples(self, shard_index: int, num_shards: int) -> Iterator[Sample]:
         """Yields the samples whose place is `shard_index` modulo `num_shards`."""
 
 
-class TensorFlowStream:
+class TensorFlowStream(SampleStream):
     """The samples of a `tf.data.Dataset` of batches of inputs, or of `(inputs, labels)`."""
 
     columns = None
@@ -73,7 +75,7 @@ class TensorFlowStream:
             yield Sample(place, x, label)
 
 
-class ParquetStream:
+class ParquetStream(SampleStream):
     """The samples of Parquet files, a few megabytes of which are held at a time.
 
     Args:
@@ -144,8 +146,8 @@ def input_column(model: keras.Model, fields: Mapping[str, Any], others: set[str]
     if len(names) < 2 and len(arrays) == 1:
         return arrays[0]
     raise ValueError(
-        f"`column` must name the columns of the {max(len(names), 1)} inputs. The files hold {quoted(fields)}, "
-        f"of which {quoted(arrays) or 'none'} hold arrays."
+        f"`column` must name the columns of the {max(len(names), 1)} inputs. The files hold "
+        f"{quoted(fields)}, of which {quoted(arrays) or 'none'} hold arrays."
     )
 
 
