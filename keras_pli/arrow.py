@@ -1,7 +1,7 @@
 """NumPy arrays as columns of Arrow tables, and back: numbers, texts, and tensors of one shape.
 
-Tensors are written as fixed shape tensors of Arrow, which Ray reads as arrays; pandas and Polars, which do not
-know the type, read lists of the flat values. What is read are these, tensors of Ray, and lists of lists.
+Tensors are written as fixed shape tensors of Arrow, which Ray reads as arrays; pandas and Polars, which do
+not know the type, read lists of the flat values. What is read are these, tensors of Ray, and lists of lists.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from .optional import imported
 Array = NDArray[Any]
 # Where a file keeps what has no row for each sample.
 _NOTE = b"keras_pli"
+_READ = 2**20  # bytes that are read from a file at a time
 _HELD = 8 * 2**20  # bytes of rows that are read at a time
 
 
@@ -135,9 +136,9 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no Parquet file {os.fspath(path)}.")
     try:
-        # Without buffering beforehand, which holds whole files; with the checksums of their pages.
+        # Bit by bit, as whole columns of a group of rows may be large; with the checksums of pages.
         with _parquet().ParquetFile(
-            path, pre_buffer=False, page_checksum_verification=True
+            path, pre_buffer=False, buffer_size=_READ, page_checksum_verification=True
         ) as file:
             yield file
     except (arrow.ArrowException, OSError) as error:
