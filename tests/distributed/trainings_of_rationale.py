@@ -66,7 +66,7 @@ def encoder_fitted(strategy, data, *, activity=None, **settings):
     layers = [keras.layers.Flatten, lambda: keras.layers.Dense(3, **dense)]
     with strategy.scope():
         network = keras.Sequential([keras.Input(SHAPE), *(layer() for layer in layers)])
-        encoder = GeneratorEncoder(decoder, encoder=network)
+        encoder = GeneratorEncoder(decoder, encoder=network, levels=1)
         encoder.compile(keras.optimizers.SGD(0.1))
     steps = step_recorder()
     history = encoder.fit(data, epochs=2, verbose=0, callbacks=[steps], **settings).history
