@@ -1,18 +1,19 @@
 """What a step of a training that `tf.distribute` spreads over replicas must know of the other replicas.
 
-Without a strategy, and on other backends, there is one replica, and everything here leaves things as they are.
+Without a strategy, and on other backends, there is one replica, and all here leaves things as they are.
 Keras adds the replicas' gradients up: a loss that is a mean is therefore divided by their number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
+from .checks import quoted
 from .optional import imported
 
 Tensor = Any
@@ -28,6 +29,18 @@ def replica_count() -> int:
     if keras.backend.backend() != "tensorflow":
         return 1
     return int(_tensorflow().distribute.get_strategy().num_replicas_in_sync)
+
+
+def worker_count() -> int:
+    """Returns over how many processes the strategy in whose scope this is called is spread.
+
+    Example:
+        >>> worker_count()
+        1
+    """
+    if replica_count() == 1:  # and TensorFlow's default strategy would not say which devices it has
+        return 1
+    return replica_count() // len(_tensorflow().distribute.get_strategy().extended.worker_devices)
 
 
 def replica_number() -> Tensor:
@@ -80,11 +93,11 @@ def mean_loss(values: Tensor) -> Tensor:
     return share + keras.ops.stop_gradient(own - share)
 
 
-def scope_of(model: Any) -> AbstractContextManager[Any]:
-    """Returns the scope of the strategy that a Keras model was made under, in which to make what belongs to it.
+def made_like(model: Any) -> AbstractContextManager[Any]:
+    """Returns the scope in which to make what belongs to a Keras model: of its strategy, if it has one.
 
     Example:
-        >>> with scope_of(keras.Sequential()):
+        >>> with made_like(keras.Sequential()):
         ...     replica_count()
         1
     """
@@ -99,12 +112,12 @@ def replicas_of(model: Any) -> int:
         >>> replicas_of(keras.Sequential())
         1
     """
-    with scope_of(model):
+    with made_like(model):
         return replica_count()
 
 
 def of_first_worker(model: Any, number: float) -> float:
-    """Returns a number as the first worker of a model's strategy has found it, so that all train for the same.
+    """Returns a number as the first worker of a model's strategy has found it, for all of them.
 
     Example:
         >>> of_first_worker(keras.Sequential(), 0.5)
@@ -129,21 +142,20 @@ def check_scope(model: Any, variables: Sequence[Any], name: str) -> None:
         name: Whose they are, as the error calls it.
 
     Raises:
-        ValueError: If they are outside of its scope, or in another.
+        ValueError: If they were made outside of its scope, or the model outside of theirs.
     """
     strategy = getattr(model, "_distribute_strategy", None)
+    if strategy is None and replica_count() > 1:
+        strategy = _tensorflow().distribute.get_strategy()
+    if strategy is not None:
+        _check_made_in(strategy, variables, name)
+        return
     for variable in variables:
-        own = getattr(variable.value, "distribute_strategy", None)
-        fits = (
-            own is None
-            if strategy is None
-            else strategy.extended.variable_created_in_scope(variable.value)
-        )
-        if not fits:
+        others = getattr(variable.value, "distribute_strategy", None)
+        if others is not None:
             raise ValueError(
-                f"The {name} of {type(model).__name__} must be made in the same `strategy.scope()` as the "
-                f"model. It was made under {type(own).__name__ if own else 'no strategy'}, the model under "
-                f"{type(strategy).__name__ if strategy else 'none'}."
+                f"The {name} was made in the scope of a {type(others).__name__}, and the "
+                f"{type(model).__name__} outside of it. Make both within `with strategy.scope(): ...`."
             )
 
 
@@ -200,7 +212,10 @@ def gathered(own: Tensor) -> Tensor:
     context = _context()
     if context is None or replica_count() == 1:
         return own
-    return context.all_gather(own, axis=0)
+    rows = context.all_gather(own, axis=0)
+    if own.shape[0] is not None:
+        rows.set_shape((own.shape[0] * replica_count(), *own.shape[1:]))
+    return rows
 
 
 def total(own: Tensor) -> Tensor:
@@ -227,6 +242,41 @@ def assign_all(variables: Sequence[Any], values: Sequence[Tensor]) -> None:
             )
 
     context.merge_call(assign, args=(list(values),))
+
+
+@contextmanager
+def scope_of(model: keras.Model) -> Iterator[None]:
+    """Enters the scope of the strategy that a model was made in, if there is one.
+
+    Raises:
+        ValueError: If a strategy is at work, but the model, or one within it, was made outside of its scope.
+
+    Example:
+        >>> with scope_of(keras.Sequential([keras.layers.Dense(2)])):
+        ...     replica_count()
+        1
+    """
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    distribute = _tensorflow().distribute
+    strategy = model.distribute_strategy
+    with nullcontext() if strategy is distribute.get_strategy() else strategy.scope():
+        if distribute.has_strategy():
+            optimizer = getattr(model, "optimizer", None)
+            held = [*model.variables, *([] if optimizer is None else optimizer.variables)]
+            _check_made_in(strategy, held, repr(model.name))
+        yield
+
+
+def _check_made_in(strategy: Any, variables: Sequence[Any], name: str) -> None:
+    inside = strategy.extended.variable_created_in_scope
+    outside = [variable.path for variable in variables if not inside(variable.value)]
+    if outside:
+        raise ValueError(
+            f"A model trained by a {type(strategy).__name__} must be made, or loaded, in its scope: `with "
+            f"strategy.scope(): ...`. Made outside of it: {quoted(outside)} of {name}."
+        )
 
 
 def _context() -> Any:

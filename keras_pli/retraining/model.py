@@ -12,7 +12,7 @@ from keras import ops
 from ..checks import finite_array, quoted
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
-from ..replicas import check_scope, of_first_worker, scope_of, shared_loss
+from ..replicas import check_scope, made_like, of_first_worker, shared_loss
 from ..uneven_batches import UnevenBatches
 from .batch_weights import spread_of_targets, weight_table, weights_of
 from .data import arrays_of, count_samples, named_data, weights_by_name
@@ -59,7 +59,7 @@ class PLIModel(ModelTrials, UnevenBatches, keras.Model):
         embedder: keras.Model | None = None,
         layer: str | keras.Layer = LOGITS,
     ) -> None:
-        with scope_of(classifier):  # it is trained under the strategy that its weights are under
+        with made_like(classifier):  # it is trained under the strategy that its weights are under
             super().__init__(name=f"{classifier.name}_pli")
             self._classification = keras.metrics.Mean(name="classification_loss")
             self._embedding = keras.metrics.Mean(name="embedding_loss")
@@ -105,7 +105,7 @@ class PLIModel(ModelTrials, UnevenBatches, keras.Model):
             )
         self.loss_function = loss
         self._output_sizes, self._label_forms = None, ()
-        with scope_of(self):
+        with made_like(self):
             super().compile(
                 optimizer=optimizer,
                 loss=None,
@@ -167,6 +167,7 @@ class PLIModel(ModelTrials, UnevenBatches, keras.Model):
         compiled = self.loss_function
         if compiled is None:
             raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `fit`.")
+        check_scope(self, self.classifier.variables, "classifier")
         if plan is not None:
             plan = as_plan(plan)
             x, y, sample_weight = edited_arrays(self, x, y, plan, sample_weight)
@@ -231,7 +232,7 @@ class PLIModel(ModelTrials, UnevenBatches, keras.Model):
         self.train_function = self.test_function = None
         if self.classifier.built and not self.optimizer.built:
             # Otherwise the first step makes the optimizer's variables, and Keras traces it twice.
-            with scope_of(self):
+            with made_like(self):
                 self.optimizer.build(self.trainable_variables)
         try:
             return super().fit(x, y, validation_data=validation_data, **kwargs)

@@ -1,5 +1,6 @@
-"""Trainings of GANs and of an encoder: a few steps of SGD, under which a wrong scale of a gradient would show."""
+"""Trainings of GANs and of an encoder: some steps of SGD, in which a wrong scale of a gradient shows."""
 
+import contextlib
 import tempfile
 from pathlib import Path
 
@@ -83,9 +84,7 @@ def encoder(strategy):
 
 def encoder_uneven(strategy):
     """Batches that cannot be shared out evenly, and one of a single image in the validation."""
-    given = encoder_fitted(
-        strategy, images(20), batch_size=5, validation_data=images(6, seed=2)
-    )
+    given = encoder_fitted(strategy, images(20), batch_size=5, validation_data=images(6, seed=2))
     del given["steps"]  # of which Keras takes the mean over replicas
     return given
 
@@ -190,12 +189,10 @@ def restored(strategy):
 
     with tempfile.TemporaryDirectory() as folder:
         backup = keras.callbacks.BackupAndRestore(Path(folder) / "backup")
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             wasserstein(strategy).fit(
                 images(), epochs=2, batch_size=BATCH, verbose=0, callbacks=[backup, BreakOff()]
             )
-        except KeyboardInterrupt:
-            pass
         gan = wasserstein(strategy)
         gan.fit(images(), epochs=2, batch_size=BATCH, verbose=0, callbacks=[backup])
     return found(step_recorder(), {}, gan.generator, gan.critic, gan.averaged)

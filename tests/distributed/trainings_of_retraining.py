@@ -54,7 +54,10 @@ def fitted(strategy, loss, *, outside=False, rate=0.3, regularised=True, **setti
     return {
         "steps": np.array(steps.losses)[:, -1],
         **{name: np.array(values) for name, values in history.items()},
-        **{f"weight{number}": np.array(each) for number, each in enumerate(classifier.get_weights())},
+        **{
+            f"weight{number}": np.array(each)
+            for number, each in enumerate(classifier.get_weights())
+        },
     }
 
 
@@ -117,9 +120,8 @@ def automatic(strategy):
 
 def watched(strategy):
     """Callbacks that look at the model and give it back earlier weights."""
-    from keras_pli.callbacks import AccuracyGuard, EmbeddingResponse, PerformanceResponse
-
     from keras_pli import PLILoss
+    from keras_pli.callbacks import AccuracyGuard, EmbeddingResponse, PerformanceResponse
 
     guard = AccuracyGuard(most_cost=0.0)
     watching = [guard, PerformanceResponse(), EmbeddingResponse()]
@@ -151,6 +153,7 @@ def experiment(strategy):
         batch_size=BATCH,
     )
     return found
+
 
 TRAININGS = {
     "plain": plain,

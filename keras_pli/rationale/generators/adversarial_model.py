@@ -12,7 +12,7 @@ import tensorflow as tf
 from ...backups import check_backups, listed
 from ...checks import check_keras_file, check_options, checked_number
 from ...files import atomic_path
-from ...replicas import check_scope, replicas_of, scope_of, total
+from ...replicas import check_scope, made_like, replicas_of, total
 from ...uneven_batches import UnevenBatches
 from .adversaries import check_adversaries
 from .batches import held_out_batches, training_batches
@@ -147,7 +147,7 @@ class AdversarialModel(UnevenBatches, keras.Model):
                 f"Generator and {self.adversary_name} must have an optimizer each, not share one."
             )
         rate = self.learning_rate if learning_rate is None else learning_rate
-        with scope_of(self):
+        with made_like(self):
             super().compile(optimizer=None, loss=None, jit_compile=jit_compile, **kwargs)
             self.generator_optimizer, self.adversary_optimizer = (
                 keras.optimizers.get(
@@ -197,10 +197,12 @@ class AdversarialModel(UnevenBatches, keras.Model):
 
         Raises:
             ValueError: If images are of another shape or range, not finite, or too few for a step; if
-                `batch_size` cannot be shared out evenly among the replicas; or if `BackupAndRestore` saves within epochs, which it would begin again.
+                `batch_size` cannot be shared out evenly among the replicas; or if `BackupAndRestore` saves
+                within epochs, which it would begin again.
             FloatingPointError: If a loss or gradient was not finite. The weights are the last good ones.
         """
         check_backups(self, callbacks)
+        check_scope(self, self.generator.variables, "generator")
         self.failed_at.assign(HEALTHY)
         batch_size, replicas = self._checked_size(batch_size), replicas_of(self)
         data, steps = training_batches(
@@ -288,14 +290,12 @@ class AdversarialModel(UnevenBatches, keras.Model):
         )
 
     def _checked_size(self, batch_size: int) -> int:
-        size, replicas = (
-            checked_number(batch_size, "batch_size", least=1, whole=True),
-            replicas_of(self),
-        )
+        size = checked_number(batch_size, "batch_size", least=1, whole=True)
+        replicas = replicas_of(self)
         if size % replicas:
             raise ValueError(
-                f"`batch_size` must be a multiple of the {replicas} replicas, so that each has as many images. "
-                f"Received: {size}."
+                f"`batch_size` must be a multiple of the {replicas} replicas, of which each has as many "
+                f"images. Received: {size}."
             )
         return size
 

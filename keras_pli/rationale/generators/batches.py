@@ -104,7 +104,9 @@ def held_out_batches(
         data = tf.data.Dataset.from_tensor_slices(array).batch(size)
     numbered = data.enumerate().map(lambda number, batch: (batch, number))
     if replicas > 1:
-        numbered = numbered.map(lambda batch, number: (batch, tf.repeat(number, tf.shape(batch)[0])))
+        numbered = numbered.map(
+            lambda batch, number: (batch, tf.repeat(number, tf.shape(batch)[0]))
+        )
     return numbered.prefetch(2)
 
 

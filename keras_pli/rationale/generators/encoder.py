@@ -12,7 +12,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ...files import atomic_path
-from ...replicas import check_scope, mean_loss, replica_count, scope_of, shared_loss
+from ...replicas import check_scope, made_like, mean_loss, replica_count, shared_loss
 from ...uneven_batches import UnevenBatches
 from ..model_shapes import fitting_shapes, input_shape, output_shape
 from .batches import checked_images, held_out_batches, training_batches
@@ -92,7 +92,7 @@ class GeneratorEncoder(UnevenBatches, keras.Model):
             jit_compile: Whether to use XLA.
             **kwargs: As for `keras.Model.compile`, apart from losses and metrics.
         """
-        with scope_of(self):
+        with made_like(self):
             optimizer = keras.optimizers.Adam(5e-4) if optimizer is None else optimizer
             super().compile(optimizer=optimizer, loss=None, jit_compile=jit_compile, **kwargs)
         check_scope(self, self.optimizer.variables, "optimizer")
@@ -125,6 +125,7 @@ class GeneratorEncoder(UnevenBatches, keras.Model):
         Raises:
             ValueError: If images are of another shape or range, or not finite.
         """
+        check_scope(self, self.encoder.variables, "encoder")
         known = None if isinstance(images, tf.data.Dataset) else len(images)
         data, steps = training_batches(
             images,
@@ -141,7 +142,7 @@ class GeneratorEncoder(UnevenBatches, keras.Model):
             validation_data = self._held_out(validation_data, batch_size)
         if not self.optimizer.built:
             # Otherwise the first step makes the optimizer's variables, and Keras traces it twice.
-            with scope_of(self):
+            with made_like(self):
                 self.optimizer.build(self.trainable_variables)
         return super().fit(
             data, epochs=epochs, validation_data=validation_data, shuffle=False, **kwargs

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...brief import brief_repr
 from ...checks import checked_number, finite_array, quoted
-from ...replicas import scope_of
+from ...replicas import made_like
 from ..data import Inputs, ShuffledBatches, arrays_of, check_finite, rows_of
 from ..labels import check_classes
 from ..outputs import class_outputs, decided_classes
@@ -190,7 +190,7 @@ class WeightPilot:
         restore(classifier, self._start)
         reseed(classifier, self._seed)
         pli = like(whole)
-        with scope_of(pli):
+        with made_like(pli):
             pli.compile(
                 fresh_optimizer(whole.optimizer, None),
                 whole.loss_function.with_weight(weight),

@@ -15,7 +15,7 @@ from scipy.special import softmax
 
 from ...brief import brief_repr
 from ...checks import checked_number
-from ...replicas import scope_of
+from ...replicas import made_like
 from ..data import ShuffledBatches
 from ..labels import in_form, label_form
 from ..loss import PLILoss
@@ -187,7 +187,7 @@ def _train(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     trained = like(model)
-    with scope_of(trained):
+    with made_like(trained):
         trained.compile(fresh_optimizer(model.optimizer, None), loss)
     whole = -(-looks.steps // len(batches))
     watching = [looks, *callbacks]
