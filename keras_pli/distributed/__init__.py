@@ -7,14 +7,17 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 if _TYPE_CHECKING:
+    from .training.backup import BackupAndRestore
     from .training.strategy import MultiWorkerMirroredStrategy
 
 # Where each public name comes from.
 _HOMES = {
+    "BackupAndRestore": "training.backup",
     "MultiWorkerMirroredStrategy": "training.strategy",
 }
 
 __all__ = [
+    "BackupAndRestore",
     "MultiWorkerMirroredStrategy",
 ]
 
