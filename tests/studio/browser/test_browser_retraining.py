@@ -148,7 +148,9 @@ def test_messages_go_when_what_they_were_about_works_or_after_a_while(page, sess
     toasts.first.wait_for()
     take(InterventionPlan([Contract(3, 0.5)]).to_json())
     page.eventually(lambda: page.steps() == 1, "the plan of the file")
-    page.eventually(lambda: toasts.all_inner_texts()[0].startswith("The plan"), "the note in the error's place")
+    page.eventually(
+        lambda: toasts.all_inner_texts()[0].startswith("The plan"), "the note in the error's place"
+    )
     assert toasts.count() == 1
     factor = page.page.get_by_label("factor", exact=True)
     for typed in ("a", "b", "c", "d"):
