@@ -1,7 +1,7 @@
 """A job of two workers: a plain classifier, and one retrained with its map; for test_lost_workers.py.
 
-`python job_of_workers.py FILE BACKUPS [MARK]` writes the weights of both as arrays of FILE. With MARK, worker
-`KILLED` is killed in the middle of an epoch of each training, unless the file MARK with the training's name is there.
+`python job_of_workers.py FILE BACKUPS [MARK]` writes the weights of both as arrays of FILE. With MARK, the
+worker whose number the variable KILLED has is killed in the middle of an epoch of each training, once.
 """
 
 import os
@@ -56,7 +56,6 @@ def main(file, backups, mark=None):
         plain.compile("adam", "sparse_categorical_crossentropy")
     plain.fit(X, Y, callbacks=callbacks("plain"), **FIT)
     with strategy.scope():
-        embedder = network([keras.layers.Dense(2)])
         inputs = keras.Input((3,))
         embedder = keras.Model(inputs, keras.layers.Dense(2)(inputs))
         classifier = network([keras.layers.Dense(3), keras.layers.Softmax()])

@@ -78,10 +78,9 @@ def test_an_interrupted_write_leaves_the_backup_before(interrupted, monkeypatch)
     def fail(*_, **__):
         raise OSError("no space left")
 
-    model = made()
-    monkeypatch.setattr(model, "save_weights", fail)
+    monkeypatch.setattr(keras.Model, "save_weights", fail)
     with pytest.raises(OSError, match="no space left"):
-        fit(model, BackupAndRestore(interrupted))
+        fit(made(), BackupAndRestore(interrupted))
     assert sorted(file.name for file in interrupted.iterdir()) == [
         "epoch-2-a.weights.h5",
         "training_metadata.json",

@@ -1,4 +1,4 @@
-"""A worker is killed in the middle of an epoch, the job begins again, and ends as one that was not interrupted."""
+"""A worker is killed in the middle of an epoch, the job begins again, and ends as if nothing had been."""
 
 import sys
 from pathlib import Path
