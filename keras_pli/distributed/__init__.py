@@ -12,25 +12,31 @@ if _TYPE_CHECKING:
     from .ray_data.map_positions import map_positions
     from .ray_data.rationale_search import rationales
     from .ray_data.scoring import evaluate
+    from .training.backup import BackupAndRestore
+    from .training.launching import run_workers
     from .training.strategy import MultiWorkerMirroredStrategy
 
 # Where each public name comes from.
 _HOMES = {
+    "BackupAndRestore": "training.backup",
     "MultiWorkerMirroredStrategy": "training.strategy",
     "activations": "ray_data.layer_activations",
     "evaluate": "ray_data.scoring",
     "explain": "ray_data.explaining",
     "map_positions": "ray_data.map_positions",
     "rationales": "ray_data.rationale_search",
+    "run_workers": "training.launching",
 }
 
 __all__ = [
+    "BackupAndRestore",
     "MultiWorkerMirroredStrategy",
     "activations",
     "evaluate",
     "explain",
     "map_positions",
     "rationales",
+    "run_workers",
 ]
 
 
