@@ -227,4 +227,6 @@ def _column(values: Array, good: NDArray[np.bool_], gaps: bool) -> Any:
         values = whole
     if values.ndim == 1:
         return pyarrow.array(values)
-    return BlockAccessor.batch_to_arrow_block({"values": values}).column("values")
+    some = values if len(values) else np.zeros((1, *values.shape[1:]), values.dtype)
+    made = BlockAccessor.batch_to_arrow_block({"values": some}).column("values")
+    return made.slice(0, len(values))  # Ray makes no tensors of no rows

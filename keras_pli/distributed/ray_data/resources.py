@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ class Cluster:
 
     @classmethod
     def here(cls) -> Cluster:
-        """Returns the cluster that this process is connected to; starts one, as Ray does, if there is none."""
+        """Returns the cluster this process is connected to; starts one, as Ray does, if there is none."""
         ray = imported("ray", "Work on a cluster", extra="ray")
         if not ray.is_initialized():
             ray.init()
@@ -94,8 +95,8 @@ def share_of(cluster: Cluster, concurrency: Any, num_cpus: float | None, num_gpu
         raise ValueError(
             f"{_actors(least)} of {_amount(share.num_cpus, 'CPU')} each leave none of the cluster's "
             f"{_amount(total, 'CPU')} for the tasks that feed them (by node: "
-            f"{[round(count, 2) for count in cluster.cpus]}): nothing would ever start, and no autoscaler adds "
-            "nodes. Lower `concurrency` or `num_cpus`, or leave `num_cpus` out."
+            f"{[round(count, 2) for count in cluster.cpus]}): nothing would ever start, and no autoscaler "
+            "adds nodes. Lower `concurrency` or `num_cpus`, or leave `num_cpus` out."
         )
     return share
 
@@ -111,13 +112,20 @@ def prepare_device(share: Share) -> None:
     if keras.backend.backend() != "tensorflow":
         return
     tf = imported("tensorflow", "An actor")
-    tf.config.threading.set_intra_op_parallelism_threads(share.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1 if share.threads == 1 else 2)
-    if not share.num_gpus:
-        tf.config.set_visible_devices([], "GPU")
-    elif share.num_gpus < 1:
-        for device in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(device, True)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(share.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1 if share.threads == 1 else 2)
+        if not share.num_gpus:
+            tf.config.set_visible_devices([], "GPU")
+        elif share.num_gpus < 1:
+            for device in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(device, True)
+    except RuntimeError as error:
+        warnings.warn(
+            "TensorFlow was at work before an actor could tell it its share of CPUs and GPUs, as by a "
+            f"function that holds tensors: {error}",
+            stacklevel=2,
+        )
 
 
 def _counts(concurrency: Any) -> tuple[int, int]:
