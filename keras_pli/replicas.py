@@ -1,16 +1,19 @@
 """What a step of a training that `tf.distribute` spreads over replicas must know of the other replicas.
 
-Without a strategy, and on other backends, there is one replica, and everything here leaves things as they are.
+Without a strategy, and on other backends, there is one replica, and everything here leaves things as they
+are.
 Keras adds the replicas' gradients up: a loss that is a mean is therefore divided by their number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
 
+from .checks import quoted
 from .optional import imported
 
 Tensor = Any
@@ -26,6 +29,18 @@ def replica_count() -> int:
     if keras.backend.backend() != "tensorflow":
         return 1
     return int(_tensorflow().distribute.get_strategy().num_replicas_in_sync)
+
+
+def worker_count() -> int:
+    """Returns over how many processes the strategy in whose scope this is called is spread.
+
+    Example:
+        >>> worker_count()
+        1
+    """
+    if replica_count() == 1:  # and TensorFlow's default strategy would not say which devices it has
+        return 1
+    return replica_count() // len(_tensorflow().distribute.get_strategy().extended.worker_devices)
 
 
 def replica_number() -> Tensor:
@@ -54,7 +69,10 @@ def gathered(own: Tensor) -> Tensor:
     context = _context()
     if context is None or replica_count() == 1:
         return own
-    return context.all_gather(own, axis=0)
+    rows = context.all_gather(own, axis=0)
+    if own.shape[0] is not None:
+        rows.set_shape((own.shape[0] * replica_count(), *own.shape[1:]))
+    return rows
 
 
 def total(own: Tensor) -> Tensor:
@@ -81,6 +99,41 @@ def assign_all(variables: Sequence[Any], values: Sequence[Tensor]) -> None:
             )
 
     context.merge_call(assign, args=(list(values),))
+
+
+@contextmanager
+def scope_of(model: keras.Model) -> Iterator[None]:
+    """Enters the scope of the strategy that a model was made in, if there is one.
+
+    Raises:
+        ValueError: If a strategy is at work, but the model, or one within it, was made outside of its scope.
+
+    Example:
+        >>> with scope_of(keras.Sequential([keras.layers.Dense(2)])):
+        ...     replica_count()
+        1
+    """
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    distribute = _tensorflow().distribute
+    strategy = model.distribute_strategy
+    with nullcontext() if strategy is distribute.get_strategy() else strategy.scope():
+        if distribute.has_strategy():
+            _check_scope(model, strategy)
+        yield
+
+
+def _check_scope(model: keras.Model, strategy: Any) -> None:
+    optimizer = getattr(model, "optimizer", None)
+    held = [*model.variables, *([] if optimizer is None else optimizer.variables)]
+    inside = strategy.extended.variable_created_in_scope
+    outside = [variable.path for variable in held if not inside(variable.value)]
+    if outside:
+        raise ValueError(
+            f"A model trained by a {type(strategy).__name__} must be made, or loaded, in its scope: `with "
+            f"strategy.scope(): ...`. Made outside of it: {quoted(outside)} of {model.name!r}."
+        )
 
 
 def _context() -> Any:

@@ -1,6 +1,6 @@
-"""Work beyond one process: explanations of Ray data sets by many actors.
+"""Work beyond one machine: explanations over Ray Data, and training on several workers.
 
-Each name is loaded where it is first used: `import keras_pli.distributed` imports neither Ray nor TensorFlow.
+Each name below is loaded where it is first used, so that this needs neither Ray nor TensorFlow by itself.
 """
 
 from importlib import import_module as _import_module
@@ -15,9 +15,11 @@ if _TYPE_CHECKING:
     from .ray_data.reductions.mean_curves import MeanCurve, deletion_curves
     from .ray_data.reductions.seeds import randomization_test
     from .ray_data.scoring import evaluate
+    from .training.strategy import MultiWorkerMirroredStrategy
 
-# Where each name is.
+# Where each public name comes from.
 _HOMES = {
+    "MultiWorkerMirroredStrategy": "training.strategy",
     "activations": "ray_data.layer_activations",
     "evaluate": "ray_data.scoring",
     "explain": "ray_data.explaining",
@@ -33,6 +35,7 @@ _HOMES = {
 __all__ = [
     "MeanCurve",
     "MeanMaps",
+    "MultiWorkerMirroredStrategy",
     "activations",
     "deletion_curves",
     "evaluate",

@@ -33,7 +33,7 @@ class _TensorFlowTable:
 
     TensorFlow keeps the graph of every training step as long as the process lives: Keras's optimizers
     register a gradient that refers to it. A tensor which a step looks things up in would stay with the
-    graph; of a variable, only the handle does.
+    graph; of a variable, only the handle does. Made in the scope of a strategy, each replica has a copy.
     """
 
     def __init__(self, array: NDArray[Any]) -> None:
@@ -59,4 +59,6 @@ class _TensorFlowTable:
 def _empty(variable: Any) -> None:
     tf = imported("tensorflow", "Keras on TensorFlow")
     with tf.init_scope():  # it may be collected while something else is traced
-        variable.assign(tf.zeros((0, *variable.shape[1:]), variable.dtype))
+        # Of several replicas, each copy by itself: another strategy may be at work by now.
+        for own in getattr(variable, "values", [variable]):
+            own.assign(tf.zeros((0, *own.shape[1:]), own.dtype))

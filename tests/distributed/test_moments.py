@@ -20,7 +20,7 @@ def test_parts_of_any_size_give_what_numpy_gives(offset):
     found = parts.total
     assert found.count == 5000
     # float64 at 1e6 is exact to 1e-10; sums of squares would lose 12 digits of 16.
-    np.testing.assert_allclose(found.mean, rows.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(found.mean, rows.mean(axis=0), rtol=1e-14, atol=1e-14)
     np.testing.assert_allclose(found.deviation, (rows - offset).std(axis=0, ddof=1), rtol=1e-10)
     np.testing.assert_allclose(
         found.error, (rows - offset).std(axis=0, ddof=1) / np.sqrt(5000), rtol=1e-10
@@ -43,7 +43,7 @@ def test_chunks_do_not_matter(monkeypatch):
     monkeypatch.setattr(moments, "_CHUNK_ENTRIES", 31)
     parted = Moments.of(rows)
     assert parted.count == whole.count
-    np.testing.assert_allclose(parted.mean, whole.mean, rtol=1e-14)
+    np.testing.assert_allclose(parted.mean, whole.mean, rtol=1e-14, atol=1e-15)
     np.testing.assert_allclose(parted.squares, whole.squares, rtol=1e-13)
 
 

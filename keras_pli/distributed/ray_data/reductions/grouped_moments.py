@@ -33,7 +33,8 @@ def grouped_moments(
 
     Raises:
         TypeError: If it is no Ray data set.
-        ValueError: If a column is missing, no row is left, or a value is not finite.
+        ValueError: If a column is missing, or no row is left.
+        ray.exceptions.RayTaskError: If a value is not finite, or no number.
     """
     data = imported("ray.data", "Work on a cluster", extra="ray")
     if not isinstance(dataset, data.Dataset):

@@ -131,7 +131,8 @@ def mean_maps(
 
     Raises:
         TypeError: If `explained` is no Ray data set.
-        ValueError: If a column is missing, no row has a map, or a map is not finite.
+        ValueError: If a column is missing, or no row has a map.
+        ray.exceptions.RayTaskError: If a map is not finite.
 
     Example:
         >>> import ray

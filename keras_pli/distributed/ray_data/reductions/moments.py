@@ -17,8 +17,8 @@ _CHUNK_ENTRIES = 2_000_000  # numbers that are worked on at a time
 class Moments:
     """How many rows there were, their mean, and the sum of their squared distances from it.
 
-    Two of them combine up to rounding (Chan, Golub and LeVeque 1979, Updating formulae and a pairwise algorithm
-    for computing sample variances, equation 2.1), while plain sums of squares would cancel.
+    Two of them combine up to rounding (Chan, Golub and LeVeque 1979, Updating formulae and a pairwise
+    algorithm for computing sample variances, equation 2.1), while plain sums of squares would cancel.
 
     Args:
         count: Rows.
