@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from ..replicas import device_count, gathered, replica_count, replica_number, total, worker_count
+from ..replicas import device_count, gathered, replica_count, replica_number, worker_count
 
 Tensor = Any
 Array = NDArray[Any]
@@ -59,27 +59,6 @@ def predicted_on_devices(
     size = -(-(batch_size or KERAS_BATCH) // devices) * devices
     rows = np.arange(-(-len(x) // devices) * devices) % len(x)
     return predict(x[rows], batch_size=size, **kwargs)[: len(x)]
-
-
-def shared_mean_square(errors: Tensor) -> Tensor:
-    """Returns the mean square over the rows of all replicas, of which each has its own, and their gradient.
-
-    Keras splits a batch into parts of different sizes where the replicas do not divide it. The value is the
-    same on each replica, and divided by their number; the gradients of all add up to that of the mean.
-
-    Args:
-        errors: This replica's rows, shape `(rows, features)`; there may be none.
-
-    Example:
-        >>> float(shared_mean_square(ops.convert_to_tensor([[1.0, 3.0]])))
-        5.0
-    """
-    squares = ops.square(errors)
-    if replica_count() == 1:
-        return ops.mean(squares)
-    rows = ops.cast(ops.shape(errors)[0], squares.dtype)
-    own = ops.sum(squares) / (total(rows) * errors.shape[-1])
-    return own + ops.stop_gradient(total(own) / replica_count() - own)
 
 
 def check_replicas(model: keras.Model, seed: int | None) -> None:

@@ -188,10 +188,12 @@ def refused(strategy):
 
 TRAININGS = {
     "tsne": tsne,
-    "edges": edges,
-    "umap": umap,
     "contrastive": contrastive,
     "decoder": decoder,
+}
+SLOW_TRAININGS = {
+    "edges": edges,
+    "umap": umap,
     "straight": straight,
     "resumed": resumed,
     "refused": refused,
