@@ -101,7 +101,7 @@ def contrastive(strategy):
         lambda: ContrastiveEmbedding(n_neighbors=6, across_replicas="mean", **SMALL),
         rate=0.01,
     )
-    return {"losses": losses, "weights": flat(model)}
+    return {"losses": losses, "weights": flat(model.network)}
 
 
 def decoder(strategy):
