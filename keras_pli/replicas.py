@@ -81,7 +81,7 @@ def shared_loss(loss: Tensor) -> Tensor:
     """
     count = replica_count()
     # As Keras divides its own losses, to the last bit.
-    return loss if count == 1 else loss * keras.ops.cast(1.0 / count, loss.dtype)
+    return loss if count == 1 else loss * (1.0 / count)
 
 
 def share_of_mean(values: Tensor) -> Tensor:
