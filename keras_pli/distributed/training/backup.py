@@ -64,10 +64,10 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         )
         self._training: dict[str, Any] = {}
 
-    def will_restore(self) -> bool:
-        """Whether the chief has a backup; all workers must ask at the same time."""
+    def will_restore(self, model: keras.Model) -> bool:
+        """Whether the chief has a backup for a training of a model; all workers must ask at the same time."""
         there = (Path(self.backup_dir) / _NOTE).exists()
-        return bool(int(from_chief(self._strategy(), str(int(there)).encode())))
+        return from_chief(model.distribute_strategy, b"1" if there else b"0") == b"1"
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Gives all workers what the chief's backup holds, if there is one."""
