@@ -29,7 +29,9 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
 
     What is resumed exactly is what Keras's own callback resumes exactly: backups at the ends of epochs, data
     whose order does not depend on how many epochs this process has run (`shuffle=False`, or a data set that
-    shuffles by the epoch's number), and layers that do not draw at random.
+    shuffles by the epoch's number), and layers that do not draw at random. Statistics of a batch
+    normalisation that each replica keeps of its own rows are the chief's afterwards; with `synchronized=True`
+    they are the same on all.
 
     Args:
         backup_dir: A folder for this training alone.
@@ -99,7 +101,8 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         weights = from_chief(self._strategy(), weights)
         optimizer = self.model.optimizer
         if optimizer is not None and not optimizer.built:
-            optimizer.build(self.model.trainable_variables)
+            with self._strategy().scope():
+                optimizer.build(self.model.trainable_variables)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "latest.weights.h5"
             file.write_bytes(weights)
