@@ -437,7 +437,7 @@ class ParametricEmbedding(StagedModel):
         if validation_data is not None:
             validation_data = self._checked_validation(validation_data)
         size, rows = self._row_size(settings.batch_size, len(z))
-        first = self._begin(z, restored=will_restore(callbacks))
+        first = self._begin(z, restored=will_restore(callbacks, self))
         tables = self._tables(z, graph, size, verbose)
         steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), settings.batch_size)
         if not initial_epoch:
