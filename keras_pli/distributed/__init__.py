@@ -1,6 +1,6 @@
 """Work beyond one process: explanations of Ray data sets by many actors.
 
-Each name is loaded where it is first used: `import keras_pli.distributed` imports neither Ray nor TensorFlow.
+Each name is loaded where it is first used; `import keras_pli.distributed` imports no Ray.
 """
 
 from importlib import import_module as _import_module
