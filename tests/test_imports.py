@@ -43,6 +43,7 @@ WITHOUT_TENSORFLOW = {"layers", "recording", "kinds", "logits", "keras_graph", "
 ON_ANY_BACKEND = {"embedding", "intervention", "retraining", "plotting"}
 
 
+@cache
 def modules():
     """Every file by its dotted name within the package."""
     return {
@@ -91,21 +92,30 @@ def _at_run_time(tree):
             waiting.extend(ast.iter_child_nodes(node))
 
 
-@pytest.mark.parametrize("name", modules())
-def test_no_room_uses_one_above_it(name):
-    room = room_of(name)
-    if room in TOP:
-        return
+def files_of(room):
+    return [name for name in modules() if room_of(name) == room]
+
+
+def test_every_room_is_known():
+    assert {room_of(name) for name in modules()} <= USES.keys() | TOP
+
+
+# A room at a time: as many tests as there are files would take longer to hand out than to run.
+@pytest.mark.parametrize("room", USES)
+def test_no_room_uses_one_above_it(room):
     allowed = USES[room] | {room, ROOT}
-    assert {target for target in imports(name)[0] if room_of(target) not in allowed} == set()
+    used = {(name, target) for name in files_of(room) for target in imports(name)[0]}
+    assert used
+    assert {(name, target) for name, target in used if room_of(target) not in allowed} == set()
 
 
-@pytest.mark.parametrize("name", [name for name in modules() if room_of(name) in ON_ANY_BACKEND])
-def test_rooms_for_any_backend_use_nothing_of_tensorflow(name):
-    inner, outer = imports(name)
-    engine = {target.split(".")[1] for target in inner if room_of(target) == "network"}
-    assert engine <= WITHOUT_TENSORFLOW
-    assert "tensorflow" not in outer
+@pytest.mark.parametrize("room", sorted(ON_ANY_BACKEND))
+def test_rooms_for_any_backend_use_nothing_of_tensorflow(room):
+    for name in files_of(room):
+        inner, outer = imports(name)
+        engine = {target.split(".")[1] for target in inner if room_of(target) == "network"}
+        assert engine <= WITHOUT_TENSORFLOW, name
+        assert "tensorflow" not in outer, name
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_TENSORFLOW))
@@ -117,9 +127,9 @@ def test_half_of_the_engine_does_without_tensorflow(name):
     assert used - ({"unsquashed"} if name == "activations" else set()) <= WITHOUT_TENSORFLOW
 
 
-@pytest.mark.parametrize("name", modules())
-def test_large_libraries_are_imported_where_they_are_used(name):
-    assert not imports(name)[1] & {"pynndescent", "skimage"}  # but by `optional.imported`
+def test_large_libraries_are_imported_where_they_are_used():
+    large = {"pynndescent", "skimage"}
+    assert not [name for name in modules() if imports(name)[1] & large]  # but `optional.imported`
 
 
 def test_no_two_files_use_each_other():

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from PIL import Image
 
-SECONDS = 20  # for what should take a moment, on a busy machine
+SECONDS = 60  # for what should take a moment, on a busy machine
 
 
 def unframed(data):
@@ -53,9 +53,15 @@ class StudioPage:
         return self
 
     def wait_for_map(self):
-        """Waits until the map shows all points."""
+        """Waits until the map shows all points, and what is told beside it is there."""
         self.map.wait_for()
         self.eventually(self._is_fitted, "the map of all points")
+        self.wait_for_answers()
+
+    def wait_for_answers(self):
+        """Waits until the page has taken in the answers to all that it asked."""
+        waiting = self.page.locator(".kps-answering")
+        self.eventually(lambda: waiting.count() == 0, "the last answer in the page")
 
     def _is_fitted(self):
         places = self.on_screen(self.session.edited.targets)
@@ -104,11 +110,21 @@ class StudioPage:
         """Selects a class by the legend."""
         with self.page.expect_response(lambda response: kind_of(response.request) == "select"):
             self.page.locator(".kps-legend").get_by_role("button", name=name).click()
+        self.wait_for_answers()  # it has come, but the page may not have read it
 
     def shown_map(self):
         """The map as it is seen, but for what points at things."""
         self.page.mouse.move(1, 1)
         return np.asarray(Image.open(io.BytesIO(self.map.screenshot())))
+
+    def changed_map(self, seen, what="what was done, on the map"):
+        """Waits until the map is seen otherwise than before, and returns how."""
+
+        def changed():
+            shown = self.shown_map()
+            return None if np.array_equal(shown, seen) else [shown]
+
+        return self.eventually(changed, what)[0]
 
     def plan(self):
         """The plan as it is stored."""
@@ -123,6 +139,7 @@ class StudioPage:
             lambda response: kind_of(response.request) == "select"
         ) as answer:
             self.drag([*path, path[0]])
+        self.wait_for_answers()
         return unframed(answer.value.request.post_data_buffer), unframed(answer.value.body())
 
     def contract(self, label, factor):
@@ -148,6 +165,7 @@ class StudioPage:
         before = self.plan()
         self.drag(self.on_screen([start, np.add(start, np.divide(by, 2)), np.add(start, by)]))
         self.eventually(lambda: self.plan() != before, "the step in the plan")
+        self.wait_for_answers()
 
     def drag(self, path, *, steps=1):
         """Presses the mouse at the first place of the page, moves along the others, and lets go."""

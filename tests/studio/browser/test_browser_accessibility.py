@@ -40,7 +40,9 @@ def test_axe_finds_nothing_wrong(new_page, session, width, scheme):
     session.edit(lambda editor: editor.set(plan.changes))
     page.eventually(lambda: page.steps() == 2, "the plan in the page")
     page.page.keyboard.press("Control+a")
-    page.page.get_by_text("selected").first.wait_for()
+    points = len(session.data.labels)
+    page.page.get_by_text(f"{points} of {points} points selected").wait_for()
+    page.wait_for_answers()
     if width < 600:
         page.page.get_by_role("tab", name="Edit").click()
     open_all(page)
@@ -51,6 +53,8 @@ def test_axe_finds_nothing_wrong(new_page, session, width, scheme):
 
 def test_every_control_is_reached_by_tab(page, session):
     page.select_class(session.class_name(3))
+    page.page.locator(".kps-gallery img").first.wait_for()  # it comes a moment after the rest
+    page.wait_for_answers()
     open_all(page)
     wanted = page.page.evaluate(f"() => ({INTERACTIVE})().map({NAME_OF})")
     assert len(wanted) > 40
@@ -79,6 +83,7 @@ def test_points_are_selected_moved_and_brought_back_by_keys(page, session):
         keys.press("ArrowRight")
     keys.up("Alt")  # keeps it, as Enter would
     page.eventually(lambda: "Shift" in page.plan(), "the step in the plan")
+    page.wait_for_answers()
     (entry,) = session.editor.entries
     assert isinstance(entry.change.selection, Polygon)
     inside = entry.change.selection.resolve(session.round.map)

@@ -62,7 +62,7 @@ def test_a_drag_moves_what_is_selected_and_undo_brings_it_back(page, session):
     np.testing.assert_array_equal(session.edited.moved, mask)
     np.testing.assert_array_equal(targets[~mask], before[~mask])
     np.testing.assert_allclose(targets[mask], before[mask] + entry.change.by, rtol=1e-5, atol=1e-5)
-    page.eventually(lambda: not np.array_equal(page.shown_map(), seen), "the move on the map")
+    page.changed_map(seen)
 
     page.page.keyboard.press("Control+z")
     page.eventually(lambda: "Shift" not in page.plan(), "the undoing")
@@ -80,6 +80,7 @@ def test_contracting_by_a_handle_keeps_the_centroid(page, session):
     page.select_class(session.class_name(label))
     page.tool("Scale and rotate")
     handle = page.page.get_by_role("slider", name="Size of the selection")
+    handle.hover(trial=True)  # waits until it is where it stays
     box = handle.bounding_box()
     corner = np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
     centre = page.on_screen(before[of_class].mean(axis=0))

@@ -113,7 +113,7 @@ def test_a_lasso_selects_a_drag_moves_and_undo_brings_it_back(page, folder):
     # The plan that lies in the folder is what the API makes of what was done.
     plan = InterventionPlan.load(folder / "run" / "plan.json")
     assert plan == InterventionPlan([change_of(asked["change"], "the change")])
-    page.eventually(lambda: not np.array_equal(page.shown_map(), seen), "the move on the map")
+    page.changed_map(seen)
 
     before = points.tobytes()
     page.answer_to(lambda: page.page.get_by_role("button", name="Undo").click(), "undo")

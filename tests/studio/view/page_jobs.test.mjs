@@ -67,6 +67,17 @@ test("one suggestion taken leaves the others current; a step of one's own does n
   assert.equal(store.state.suggestions.revision, 2);
 });
 
+test("an answer that the end of its job has overtaken does not let it run again", () => {
+  const { store, actions, end } = working();
+  end("suggest", { changes: [MOVE], words: "1 move suggested" });
+  const ended = store.state.job;
+  actions.takeJob({ id: "suggest", job: "suggest", state: "running", words: "Stopping …" });
+  actions.takeJob(null);
+  assert.equal(store.state.job, ended);
+  actions.takeJob({ id: "check", job: "check", state: "running" });
+  assert.equal(store.state.job.state, "running");
+});
+
 test("a job that fails says of what it is an error, so that it can go when the job works", () => {
   const { actions, errors } = working();
   actions.takeJob({ id: 1, job: "check", state: "running" });

@@ -10,6 +10,12 @@ const LISTS = {
   propose: { list: "proposals", entries: "proposals" },
 };
 
+/** Whether an answer tells less than an event that came before it: the two take ways of their own. */
+function isOvertaken(job, known) {
+  if (!known || !job) return Boolean(known);
+  return job.id === known.id && job.state === "running" && known.state !== "running";
+}
+
 /** What fails, or works again, where a job is started; see `toasts`. */
 export function startOf(job) {
   return `start ${job}`;
@@ -36,6 +42,7 @@ export function workingActions({ ask, store, toasts, planning, deciding }) {
 
   function takeJob(job) {
     const before = store.state.job;
+    if (isOvertaken(job, before)) return;
     store.set({ job });
     if (job?.job === "retrain") store.set({ lastOptions: job.options });
     if (job?.job === "retrain" && job.state === "running") store.set({ unfinished: null }); // it takes its place
