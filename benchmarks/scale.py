@@ -290,7 +290,8 @@ def cost_model(points: dict[str, dict[str, float]]) -> str:
     (start, shared, alone), _ = nnls(terms / wall[:, None], np.ones(len(wall)))
     off = np.abs(terms @ [start, shared, alone] / wall - 1).max()
     text = (
-        f"seconds = {start:.1f} + {1e3 * shared:.3f} ms x images / actors + {1e3 * alone:.3f} ms x images; "
+        f"seconds = {start:.1f} + {1e3 * shared:.3f} ms x images / actors "
+        f"+ {1e3 * alone:.3f} ms x images; "
         f"off by {off:.0%} at most."
     )
     loops = {name: point for name, point in points.items() if name.startswith("loop")}
