@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,13 @@ from numpy.typing import NDArray
 
 from .files import read_arrays, read_json, write_arrays, write_json
 from .locks import one_writer, remove_unused
+from .parquet import read_columns, write_columns
+
+# How parts of each kind, which is the ending of their names, are read and written.
+KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "npz": (read_arrays, write_arrays),
+    "parquet": (read_columns, write_columns),
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class PartFolder:
         what: What the parts are, for the note's name and for errors.
         share: Which of several writers' parts these are, or nothing where there is one writer. The note is
             one for all.
+        kind: What files they are, `"npz"` or `"parquet"`, whose arrays must have as many rows each.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -47,6 +55,7 @@ class PartFolder:
     folder: Path
     what: str
     share: str = ""
+    kind: str = "npz"
 
     @property
     def files(self) -> list[Path]:
@@ -61,7 +70,7 @@ class PartFolder:
 
     def path(self, number: int) -> Path:
         """Where a part lies."""
-        return self.folder / f"{self.name}-{number:05d}.npz"
+        return self.folder / f"{self.name}-{number:05d}.{self.kind}"
 
     @property
     def is_marked(self) -> bool:
@@ -80,7 +89,7 @@ class PartFolder:
     def read(self, number: int) -> dict[str, NDArray[Any]] | None:
         """Returns a part's arrays, or None where there is none; warns where it is damaged."""
         try:
-            return read_arrays(self.path(number))
+            return read_part(self.path(number))
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -165,14 +174,18 @@ class PartWriter:
             ValueError: If another share has meanwhile written parts made from something else.
         """
         if self._noted:
-            write_arrays(self.parts.path(number), arrays)
+            self._write(number, arrays)
             return
         # Shares that begin at the same time must agree on the note.
         with one_writer(self.parts.folder, "note", wait=60):
             self.parts.check(self.identity)
             write_json(self.parts.note, self.identity)
-            write_arrays(self.parts.path(number), arrays)
+            self._write(number, arrays)
         self._noted = True
+
+    def _write(self, number: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        _, write = KINDS[self.parts.kind]
+        write(self.parts.path(number), arrays)
 
     def finish(self, count: int) -> None:
         """Marks the work as finished with so many parts.
@@ -191,8 +204,20 @@ class PartWriter:
 
 
 def part_files(folder: Path) -> list[Path]:
-    """Returns the parts of all shares in a folder; copies of other names do not count."""
-    return sorted(file for file in folder.glob("part-*.npz") if _number(file) >= 0)
+    """Returns the parts of all shares in a folder, of any kind; copies of other names do not count."""
+    return sorted(file for file in folder.glob("part-*") if _number(file) >= 0)
+
+
+def read_part(file: Path) -> dict[str, NDArray[Any]]:
+    """Returns the arrays of a part by name.
+
+    Raises:
+        ValueError: If the file is damaged.
+        FileNotFoundError: If there is none.
+    """
+    read, _ = KINDS[file.suffix[1:]]
+    found: dict[str, NDArray[Any]] = read(file)
+    return found
 
 
 def listed_files(mark: Path) -> list[str]:
@@ -220,7 +245,7 @@ def _differing(one: Any, other: Any) -> tuple[Any, Any]:
 def _number(file: Path) -> int:
     """A part's number, −1 for other files."""
     found = re.fullmatch(r"part-(?:.+-)?(\d{5,})", file.stem)
-    return int(found[1]) if found else -1
+    return int(found[1]) if found and file.suffix[1:] in KINDS else -1
 
 
 def digest(*arrays: Any) -> str:

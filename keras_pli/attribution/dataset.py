@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,24 +12,38 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ..checks import checked_number, quoted
-from ..files import read_arrays
+from ..checks import checked_number, one_of, quoted
 from ..identity import identity_digest, model_identity, value_identity
 from ..network.inputs import PlacedTarget
-from ..network.targets import AtPosition, Within
-from ..parts import PartFolder, digest, listed_files, part_files
+from ..parts import KINDS, PartFolder, digest, listed_files, part_files, read_part
 from ..version import __version__
 from .method import Method
+from .rows import check_shared_target, explained_rows
+from .sample_streams import (
+    Columns,
+    ParquetStream,
+    Sample,
+    SampleStream,
+    TensorFlowStream,
+    grouped,
+    stacked,
+)
 
 Tensor = Any
+# What names of stored arrays begin with.
+_STORED = ("index", "attributions", "scores", "delta", "details", "digest")
 
 
 def explain_dataset(
     method: Method,
-    dataset: tf.data.Dataset,
+    dataset: tf.data.Dataset | str | Path,
     out: str | Path,
     *,
+    column: Columns | None = None,
+    label_column: str = "label",
+    keep: Sequence[str] = (),
     target: int | Literal["label"] | PlacedTarget | Callable[[Tensor], Tensor] | None = None,
+    format: Literal["npz", "parquet"] = "npz",
     samples_per_file: int = 256,
     shard_index: int = 0,
     num_shards: int = 1,
@@ -39,17 +52,28 @@ def explain_dataset(
 ) -> list[Path]:
     """Explains every sample of a data set in constant memory and stores what was found.
 
-    Writes numbered files `part-*.npz`, each whole or not at all, with the arrays `index` (the sample's
-    position in the data set), `attributions`, `scores`, `delta` where the method has one,
-    `details/<name>`, and `digest`, which tells the samples from others. Called again after an interruption,
-    it makes what is missing or damaged; the data set must give its samples in the same order each time.
-    Several processes share the work by `shard_index`, with one folder for all.
+    Writes numbered files `part-*`, each whole or not at all, with the arrays `index` (the sample's position
+    in the data set), `attributions`, `scores`, `delta` where the method has one, `details/<name>`, and
+    `digest`, which tells the samples from others. In Parquet they are columns, and arrays of several axes
+    Arrow's fixed shape tensors: `ray.data.read_parquet` gives arrays, pandas and Polars give the flat values.
+    Called again after an interruption, it makes what is missing or damaged; the data set must give its
+    samples in the same order each time. Several processes share the work by `shard_index`, with one folder
+    for all.
 
     Args:
         method: Any attribution method.
-        dataset: Batches of inputs, or of `(inputs, labels)` tuples; labels are integers.
+        dataset: Batches of inputs, or of `(inputs, labels)` tuples; labels are integers. Or a Parquet file,
+            or a folder of such files, taken in the order of their names: a row is a sample, with the input as
+            a fixed shape tensor of Arrow or of Ray, or as a list of lists, in any type of numbers. Each share
+            reads all rows, a few megabytes at a time.
         out: Folder of the files.
+        column: Of Parquet, the column of the input; of several inputs the columns, in order or by the
+            inputs' names. None takes the columns called as the model's inputs are, or else the only one that
+            holds arrays.
+        label_column: Of Parquet, the column of the labels.
+        keep: Of Parquet, columns that are stored beside the maps, such as ids.
         target: As in `Method.__call__`, the same for all samples; or `"label"` for each sample's own label.
+        format: What files are written, `"npz"` or `"parquet"`, which needs pyarrow.
         samples_per_file: Samples in one file, which is also what is held in memory.
         shard_index: Which share of the samples this process explains, from 0.
         num_shards: Number of shares; sample i belongs to share i modulo `num_shards`.
@@ -62,10 +86,12 @@ def explain_dataset(
         The paths of this share's files, in order.
 
     Raises:
-        ValueError: If the folder holds results of another method, model, target, data set or sharing, a share
-            does not exist, or labels are asked for and the data set has none.
-        TypeError: If `dataset` is not a `tf.data.Dataset`.
+        ValueError: If the folder holds results of another method, model, target, data set, format or sharing,
+            a share does not exist, labels are asked for and the data set has none, or a column is not there,
+            lacks values or holds arrays of several shapes.
+        TypeError: If `dataset` is neither a `tf.data.Dataset` nor a path.
         RuntimeError: If another process is writing this share.
+        ImportError: If Parquet is read or written and pyarrow cannot be imported.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -77,20 +103,21 @@ def explain_dataset(
         ...     load_attributions(folder)["attributions"].shape
         (10, 4)
     """
-    if not isinstance(dataset, tf.data.Dataset):
-        raise TypeError(f"`dataset` must be a tf.data.Dataset. Received: {type(dataset).__name__}.")
+    one_of(format, KINDS, "format")
     checked_number(samples_per_file, "samples_per_file", least=1, whole=True)
     checked_number(num_shards, "num_shards", least=1, whole=True)
     checked_number(shard_index, "shard_index", least=0, below=num_shards, whole=True)
-    _check_shared(target)
-    labelled = isinstance(dataset.element_spec, tuple)
-    if isinstance(target, str) and not labelled:
+    check_shared_target(target)
+    stream = _stream(dataset, method, column, label_column, keep)
+    if isinstance(target, str) and not stream.labelled:
         raise ValueError("target='label' needs a data set of (inputs, labels). It has inputs only.")
     share = f"{shard_index:03d}-of-{num_shards:03d}"
-    parts = PartFolder(Path(out), "attributions", share)
+    parts = PartFolder(Path(out), "attributions", share, format)
     identity = {
         **_identity(method, target),
         "data": data_name,
+        "columns": stream.columns,
+        "format": format,
         "num_shards": num_shards,
         "samples_per_file": samples_per_file,
     }
@@ -105,17 +132,15 @@ def explain_dataset(
     with parts.writing(identity) as writer:
         done = _Done(parts, first)
         if data_name is None or not done.all_there:
-            samples = dataset.unbatch().enumerate().shard(num_shards, shard_index)
-            groups = _grouped(samples.as_numpy_iterator(), samples_per_file)
-            progress = keras.utils.Progbar(
-                _length(dataset, num_shards), verbose=verbose, unit_name="sample"
-            )
+            length = None if stream.length is None else -(-stream.length // num_shards)
+            progress = keras.utils.Progbar(length, verbose=verbose, unit_name="sample")
             progress.update(done.samples)
             number = -1
-            for number, rows in enumerate(groups):
-                told = _told(rows, target, labelled)
+            samples = stream.samples(shard_index, num_shards)
+            for number, rows in enumerate(grouped(samples, samples_per_file)):
+                told = _told(rows, target)
                 if not done.holds(number, told):
-                    found = _rows_to_store(method, rows, target, labelled)
+                    found = _rows_to_store(method, rows, target)
                     writer.write(number, {**found, "digest": np.array(told)})
                     done.samples += len(rows)
                     progress.update(done.samples)
@@ -131,7 +156,8 @@ def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
         folder: The folder given to `explain_dataset`.
 
     Returns:
-        Arrays by name, the samples first; `index` holds their positions in the data set.
+        Arrays by name, the samples first, whichever kind the files are; `index` holds the samples'
+        positions in the data set.
 
     Raises:
         ValueError: If the folder holds no such files, one is damaged, or one of a finished share is missing.
@@ -169,29 +195,35 @@ def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
 
 def _readable(file: Path) -> dict[str, NDArray[Any]]:
     try:
-        arrays = read_arrays(file)
+        arrays = read_part(file)
     except ValueError as error:
         raise ValueError(f"{error} `explain_dataset` makes it anew.") from error
     arrays.pop("digest", None)
     return arrays
 
 
-def _check_shared(target: Any) -> None:
-    """Raises a `ValueError` for a target that is another for each sample: files begin at any of them."""
-    if isinstance(target, str) and target != "label":
-        raise ValueError(
-            f"`target` must be a class, 'label', a callable or None. Received: {target!r}."
+def _stream(
+    dataset: Any, method: Method, column: Columns | None, label_column: str, keep: Sequence[str]
+) -> SampleStream:
+    """What gives the samples of a data set."""
+    if isinstance(dataset, str | Path):
+        taken = [name for name in keep if name.split("/")[0] in _STORED]
+        if isinstance(keep, str) or taken:
+            raise ValueError(
+                f"`keep` must be a sequence of columns with other names than {quoted(_STORED)}. "
+                f"Received: {keep!r}."
+            )
+        return ParquetStream(dataset, method.network.model, column, label_column, keep)
+    if not isinstance(dataset, tf.data.Dataset):
+        raise TypeError(
+            "`dataset` must be a tf.data.Dataset, or the path of Parquet files. "
+            f"Received: {type(dataset).__name__}."
         )
-    parts = [target]
-    if isinstance(target, AtPosition | Within):
-        parts = [target.target]
-        if isinstance(target, AtPosition) and np.ndim(target.position) > 1:
-            parts.append(target.position)
-    if any(np.ndim(part) > 0 for part in parts if not callable(part)):
+    if column is not None or keep:
         raise ValueError(
-            "`target` must be the same for all samples of a data set, or 'label' for each sample's own. "
-            f"Received: {target!r}."
+            "`column` and `keep` name columns of Parquet files, and a tf.data.Dataset has none."
         )
+    return TensorFlowStream(dataset)
 
 
 class _Done:
@@ -239,49 +271,23 @@ class _Done:
         return number in self._told
 
 
-def _told(rows: Sequence[Any], target: Any, labelled: bool) -> str:
-    """What tells samples, and the labels that are explained, from others."""
+def _told(rows: Sequence[Sample], target: Any) -> str:
+    """What tells samples, the labels that are explained, and what is kept beside, from others."""
     by_label = isinstance(target, str)
-    samples = [sample if by_label or not labelled else sample[0] for _, sample in rows]
-    return digest(np.array([place for place, _ in rows]), *tf.nest.flatten(samples))
+    samples = [
+        (row.x, *([row.label] if by_label else []), *(row.kept[name] for name in sorted(row.kept)))
+        for row in rows
+    ]
+    return digest(np.array([row.place for row in rows]), *tf.nest.flatten(samples))
 
 
-def _rows_to_store(
-    method: Method, rows: Sequence[Any], target: Any, labelled: bool
-) -> dict[str, NDArray[Any]]:
-    """Explains some `(index, sample)` pairs and returns what is stored of them."""
-    index = np.array([position for position, _ in rows])
-    samples = [sample[0] if labelled else sample for _, sample in rows]
-    x = tf.nest.map_structure(lambda *parts: np.stack(parts), *samples)
-    if isinstance(target, str):
-        target = np.array([sample[1] for _, sample in rows])
-    elif isinstance(target, Within):
-        rank = method.scoring(x).structured_outputs[0].shape.rank
-        if np.ndim(target.mask) != rank - 2:
-            raise ValueError(
-                "The mask of a data set's target must be one for all samples, with an axis for each of the "
-                f"output's {rank - 2} axes of positions. Received shape {np.shape(target.mask)}."
-            )
-    found = method(x, target)
-    arrays = {"index": index, "scores": found.scores, **_named("attributions", found.attributions)}
-    if found.delta is not None:
-        arrays["delta"] = found.delta
-    for name, value in found.details.items():
-        arrays |= _named(f"details/{name}", value)
-    return arrays
-
-
-def _named(name: str, structure: Any) -> dict[str, NDArray[Any]]:
-    """Gives the arrays of a structure names: `attributions`, or of several inputs `attributions/0`, …."""
-    if not tf.nest.is_nested(structure):
-        return {name: structure}
-    keys = structure if isinstance(structure, dict) else range(len(structure))
-    return {f"{name}/{key}": structure[key] for key in keys}
-
-
-def _grouped(samples: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while group := list(islice(samples, size)):
-        yield group
+def _rows_to_store(method: Method, rows: Sequence[Sample], target: Any) -> dict[str, NDArray[Any]]:
+    """Explains some samples and returns what is stored of them."""
+    x = stacked([row.x for row in rows])
+    labels = np.array([row.label for row in rows]) if isinstance(target, str) else None
+    kept = {name: np.array([row.kept[name] for row in rows]) for name in rows[0].kept}
+    index = np.array([row.place for row in rows])
+    return {**kept, "index": index, **explained_rows(method, x, target, labels)}
 
 
 def _identity(method: Method, target: Any) -> dict[str, Any]:
@@ -293,12 +299,3 @@ def _identity(method: Method, target: Any) -> dict[str, Any]:
         **model_identity(method.network.model),
         "keras_pli": __version__,
     }
-
-
-def _length(dataset: tf.data.Dataset, num_shards: int) -> int | None:
-    """The number of samples in a share, as far as it can be told beforehand, for the progress bar."""
-    batches = int(dataset.cardinality())
-    size = tf.nest.flatten(dataset.element_spec)[0].shape[0]
-    if batches < 0 or size is None:
-        return None
-    return -(-batches * size // num_shards)

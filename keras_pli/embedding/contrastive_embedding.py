@@ -27,7 +27,7 @@ class ContrastiveEmbedding(ParametricEmbedding):
         negative_samples: Random pairs for each edge.
         **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`,
             `activation`, `principal_components`, `network`, `learning_rate`, `jitter`, `neighbors`, `metric`,
-            `fit_defaults`, `seed`.
+            `fit_defaults`, `seed`, `across_replicas`.
 
     Raises:
         ValueError: If an argument is out of range.

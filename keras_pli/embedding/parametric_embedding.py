@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..backups import check_backups, will_restore
 from ..checks import check_options, checked_number, one_of
+from ..replicas import replica_count, scope_of
 from .arguments import AUTO, FitDefaults, checked_points, unlike_scikit_learn
 from .batches import Batches, Draws, nearest_distance
 from .neighbors import METRICS, NeighborGraph, given_neighbors, nearest_neighbors
 from .network import PrincipalProjection, default_network, leading_components
 from .objectives import Objective
 from .refit import Refit, checked_anchors
+from .shares import check_replicas
 from .staged_model import StagedModel, rows_of
 from .stages import Jitter, ObjectiveStage, Places, RegressionStage
 from .start import start_by_least_squares, starting_places, starts_by_least_squares
@@ -66,6 +68,9 @@ class ParametricEmbedding(StagedModel):
             given a graph or a matrix of them.
         fit_defaults: What `fit` takes where it is not told: `epochs`, `batch_size`, `pretrain_epochs`.
         seed: Seed of the initial weights and of every draw.
+        across_replicas: What a step costs where `tf.distribute` trains on several replicas. `"gather"`: the
+            objective of the whole batch, as one replica would have it; `"mean"`: the mean of the objectives
+            of as many smaller batches, one a replica. See `fit`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -96,6 +101,7 @@ class ParametricEmbedding(StagedModel):
         metric: str = "euclidean",
         fit_defaults: Mapping[str, Any] | None = None,
         seed: int | None = None,
+        across_replicas: str = "gather",
         **kwargs: Any,
     ) -> None:
         unlike_scikit_learn(type(self), kwargs)
@@ -123,6 +129,7 @@ class ParametricEmbedding(StagedModel):
         self.jitter = checked_number(jitter, "jitter", least=0)
         self.neighbors = one_of(neighbors, ["auto", "exact", "approximate"], "neighbors")
         self.metric = one_of(metric, METRICS, "metric")
+        self.across_replicas = one_of(across_replicas, ["gather", "mean"], "across_replicas")
         self.fit_defaults = FitDefaults(**(fit_defaults or {}))
         self._given_network = network
         self._first_unfinished = False
@@ -175,6 +182,23 @@ class ParametricEmbedding(StagedModel):
         The first call starts from the first principal components, scaled to a standard deviation of 1; a
         later call, also after saving and loading, goes on from the present map.
 
+        A model made in the scope of a `tf.distribute.MirroredStrategy`, or of a
+        `keras_pli.distributed.MultiWorkerMirroredStrategy`, trains on all its replicas, and `batch_size` is
+        that of all of them. Each replica puts its share of a step's points through the network; their places
+        on the map are then gathered, and the objective is that of the whole batch: loss and gradient are
+        those of one replica, up to rounding. With `across_replicas="mean"` each replica draws
+        `batch_size / replicas` points of its own instead, and the objective is the mean over these smaller
+        batches: nothing is gathered, but a point is not pushed away from those of other replicas. Every
+        worker must be given the same points, the same graph and the same `seed`.
+
+        In a network of your own, batch normalisation goes by a replica's share alone, unless it is
+        `synchronized=True`, and keeps the moving averages of the first replica; random layers draw the same
+        for the share of each. Neither gives what one replica would, nor does activity regularisation, of
+        which Keras takes the mean over replicas.
+
+        On JAX, a `keras.distribution.DataParallel` shares the points of each batch out among its devices, and
+        everything, batch normalisation too, is as on one device.
+
         Args:
             z: Points of shape `(samples, ...)`, such as activations; it may be memory-mapped.
             epochs: Number of epochs; `"auto"`, the default, for a number that suits the points.
@@ -194,7 +218,9 @@ class ParametricEmbedding(StagedModel):
 
         Raises:
             ValueError: If points are not finite or too few for the objective, the graph does not fit, a
-                number is out of range, or `BackupAndRestore` saves within epochs.
+                number is out of range, or `BackupAndRestore` saves within epochs. Under `tf.distribute`: if
+                the model was made outside of the strategy's scope, has no `seed` though there are several
+                workers, or is compiled for several steps an execution.
             TypeError: If labels come in the place of `epochs`, or points are a sparse matrix.
 
         Example:
@@ -208,16 +234,17 @@ class ParametricEmbedding(StagedModel):
         settings = self.fit_defaults.over(
             epochs=epochs, batch_size=batch_size, pretrain_epochs=pretrain_epochs
         )
-        return self._learn(
-            self._checked(z, "z"),
-            settings,
-            graph=graph,
-            validation_data=validation_data,
-            steps_per_epoch=steps_per_epoch,
-            initial_epoch=initial_epoch,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
+        with scope_of(self):
+            return self._learn(
+                self._checked(z, "z"),
+                settings,
+                graph=graph,
+                validation_data=validation_data,
+                steps_per_epoch=steps_per_epoch,
+                initial_epoch=initial_epoch,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
 
     def refit(
         self,
@@ -277,16 +304,17 @@ class ParametricEmbedding(StagedModel):
             epochs=REFIT_EPOCHS if epochs is None else epochs, batch_size=batch_size
         )
         spread = max(float(ops.convert_to_numpy(self.spread)), np.finfo(np.float32).tiny)
-        history = self._learn(
-            z,
-            settings,
-            anchors=positions,
-            anchor_weight=anchor_weight / spread,
-            graph=graph,
-            steps_per_epoch=steps_per_epoch,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
+        with scope_of(self):
+            history = self._learn(
+                z,
+                settings,
+                anchors=positions,
+                anchor_weight=anchor_weight / spread,
+                graph=graph,
+                steps_per_epoch=steps_per_epoch,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
         held = np.flatnonzero(np.isfinite(positions[:, 0]))
         drift = np.linalg.norm(self._mapped(z[held]) - positions[held], axis=1)
         return Refit(history, held, drift, float(ops.convert_to_numpy(self.spread)) ** 0.5)
@@ -314,9 +342,10 @@ class ParametricEmbedding(StagedModel):
         """
         if isinstance(x, dict):  # Keras in the middle of fit, with rows that fit has prepared
             return super().evaluate(x, *args, batch_size=1, **kwargs)
-        stage = self._validation_stage(self._checked_validation(x), batch_size)
-        with self._at_work(test=stage):
-            return super().evaluate(rows_of(stage), *args, batch_size=1, **kwargs)
+        with scope_of(self):
+            stage = self._validation_stage(self._checked_validation(x), batch_size)
+            with self._at_work(test=stage):
+                return super().evaluate(rows_of(stage), *args, batch_size=replica_count(), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Maps points, as `keras.Model.predict`.
@@ -402,10 +431,12 @@ class ParametricEmbedding(StagedModel):
         checked_number(initial_epoch, "initial_epoch", least=0, below=epochs, whole=True)
         if steps_per_epoch is not None:
             checked_number(steps_per_epoch, "steps_per_epoch", least=1, whole=True)
+        check_replicas(self, self.seed)
         if validation_data is not None:
             validation_data = self._checked_validation(validation_data)
+        size, rows = self._row_size(settings.batch_size, len(z))
         first = self._begin(z, restored=will_restore(callbacks))
-        tables = self._tables(z, graph, settings.batch_size, verbose)
+        tables = self._tables(z, graph, size, verbose)
         steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), settings.batch_size)
         if not initial_epoch:
             self._schedule(steps * (epochs + (self._pretraining_epochs(settings) if first else 0)))
@@ -415,15 +446,16 @@ class ParametricEmbedding(StagedModel):
             self._start(z, tables, settings, steps, verbose)
         self.started.assign(1)
         self._first_unfinished = first
-        draws = Draws.of(tables, settings.batch_size, steps * epochs, self._random("training"))
+        draws = Draws.of(tables, size, steps * epochs * rows, self._random("training"))
         stage = ObjectiveStage(
             tables,
             draws,
             self.objective,
-            early_steps=len(draws) // 4 if first or initial_epoch else 0,
+            early_rows=steps * epochs // 4 * rows if first or initial_epoch else 0,
             anchors=None if anchors is None else Places.of(anchors),
             anchor_weight=anchor_weight,
             jitter=self._jitter(tables),
+            rows_per_step=rows,
         )
         validation = None
         if validation_data is not None:
@@ -484,6 +516,19 @@ class ParametricEmbedding(StagedModel):
         distance = nearest_distance(tables)
         return Jitter.of_scale(self.jitter * distance, tables.z.shape[1], self._random("jitter"))
 
+    def _row_size(self, batch_size: int, samples: int) -> tuple[int, int]:
+        """How many points a row of the draws holds, and how many rows a step takes."""
+        count = replica_count() if self.across_replicas == "mean" else 1
+        if count == 1:
+            return batch_size, 1
+        batch_size = min(batch_size, samples)
+        if batch_size < 2 * count:
+            raise ValueError(
+                f"With across_replicas='mean', a batch must hold at least 2 points for each of the {count} "
+                f"replicas. Received a batch of {batch_size} points."
+            )
+        return batch_size // count, count
+
     def _pretraining_epochs(self, settings: FitDefaults) -> int:
         if settings.pretrain_epochs is not None:
             return settings.pretrain_epochs
@@ -510,10 +555,10 @@ class ParametricEmbedding(StagedModel):
         if not epochs:
             start_by_least_squares(self.network, inputs, scores)
             return
-        draws = Draws.of(tables, settings.batch_size, steps * epochs, self._random("pretraining"))
-        self._run(
-            RegressionStage(tables, draws, Places.of(scores)), None, epochs=epochs, verbose=verbose
-        )
+        size, rows = self._row_size(settings.batch_size, len(z))
+        draws = Draws.of(tables, size, steps * epochs * rows, self._random("pretraining"))
+        stage = RegressionStage(tables, draws, Places.of(scores), rows_per_step=rows)
+        self._run(stage, None, epochs=epochs, verbose=verbose)
 
     def _mapped(self, z: NDArray[Any]) -> NDArray[np.float32]:
         """The map of points, without what Keras's `predict` would compile."""
@@ -539,7 +584,7 @@ class ParametricEmbedding(StagedModel):
         # The same rows each time, so that epochs can be compared.
         size = max(2, min(batch_size, len(z)) // tables.points_per_anchor)
         draws = Draws.of(tables, batch_size, max(1, len(z) // size), np.random.default_rng(0))
-        return ObjectiveStage(tables, draws, self.objective, early_steps=0)
+        return ObjectiveStage(tables, draws, self.objective, early_rows=0)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -563,6 +608,7 @@ class ParametricEmbedding(StagedModel):
             "metric": self.metric,
             "fit_defaults": vars(self.fit_defaults).copy(),
             "seed": self.seed,
+            "across_replicas": self.across_replicas,
         }
 
     @classmethod

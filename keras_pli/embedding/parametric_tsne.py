@@ -33,7 +33,7 @@ class ParametricTSNE(ParametricEmbedding):
         early_exaggeration: Factor on the attraction in the first quarter of training.
         **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`,
             `activation`, `principal_components`, `network`, `learning_rate`, `jitter`, `neighbors`, `metric`,
-            `fit_defaults`, `seed`.
+            `fit_defaults`, `seed`, `across_replicas`.
 
     Raises:
         ValueError: If an argument is out of range.

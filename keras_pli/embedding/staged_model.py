@@ -11,7 +11,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from ..replicas import replica_count, shared_loss
 from .scheduled_model import ScheduledModel
+from .shares import shared_out
 from .stages import RegressionStage, Stage
 
 MOST_STEPS_PER_EXECUTION = 64
@@ -58,13 +60,19 @@ class StagedModel(ScheduledModel):
             z = inputs if self.projection is None else self.projection(inputs)
             return self.network(z, training=training)
         if training:
-            stage, row = self._train_stage, ops.cast(self.step, "int32")
+            stage, step = self._train_stage, ops.cast(self.step, "int32")
             self.step.assign_add(1)
         else:
-            stage, row = self._test_stage, ops.reshape(inputs["row"], ())
+            stage, step = self._test_stage, ops.reshape(inputs["row"][:1], ())
         assert stage is not None
+        row = stage.row(step)
         points = stage.points(row)
-        embedded = self.network(stage.inputs(points, row), training=training)
+
+        def mapped(places: Any) -> Any:
+            return self.network(stage.inputs(points, row, places), training=training)
+
+        together = stage.rows_per_step == 1
+        embedded = shared_out(points.shape[0], mapped) if together else mapped(None)
         return {"embedding": embedded, "points": points, "row": row}
 
     def compute_loss(
@@ -75,14 +83,17 @@ class StagedModel(ScheduledModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """What the present stage says that a batch costs, and the losses of a network of the caller."""
+        """What the present stage says that a batch costs, and the losses of a network of the caller.
+
+        Of several replicas, each one's part of the mean over them.
+        """
         stage = self._train_stage if training else self._test_stage
         assert stage is not None
         embedded = ops.cast(y_pred["embedding"], "float32")
         loss, measure = stage.cost(embedded, y_pred["points"], y_pred["row"])
         self._measure.update_state(measure)
         # Of a network of another precision.
-        return loss + sum(ops.cast(own, loss.dtype) for own in self.losses)
+        return shared_loss(loss + sum(ops.cast(own, loss.dtype) for own in self.losses))
 
     def _run(
         self,
@@ -95,19 +106,19 @@ class StagedModel(ScheduledModel):
         verbose: Any,
     ) -> Any:
         """Lets Keras run the steps of a stage; the tables are let go of at the end, however that comes."""
-        steps = len(stage.draws) // epochs
+        steps = len(stage.draws) // (epochs * stage.rows_per_step)
         self.step.assign(initial_epoch * steps)
         self._initial_epoch = None  # Keras would begin every later training where one was restored
         with self._at_work(train=stage, test=validation):
             return super().fit(
                 # Which row it is, the model counts itself: a restored training knows where it was.
                 rows_of(stage, steps),
-                batch_size=1,
+                batch_size=replica_count(),
                 shuffle=False,
                 epochs=epochs,
                 initial_epoch=initial_epoch,
                 validation_data=None if validation is None else (rows_of(validation),),
-                validation_batch_size=1,
+                validation_batch_size=replica_count(),
                 callbacks=callbacks,
                 verbose=verbose,
             )
@@ -127,14 +138,16 @@ class StagedModel(ScheduledModel):
         """Compiles a long training of the default network by XLA, unless the caller chose."""
         # Keras does so on a GPU alone. On two cores it halves the time of these dense steps, but makes
         # convolutions slower, and compiling takes as long as a hundred steps.
+        # Over several replicas it cannot compile a step.
         dense = self.projection is not None and keras.backend.backend() == "tensorflow"
+        dense = dense and replica_count() == 1
         if self._own_xla and dense and steps >= LEAST_STEPS_FOR_XLA:
             self.jit_compile = True
 
     def _run_together(self, steps: int) -> None:
         """Lets Keras run as many steps per execution as divide an epoch, unless the caller chose."""
-        # Only TensorFlow runs them as a compiled loop; elsewhere they would be unrolled.
-        if self._own_steps and keras.backend.backend() == "tensorflow":
+        # Only TensorFlow runs them as a compiled loop, and of one replica; elsewhere they would be unrolled.
+        if self._own_steps and keras.backend.backend() == "tensorflow" and replica_count() == 1:
             self.steps_per_execution = max(
                 count for count in range(1, MOST_STEPS_PER_EXECUTION + 1) if steps % count == 0
             )
@@ -148,7 +161,12 @@ class StagedModel(ScheduledModel):
 
     def _state(self, name: str, dtype: str = "float32") -> Any:
         return self.add_weight(
-            shape=(), initializer="zeros", dtype=dtype, trainable=False, name=name
+            shape=(),
+            initializer="zeros",
+            dtype=dtype,
+            trainable=False,
+            aggregation="only_first_replica",  # a step counts once, however many take it
+            name=name,
         )
 
     def get_metrics_result(self) -> Any:
@@ -181,5 +199,9 @@ class StagedModel(ScheduledModel):
 
 
 def rows_of(stage: Stage, count: int | None = None) -> dict[str, NDArray[np.int32]]:
-    """What Keras is given in place of data: the numbers of the stage's steps, or of the first `count`."""
-    return {"row": np.arange(len(stage.draws) if count is None else count, dtype=np.int32)[:, None]}
+    """What Keras is given in place of data: the numbers of the stage's steps, or of the first `count`.
+
+    Each of them comes once for each replica, and a batch of Keras's is as many rows as there are replicas.
+    """
+    rows = np.arange(len(stage.draws) if count is None else count, dtype=np.int32)
+    return {"row": np.repeat(rows, replica_count())[:, None]}

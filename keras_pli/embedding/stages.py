@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from ..replicas import replica_number
 from .batches import Batches, Draws
 from .device_tables import on_device
 from .objectives import Objective
@@ -28,11 +29,20 @@ class Stage(ABC):
 
     Args:
         tables: The points.
-        draws: The batches, one row a step.
+        draws: The batches.
+        rows_per_step: 1 where the batch of a step is shared out among the replicas; else their number, where
+            each has a batch of its own.
     """
 
     tables: Batches
     draws: Draws
+    rows_per_step: int = field(default=1, kw_only=True)
+
+    def row(self, step: Tensor) -> Tensor:
+        """Which row of the draws this replica takes in a step."""
+        if self.rows_per_step == 1:
+            return step
+        return step * self.rows_per_step + replica_number()
 
     def points(self, row: Tensor) -> Tensor:
         """Indices of the points of the batch of a step."""
@@ -40,9 +50,10 @@ class Stage(ABC):
             ops.take(self.draws.anchors, row, axis=0), ops.take(self.draws.levels, row, axis=0)
         )
 
-    def inputs(self, points: Tensor, row: Tensor) -> Tensor:
-        """What the network is shown of these points in that step."""
-        return ops.take(self.tables.z, points, axis=0)
+    def inputs(self, points: Tensor, row: Tensor, places: Tensor | None = None) -> Tensor:
+        """What the network is shown of these points, or of those at some places of the batch."""
+        shown = points if places is None else ops.take(points, places)
+        return ops.take(self.tables.z, shown, axis=0)
 
     @abstractmethod
     def cost(self, y: Tensor, points: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,10 +104,9 @@ class Jitter:
         drawn = random.standard_normal((JITTERED, features), dtype=np.float32)
         return cls(on_device(drawn * np.float32(scale / np.sqrt(features))))
 
-    def of(self, size: int, row: Tensor) -> Tensor:
-        """Displacements of a batch of `size` points in a step, shape `(size, features)`."""
-        places = ops.arange(size, dtype="int32") + row * STRIDE
-        return ops.take(self.displacements, places % JITTERED, axis=0)
+    def of(self, places: Tensor, row: Tensor) -> Tensor:
+        """Displacements of the points at these places of a batch, shape `(places, features)`."""
+        return ops.take(self.displacements, (places + row * STRIDE) % JITTERED, axis=0)
 
 
 @dataclass(frozen=True)
@@ -117,26 +127,30 @@ class ObjectiveStage(Stage):
 
     Args:
         objective: What a batch costs.
-        early_steps: Number of steps of the early phase.
+        early_rows: Number of rows of the early phase.
         anchors: Where some points shall stay, or None.
         anchor_weight: Weight of their mean squared distance from there.
         jitter: By what the points of a batch are displaced, or None.
     """
 
     objective: Objective
-    early_steps: int
+    early_rows: int
     anchors: Places | None = None
     anchor_weight: float = 0.0
     jitter: Jitter | None = None
 
-    def inputs(self, points: Tensor, row: Tensor) -> Tensor:
+    def inputs(self, points: Tensor, row: Tensor, places: Tensor | None = None) -> Tensor:
         """The points, displaced where there is jitter."""
-        shown = super().inputs(points, row)
-        return shown if self.jitter is None else shown + self.jitter.of(points.shape[0], row)
+        shown = super().inputs(points, row, places)
+        if self.jitter is None:
+            return shown
+        if places is None:
+            places = ops.arange(points.shape[0], dtype="int32")
+        return shown + self.jitter.of(places, row)
 
     def cost(self, y: Tensor, points: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
         """The objective's cost, and what strays from the anchors."""
-        early = ops.cast(row < self.early_steps, y.dtype)
+        early = ops.cast(row < self.early_rows, y.dtype)
         loss, measure = self.objective.cost(y, points, self.tables, early)
         if self.anchors is not None:
             loss = loss + self.anchor_weight * self.anchors.squared_distance(y, points)

@@ -1,4 +1,4 @@
-"""What trainings give on one replica, on two of a machine, and on two workers; each run once a test session."""
+"""What trainings give on one replica, on two of a machine, and on two workers; each runs once a session."""
 
 import os
 import socket

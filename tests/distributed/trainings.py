@@ -3,9 +3,9 @@
 `python trainings.py FILE --replicas 2 NAME …` writes what each training gave as arrays `NAME/key` of FILE;
 `--worker I --port P` makes it worker I of two, that meet at P and the port after it.
 
-A file `trainings_of_ROOM.py` beside this one holds `TRAININGS`, functions by name. Each is called with a strategy
-(TensorFlow's default one, for one replica), makes and trains a model in its scope, and returns arrays by name: the
-losses of the steps, and the weights.
+A file `trainings_of_ROOM.py` beside this one holds `TRAININGS`, functions by name. Each is called with a
+strategy (TensorFlow's default one, for one replica), makes and trains a model in its scope, and returns
+arrays by name: the losses of the steps, and the weights.
 """
 
 import argparse

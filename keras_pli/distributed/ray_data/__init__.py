@@ -1,0 +1,1 @@
+"""Models applied to a `ray.data.Dataset` by actors that keep one each."""

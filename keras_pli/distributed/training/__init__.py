@@ -1,0 +1,1 @@
+"""Training on several workers by `tf.distribute`: the strategy, and backups of such a training."""
