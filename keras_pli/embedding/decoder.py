@@ -290,6 +290,12 @@ class MapDecoder(ScheduledModel):
         self._error.update_state(y, y_pred)
         return mean_loss(ops.square(y - y_pred))
 
+    def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
+        """Leaves out what Keras does before training on replicas: `fit` has built all there is.
+
+        Keras would add the replicas' parts of the first batch up, and fails where they differ in size.
+        """
+
     def build(self, input_shape: Any) -> None:
         """Refuses: the shape of the activations is known in `fit` alone."""
         raise _untrained()
