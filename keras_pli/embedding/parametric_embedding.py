@@ -19,6 +19,7 @@ from .neighbors import METRICS, NeighborGraph, given_neighbors, nearest_neighbor
 from .network import PrincipalProjection, default_network, leading_components
 from .objectives import Objective
 from .refit import Refit, checked_anchors
+from .shares import check_replicas, predicted_on_devices, rows_at_once
 from .staged_model import StagedModel, rows_of
 from .stages import Jitter, ObjectiveStage, Places, RegressionStage
 from .start import start_by_least_squares, starting_places, starts_by_least_squares
@@ -188,10 +189,12 @@ class ParametricEmbedding(StagedModel):
         those of one replica, up to rounding. With `across_replicas="mean"` each replica draws
         `batch_size / replicas` points of its own instead, and the objective is the mean over these smaller
         batches: nothing is gathered, but a point is not pushed away from those of other replicas. Every
-        worker must be given the same points, the same graph and the same `seed`. In a network of your own,
-        batch normalisation takes the mean of a replica's share alone, unless it is `synchronized=True`, and
-        random layers draw for each replica by themselves: neither gives what one replica would. Nor does
-        activity regularisation, of which Keras takes the mean over replicas.
+        worker must be given the same points, the same graph and the same `seed`.
+
+        In a network of your own, batch normalisation goes by a replica's share alone, unless it is
+        `synchronized=True`, and keeps the moving averages of the first replica; random layers draw the same
+        for the share of each. Neither gives what one replica would, nor does activity regularisation, of
+        which Keras takes the mean over replicas.
 
         On JAX, a `keras.distribution.DataParallel` shares the points of each batch out among its devices, and
         everything, batch normalisation too, is as on one device.
@@ -342,7 +345,7 @@ class ParametricEmbedding(StagedModel):
         with scope_of(self):
             stage = self._validation_stage(self._checked_validation(x), batch_size)
             with self._at_work(test=stage):
-                return super().evaluate(rows_of(stage), *args, batch_size=replica_count(), **kwargs)
+                return super().evaluate(rows_of(stage), *args, batch_size=rows_at_once(), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Maps points, as `keras.Model.predict`.
@@ -363,12 +366,14 @@ class ParametricEmbedding(StagedModel):
             raise ValueError(
                 f"This {type(self).__name__} has not been trained: its map would be random. Call `fit` first."
             )
-        if self.projection is None or not isinstance(x, np.ndarray | list):
+        if not isinstance(x, np.ndarray | list):
             return super().predict(x, batch_size=batch_size, **kwargs)
+        if self.projection is None:
+            return predicted_on_devices(super().predict, np.asarray(x), batch_size, **kwargs)
         x = checked_points(x, "x")
         self._check_features(x)
         # Projected before Keras rounds anything to float32.
-        return self.network.predict(self._projected(x), batch_size=batch_size, **kwargs)
+        return predicted_on_devices(self.network.predict, self._projected(x), batch_size, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Builds the network for points of shape `input_shape[1:]`."""
@@ -428,11 +433,11 @@ class ParametricEmbedding(StagedModel):
         checked_number(initial_epoch, "initial_epoch", least=0, below=epochs, whole=True)
         if steps_per_epoch is not None:
             checked_number(steps_per_epoch, "steps_per_epoch", least=1, whole=True)
-        self._check_replicas()
+        check_replicas(self, self.seed)
         if validation_data is not None:
             validation_data = self._checked_validation(validation_data)
         size, rows = self._row_size(settings.batch_size, len(z))
-        first = self._begin(z, restored=will_restore(callbacks))
+        first = self._begin(z, restored=will_restore(callbacks, self))
         tables = self._tables(z, graph, size, verbose)
         steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), settings.batch_size)
         if not initial_epoch:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
-from ..replicas import gathered, replica_count, replica_number
+from ..replicas import device_count, gathered, replica_count, replica_number, worker_count
 
 Tensor = Any
+Array = NDArray[Any]
+
+KERAS_BATCH = 32  # of Keras's `predict`
 
 
 def shared_out(size: int, mapped: Callable[[Tensor | None], Tensor]) -> Tensor:
@@ -27,9 +33,48 @@ def shared_out(size: int, mapped: Callable[[Tensor | None], Tensor]) -> Tensor:
         >>> shared_out(3, lambda places: np.eye(3) if places is None else np.eye(3)[places]).shape
         (3, 3)
     """
-    count = replica_count()
-    if count == 1:
+    count, devices = replica_count(), device_count()
+    if count * devices == 1:
         return mapped(None)
-    share = -(-size // count)
+    share = -(-size // (count * devices)) * devices
     places = (ops.arange(share, dtype="int32") + replica_number() * share) % size
     return gathered(mapped(places))[:size]
+
+
+def rows_at_once() -> int:
+    """Of how many rows a batch must be for Keras to give each replica, or device, one."""
+    return replica_count() * device_count()
+
+
+def predicted_on_devices(
+    predict: Callable[..., Array], x: Array, batch_size: int | None, **kwargs: Any
+) -> Array:
+    """Returns what Keras's `predict` makes of rows of which the devices of JAX cannot have equally many.
+
+    Keras refuses such batches: rows from the beginning come once more, and are cut off.
+    """
+    devices = device_count()
+    if devices == 1:
+        return predict(x, batch_size=batch_size, **kwargs)
+    size = -(-(batch_size or KERAS_BATCH) // devices) * devices
+    rows = np.arange(-(-len(x) // devices) * devices) % len(x)
+    return predict(x[rows], batch_size=size, **kwargs)[: len(x)]
+
+
+def check_replicas(model: keras.Model, seed: int | None) -> None:
+    """Refuses what the replicas of the strategy in scope cannot do together.
+
+    Raises:
+        ValueError: If several workers would draw without a seed, or several replicas take several steps in
+            one execution, in which they cannot speak to each other.
+    """
+    if worker_count() > 1 and seed is None:
+        raise ValueError(
+            f"Several workers must draw the same batches: give `seed` a number. Received: seed=None, and "
+            f"{worker_count()} workers."
+        )
+    if replica_count() > 1 and model.steps_per_execution > 1:
+        raise ValueError(
+            "Several replicas cannot take several steps in one execution. Received: "
+            f"steps_per_execution={model.steps_per_execution}, and {replica_count()} replicas."
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -10,29 +10,19 @@ import keras
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..checks import one_of
 from ..network.inputs import GivenTarget
-from .explainers import (
-    Explainer,
-    Factory,
-    check_channels,
-    checked_within,
-    explainers,
-    maps_by_name,
-    named_factories,
-)
+from .explainers import Factory
 from .randomization_result import (
     RandomizationResult,
     Rows,
     SensitivityVerdict,
     check_ranges,
     checked_seeds,
-    similarity_rows,
     similarity_table,
     verdict,
 )
-from .reinitialization import randomize, restored_weights, weighted_layers
-from .similarity import Maps
+from .randomization_rounds import Rounds
+from .reinitialization import restored_weights
 
 
 def model_randomization_test(
@@ -107,43 +97,32 @@ def model_randomization_test(
         >>> from keras_pli.plotting import randomization_curves
         >>> figure = randomization_curves(result.table, threshold={"spearman": result.threshold})
     """
-    one_of(mode, ("cascading", "independent"), "mode")
-    check_ranges(threshold=threshold, share=share)
+    check_ranges(threshold=threshold)
     numbers = checked_seeds(seeds)
-    check_channels(model, x)
-    region = checked_within(within, x)
-    steps = weighted_layers(model, layers)
-    found = explainers(named_factories(methods), model, x, target)
-    rounds = len(numbers) * (len(steps) + 1)
-    progress = keras.utils.Progbar(rounds, verbose=verbose, unit_name="randomisation")
+    rounds = Rounds.of(
+        methods, model, x, target, mode=mode, layers=layers, share=share, within=within
+    )
+    progress = keras.utils.Progbar(
+        len(numbers) * (len(rounds.layers) + 1), verbose=verbose, unit_name="randomisation"
+    )
     rows: Rows = []
     references: Rows = []
-    with restored_weights(model) as put_back:
-        trained = maps_by_name(found)
+    with restored_weights(model):  # also where an interruption leaves a round unfinished
         for seed in numbers:
-            for step, (layer, weights) in enumerate(steps.items(), start=1):
-                if mode == "independent" or step == 1:
-                    put_back()
-                randomize(weights, seed)
-                place = {"mode": mode, "layer": layer, "step": step, "seed": seed}
-                rows += similarity_rows(trained, maps_by_name(found), share, region, **place)
+            for step in rounds.steps(seed):
+                rows += step
                 progress.add(1)
         # One seed more, so that the last has another to be compared with.
-        for one, other in pairwise(_random_maps(found, model, [*numbers, max(numbers) + 1])):
-            references += similarity_rows(one, other, share, region)
+        for one, other in pairwise(map(rounds.random_maps, [*numbers, max(numbers) + 1])):
+            references += rounds.alike(one, other)
             progress.add(1)
+    return model_result(rows, references, threshold)
+
+
+def model_result(rows: Rows, references: Rows, threshold: float) -> RandomizationResult:
+    """Returns the result of a model's randomisations from the rows of their similarities (see `Rounds`)."""
     table = similarity_table(rows, references)
     return RandomizationResult(table, _model_verdicts(table, threshold), threshold)
-
-
-def _random_maps(
-    found: Sequence[Explainer], model: keras.Model, seeds: Iterable[int]
-) -> Iterator[dict[str, Maps]]:
-    """The maps of networks whose layers are all random."""
-    for seed in seeds:
-        for weights in weighted_layers(model).values():
-            randomize(weights, seed)
-        yield maps_by_name(found)
 
 
 def _model_verdicts(table: pd.DataFrame, threshold: float) -> dict[str, SensitivityVerdict]:

@@ -135,6 +135,7 @@ def faithfulness_curves(
     *,
     kind: str = "deletion",
     baseline: str | None = None,
+    bands: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     score: str = "score",
     title: str | None = None,
     ax: Axes | None = None,
@@ -150,6 +151,7 @@ def faithfulness_curves(
         fractions: Shares of the pixels deleted or inserted, increasing in [0, 1].
         kind: "deletion", where a small area is good, or "insertion", where a large one is.
         baseline: Method to draw in grey and dashed, such as a random order of the pixels.
+        bands: Method to the lower and upper ends of its interval at each fraction, of those that have one.
         score: What the vertical axis measures.
         title: What stands above the curves.
         ax: Axes to draw in.
@@ -159,7 +161,7 @@ def faithfulness_curves(
 
     Raises:
         ValueError: If there is no curve, a shape is not that of `fractions`, a value is not finite,
-            fractions do not increase in [0, 1], or `kind` or `baseline` is unknown.
+            fractions do not increase in [0, 1], or `kind`, `baseline` or the method of a band is unknown.
 
     Example:
         >>> figure = faithfulness_curves({"random": [1.0, 0.5, 0.0], "saliency": [1.0, 0.2, 0.0]},
@@ -171,6 +173,7 @@ def faithfulness_curves(
     shares, scores = _checked_curves(curves, fractions)
     if baseline is not None:
         one_of(baseline, scores, "baseline")
+    within = _checked_bands(bands or {}, scores, shares)
     styles = class_styles(list(scores), list(scores))
     areas = {name: float(trapezoid(values, shares)) for name, values in scores.items()}
     best_first = sorted(areas, key=areas.__getitem__, reverse=kind == "insertion")
@@ -181,12 +184,16 @@ def faithfulness_curves(
     handles = []
     for name in best_first:
         stroke = _BASELINE if name == baseline else _stroke(styles[name])
+        if name in within:
+            low, high = within[name]
+            ax.fill_between(shares, low, high, color=stroke["color"], alpha=0.16, linewidth=0)
         ax.plot(shares, scores[name], markevery=max(len(shares) // 6, 1), **stroke)
         handles.append(Line2D([], [], label=plain(f"{areas[name]:.3f}  {name}"), **stroke))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_xlim(shares[0], shares[-1])
     # An area is read from zero up.
-    ax.set_ylim(bottom=min(0.0, *(values.min() for values in scores.values())))
+    drawn = [*scores.values(), *(low for low, _ in within.values())]
+    ax.set_ylim(bottom=min(0.0, *(values.min() for values in drawn)))
     ax.set_xlabel(f"pixels {_BETTER[kind][0]}", fontsize=TEXT_SIZE, color=INK)
     ax.set_ylabel(plain(score), fontsize=TEXT_SIZE, color=INK)
     draw_title(ax, title)
@@ -303,3 +310,20 @@ def _checked_curves(
                 f"Received shape {values.shape}."
             )
     return shares, scores
+
+
+def _checked_bands(
+    bands: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    scores: Mapping[str, NDArray[np.float64]],
+    shares: NDArray[np.float64],
+) -> dict[str, tuple[NDArray[np.float64], ...]]:
+    found = {}
+    for name, ends in bands.items():
+        one_of(name, scores, "bands")
+        found[name] = tuple(finite_values(end, f"the band of {name}") for end in ends)
+        if [end.shape for end in found[name]] != [shares.shape] * 2:
+            raise ValueError(
+                f"The band of {name!r} must be two ends of shape {shares.shape}. Received shapes "
+                f"{[end.shape for end in found[name]]}."
+            )
+    return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from inspect import signature
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -83,18 +85,29 @@ def applied(
         added = [*job.added, *([ERROR] if run.on_error == "column" else [])]
         columns.check(known.names, added)
     least, most = share.concurrency
-    made = dataset.map_batches(
-        Worker,
-        fn_constructor_args=(dict(sources), job, columns, run.on_error, share),
-        batch_size=run.batch_size,
-        batch_format="pyarrow",
-        compute=data.ActorPoolStrategy(min_size=least, max_size=most),
-        num_cpus=share.num_cpus,
-        num_gpus=share.num_gpus or None,
-        max_restarts=-1,
-        max_task_retries=RETRIES,
-    )
+    with warnings.catch_warnings():  # of arguments that a later release takes no more
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made = dataset.map_batches(
+            Worker,
+            fn_constructor_args=(dict(sources), job, columns, run.on_error, share),
+            batch_size=run.batch_size,
+            batch_format="pyarrow",
+            compute=data.ActorPoolStrategy(min_size=least, max_size=most),
+            num_cpus=share.num_cpus,
+            num_gpus=share.num_gpus or None,
+            **_retries(dataset.map_batches),
+        )
     return _in_order(made)
+
+
+def _retries(map_batches: Callable[..., Any]) -> dict[str, Any]:
+    """How often actors start again and batches are tried again, where this release of Ray lets one say so.
+
+    Ray Data's own numbers, which hold where it takes none, have no end.
+    """
+    if "ray_remote_args_fn" not in signature(map_batches).parameters:
+        return {}
+    return {"ray_remote_args_fn": partial(dict, max_restarts=-1, max_task_retries=RETRIES)}
 
 
 class Worker:

@@ -58,8 +58,9 @@ def rationales(
 ) -> Dataset:
     """Finds a rationale for every image of a Ray data set; each actor loads the three models once.
 
-    Added are `rationales`, the difference of the changed image and the reconstruction, and
-    `rationales/<name>` for what else is kept. What is found for a row does not depend on its batch.
+    Added are `rationales`, the reconstruction less the changed image, and `rationales/<name>` for what else
+    is kept. No row looks at another; but a search of many steps makes rounding visible, which may differ with
+    the rows in a batch.
 
     Args:
         dataset: Rows of any number.

@@ -101,11 +101,11 @@ def test_ten_deaths_over_twenty_thousand_images(cluster, classifier, stored, tmp
         "integrated_gradients",
         column="image",
         target="label",
-        preprocess=scaling(tmp_path, 0.3),
+        preprocess=scaling(tmp_path, 0.1),
         concurrency=2,
         steps=4,
     )
-    killer = Killer(tmp_path, 10, 10.0)
+    killer = Killer(tmp_path, 10, 6.0)
     killer.start()
     found = made.take_all()
     killer.over.set()
