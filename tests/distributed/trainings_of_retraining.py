@@ -203,15 +203,15 @@ def small_last(strategy):
     return fitted(strategy, PLILoss(embedding_weight=0.4), x=x[rows], y=targets)
 
 
-TRAININGS = {
-    "plain": plain,
+TRAININGS = {"plain": plain, "without_map": without_map, "with_keras": with_keras}
+SLOW_TRAININGS = {
     "from_data_set": from_data_set,
     "of_one_number": of_one_number,
     "unreduced": unreduced,
     "automatic": automatic,
     "watched": watched,
     "experiment": experiment,
+    "small_last": small_last,
 }
 # Each replica's part of a batch counts alike in Keras, so that these are not those of one replica.
-UNEVEN = {"without_map": without_map, "with_keras": with_keras, "small_last": small_last}
-TRAININGS |= UNEVEN
+UNEVEN = ("without_map", "with_keras", "small_last")

@@ -185,7 +185,8 @@ class GeneratorEncoder(UnevenBatches, keras.Model):
         training: bool = True,
     ) -> Tensor:
         """The Laplacian-pyramid distance of an image on average, and whatever the encoder's layers add."""
-        added = sum(self.losses)  # before replicas meet: a layer notes the losses of all in one list
+        # Before replicas meet: a layer notes the losses of all in one list.
+        added = sum(self.losses)
         distances = self._distances(x, y_pred)
         axes = list(range(1, len(x.shape)))
         self._laplacian.update_state(distances)
