@@ -223,7 +223,7 @@ def measured(kind: str, count: int, source: Path, out: Path) -> dict[str, float]
 
 
 class Watch:
-    """The most memory that processes and all that they start hold at a time, in MB, shared memory left out."""
+    """The most memory that processes and what they start hold at a time, in MB, without what they share."""
 
     def __init__(self, pids: list[int]) -> None:
         self.most, self._pids, self._stopped = 0.0, pids, threading.Event()

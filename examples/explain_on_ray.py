@@ -203,7 +203,7 @@ def answer(curves):
     what = "which pixels the classifier relies on"
     if ahead:
         return f"{best.capitalize()} finds sooner than {', '.join(others)} {what}."
-    return f"On so few images no method is ahead in finding {what}."
+    return f"The intervals overlap: no method is clearly ahead in finding {what}."
 
 
 if __name__ == "__main__":
