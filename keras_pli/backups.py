@@ -59,8 +59,14 @@ def will_restore(callbacks: Any) -> bool:
         >>> will_restore(keras.callbacks.BackupAndRestore("no such folder"))
         False
     """
-    folders = [pathlib.Path(backup.backup_dir) for backup in backups_among(callbacks)]
-    return any(True for folder in folders for _ in folder.glob("*.weights.h5"))
+    found = [_has_backup(backup) for backup in backups_among(callbacks)]  # all are asked
+    return any(found)
+
+
+def _has_backup(backup: Any) -> bool:
+    if hasattr(backup, "will_restore"):  # on several workers, that must all ask
+        return bool(backup.will_restore())
+    return any(pathlib.Path(backup.backup_dir).glob("*.weights.h5"))
 
 
 def _draws(layer: keras.Layer) -> bool:

@@ -1,5 +1,6 @@
 """What every test process does."""
 
+import contextlib
 import gc
 import os
 
@@ -24,6 +25,26 @@ def pytest_runtest_setup(item):
     """
     if "bfloat16" in item.name and os.environ.get("ONEDNN_MAX_CPU_ISA"):
         pytest.skip("oneDNN cannot both imitate another processor and compute in bfloat16")
+
+
+@pytest.fixture(scope="session")
+def untraced():
+    """A context in which compiled functions run as they stand, for trainings of a few steps.
+
+    A trace costs more than all that such a training computes. One of a kind should be traced, though, as a
+    user's is.
+    """
+    import tensorflow as tf
+
+    @contextlib.contextmanager
+    def context():
+        tf.config.run_functions_eagerly(True)
+        try:
+            yield
+        finally:
+            tf.config.run_functions_eagerly(False)
+
+    return context
 
 
 def pytest_terminal_summary(terminalreporter):

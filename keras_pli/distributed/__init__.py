@@ -15,10 +15,13 @@ if _TYPE_CHECKING:
     from .ray_data.reductions.mean_curves import MeanCurve, deletion_curves
     from .ray_data.reductions.seeds import randomization_test
     from .ray_data.scoring import evaluate
+    from .training.backup import BackupAndRestore
+    from .training.launching import run_workers
     from .training.strategy import MultiWorkerMirroredStrategy
 
 # Where each public name comes from.
 _HOMES = {
+    "BackupAndRestore": "training.backup",
     "MultiWorkerMirroredStrategy": "training.strategy",
     "activations": "ray_data.layer_activations",
     "evaluate": "ray_data.scoring",
@@ -30,9 +33,11 @@ _HOMES = {
     "mean_maps": "ray_data.reductions.map_means",
     "randomization_test": "ray_data.reductions.seeds",
     "rationales": "ray_data.rationale_search",
+    "run_workers": "training.launching",
 }
 
 __all__ = [
+    "BackupAndRestore",
     "MeanCurve",
     "MeanMaps",
     "MultiWorkerMirroredStrategy",
@@ -44,6 +49,7 @@ __all__ = [
     "mean_maps",
     "randomization_test",
     "rationales",
+    "run_workers",
 ]
 
 

@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..brief import brief
 from ..checks import check_options, checked_number, finite_array
+from ..replicas import scope_of
 from .decoder_network import PairBatches, ShareOfVariance, decoder_network
 from .inversion import FoundActivations, smallest_change
 from .scheduled_model import ScheduledModel
+from .shares import check_replicas, shared_mean_square
 
 Array = NDArray[np.float32]
 HELD_OUT = 10  # one point of so many is held out where no others are given
@@ -137,7 +139,9 @@ class MapDecoder(ScheduledModel):
     ) -> Any:
         """Trains the decoder on activations `z` and their places on the map.
 
-        A later call, also after saving and loading, goes on from the present weights.
+        A later call, also after saving and loading, goes on from the present weights. Made in the scope of a
+        `tf.distribute` strategy, the decoder trains on all its replicas, which share out each batch: loss and
+        gradient are those of one replica, up to rounding. Every worker must be given the same activations.
 
         Args:
             z: Activations `(samples, ...)`, at best those that the map was trained on.
@@ -154,38 +158,13 @@ class MapDecoder(ScheduledModel):
 
         Raises:
             ValueError: If the embedder is not trained, activations are not finite, have another shape than
-                before, are fewer than ten or all the same, or the generator does not take them.
+                before, are fewer than ten or all the same, or the generator does not take them. Under
+                `tf.distribute` as for `ParametricEmbedding.fit`.
         """
         checked_number(epochs, "epochs", least=1, whole=True)
         checked_number(batch_size, "batch_size", least=1, whole=True)
-        self._check_embedder()
-        z = finite_array(z, "z")
-        if len(z) < HELD_OUT:
-            raise ValueError(f"`z` must hold at least {HELD_OUT} points. Received: {len(z)}.")
-        if validation_data is None:
-            held = np.random.default_rng(0).permutation(len(z)) < len(z) // HELD_OUT
-            z, other = z[~held], z[held]
-        else:
-            other = finite_array(validation_data, "validation_data")
-        self._prepare(z, other)
-        positions = self._positions(z)
-        if not bool(ops.convert_to_numpy(self.started)):
-            self._adapt(positions, z)
-        self.held_out_error.assign(np.nan)
-        self.map_spread.assign(self._check_embedder())
-        batches = PairBatches(positions, self._standard(z), batch_size, self.seed)
-        self._schedule(epochs * len(batches))
-        history = super().fit(
-            batches,
-            epochs=epochs,
-            validation_data=({"positions": self._positions(other)}, self._standard(other)),
-            validation_batch_size=BATCH,
-            shuffle=False,  # the batches see to it
-            callbacks=callbacks,
-            verbose=verbose,
-        )
-        self.held_out_error.assign(history.history["val_error"][-1])
-        return history
+        with scope_of(self):
+            return self._learn(z, epochs, batch_size, validation_data, callbacks, verbose)
 
     def predict(
         self, y: ArrayLike, batch_size: int | None = BATCH, verbose: Any = "auto", **kwargs: Any
@@ -303,14 +282,56 @@ class MapDecoder(ScheduledModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The mean squared error, as a share of the training points' variance."""
+        """The mean squared error, as a share of the training points' variance.
+
+        Of several replicas, the value is that of the whole batch, divided by their number.
+        """
         y = ops.cast(y, y_pred.dtype)  # Keras hands numbers over in its global precision
         self._error.update_state(y, y_pred)
-        return ops.mean(ops.square(y - y_pred))
+        return shared_mean_square(y - y_pred)
 
     def build(self, input_shape: Any) -> None:
         """Refuses: the shape of the activations is known in `fit` alone."""
         raise _untrained()
+
+    def _learn(
+        self,
+        z: ArrayLike,
+        epochs: int,
+        batch_size: int,
+        validation_data: ArrayLike | None,
+        callbacks: Any,
+        verbose: Any,
+    ) -> Any:
+        check_replicas(self, self.seed)
+        self._check_embedder()
+        z = finite_array(z, "z")
+        if len(z) < HELD_OUT:
+            raise ValueError(f"`z` must hold at least {HELD_OUT} points. Received: {len(z)}.")
+        if validation_data is None:
+            held = np.random.default_rng(0).permutation(len(z)) < len(z) // HELD_OUT
+            z, other = z[~held], z[held]
+        else:
+            other = finite_array(validation_data, "validation_data")
+        self._prepare(z, other)
+        positions = self._positions(z)
+        if not bool(ops.convert_to_numpy(self.started)):
+            self._adapt(positions, z)
+        self.held_out_error.assign(np.nan)
+        self.map_spread.assign(self._check_embedder())
+        batches = PairBatches(positions, self._standard(z), batch_size, self.seed)
+        self._schedule(epochs * len(batches))
+        history = super().fit(
+            batches,
+            epochs=epochs,
+            validation_data=({"positions": self._positions(other)}, self._standard(other)),
+            validation_batch_size=BATCH,
+            shuffle=False,  # the batches see to it
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+        self.held_out_error.assign(history.history["val_error"][-1])
+        return history
 
     def _build_for(self, shape: tuple[int, ...]) -> None:
         features, components = math.prod(shape), self.embedder.components

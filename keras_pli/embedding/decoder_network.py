@@ -10,6 +10,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from ..replicas import gathered, replica_count, replica_number
+
 Array = NDArray[np.float32]
 
 
@@ -31,6 +33,28 @@ class ShareOfVariance(keras.metrics.Metric):
     def result(self) -> Any:
         """The share so far."""
         return self.errors / ops.maximum(self.squares, keras.config.epsilon())
+
+
+class GaussianNoise(keras.layers.GaussianNoise):
+    """Keras's layer; of several replicas, each adds to its rows what one replica would add to them.
+
+    It bears the name of Keras's, under which files hold the state of its draws.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Draws noise for the rows of all replicas, and takes its own."""
+        if replica_count() == 1 or not training or not self.stddev:
+            return super().call(inputs, training=training)
+        rows = ops.shape(inputs)[0]
+        counts = ops.cast(gathered(ops.cast(ops.reshape(rows, (1,)), "float32")), "int32")
+        first = ops.sum(counts[: replica_number()])
+        noise = keras.random.normal(
+            (ops.sum(counts), *inputs.shape[1:]),
+            stddev=self.stddev,
+            dtype=self.compute_dtype,
+            seed=self.seed_generator,
+        )
+        return inputs + noise[first : first + rows]
 
 
 class PairBatches(keras.utils.PyDataset):
@@ -68,7 +92,7 @@ def decoder_network(
     """Returns an MLP from positions to features, with noise on positions in training."""
     layers = [
         keras.Input((components,)),
-        keras.layers.GaussianNoise(smoothing, seed=seed, dtype="float32"),
+        GaussianNoise(smoothing, seed=seed, dtype="float32"),
     ]
     for number, width in enumerate([*hidden_units, features]):
         start = keras.initializers.GlorotUniform(None if seed is None else seed + number)

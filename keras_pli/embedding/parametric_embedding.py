@@ -19,6 +19,7 @@ from .neighbors import METRICS, NeighborGraph, given_neighbors, nearest_neighbor
 from .network import PrincipalProjection, default_network, leading_components
 from .objectives import Objective
 from .refit import Refit, checked_anchors
+from .shares import check_replicas
 from .staged_model import StagedModel, rows_of
 from .stages import Jitter, ObjectiveStage, Places, RegressionStage
 from .start import start_by_least_squares, starting_places, starts_by_least_squares
@@ -188,10 +189,12 @@ class ParametricEmbedding(StagedModel):
         those of one replica, up to rounding. With `across_replicas="mean"` each replica draws
         `batch_size / replicas` points of its own instead, and the objective is the mean over these smaller
         batches: nothing is gathered, but a point is not pushed away from those of other replicas. Every
-        worker must be given the same points, the same graph and the same `seed`. In a network of your own,
-        batch normalisation takes the mean of a replica's share alone, unless it is `synchronized=True`, and
-        random layers draw for each replica by themselves: neither gives what one replica would. Nor does
-        activity regularisation, of which Keras takes the mean over replicas.
+        worker must be given the same points, the same graph and the same `seed`.
+
+        In a network of your own, batch normalisation goes by a replica's share alone, unless it is
+        `synchronized=True`, and keeps the moving averages of the first replica; random layers draw the same
+        for the share of each. Neither gives what one replica would, nor does activity regularisation, of
+        which Keras takes the mean over replicas.
 
         On JAX, a `keras.distribution.DataParallel` shares the points of each batch out among its devices, and
         everything, batch normalisation too, is as on one device.
@@ -428,7 +431,7 @@ class ParametricEmbedding(StagedModel):
         checked_number(initial_epoch, "initial_epoch", least=0, below=epochs, whole=True)
         if steps_per_epoch is not None:
             checked_number(steps_per_epoch, "steps_per_epoch", least=1, whole=True)
-        self._check_replicas()
+        check_replicas(self, self.seed)
         if validation_data is not None:
             validation_data = self._checked_validation(validation_data)
         size, rows = self._row_size(settings.batch_size, len(z))

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from ..replicas import replica_count, shared_loss, worker_count
+from ..replicas import replica_count, shared_loss
 from .scheduled_model import ScheduledModel
 from .shares import shared_out
 from .stages import RegressionStage, Stage
@@ -153,19 +153,6 @@ class StagedModel(ScheduledModel):
             )
             # Keras would feed a prediction compiled for other steps in portions it does not expect.
             self.predict_function = None
-
-    def _check_replicas(self) -> None:
-        """Refuses what replicas could not do together."""
-        if worker_count() > 1 and self.seed is None:
-            raise ValueError(
-                f"Several workers must draw the same batches: give `seed` a number. Received: seed=None, and "
-                f"{worker_count()} workers."
-            )
-        if replica_count() > 1 and self.steps_per_execution > 1:
-            raise ValueError(
-                "Several replicas cannot take several steps in one execution. Received: "
-                f"steps_per_execution={self.steps_per_execution}, and {replica_count()} replicas."
-            )
 
     def _random(self, purpose: str) -> np.random.Generator:
         # A stream for each purpose, so that training resumed without pre-training meets the same batches.

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from ..checks import check_options, checked_number, one_of, quoted
+from ..replicas import shared_loss
 
 Tensor = Any
 SPREAD = "spread"
@@ -27,6 +28,10 @@ class PLILoss(keras.losses.Loss):
     The classification loss is the one given, never a copy of it, and is reduced as Keras reduces it in
     `fit`: by its own reduction, in its own dtype, without the entries that it ignores or that are masked. The
     distances are reduced in the same way, over all samples. With λ = 0 this is the classification loss.
+
+    Under `tf.distribute` Keras divides a loss of a number a sample by the replicas. One that is a single
+    number by itself is divided here, where λ is not 0; one that has its own `__call__` must see to it itself,
+    as in Keras.
 
     Args:
         classification_loss: A Keras loss, its name, or a function of `(y_true, y_pred)`; a list or dict of
@@ -155,15 +160,21 @@ class PLILoss(keras.losses.Loss):
         y_pred: dict[str, Tensor],
         sample_weight: Tensor | None = None,
     ) -> Tensor:
-        """Reduces what `classification` and `embedding` gave, and mixes them by λ."""
-        if not _reduces_itself(self.classification_loss):
+        """Reduces what `classification` and `embedding` gave, and mixes them by λ.
+
+        Under several replicas either is a replica's part, as Keras's losses are.
+        """
+        itself, whole = _reduces_itself(self.classification_loss), not len(classification.shape)
+        if not itself:
             dtype = getattr(self.classification_loss, "dtype", None)
             reduced = _Reduction(classification, self.reduction, dtype)
             # The outputs bring their mask along.
             classification = reduced(y_pred["label"], y_pred["label"], sample_weight)
         classification = ops.cast(classification, self.dtype)
-        if embedding is None:
+        if embedding is None or self.embedding_weight == 0:
             return classification
+        if whole and not itself:  # what is one number already, Keras leaves undivided
+            classification = shared_loss(classification)
         if sample_weight is not None:
             sample_weight = weight_like(sample_weight, embedding)
         reduced = _Reduction(embedding, self.reduction, self.dtype)

@@ -12,6 +12,8 @@ from keras import ops
 from ..checks import finite_array, quoted
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
+from ..replicas import check_scope, made_like, of_first_worker, shared_loss
+from ..uneven_batches import UnevenBatches
 from .batch_weights import spread_of_targets, weight_table, weights_of
 from .data import arrays_of, count_samples, named_data, weights_by_name
 from .edited_training import as_plan, edited_arrays
@@ -24,7 +26,7 @@ from .trials.model_trials import ModelTrials
 Tensor = Any
 
 
-class PLIModel(ModelTrials, keras.Model):
+class PLIModel(ModelTrials, UnevenBatches, keras.Model):
     """Trains a classifier so that its embedding follows an edited map.
 
     The embedder stands frozen behind a layer of the classifier, and gradients of the embedding loss pass
@@ -57,7 +59,11 @@ class PLIModel(ModelTrials, keras.Model):
         embedder: keras.Model | None = None,
         layer: str | keras.Layer = LOGITS,
     ) -> None:
-        super().__init__(name=f"{classifier.name}_pli")
+        with made_like(classifier):  # it is trained under the strategy that its weights are under
+            super().__init__(name=f"{classifier.name}_pli")
+            self._classification = keras.metrics.Mean(name="classification_loss")
+            self._embedding = keras.metrics.Mean(name="embedding_loss")
+        check_scope(self, classifier.variables, "classifier")
         output_sizes(classifier)  # several outputs are met here
         check_trained(embedder)
         self.classifier = classifier
@@ -66,8 +72,6 @@ class PLIModel(ModelTrials, keras.Model):
         self.layer = layer if self._tap is None else self._tap.path
         # Out of Keras's sight, so that the embedder's weights are neither trained nor saved.
         self._embed = None if embedder is None else partial(embedder, training=False)
-        self._classification = keras.metrics.Mean(name="classification_loss")
-        self._embedding = keras.metrics.Mean(name="embedding_loss")
         self._class_weight: Tensor = None
         self._weighs_classes = False
         # Of the classifier's outputs for a sample, and the forms of labels that the loss takes beside them.
@@ -101,13 +105,15 @@ class PLIModel(ModelTrials, keras.Model):
             )
         self.loss_function = loss
         self._output_sizes, self._label_forms = None, ()
-        super().compile(
-            optimizer=optimizer,
-            loss=None,
-            metrics=metrics,
-            weighted_metrics=weighted_metrics,
-            **kwargs,
-        )
+        with made_like(self):
+            super().compile(
+                optimizer=optimizer,
+                loss=None,
+                metrics=metrics,
+                weighted_metrics=weighted_metrics,
+                **kwargs,
+            )
+        check_scope(self, self.optimizer.variables, "optimizer")
 
     def fit(
         self,
@@ -128,6 +134,13 @@ class PLIModel(ModelTrials, keras.Model):
 
         Where the loss has λ `"auto"`, a pilot finds it first (see `find_weight`); `loss_function` has it
         from then on, also in a second `fit`.
+
+        A classifier made under a `tf.distribute` strategy is trained under it: `batch_size` is that of all
+        replicas together, and each step gives the losses and weights that one replica would with the same
+        batch, wherever plain `fit` does. As there, each replica's part counts alike, also of a last batch
+        that cannot be shared out evenly and of one in which their masks or, with the reduction
+        `"mean_with_sample_weight"`, their weights differ. Logs of a step are means over replicas, those of
+        an epoch are over all samples.
 
         Args:
             x: Inputs, or a data set of `(x, y)` or `(x, y, sample_weight)`. A data set is read once more
@@ -154,6 +167,7 @@ class PLIModel(ModelTrials, keras.Model):
         compiled = self.loss_function
         if compiled is None:
             raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `fit`.")
+        check_scope(self, self.classifier.variables, "classifier")
         if plan is not None:
             plan = as_plan(plan)
             x, y, sample_weight = edited_arrays(self, x, y, plan, sample_weight)
@@ -211,13 +225,15 @@ class PLIModel(ModelTrials, keras.Model):
                     f"λ = {found.weight:g}, the largest that costs no more than {found.most_cost:g} of "
                     f"accuracy on {found.held_out} samples held out."
                 )
-            self.loss_function = self.loss_function.with_weight(found.weight)
+            weight = of_first_worker(self, found.weight)
+            self.loss_function = self.loss_function.with_weight(weight)
         self._class_weight = None if class_weight is None else weight_table(class_weight)
         # What a compiled step was traced with may have changed: the scale, the class weights.
         self.train_function = self.test_function = None
         if self.classifier.built and not self.optimizer.built:
             # Otherwise the first step makes the optimizer's variables, and Keras traces it twice.
-            self.optimizer.build(self.trainable_variables)
+            with made_like(self):
+                self.optimizer.build(self.trainable_variables)
         try:
             return super().fit(x, y, validation_data=validation_data, **kwargs)
         finally:
@@ -274,7 +290,7 @@ class PLIModel(ModelTrials, keras.Model):
             self._note(self._embedding, embedding, weight)
         total = self.loss_function.mixed(classification, embedding, y_pred, weight)
         for loss in self.classifier.losses:
-            total = total + ops.cast(ops.sum(loss), total.dtype)
+            total = total + shared_loss(ops.cast(ops.sum(loss), total.dtype))
         return total
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -393,6 +409,7 @@ class PLIModel(ModelTrials, keras.Model):
             total = spread_of_targets(x, y, needed=self.loss_function.needs_targets)
         sizes = self._output_sizes or self._sizes_by_a_pass(x)
         scale = total / max(2, sizes[-1] or 0) if total > 0 else 1.0
+        scale = of_first_worker(self, scale)
         self.loss_function = self.loss_function.with_scale(scale)
 
     def _sizes_by_a_pass(self, x: Any) -> tuple[int | None, ...]:

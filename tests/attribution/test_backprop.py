@@ -87,7 +87,15 @@ def test_lrp_conserves_without_biases(axes):
     np.testing.assert_allclose(found.details["bias_share"], 0, atol=1e-5)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "silu", "gelu", "leaky_relu", "elu", "selu"])
+@pytest.mark.parametrize(
+    "activation",
+    [
+        "tanh",
+        "gelu",
+        "leaky_relu",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("silu", "elu", "selu")),
+    ],
+)
 def test_lrp_conserves_through_functions_without_offset(activation):
     found = EpsilonLRP(without_biases(activated_network(activation)), epsilon=1e-9)(samples(2))
     assert_complete(found, found.scores)
@@ -120,9 +128,15 @@ def test_deep_lift_sums_to_the_difference(axes, given):
 @pytest.mark.parametrize(
     "activation",
     [
-        *("silu", "gelu", "mish", "tanh", "sigmoid", "softplus", "hard_silu", "selu", "celu"),
-        *("soft_shrink", "squareplus", LAYERS.ELU(0.5), LAYERS.PReLU(), LAYERS.ReLU(3.0)),
-        *(LAYERS.ReLU(threshold=0.2), LAYERS.RMSNormalization()),
+        *("silu", "gelu", "tanh", "softplus", "hard_silu", "soft_shrink", LAYERS.PReLU()),
+        *(LAYERS.ReLU(3.0), LAYERS.RMSNormalization()),
+        *(
+            pytest.param(given, marks=pytest.mark.slow)
+            for given in (
+                *("mish", "sigmoid", "selu", "celu", "squareplus"),
+                *(LAYERS.ELU(0.5), LAYERS.ReLU(threshold=0.2)),
+            )
+        ),
     ],
     ids=lambda given: given if isinstance(given, str) else type(given).__name__,
 )

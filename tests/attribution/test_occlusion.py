@@ -58,8 +58,14 @@ def spread(maps, x):
     return np.broadcast_to(maps[..., None], x.shape)
 
 
-@pytest.mark.parametrize("axes", AXES)
-@pytest.mark.parametrize(("window", "stride"), [(3, 2), (2, 2), (4, 3)])
+@pytest.mark.parametrize(
+    ("axes", "window", "stride"),
+    [
+        pytest.param(axes, *sizes, marks=pytest.mark.slow if axes != 2 and sizes != (3, 2) else ())
+        for axes in AXES
+        for sizes in ((3, 2), (2, 2), (4, 3))
+    ],
+)
 def test_equals_a_loop_over_windows(axes, window, stride):
     model, x = flat_network(axes, squash=None), samples(axes, 3)
     target = [2, 0, 1]
@@ -160,8 +166,14 @@ def test_windows_by_default():
     assert Windows.over((2, 16), None, None).stride == (1, 2)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize(
+    ("axes", "batch_size"),
+    [
+        pytest.param(axes, size, marks=pytest.mark.slow if axes != 2 and size == 1 else ())
+        for axes in AXES
+        for size in (1, 3)
+    ],
+)
 def test_no_batch_changes_a_result(axes, batch_size):
     model, x = flat_network(axes, normalized=True), samples(axes)
     at_once = Occlusion(model, window=3, stride=2)(x)

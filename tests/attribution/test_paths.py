@@ -146,7 +146,7 @@ class TestEveryMethod:
             eager = eagerly(lambda: comparable(METHODS[name](model, jit_compile=False)(x)))
             assert_same(eager, graph)
 
-    @pytest.mark.parametrize(("axes", "size"), [(1, 1), (3, 2)])
+    @pytest.mark.parametrize(("axes", "size"), [pytest.param(1, 1, marks=pytest.mark.slow), (3, 2)])
     def test_batches_of_any_size(self, name, axes, size):
         model, x = flat_network(axes), samples(axes, count=7)
         together = METHODS[name](model, batch_size=1000)(x)

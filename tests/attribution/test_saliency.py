@@ -67,8 +67,16 @@ def total(attributions):
 
 
 class TestMaxPoolingOverABackground:
-    @pytest.mark.parametrize("pool", POOLS)
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize(
+        ("axes", "pool"),
+        [
+            pytest.param(
+                axes, pool, marks=pytest.mark.slow if axes == 1 and pool != "touching" else ()
+            )
+            for axes in AXES
+            for pool in POOLS
+        ],
+    )
     def test_total_is_the_slope(self, axes, pool):
         model, x = pooling_network(axes, pool), scan(axes)
         expected = slope_of_the_mean(model, x, 1)

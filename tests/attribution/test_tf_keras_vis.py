@@ -17,6 +17,13 @@ from tf_keras_vis.utils.scores import CategoricalScore
 
 pytestmark = pytest.mark.filterwarnings("ignore:The structure of `inputs`")
 TARGETS = [0, 2, 1, 1, 2]
+CASES = [
+    pytest.param(
+        axes, squash, marks=pytest.mark.slow if axes == 1 or (axes, squash) == (3, None) else ()
+    )
+    for axes in AXES
+    for squash in (None, "softmax")
+]
 
 
 def functional(axes, squash=None):
@@ -26,8 +33,7 @@ def functional(axes, squash=None):
     return randomized(keras.Model(inputs, outputs))
 
 
-@pytest.mark.parametrize("squash", [None, "softmax"])
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize(("axes", "squash"), CASES)
 def test_saliency(axes, squash):
     model, x = functional(axes, squash), samples(axes)
     theirs = TheirSaliency(model, ReplaceToLinear() if squash else None)(
@@ -37,8 +43,7 @@ def test_saliency(axes, squash):
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-@pytest.mark.parametrize("squash", [None, "softmax"])
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize(("axes", "squash"), CASES)
 def test_grad_cam(axes, squash):
     model, x = functional(axes, squash), samples(axes)
     theirs = TheirGradCAM(model, ReplaceToLinear() if squash else None)(

@@ -168,7 +168,14 @@ def by_brute_force(model, channel=None):
     return found.T.reshape(-1, *shape)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+# Variants of another, or made of what others are.
+ALIKE = ("same, strided, even", "transposed, same", "groups of signals", "separable", "u-net")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in ARCHITECTURES],
+)
 def test_fields_are_those_found_by_brute_force(name):
     model = built(name)
     found = receptive_fields(model, "last")

@@ -93,11 +93,14 @@ SMOOTH = {name: (SHAPES[2], [conv(2), name, *ends()]) for name in ("tanh", "silu
 NETWORKS = {**RECTIFIED, **SMOOTH}
 
 
-def fewer(names):
-    """Most of what is tested on images is slow on sequences and volumes: the rules know no number of axes."""
+def fewer(names, *, both=("convolutions", "maximum"), slow=()):
+    """Most of what is tested on images is slow on sequences and volumes: the rules know no number of axes.
+
+    Of guided backprop and DeepLIFT what is linear and what has switches, `both`, is tested there by default.
+    """
     return [
         pytest.param(name, marks=pytest.mark.slow)
-        if name[-1] in "13" and name[:-1] not in ("convolutions", "maximum")
+        if name in slow or (name[-1] in "13" and name[:-1] not in both)
         else name
         for name in names
     ]
@@ -129,14 +132,22 @@ def test_guided_backprop(name):
     assert_equal(GuidedBackprop(model)(x).attributions, expected)
 
 
-@pytest.mark.parametrize("name", [name for name in RECTIFIED if name not in AS_GUIDED])
+# What is rectified, guided backprop is told by the same list.
+@pytest.mark.parametrize(
+    "name",
+    fewer(
+        [name for name in RECTIFIED if name not in AS_GUIDED],
+        both=(),
+        slow=("elu", "relu6"),
+    ),
+)
 def test_deconvnet(name):
     model, steps, x = built(name)
     expected = np.stack([matrices.deconvolved(steps, sample) for sample in x])
     assert_equal(Deconvnet(model)(x).attributions, expected)
 
 
-@pytest.mark.parametrize("name", fewer([*RECTIFIED, "tanh"]))
+@pytest.mark.parametrize("name", fewer([*RECTIFIED, "tanh"], both=()))
 def test_epsilon_lrp(name):
     model, steps, x = built(name)
     expected = np.stack([matrices.relevance(steps, sample, EPSILON) for sample in x])
@@ -153,7 +164,7 @@ def test_deep_lift_from_the_baseline_of_each_sample(name):
 
 
 @pytest.mark.parametrize(
-    "name", fewer(["dense", *(f"{kind}{axes}" for kind in OWN for axes in SHAPES)])
+    "name", fewer(["dense", *(f"{kind}{axes}" for kind in OWN for axes in SHAPES)], both=())
 )
 def test_deep_lift_from_its_own_baseline(name):
     model, steps, x = built(name)

@@ -100,7 +100,14 @@ LINEAR = {
 }
 
 
-@pytest.mark.parametrize("name", CURVED)
+# These are refused as others are: as a function that squashes, and no softmax.
+ALIKE = ("probit", "hard tanh", "log sigmoid", "sine", "arc tangent", "softsign", "power")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in CURVED],
+)
 def test_a_curve_however_scaled_is_no_logit(name):
     model = ending(CURVED[name])
     x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)

@@ -105,7 +105,15 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(params=NETWORKS)
+# Whose stem ends as another's does.
+ALIKE = ("1-D", "dilated", "swapped")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in NETWORKS
+    ]
+)
 def model(request):
     keras.utils.set_random_seed(3)
     return NETWORKS[request.param]()

@@ -32,8 +32,8 @@ def state_of(model):
 
 
 @pytest.fixture
-def run(digits, trained_digits, digits_embedder):
-    """Runs a small experiment with changed arguments."""
+def run(digits, trained_digits, digits_embedder, untraced):
+    """Runs a small experiment with changed arguments; that of `experiment` is traced."""
 
     def with_changes(plan=PLAN, classifier=trained_digits, train=None, test=None, **changes):
         settings = {
@@ -45,7 +45,8 @@ def run(digits, trained_digits, digits_embedder):
             **changes,
         }
         train, test = digits[0] if train is None else train, digits[1] if test is None else test
-        return pli_experiment(classifier, train, test, plan, **settings)
+        with untraced():
+            return pli_experiment(classifier, train, test, plan, **settings)
 
     return with_changes
 
@@ -62,7 +63,7 @@ class TestArms:
         train(classifier, ShuffledBatches, x, labels, seed)
         return classifier.get_weights()
 
-    @pytest.mark.parametrize("seed", [0, 5])
+    @pytest.mark.parametrize("seed", [0, pytest.param(5, marks=pytest.mark.slow)])
     def test_control_is_plain_training(self, digits, trained_digits, experiment, seed):
         def plain(classifier, batches, x, labels, seed):
             class LabelsAlone(batches):
@@ -108,6 +109,7 @@ class TestArms:
     def test_each_arm_is_told_when_it_is_trained(self, experiment):
         assert list(experiment[1]) == [(0, "control"), (0, "PLI"), (5, "control"), (5, "PLI")]
 
+    @pytest.mark.slow  # every command line that retrains draws one
     def test_its_report(self, experiment, digits, tmp_path):
         result, _ = experiment
         images = digits[1][0].reshape(-1, 8, 8)
@@ -150,15 +152,19 @@ class TestArms:
         assert not np.array_equal(found.outputs["control"], found.outputs["baseline"])
         assert found.history["control"] == found.history["PLI"]
 
-    def test_repeated_runs_agree_and_leave_numpys_random_state_alone(self, run):
+    def test_repeated_runs_agree_and_leave_numpys_random_state_alone(
+        self, run, digits, trained_digits
+    ):
+        """As in another process, in which random layers would begin anew."""
         np.random.seed(42)  # noqa: NPY002
         first = run(seeds=[4])
         drawn = np.random.random(5)  # noqa: NPY002
         np.random.seed(42)  # noqa: NPY002
         assert np.array_equal(drawn, np.random.random(5))  # noqa: NPY002
         keras.utils.set_random_seed(99)
+        trained_digits(digits[0][0][:5], training=True)  # its dropout draws
         second = run(seeds=[4])
-        for arm in ("control", "PLI"):
+        for arm in ("baseline", "control", "PLI"):
             assert np.array_equal(first.runs[0].outputs[arm], second.runs[0].outputs[arm])
 
     def test_the_intervention_is_followed(self, experiment):
@@ -353,19 +359,11 @@ class TestResume:
 
     @pytest.fixture(scope="class")
     @staticmethod
-    def folder(digits, trained_digits, digits_embedder, tmp_path_factory):
+    def folder(digits, trained_digits, digits_embedder, untraced, tmp_path_factory):
         folder = tmp_path_factory.mktemp("experiment")
-        pli_experiment(
-            trained_digits,
-            *digits,
-            PLAN,
-            embedder=digits_embedder,
-            epochs=1,
-            batch_size=100,
-            seeds=2,
-            out=folder,
-            verbose=0,
-        )
+        settings = {"embedder": digits_embedder, "epochs": 1, "batch_size": 100, "seeds": 2}
+        with untraced():
+            pli_experiment(trained_digits, *digits, PLAN, out=folder, verbose=0, **settings)
         return folder
 
     def test_more_seeds_and_fewer(self, run, folder):
@@ -432,13 +430,6 @@ class TestResume:
                 run(out=folder)
         finally:
             trained_digits.layers[0].trainable = True
-
-    def test_random_layers_draw_by_the_seed(self, run, digits, trained_digits):
-        """As in another process, in which they would begin anew."""
-        first = run().runs[0].outputs
-        trained_digits(digits[0][0][:5], training=True)
-        for arm, outputs in run().runs[0].outputs.items():
-            np.testing.assert_array_equal(outputs, first[arm])
 
     def test_a_training_that_diverges_is_not_stored(self, run, tmp_path):
         rate = keras.optimizers.SGD(float("nan"))
@@ -619,7 +610,7 @@ class TestErrors:
             run(seeds=seeds)
 
     def test_a_plan_is_a_plan(self, run):
-        assert run(plan=list(PLAN)).runs[0].plan == run().runs[0].plan
+        assert run(plan=list(PLAN)).runs[0].plan == repr(PLAN)
         with pytest.raises(TypeError, match=r"must be an InterventionPlan.*Received: str"):
             run(plan="plan.json")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from inspect import signature
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -56,6 +58,16 @@ class Run:
         one_of(self.on_error, ("raise", "column"), "on_error")
 
 
+def begun_here(sources: Mapping[str, ModelSource], job: Job) -> None:
+    """Begins a job on models that are all at hand, so that what is wrong with a setting shows at once.
+
+    Not where there is a GPU: a process that has used TensorFlow occupies it until its end. Nor of models that
+    a function makes, which may work nowhere but in an actor. Then the actors tell, before they take a row.
+    """
+    if all(source.is_here for source in sources.values()) and not _sees_gpu():
+        job.begin({name: source.load() for name, source in sources.items()})
+
+
 def applied(
     dataset: Any, sources: Mapping[str, ModelSource], job: Job, columns: Columns, run: Run
 ) -> Any:
@@ -83,18 +95,29 @@ def applied(
         added = [*job.added, *([ERROR] if run.on_error == "column" else [])]
         columns.check(known.names, added)
     least, most = share.concurrency
-    made = dataset.map_batches(
-        Worker,
-        fn_constructor_args=(dict(sources), job, columns, run.on_error, share),
-        batch_size=run.batch_size,
-        batch_format="pyarrow",
-        compute=data.ActorPoolStrategy(min_size=least, max_size=most),
-        num_cpus=share.num_cpus,
-        num_gpus=share.num_gpus or None,
-        max_restarts=-1,
-        max_task_retries=RETRIES,
-    )
+    with warnings.catch_warnings():  # of arguments that a later release takes no more
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made = dataset.map_batches(
+            Worker,
+            fn_constructor_args=(dict(sources), job, columns, run.on_error, share),
+            batch_size=run.batch_size,
+            batch_format="pyarrow",
+            compute=data.ActorPoolStrategy(min_size=least, max_size=most),
+            num_cpus=share.num_cpus,
+            num_gpus=share.num_gpus or None,
+            **_retries(dataset.map_batches),
+        )
     return _in_order(made)
+
+
+def _retries(map_batches: Callable[..., Any]) -> dict[str, Any]:
+    """How often actors start again and batches are tried again, where this release of Ray lets one say so.
+
+    Ray Data's own numbers, which hold where it takes none, have no end.
+    """
+    if "ray_remote_args_fn" not in signature(map_batches).parameters:
+        return {}
+    return {"ray_remote_args_fn": partial(dict, max_restarts=-1, max_task_retries=RETRIES)}
 
 
 class Worker:
@@ -238,6 +261,16 @@ def _faults() -> tuple[type[Exception], ...]:
 
         faults += (tf.errors.InvalidArgumentError,)
     return faults
+
+
+def _sees_gpu() -> bool:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return True  # what another backend would occupy is unknown
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _said(error: Exception) -> str:

@@ -155,4 +155,4 @@ def _by_arrow(url: str) -> Any:
 def _by_fsspec(url: str) -> Any:
     fsspec = imported("fsspec", "A model of this URL", extra="ray")
 
-    return fsspec.open(url, "rb").open()
+    return fsspec.open(url, "rb")  # opened, with what it stands on, by `with`

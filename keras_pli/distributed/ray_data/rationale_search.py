@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checks import check_options, quoted
-from .actors import Found, Run, applied
+from .actors import Found, Run, applied, begun_here
 from .columns import Columns
 from .model_source import GivenModel, ModelSource
 
@@ -58,8 +58,9 @@ def rationales(
 ) -> Dataset:
     """Finds a rationale for every image of a Ray data set; each actor loads the three models once.
 
-    Added are `rationales`, the difference of the changed image and the reconstruction, and
-    `rationales/<name>` for what else is kept. What is found for a row does not depend on its batch.
+    Added are `rationales`, the reconstruction less the changed image, and `rationales/<name>` for what else
+    is kept. No row looks at another; but a search of many steps makes rounding visible, which may differ with
+    the rows in a batch.
 
     Args:
         dataset: Rows of any number.
@@ -117,6 +118,7 @@ def rationales(
     others = {"labels": label_column} if isinstance(target, str) else {}
     columns = Columns(column, others, id_column, preprocess)
     run = Run(batch_size, concurrency, num_cpus, num_gpus, on_error)
+    begun_here(sources, job)
     return applied(dataset, sources, job, columns, run)
 
 

@@ -64,10 +64,8 @@ class MultiWorkerMirroredStrategy(tf.distribute.MultiWorkerMirroredStrategy):
         if not caller.startswith(_KERAS):
             return super().reduce(reduce_op, value, axis)
         asked = (str(getattr(reduce_op, "value", reduce_op)).upper(), axis)
-        if asked == (
-            "MEAN",
-            None,
-        ):  # of a batch, whose shapes and types Keras builds the model with
+        if asked == ("MEAN", None):
+            # Of a batch, whose shapes and types alone Keras wants, to build the model.
             return tf.nest.map_structure(self._own, value)
         if asked == ("MEAN", 0) and not tf.nest.is_nested(value):  # of a metric after a step
             return super().reduce("MEAN", value, axis=None)
@@ -77,6 +75,21 @@ class MultiWorkerMirroredStrategy(tf.distribute.MultiWorkerMirroredStrategy):
             "of this package."
         )
 
+    def run(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        """Runs a function on each replica, as `tf.distribute.Strategy.run` does.
+
+        Raises:
+            NotImplementedError: If Keras takes training steps within a loop of TensorFlow, where it cannot
+                share gradients: `steps_per_execution` above 1.
+        """
+        trains = getattr(fn, "__name__", "") == "train_step" and self.num_replicas_in_sync > 1
+        if trains and _is_conditional(tf.compat.v1.get_default_graph()):
+            raise NotImplementedError(
+                "Keras cannot train with steps_per_execution above 1 on several replicas, under any strategy "
+                "(https://github.com/keras-team/keras/issues/19246). Compile with steps_per_execution=1."
+            )
+        return super().run(fn, *args, **kwargs)
+
     def _own(self, value: Any) -> Tensor:
         """Returns what the first replica of this worker has."""
         return self.experimental_local_results(value)[0]
@@ -84,3 +97,12 @@ class MultiWorkerMirroredStrategy(tf.distribute.MultiWorkerMirroredStrategy):
 
 # Where Keras's trainer is, whatever file it comes to lie in.
 _KERAS = "keras.src."
+
+
+def _is_conditional(graph: Any) -> bool:
+    """Whether a graph, or one around it, is a branch of `tf.cond`."""
+    while graph is not None:
+        if type(graph).__name__ == "CondBranchFuncGraph":
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return False

@@ -11,7 +11,9 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from ...checks import checked_number, finite_array
+from ...replicas import ReplicaRows, share_of_mean
 from ..generators.adversarial_model import AdversarialModel
+from ..generators.batches import number_of_all
 from ..generators.networks import dcgan_critic, dcgan_generator
 from ..model_shapes import input_shape
 from ..search.class_reader import ClassReader
@@ -195,10 +197,10 @@ class ClassLatentGAN(AdversarialModel):
 
     def train_step(self, images: Tensor) -> dict[str, Tensor]:
         """Updates the discriminator, and then the generator on codes of its own."""
-        batch = tf.shape(images)[0]
-        codes, _ = self._draws(batch, self._training_key, 2 * self.steps_done)
+        rows = ReplicaRows.even(tf.shape(images)[0])
+        codes, _ = self._draws(rows, self._training_key, 2 * self.steps_done)
         loss = self._update_discriminator(images, codes)
-        codes, labels = self._draws(batch, self._training_key, 2 * self.steps_done + 1)
+        codes, labels = self._draws(rows, self._training_key, 2 * self.steps_done + 1)
         fooling, class_loss, agreement = self._update_generator(codes, labels)
         with tf.control_dependencies(
             [fooling]
@@ -214,7 +216,8 @@ class ClassLatentGAN(AdversarialModel):
     def test_step(self, data: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Compares numbered batches of images with generated ones; nothing is updated."""
         images, number = data
-        codes, labels = self._draws(tf.shape(images)[0], self._validation_key, number)
+        rows = ReplicaRows.of(tf.shape(images)[0])
+        codes, labels = self._draws(rows, self._validation_key, number_of_all(number))
         fakes = self.generator(codes, training=False)
         of_real, of_fakes = (self.discriminator(x, training=False) for x in (images, fakes))
         class_loss, agreement = self._class_terms(fakes, labels)
@@ -277,7 +280,7 @@ class ClassLatentGAN(AdversarialModel):
         logits = self._reader.logits(fakes)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
-        return tf.reduce_mean(losses), tf.reduce_mean(tf.cast(right, tf.float32))
+        return share_of_mean(losses), share_of_mean(tf.cast(right, tf.float32))
 
     def _steepness(self, images: Tensor) -> Tensor:
         """The mean squared length of the discriminator's gradient at real images."""
@@ -285,21 +288,22 @@ class ClassLatentGAN(AdversarialModel):
             tape.watch(images)
             logits = self.discriminator(images, training=True)
         slopes = tape.gradient(logits, images)
-        return tf.reduce_mean(tf.reduce_sum(slopes**2, axis=list(range(1, images.shape.rank))))
+        return share_of_mean(tf.reduce_sum(slopes**2, axis=list(range(1, images.shape.rank))))
 
-    def _draws(self, count: Tensor, key: int, number: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes and the classes that they are of."""
+    def _draws(self, rows: ReplicaRows, key: int, number: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes of this replica's rows of a batch, and the classes that they are of."""
         number = tf.cast(number, tf.int64)
-        labels = self.scheme.labels(count, self.class_shares, key, 2 * number)
-        return self.scheme.drawn(labels, key, 2 * number + 1), labels
+        labels = self.scheme.labels(rows.count, self.class_shares, key, 2 * number)
+        codes = self.scheme.drawn(labels, key, 2 * number + 1)
+        return rows.part(codes), rows.part(labels)
 
 
 _NETWORKS = ("classifier", "generator", "discriminator")
 
 
 def _mean_loss(logits: Tensor, *, real: bool) -> Tensor:
-    """−log D, or −log(1 − D), on average, from the discriminator's logits."""
-    return tf.reduce_mean(tf.nn.softplus(-logits if real else logits))
+    """−log D, or −log(1 − D), on average, from the discriminator's logits; this replica's part of it."""
+    return share_of_mean(tf.nn.softplus(-logits if real else logits))
 
 
 def _checked_shares(shares: Sequence[float] | None, classes: int) -> tuple[float, ...]:

@@ -12,6 +12,8 @@ import tensorflow as tf
 from ...backups import check_backups, listed
 from ...checks import check_keras_file, check_options, checked_number
 from ...files import atomic_path
+from ...replicas import check_scope, made_like, replicas_of, total
+from ...uneven_batches import UnevenBatches
 from .adversaries import check_adversaries
 from .batches import held_out_batches, training_batches
 from .divergence import HEALTHY, StopAtFailure, apply_if_finite, raise_if_failed
@@ -21,7 +23,7 @@ Tensor = Any
 _Model = TypeVar("_Model", bound="AdversarialModel")
 
 
-class AdversarialModel(keras.Model):
+class AdversarialModel(UnevenBatches, keras.Model):
     """A generator and its adversary in one model, whose training can be stopped and resumed anywhere.
 
     A subclass calls `_begin` as soon as it has its networks, and gives `train_step` and `test_step`.
@@ -66,6 +68,8 @@ class AdversarialModel(keras.Model):
             ValueError: If the networks do not fit each other or the image shape.
         """
         check_adversaries(generator, adversary, self.image_shape, self.adversary_name)
+        check_scope(self, generator.variables, "generator")
+        check_scope(self, adversary.variables, self.adversary_name)
         self.generator, self._adversary = generator, adversary
         self.averaged: keras.Model | None = None
         if self.average_decay is not None:
@@ -136,22 +140,27 @@ class AdversarialModel(keras.Model):
             **kwargs: As for `keras.Model.compile`, apart from losses and metrics.
 
         Raises:
-            ValueError: If both optimizers are one object.
+            ValueError: If both optimizers are one object, or were not made under the strategy of the model.
         """
         if generator_optimizer is not None and generator_optimizer is adversary_optimizer:
             raise ValueError(
                 f"Generator and {self.adversary_name} must have an optimizer each, not share one."
             )
-        super().compile(optimizer=None, loss=None, jit_compile=jit_compile, **kwargs)
         rate = self.learning_rate if learning_rate is None else learning_rate
-        self.generator_optimizer, self.adversary_optimizer = (
-            keras.optimizers.get(
-                keras.optimizers.Adam(rate, *(betas or self.betas)) if given is None else given
+        with made_like(self):
+            super().compile(optimizer=None, loss=None, jit_compile=jit_compile, **kwargs)
+            self.generator_optimizer, self.adversary_optimizer = (
+                keras.optimizers.get(
+                    keras.optimizers.Adam(rate, *(betas or self.betas)) if given is None else given
+                )
+                for given in (generator_optimizer, adversary_optimizer)
             )
-            for given in (generator_optimizer, adversary_optimizer)
-        )
-        self.generator_optimizer.build(self.generator.trainable_variables)
-        self.adversary_optimizer.build(self._adversary.trainable_variables)
+            for optimizer, network in (
+                (self.generator_optimizer, self.generator),
+                (self.adversary_optimizer, self._adversary),
+            ):
+                check_scope(self, optimizer.variables, "optimizer")
+                optimizer.build(network.trainable_variables)
 
     def fit(
         self,
@@ -167,11 +176,16 @@ class AdversarialModel(keras.Model):
     ) -> Any:
         """Trains both networks.
 
+        A model made under a `tf.distribute` strategy is trained under it, and each step gives the losses and
+        weights that one replica would with the same `batch_size`, which is that of all replicas together:
+        draws are those of the whole batch, of which each replica takes its rows. Layers that look at a whole
+        batch, as batch normalisation does, or draw at random see their replica's part alone.
+
         Args:
             images: Array of shape `(samples, *image_shape)`, or a `tf.data.Dataset` of batches, with or
                 without labels; the order of a data set, and whether it comes again, is its own matter.
             epochs: Number of the last epoch.
-            batch_size: Images in an update.
+            batch_size: Images in an update; a multiple of the number of replicas.
             validation_data: Held-out images.
             steps_per_epoch: Steps in an epoch, for data sets of unknown length.
             initial_epoch: Epoch to count from, as in Keras.
@@ -182,20 +196,25 @@ class AdversarialModel(keras.Model):
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: If images are of another shape or range, not finite, or too few for a step; or if
-                `BackupAndRestore` saves within epochs, which it would begin again.
+            ValueError: If images are of another shape or range, not finite, or too few for a step; if
+                `batch_size` cannot be shared out evenly among the replicas; or if `BackupAndRestore` saves
+                within epochs, which it would begin again.
             FloatingPointError: If a loss or gradient was not finite. The weights are the last good ones.
         """
         check_backups(self, callbacks)
+        check_scope(self, self.generator.variables, "generator")
         self.failed_at.assign(HEALTHY)
+        batch_size, replicas = self._checked_size(batch_size), replicas_of(self)
         data, steps = training_batches(
             images,
-            self.adversary_steps * checked_number(batch_size, "batch_size", least=1, whole=True),
+            self.adversary_steps * batch_size,
             shape=self.image_shape,
             value_range=self.value_range,
             epochs=epochs - initial_epoch,
             steps_done=self.steps_done,
             seed=self._order_key,
+            groups=self.adversary_steps,
+            replicas=replicas,
         )
         if validation_data is not None:
             validation_data = self._held_out(validation_data, batch_size)
@@ -255,15 +274,30 @@ class AdversarialModel(keras.Model):
         if self.averaged is not None and self.average_decay is not None:
             follow(self.averaged, self.generator, self.average_decay, self.steps_done)
 
-    def _logged(self, **values: Tensor) -> dict[str, Tensor]:
+    def _logged(self, weight: Tensor = None, /, **values: Tensor) -> dict[str, Tensor]:
+        """Notes means over a batch, of which each replica brings its part; with a weight, if need be."""
         for name, value in values.items():
-            self._trackers[name].update_state(value)
+            self._trackers[name].update_state(total(value), sample_weight=weight)
         return self.get_metrics_result()
 
     def _held_out(self, images: Any, batch_size: int) -> tf.data.Dataset:
         return held_out_batches(
-            images, batch_size, shape=self.image_shape, value_range=self.value_range
+            images,
+            batch_size,
+            shape=self.image_shape,
+            value_range=self.value_range,
+            replicas=replicas_of(self),
         )
+
+    def _checked_size(self, batch_size: int) -> int:
+        size = checked_number(batch_size, "batch_size", least=1, whole=True)
+        replicas = replicas_of(self)
+        if size % replicas:
+            raise ValueError(
+                f"`batch_size` must be a multiple of the {replicas} replicas, of which each has as many "
+                f"images. Received: {size}."
+            )
+        return size
 
     def _counter(self, name: str, start: int) -> Any:
         return self.add_weight(
@@ -272,6 +306,7 @@ class AdversarialModel(keras.Model):
             dtype="int64",
             trainable=False,
             name=name,
+            aggregation="only_first_replica",  # all count the same
         ).value
 
 

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from ...checks import finite_array
 from ...images import check_range
+from ...replicas import replica_count, total
+
+Tensor = Any
 
 
 def checked_images(
@@ -40,6 +43,8 @@ def training_batches(
     epochs: int,
     steps_done: tf.Variable,
     seed: int,
+    groups: int = 1,
+    replicas: int = 1,
 ) -> tuple[tf.data.Dataset, int | None]:
     """Makes the batches of a run that begins or goes on.
 
@@ -52,6 +57,8 @@ def training_batches(
         steps_done: Batches that earlier runs had; they decide where among the orders this one begins. It is
             read when the first batch is asked for, since a callback may restore a run before.
         seed: Seed of the orders.
+        groups: Parts of a batch that follow each other, each of which is spread over the replicas.
+        replicas: Replicas that batches are spread over, each of which takes as many rows, one after another.
 
     Returns:
         The batches, and their number in an epoch, which is None for a data set.
@@ -60,8 +67,8 @@ def training_batches(
         ValueError: If images do not fit (see `checked_images`) or are fewer than `size`.
     """
     if isinstance(images, tf.data.Dataset):
-        data = _checked_batches(images, shape, value_range)
-        return data.rebatch(size, drop_remainder=True).prefetch(2), None
+        data = _checked_batches(images, shape, value_range).rebatch(size, drop_remainder=True)
+        return _spread(data, size, groups, replicas).prefetch(2), None
     array = checked_images(images, shape, value_range, "images")
     steps = len(array) // size
     if steps < 1:
@@ -71,13 +78,21 @@ def training_batches(
         first = steps_done // steps
         return tf.data.Dataset.range(first, first + max(epochs, 0))
 
-    return _shuffled_batches(array, size, tf.data.Dataset.range(1).flat_map(numbers), seed), steps
+    data = _shuffled_batches(array, size, tf.data.Dataset.range(1).flat_map(numbers), seed)
+    return _spread(data, size, groups, replicas).prefetch(2), steps
 
 
 def held_out_batches(
-    images: Any, size: int, *, shape: tuple[int, ...], value_range: tuple[float, float] | None
+    images: Any,
+    size: int,
+    *,
+    shape: tuple[int, ...],
+    value_range: tuple[float, float] | None,
+    replicas: int = 1,
 ) -> tf.data.Dataset:
     """Batches of held-out images in their own order, each as `(images, number of the batch)`.
+
+    Under several replicas the number stands beside each of the images, so that it is spread as they are.
 
     Raises:
         ValueError: If images do not fit (see `checked_images`).
@@ -87,7 +102,20 @@ def held_out_batches(
     else:
         array = checked_images(images, shape, value_range, "validation_data")
         data = tf.data.Dataset.from_tensor_slices(array).batch(size)
-    return data.enumerate().map(lambda number, batch: (batch, number)).prefetch(2)
+    numbered = data.enumerate().map(lambda number, batch: (batch, number))
+    if replicas > 1:
+        numbered = numbered.map(
+            lambda batch, number: (batch, tf.repeat(number, tf.shape(batch)[0]))
+        )
+    return numbered.prefetch(2)
+
+
+def number_of_all(number: Tensor) -> Tensor:
+    """Returns the number of a held-out batch, of which a replica may have no image."""
+    if replica_count() == 1:
+        return number
+    beside = tf.size(number, out_type=number.dtype)
+    return total(tf.reduce_sum(number)) // total(beside)
 
 
 def _shuffled_batches(
@@ -101,7 +129,15 @@ def _shuffled_batches(
         order = tf.random.experimental.stateless_shuffle(tf.range(len(images)), seed=key)
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order[: steps * size], (steps, size)))
 
-    return epochs.flat_map(rows).map(lambda chosen: tf.gather(held, chosen)).prefetch(2)
+    return epochs.flat_map(rows).map(lambda chosen: tf.gather(held, chosen))
+
+
+def _spread(data: tf.data.Dataset, size: int, groups: int, replicas: int) -> tf.data.Dataset:
+    """Batches in the order in which each replica finds its rows of every group."""
+    if groups == 1 or replicas == 1:
+        return data
+    order = np.arange(size).reshape(groups, replicas, -1).swapaxes(0, 1).reshape(-1)
+    return data.map(lambda batch: tf.gather(batch, order))
 
 
 def _checked_batches(

@@ -12,6 +12,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ...files import atomic_path
+from ...replicas import check_scope, made_like, mean_loss, replica_count, shared_loss
+from ...uneven_batches import UnevenBatches
 from ..model_shapes import fitting_shapes, input_shape, output_shape
 from .batches import checked_images, held_out_batches, training_batches
 from .networks import dcgan_encoder
@@ -20,7 +22,7 @@ from .pyramid import laplacian_loss, most_levels
 Tensor = Any
 
 
-class GeneratorEncoder(keras.Model):
+class GeneratorEncoder(UnevenBatches, keras.Model):
     """Trains the encoder of an autoencoder whose decoder is a frozen generator.
 
     The encoder sees real images only and lowers the Laplacian-pyramid distance between them and their
@@ -67,6 +69,7 @@ class GeneratorEncoder(keras.Model):
             encoder = dcgan_encoder(images, latent_size=codes, width=width, seed=seed)
         self.encoder = encoder
         self.latent_size, self.image_shape = fitting_shapes(generator, encoder)
+        check_scope(self, encoder.variables, "encoder")
         # Out of Keras's sight, so that the generator is neither trained nor saved.
         self._decode = partial(generator, training=False)
         self.levels = min(levels, most_levels(*self.image_shape[:2]))
@@ -89,8 +92,10 @@ class GeneratorEncoder(keras.Model):
             jit_compile: Whether to use XLA.
             **kwargs: As for `keras.Model.compile`, apart from losses and metrics.
         """
-        optimizer = keras.optimizers.Adam(5e-4) if optimizer is None else optimizer
-        super().compile(optimizer=optimizer, loss=None, jit_compile=jit_compile, **kwargs)
+        with made_like(self):
+            optimizer = keras.optimizers.Adam(5e-4) if optimizer is None else optimizer
+            super().compile(optimizer=optimizer, loss=None, jit_compile=jit_compile, **kwargs)
+        check_scope(self, self.optimizer.variables, "optimizer")
 
     def fit(
         self,
@@ -102,6 +107,9 @@ class GeneratorEncoder(keras.Model):
         **kwargs: Any,
     ) -> Any:
         """Trains the encoder.
+
+        An encoder made under a `tf.distribute` strategy is trained under it, and each step gives the losses
+        and weights that one replica would with the same `batch_size`, which is that of all replicas together.
 
         Args:
             images: Array of shape `(samples, *image_shape)`, or a `tf.data.Dataset` of batches of images.
@@ -117,6 +125,7 @@ class GeneratorEncoder(keras.Model):
         Raises:
             ValueError: If images are of another shape or range, or not finite.
         """
+        check_scope(self, self.encoder.variables, "encoder")
         known = None if isinstance(images, tf.data.Dataset) else len(images)
         data, steps = training_batches(
             images,
@@ -133,7 +142,8 @@ class GeneratorEncoder(keras.Model):
             validation_data = self._held_out(validation_data, batch_size)
         if not self.optimizer.built:
             # Otherwise the first step makes the optimizer's variables, and Keras traces it twice.
-            self.optimizer.build(self.trainable_variables)
+            with made_like(self):
+                self.optimizer.build(self.trainable_variables)
         return super().fit(
             data, epochs=epochs, validation_data=validation_data, shuffle=False, **kwargs
         )
@@ -175,11 +185,19 @@ class GeneratorEncoder(keras.Model):
         training: bool = True,
     ) -> Tensor:
         """The Laplacian-pyramid distance of an image on average, and whatever the encoder's layers add."""
-        distances = laplacian_loss(x, y_pred, levels=self.levels)
+        distances = self._distances(x, y_pred)
         axes = list(range(1, len(x.shape)))
         self._laplacian.update_state(distances)
         self._mse.update_state(ops.mean(ops.square(x - y_pred), axis=axes))
-        return ops.mean(distances) + sum(self.losses)
+        return mean_loss(distances) + shared_loss(sum(self.losses))
+
+    def _distances(self, images: Tensor, others: Tensor) -> Tensor:
+        if replica_count() == 1:
+            return laplacian_loss(images, others, levels=self.levels)
+        # A replica may have no image, and of none nothing can be blurred.
+        spare = ops.zeros((1, *self.image_shape), images.dtype)
+        both = (ops.concatenate([each, spare]) for each in (images, others))
+        return laplacian_loss(*both, levels=self.levels)[:-1]
 
     def save(self, filepath: Any, **kwargs: Any) -> None:
         """Saves the encoder alone, as a plain Keras model; the generator has a file of its own."""

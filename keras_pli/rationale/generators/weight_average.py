@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ...replicas import assign_all, replica_count
+
 
 def follow(average: keras.Model, network: keras.Model, decay: float, steps: Any) -> None:
     """Moves an average on by one step: w̄ ← d w̄ + (1 − d) w.
@@ -20,5 +22,9 @@ def follow(average: keras.Model, network: keras.Model, decay: float, steps: Any)
     """
     young = tf.cast(steps, tf.float32)
     kept = tf.minimum(decay, (1.0 + young) / (10.0 + young))
-    for mean, now in zip(average.weights, network.weights, strict=True):
-        mean.assign(kept * mean + (1.0 - kept) * now)
+    pairs = zip(average.weights, network.weights, strict=True)
+    if replica_count() == 1:
+        for mean, now in pairs:
+            mean.assign(kept * mean + (1.0 - kept) * now)
+    else:
+        assign_all(average.weights, [kept * mean + (1.0 - kept) * now for mean, now in pairs])

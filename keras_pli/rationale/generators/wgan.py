@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from ...checks import checked_number
 from ...draws import normal, uniform
+from ...replicas import ReplicaRows, replica_count, share_of_mean, shared_loss
 from ..model_shapes import input_shape
 from .adversarial_model import AdversarialModel
+from .batches import number_of_all
 from .gradient_penalty import gradient_penalty
 from .networks import dcgan_critic, dcgan_generator
 
@@ -143,23 +145,15 @@ class WassersteinGAN(AdversarialModel):
         """Updates the critic `critic_steps` times, on different images, and then the generator once."""
         batch = tf.shape(images)[0] // self.critic_steps
         count = batch * self.critic_steps
-        codes, mix = self._draws(count, self._training_key, 2 * self.steps_done)
+        rows = ReplicaRows.even(batch)
+        first, second = 2 * self.steps_done, 2 * self.steps_done + 1
+        codes, mix = self._draws(rows, self._training_key, first, self.critic_steps)
         grouped = [
             tf.reshape(tensor, (self.critic_steps, batch, *tensor.shape[1:]))
             for tensor in (images[:count], self.generator(codes, training=True), mix)
         ]
-
-        def update(number: Tensor, distance: Tensor, penalty: Tensor) -> tuple[Tensor, ...]:
-            found = self._update_critic(*(tensor[number] for tensor in grouped))
-            return number + 1, distance + found[0], penalty + found[1]
-
-        _, distance, penalty = tf.while_loop(
-            lambda number, *_: number < self.critic_steps,
-            update,
-            (tf.constant(0), tf.constant(0.0), tf.constant(0.0)),
-            parallel_iterations=1,
-        )
-        codes, _ = self._draws(batch, self._training_key, 2 * self.steps_done + 1)
+        distance, penalty = self._updates_of_critic(grouped)
+        codes, _ = self._draws(rows, self._training_key, second)
         loss = self._update_generator(codes)
         with tf.control_dependencies([loss]):  # no step is counted that finds the data at their end
             self.steps_done.assign_add(1)
@@ -172,13 +166,20 @@ class WassersteinGAN(AdversarialModel):
     def test_step(self, data: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Compares numbered batches of images with generated ones; nothing is updated."""
         images, number = data
-        codes, mix = self._draws(tf.shape(images)[0], self._validation_key, number)
+        rows = ReplicaRows.of(tf.shape(images)[0])
+        codes, mix = self._draws(rows, self._validation_key, number_of_all(number))
         fakes = self.generator(codes, training=False)
         scores, of_fakes = (self._scores(batch, False) for batch in (images, fakes))
         penalty = gradient_penalty(lambda x: self._scores(x, False), images, fakes, mix)
-        return self._logged(
-            critic_distance=scores - of_fakes, gradient_penalty=penalty, generator_loss=-of_fakes
-        )
+        found = {
+            "critic_distance": scores - of_fakes,
+            "gradient_penalty": penalty,
+            "generator_loss": -of_fakes,
+        }
+        if replica_count() == 1:
+            return self._logged(**found)
+        shares = {name: share_of_mean(values) for name, values in found.items()}
+        return self._logged(tf.cast(rows.count, tf.float32), **shares)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -203,13 +204,32 @@ class WassersteinGAN(AdversarialModel):
         }
         return cls(**{**config, **networks})
 
+    def _updates_of_critic(self, grouped: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Updates the critic on one group of images after another; the sums of what it has found."""
+
+        def update(number: Tensor, distance: Tensor, penalty: Tensor) -> tuple[Tensor, ...]:
+            found = self._update_critic(*(tensor[number] for tensor in grouped))
+            return number + 1, distance + found[0], penalty + found[1]
+
+        if replica_count() > 1:  # replicas cannot meet within a loop
+            sums: tuple[Tensor, ...] = (0, tf.constant(0.0), tf.constant(0.0))
+            for _ in range(self.critic_steps):
+                sums = update(*sums)
+            return sums[1], sums[2]
+        _, distance, penalty = tf.while_loop(
+            lambda number, *_: number < self.critic_steps,
+            update,
+            (tf.constant(0), tf.constant(0.0), tf.constant(0.0)),
+            parallel_iterations=1,
+        )
+        return distance, penalty
+
     def _update_critic(self, real: Tensor, fake: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
         with tf.GradientTape() as tape:
-            distance = tf.reduce_mean(self._scores(real, True)) - tf.reduce_mean(
-                self._scores(fake, True)
-            )
-            penalty = tf.reduce_mean(
-                gradient_penalty(lambda x: self._scores(x, True), real, fake, mix)
+            scores, of_fakes = self._scores(real, True), self._scores(fake, True)
+            distance = shared_loss(tf.reduce_mean(scores) - tf.reduce_mean(of_fakes))
+            penalty = shared_loss(
+                tf.reduce_mean(gradient_penalty(lambda x: self._scores(x, True), real, fake, mix))
             )
             loss = self.penalty_weight * penalty - distance
         self._update(self.adversary_optimizer, loss, tape, self.critic.trainable_variables)
@@ -217,7 +237,8 @@ class WassersteinGAN(AdversarialModel):
 
     def _update_generator(self, codes: Tensor) -> Tensor:
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(self._scores(self.generator(codes, training=True), True))
+            scores = self._scores(self.generator(codes, training=True), True)
+            loss = -shared_loss(tf.reduce_mean(scores))
         self._update(self.generator_optimizer, loss, tape, self.generator.trainable_variables)
         self._update_average()
         return loss
@@ -225,8 +246,11 @@ class WassersteinGAN(AdversarialModel):
     def _scores(self, images: Tensor, training: bool) -> Tensor:
         return tf.reshape(self.critic(images, training=training), (-1,))
 
-    def _draws(self, count: Tensor, key: int, number: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes and mixing weights of a batch."""
-        number = tf.cast(number, tf.int64)
+    def _draws(
+        self, rows: ReplicaRows, key: int, number: Tensor, groups: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Codes and mixing weights of this replica's rows of a batch, or of so many in a row."""
+        number, count = tf.cast(number, tf.int64), rows.count * groups
         codes = normal((count, self.latent_size), (key, 2 * number))
-        return codes, uniform((count,), (key, 2 * number + 1))
+        mix = uniform((count,), (key, 2 * number + 1))
+        return rows.part(codes, groups), rows.part(mix, groups)

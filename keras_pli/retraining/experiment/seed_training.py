@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...intervention import EditedData, InterventionPlan
 from ...intervention.data_changes import is_unlabelled, lacks_label
 from ...network.activations import ActivationReader
+from ...replicas import made_like
 from ..data import Inputs, ShuffledBatches, rows_of
 from ..edited_training import as_plan, training_arrays
 from ..embedders import embedder_of
@@ -224,7 +225,8 @@ def _compiled(
         scale=settings.scale,
     )
     pli = PLIModel(classifier, embedder, settings.layer)
-    pli.compile(fresh_optimizer(settings.optimizer, classifier), loss)
+    with made_like(pli):
+        pli.compile(fresh_optimizer(settings.optimizer, classifier), loss)
     return pli
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...brief import brief_repr
 from ...checks import checked_number, finite_array, quoted
+from ...replicas import made_like
 from ..data import Inputs, ShuffledBatches, arrays_of, check_finite, rows_of
 from ..labels import check_classes
 from ..outputs import class_outputs, decided_classes
@@ -189,12 +190,13 @@ class WeightPilot:
         restore(classifier, self._start)
         reseed(classifier, self._seed)
         pli = like(whole)
-        pli.compile(
-            fresh_optimizer(whole.optimizer, None),
-            whole.loss_function.with_weight(weight),
-            run_eagerly=whole.run_eagerly,
-            jit_compile=whole.jit_compile,
-        )
+        with made_like(pli):
+            pli.compile(
+                fresh_optimizer(whole.optimizer, None),
+                whole.loss_function.with_weight(weight),
+                run_eagerly=whole.run_eagerly,
+                jit_compile=whole.jit_compile,
+            )
         weights = None if self._weights is None else self._weights[rows]
         batches = ShuffledBatches(
             rows_of(self._x, rows),

@@ -15,6 +15,7 @@ from scipy.special import softmax
 
 from ...brief import brief_repr
 from ...checks import checked_number
+from ...replicas import made_like
 from ..data import ShuffledBatches
 from ..labels import in_form, label_form
 from ..loss import PLILoss
@@ -186,7 +187,8 @@ def _train(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     trained = like(model)
-    trained.compile(fresh_optimizer(model.optimizer, None), loss)
+    with made_like(trained):
+        trained.compile(fresh_optimizer(model.optimizer, None), loss)
     whole = -(-looks.steps // len(batches))
     watching = [looks, *callbacks]
     found = trained.fit(batches, epochs=whole, shuffle=False, verbose=0, callbacks=watching).history

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from PIL import Image
 
-SECONDS = 20  # for what should take a moment, on a busy machine
+SECONDS = 60  # for what should take a moment, on a busy machine
 
 
 def unframed(data):
