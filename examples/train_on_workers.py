@@ -1,11 +1,11 @@
 """Trains a map and retrains a classifier with it on several workers, and goes on where one of them is lost.
 
-Fashion-MNIST: a classifier, the parametric t-SNE of its logits, and the classifier again after its confused classes were
-contracted on the map. Each training backs itself up at the ends of its epochs.
+Fashion-MNIST: a classifier, the parametric t-SNE of its logits, and the classifier again after its confused
+classes were contracted on the map. Each training backs itself up at the ends of its epochs.
 
-    python examples/train_on_workers.py --out runs/workers                           # two processes of this machine
-    python examples/train_on_workers.py --out runs/workers --launcher ray            # by Ray Train
-    TF_CONFIG=… python examples/train_on_workers.py --out runs/workers --launcher none   # one worker of a cluster
+    python examples/train_on_workers.py --out runs/workers                   # two processes of this machine
+    python examples/train_on_workers.py --out runs/workers --launcher ray    # by Ray Train
+    TF_CONFIG=… python examples/train_on_workers.py --out runs/workers --launcher none    # one of a cluster
 
 The same command goes on with a job that was interrupted. On a cluster of Ray, `--out` is a folder that all
 machines share. A GPU a worker: `--gpus`.
@@ -76,7 +76,6 @@ def train(arguments):
     z = kp.activations(classifier, x, layer="logits")
     with strategy.scope():
         tsne = kp.ParametricTSNE(perplexity=30, hidden_units=(64, 64), seed=0)
-    tsne.build(z.shape)
     tsne.fit(z, callbacks=[backup("map")], **fit)
     places = tsne.predict(z, batch_size=BATCH, verbose=0)
 

@@ -52,21 +52,21 @@ def check_backups(model: keras.Model, callbacks: Any) -> None:
             )
 
 
-def will_restore(callbacks: Any) -> bool:
-    """Whether a backup of an interrupted training lies where one of the callbacks will look for it.
+def will_restore(callbacks: Any, model: keras.Model) -> bool:
+    """Whether one of the callbacks will find a backup of an interrupted training of a model.
 
     Example:
-        >>> will_restore(keras.callbacks.BackupAndRestore("no such folder"))
+        >>> will_restore(keras.callbacks.BackupAndRestore("no such folder"), keras.Sequential())
         False
     """
-    found = [_has_backup(backup) for backup in backups_among(callbacks)]  # all are asked
+    found = [_has_backup(backup, model) for backup in backups_among(callbacks)]  # all are asked
     return any(found)
 
 
-def _has_backup(backup: Any) -> bool:
-    if hasattr(backup, "will_restore"):  # on several workers, that must all ask
-        return bool(backup.will_restore())
-    return any(pathlib.Path(backup.backup_dir).glob("*.weights.h5"))
+def _has_backup(backup: Any, model: keras.Model) -> bool:
+    if hasattr(backup, "will_restore"):  # of several workers, which must all ask
+        return bool(backup.will_restore(model))
+    return any(True for _ in pathlib.Path(backup.backup_dir).glob("*.weights.h5"))
 
 
 def _draws(layer: keras.Layer) -> bool:

@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..brief import brief
 from ..checks import check_options, checked_number, finite_array
-from ..replicas import scope_of
+from ..replicas import mean_loss, scope_of
 from .decoder_network import PairBatches, ShareOfVariance, decoder_network
 from .inversion import FoundActivations, smallest_change
 from .scheduled_model import ScheduledModel
-from .shares import check_replicas, shared_mean_square
+from .shares import check_replicas
 
 Array = NDArray[np.float32]
 HELD_OUT = 10  # one point of so many is held out where no others are given
@@ -284,11 +284,11 @@ class MapDecoder(ScheduledModel):
     ) -> Any:
         """The mean squared error, as a share of the training points' variance.
 
-        Of several replicas, the value is that of the whole batch, divided by their number.
+        Of several replicas, each one's part of the mean over all rows.
         """
         y = ops.cast(y, y_pred.dtype)  # Keras hands numbers over in its global precision
         self._error.update_state(y, y_pred)
-        return shared_mean_square(y - y_pred)
+        return mean_loss(ops.square(y - y_pred))
 
     def build(self, input_shape: Any) -> None:
         """Refuses: the shape of the activations is known in `fit` alone."""

@@ -65,13 +65,9 @@ def test_a_backup_is_deleted_at_the_end(interrupted):
 
 
 def test_weights_that_no_note_names_are_no_backup(interrupted):
-    backup = BackupAndRestore(interrupted)
-    model = made()
-    model.build((None, 4))
-    backup.set_model(model)
-    assert will_restore(backup)
+    assert will_restore(BackupAndRestore(interrupted), made())
     (interrupted / "training_metadata.json").unlink()
-    assert not will_restore(backup)
+    assert not will_restore(BackupAndRestore(interrupted), made())
 
 
 def test_an_interrupted_write_leaves_the_backup_before(interrupted, monkeypatch):

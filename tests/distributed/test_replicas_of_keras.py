@@ -21,7 +21,7 @@ def assert_alike(found, expected, tolerance):
         np.testing.assert_allclose(found[name], array, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
-@pytest.mark.parametrize("training", ["plain", "weighted"])
+@pytest.mark.parametrize("training", ["plain", "weighted", "synchronised"])
 @pytest.mark.parametrize("kind", WORKERS)
 def test_workers_train_as_one_replica_does(trained, training, kind):
     assert_alike(of(trained, kind, training), of(trained, "one", training), 1e-5)

@@ -101,7 +101,7 @@ def contrastive(strategy):
         lambda: ContrastiveEmbedding(n_neighbors=6, across_replicas="mean", **SMALL),
         rate=0.01,
     )
-    return {"losses": losses, "weights": flat(model)}
+    return {"losses": losses, "weights": flat(model.network)}
 
 
 def decoder(strategy):
@@ -188,10 +188,12 @@ def refused(strategy):
 
 TRAININGS = {
     "tsne": tsne,
-    "edges": edges,
-    "umap": umap,
     "contrastive": contrastive,
     "decoder": decoder,
+}
+SLOW_TRAININGS = {
+    "edges": edges,
+    "umap": umap,
     "straight": straight,
     "resumed": resumed,
     "refused": refused,

@@ -94,16 +94,19 @@ def normalised(strategy):
     with strategy.scope():
         model = classifier(keras.layers.BatchNormalization(momentum=0.5))
     kept = recorder()
-    model.fit(
-        X,
-        Y,
-        batch_size=BATCH,
-        epochs=2,
-        shuffle=False,
-        verbose=0,
-        callbacks=[kept],
-        validation_split=0.2,
-    )
+    model.fit(X, Y, batch_size=BATCH, epochs=2, shuffle=False, verbose=0, callbacks=[kept])
+    # The statistics for inference differ between replicas, too; see `synchronised`.
+    weights = [np.ravel(weight.numpy()) for weight in model.trainable_variables]
+    return {"losses": np.array(kept.losses), "weights": np.concatenate(weights)}
+
+
+def synchronised(strategy):
+    """Batch normalisation over the rows of all replicas."""
+    with strategy.scope():
+        model = classifier(keras.layers.BatchNormalization(momentum=0.5, synchronized=True))
+    kept = recorder()
+    fit = {"batch_size": BATCH, "epochs": 2, "shuffle": False, "verbose": 0}
+    model.fit(X, Y, callbacks=[kept], validation_split=0.2, **fit)
     return results(model, kept)
 
 
@@ -131,6 +134,7 @@ TRAININGS = {
     "plain": plain,
     "weighted": weighted,
     "normalised": normalised,
+    "synchronised": synchronised,
     "mixed": mixed,
     "uneven": uneven,
 }

@@ -29,7 +29,9 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
 
     What is resumed exactly is what Keras's own callback resumes exactly: backups at the ends of epochs, data
     whose order does not depend on how many epochs this process has run (`shuffle=False`, or a data set that
-    shuffles by the epoch's number), and layers that do not draw at random.
+    shuffles by the epoch's number), and layers that do not draw at random. Statistics of a batch
+    normalisation that each replica keeps of its own rows are the chief's afterwards; with `synchronized=True`
+    they are the same on all.
 
     Args:
         backup_dir: A folder for this training alone.
@@ -64,10 +66,10 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         )
         self._training: dict[str, Any] = {}
 
-    def will_restore(self) -> bool:
-        """Whether the chief has a backup; all workers must ask at the same time."""
+    def will_restore(self, model: keras.Model) -> bool:
+        """Whether the chief has a backup for a training of a model; all workers must ask at the same time."""
         there = (Path(self.backup_dir) / _NOTE).exists()
-        return bool(int(from_chief(self._strategy(), str(int(there)).encode())))
+        return from_chief(model.distribute_strategy, b"1" if there else b"0") == b"1"
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Gives all workers what the chief's backup holds, if there is one."""
@@ -99,7 +101,8 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         weights = from_chief(self._strategy(), weights)
         optimizer = self.model.optimizer
         if optimizer is not None and not optimizer.built:
-            optimizer.build(self.model.trainable_variables)
+            with self._strategy().scope():
+                optimizer.build(self.model.trainable_variables)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "latest.weights.h5"
             file.write_bytes(weights)
