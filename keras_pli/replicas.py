@@ -153,7 +153,9 @@ def of_first_worker(model: Any, number: float) -> float:
         return total(keras.ops.where(replica_number() == 0, float(number), 0.0))
 
     strategy = model.distribute_strategy
-    return float(strategy.experimental_local_results(strategy.run(of_first))[0])
+    # In a function of TensorFlow's, outside of which replicas would meet slowly.
+    found = _tensorflow().function(lambda: strategy.run(of_first))()
+    return float(strategy.experimental_local_results(found)[0])
 
 
 def check_scope(model: Any, variables: Sequence[Any], name: str) -> None:
