@@ -26,6 +26,7 @@ from keras import layers
 
 import keras_pli as kp
 from keras_pli import distributed
+from keras_pli.brief import counted
 from keras_pli.files import write_text
 from keras_pli.parquet import write_columns
 from keras_pli.plotting.page import page, page_figure, page_note, page_table
@@ -81,10 +82,11 @@ def main():
 
     names = class_names(means.groups, arguments.data)
     table = class_table(means, names)
-    print(f"{count} images by {arguments.actors} actors in {seconds:.0f} s, start included.\n")
+    workers = counted(arguments.actors, "actor")
+    print(f"{count:,} images by {workers} in {seconds:.0f} s, start included.\n")
     print(table.to_string(), "\n")
     print(curve_table(curves).to_string())
-    how = f"{count:,} images, {arguments.actors} actors, accuracy {accuracy:.1%}"
+    how = f"{count:,} images, {workers}, accuracy {accuracy:.1%}"
     write_text(out / "index.html", as_page(means, curves, names, table, how))
     print(f"\nWrote {out / 'maps'} and {out / 'index.html'}.")
 
