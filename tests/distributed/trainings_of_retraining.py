@@ -200,7 +200,7 @@ def small_last(strategy):
     x, y = samples()
     rows = slice(2 * BATCH + 1)
     targets = {name: array[rows] for name, array in y.items()}
-    return fitted(strategy, PLILoss(embedding_weight=0.4), x=x[rows], y=targets)
+    return fitted(strategy, PLILoss(embedding_weight=0.4), rate=0.05, x=x[rows], y=targets)
 
 
 TRAININGS = {"plain": plain, "without_map": without_map, "with_keras": with_keras}
