@@ -79,7 +79,8 @@ def train(arguments):
     tsne.fit(z, callbacks=[backup("map")], **fit)
     places = tsne.predict(z, batch_size=BATCH, verbose=0)
 
-    plan = kp.InterventionPlan([kp.Contract(label, factor=0.5) for label in CONFUSED])
+    confused = sorted({*CONFUSED} & {*y.tolist()})
+    plan = kp.InterventionPlan([kp.Contract(label, factor=0.5) for label in confused])
     with strategy.scope():
         pli = kp.PLIModel(classifier, tsne, layer="logits")
         pli.compile(keras.optimizers.Adam(1e-4), kp.PLILoss(loss, embedding_weight=0.1))

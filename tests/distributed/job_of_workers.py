@@ -36,11 +36,11 @@ class Killed(keras.callbacks.Callback):
 
 
 def network(head):
-    keras.utils.set_random_seed(1)
     return keras.Sequential([keras.Input((4,)), keras.layers.Dense(6, "relu"), *head])
 
 
 def main(file, backups, mark=None):
+    keras.utils.set_random_seed(1)  # before any layer draws the seed of its weights
     strategy = MultiWorkerMirroredStrategy()
 
     def callbacks(name):

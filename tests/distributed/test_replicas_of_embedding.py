@@ -58,14 +58,15 @@ def mean_of_parts():
     model._start(POINTS, tables, model.fit_defaults.over(), 3, 0)
     steps, size = FIT["epochs"] * FIT["steps_per_epoch"], FIT["batch_size"] // 2
     draws = Draws.of(tables, size, 2 * steps, model._random("training"))
+    anchors, levels = np.asarray(draws.anchors), np.asarray(draws.levels)
     jitter, losses = model._jitter(tables), []
     for step in range(steps):
         with tf.GradientTape() as tape:
             costs = []
             for row in (2 * step, 2 * step + 1):
-                points = tables.draw(draws.anchors[row], draws.levels[row])
+                points = tables.draw(anchors[row], levels[row])
                 shown = ops.take(tables.z, points, axis=0)
-                shown = shown + jitter.of(np.arange(len(points)), row)
+                shown = shown + jitter.of(np.arange(len(points), dtype=np.int32), row)
                 early = float(step < steps // 4)
                 costs.append(model.objective.cost(model.network(shown), points, tables, early)[0])
             loss = sum(costs) / 2

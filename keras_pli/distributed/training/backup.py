@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from ...files import atomic_path, read_json, write_json
-from ...identity import identity_digest, model_identity
+from ...identity import identity_digest
 from .cluster import from_chief, is_chief
 
 _NOTE = "training_metadata.json"
@@ -74,7 +74,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Gives all workers what the chief's backup holds, if there is one."""
         self._training = {
-            "model": model_identity(self.model)["architecture"],
+            "model": _model_identity(self.model),
             "optimizer": _optimizer_identity(self.model.optimizer),
             "steps": self.params.get("steps"),
         }
@@ -151,6 +151,16 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
 
     def _strategy(self) -> Any:
         return self.model.distribute_strategy
+
+
+def _model_identity(model: keras.Model) -> str:
+    """What tells a model, the same whatever a process did before: its layers, activations and weights."""
+    layers = [
+        (type(layer).__name__, getattr(getattr(layer, "activation", None), "__name__", None))
+        for layer in model._flatten_layers()
+    ]
+    weights = [(list(weight.shape), str(weight.dtype)) for weight in model.weights]
+    return identity_digest([layers, weights])
 
 
 def _optimizer_identity(optimizer: Any) -> str | None:
