@@ -146,8 +146,9 @@ def of_first_worker(model: Any, number: float) -> float:
         >>> of_first_worker(keras.Sequential(), 0.5)
         0.5
     """
-    if replicas_of(model) == 1:
-        return number
+    with made_like(model):
+        if worker_count() == 1:
+            return number
 
     def of_first() -> Tensor:
         return total(keras.ops.where(replica_number() == 0, float(number), 0.0))
