@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from .replicas import replicas_of
+from .strategies import replicas_of
 
 
 class UnevenBatches:

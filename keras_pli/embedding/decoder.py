@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..brief import brief
 from ..checks import check_options, checked_number, finite_array
-from ..replicas import replica_count, scope_of, share_of_mean, shared_loss, total
+from ..replicas import mean_loss
+from ..strategies import scope_of
 from .decoder_network import PairBatches, ShareOfVariance, decoder_network
 from .inversion import FoundActivations, smallest_change
 from .scheduled_model import ScheduledModel
@@ -288,11 +289,7 @@ class MapDecoder(ScheduledModel):
         """
         y = ops.cast(y, y_pred.dtype)  # Keras hands numbers over in its global precision
         self._error.update_state(y, y_pred)
-        share = share_of_mean(ops.square(y - y_pred))
-        if replica_count() == 1:
-            return share
-        # The value is the same on all replicas, so that Keras logs it, however many rows each has.
-        return share + ops.stop_gradient(shared_loss(total(share)) - share)
+        return mean_loss(ops.square(y - y_pred))
 
     def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
         """Leaves out what Keras does before training on replicas: `fit` has built all there is.

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..backups import check_backups, will_restore
 from ..checks import check_options, checked_number, one_of
-from ..replicas import replica_count, scope_of
+from ..replicas import replica_count
+from ..strategies import scope_of
 from .arguments import AUTO, FitDefaults, checked_points, unlike_scikit_learn
 from .batches import Batches, Draws, nearest_distance
 from .neighbors import METRICS, NeighborGraph, given_neighbors, nearest_neighbors

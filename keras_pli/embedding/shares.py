@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from ..replicas import device_count, gathered, replica_count, replica_number, worker_count
+from ..replicas import gathered, replica_count, replica_number
+from ..strategies import worker_count
 
 Tensor = Any
 Array = NDArray[Any]
@@ -78,3 +79,30 @@ def check_replicas(model: keras.Model, seed: int | None) -> None:
             "Several replicas cannot take several steps in one execution. Received: "
             f"steps_per_execution={model.steps_per_execution}, and {replica_count()} replicas."
         )
+
+
+def device_count() -> int:
+    """Returns among how many devices `keras.distribution` shares the rows of a batch out, on JAX.
+
+    It is one program that all of them run: a step is traced as for one device, of the whole batch.
+
+    Example:
+        >>> device_count()
+        1
+    """
+    distribution = _distribution()
+    if distribution is None:
+        return 1
+    mesh = distribution.device_mesh
+    return int(mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)])
+
+
+def on_all_devices(rows: Tensor) -> Tensor:
+    """Shares rows out among the devices of `keras.distribution`, whose number must divide theirs."""
+    if device_count() == 1:
+        return rows
+    return keras.distribution.distribute_tensor(rows, _distribution().get_data_layout(rows.shape))
+
+
+def _distribution() -> Any:
+    return keras.distribution.distribution() if keras.backend.backend() == "jax" else None

@@ -11,9 +11,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from ..replicas import on_all_devices, replica_count, shared_loss
+from ..replicas import replica_count, shared_loss
 from .scheduled_model import ScheduledModel
-from .shares import rows_at_once, shared_out
+from .shares import on_all_devices, rows_at_once, shared_out
 from .stages import RegressionStage, Stage
 
 MOST_STEPS_PER_EXECUTION = 64

@@ -12,7 +12,8 @@ from keras import ops
 from ..checks import finite_array, quoted
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
-from ..replicas import check_scope, made_like, of_first_worker, shared_loss
+from ..replicas import shared_loss
+from ..strategies import check_scope, made_like, of_first_worker
 from ..uneven_batches import UnevenBatches
 from .batch_weights import spread_of_targets, weight_table, weights_of
 from .data import arrays_of, count_samples, named_data, weights_by_name

@@ -12,7 +12,8 @@ import tensorflow as tf
 from ...backups import check_backups, listed
 from ...checks import check_keras_file, check_options, checked_number
 from ...files import atomic_path
-from ...replicas import check_scope, made_like, replicas_of, total
+from ...replicas import total
+from ...strategies import check_scope, made_like, replicas_of
 from ...uneven_batches import UnevenBatches
 from .adversaries import check_adversaries
 from .batches import held_out_batches, training_batches

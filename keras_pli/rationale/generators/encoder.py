@@ -12,7 +12,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ...files import atomic_path
-from ...replicas import check_scope, made_like, mean_loss, replica_count, shared_loss
+from ...replicas import mean_loss, replica_count, shared_loss
+from ...strategies import check_scope, made_like
 from ...uneven_batches import UnevenBatches
 from ..model_shapes import fitting_shapes, input_shape, output_shape
 from .batches import checked_images, held_out_batches, training_batches

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...intervention import EditedData, InterventionPlan
 from ...intervention.data_changes import is_unlabelled, lacks_label
 from ...network.activations import ActivationReader
-from ...replicas import made_like
+from ...strategies import made_like
 from ..data import Inputs, ShuffledBatches, rows_of
 from ..edited_training import as_plan, training_arrays
 from ..embedders import embedder_of

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...brief import brief_repr
 from ...checks import checked_number, finite_array, quoted
-from ...replicas import made_like
+from ...strategies import made_like
 from ..data import Inputs, ShuffledBatches, arrays_of, check_finite, rows_of
 from ..labels import check_classes
 from ..outputs import class_outputs, decided_classes

@@ -15,7 +15,7 @@ from scipy.special import softmax
 
 from ...brief import brief_repr
 from ...checks import checked_number
-from ...replicas import made_like
+from ...strategies import made_like
 from ..data import ShuffledBatches
 from ..labels import in_form, label_form
 from ..loss import PLILoss
