@@ -111,17 +111,27 @@ def on_actors(actors: int, source: Path, out: Path) -> dict[str, float]:
     _, start = seconds(lambda: ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False))
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
-        rows = ray.data.read_parquet(str(source), columns=["id", "image"])
+        rows = ray.data.read_parquet(str(source)).select_columns(["id", "image"])
         settings = {"steps": STEPS, "batch_size": BATCH, "concurrency": actors}
         model, method = out.parent / "network.keras", "integrated_gradients"
         found = explain(rows, model, method, column="image", **settings)
         _, running = seconds(found.drop_columns(["image"]).write_parquet, str(out))
-        row_in = rows.take_batch(BATCH, batch_format="pyarrow").nbytes / BATCH
-        row_out = ray.data.read_parquet(str(out)).take_batch(BATCH, batch_format="pyarrow").nbytes
     finally:
         ray.shutdown()
     # From reading to an actor, and from it with the image to what writes.
-    return {"start": start, "running": running, "passed_on": 2 * row_in + row_out / BATCH}
+    return {
+        "start": start,
+        "running": running,
+        "passed_on": 2 * row_bytes(source, ["id", "image"]) + row_bytes(out),
+    }
+
+
+def row_bytes(folder: Path, columns: list[str] | None = None) -> float:
+    """Bytes of a row in Arrow."""
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(parquet_files(folder)[0], columns=columns)
+    return table.nbytes / len(table)
 
 
 def training(kind: str, count: int) -> dict[str, float]:
@@ -213,7 +223,7 @@ def measured(kind: str, count: int, source: Path, out: Path) -> dict[str, float]
 
 
 class Watch:
-    """The most memory that processes and all that they start hold at a time, in MB, shared memory left out."""
+    """The most memory that processes and what they start hold at a time, in MB, without what they share."""
 
     def __init__(self, pids: list[int]) -> None:
         self.most, self._pids, self._stopped = 0.0, pids, threading.Event()
@@ -290,7 +300,8 @@ def cost_model(points: dict[str, dict[str, float]]) -> str:
     (start, shared, alone), _ = nnls(terms / wall[:, None], np.ones(len(wall)))
     off = np.abs(terms @ [start, shared, alone] / wall - 1).max()
     text = (
-        f"seconds = {start:.1f} + {1e3 * shared:.3f} ms x images / actors + {1e3 * alone:.3f} ms x images; "
+        f"seconds = {start:.1f} + {1e3 * shared:.3f} ms x images / actors "
+        f"+ {1e3 * alone:.3f} ms x images; "
         f"off by {off:.0%} at most."
     )
     loops = {name: point for name, point in points.items() if name.startswith("loop")}

@@ -26,6 +26,7 @@ from keras import layers
 
 import keras_pli as kp
 from keras_pli import distributed
+from keras_pli.brief import counted
 from keras_pli.files import write_text
 from keras_pli.parquet import write_columns
 from keras_pli.plotting.page import page, page_figure, page_note, page_table
@@ -72,7 +73,6 @@ def main():
     seconds = time.perf_counter() - start
 
     means = distributed.mean_maps(ray.data.read_parquet(str(out / "maps")), by="label")
-    pictures = distributed.mean_maps(images, by="label", column="image")
     some = images.limit(128 if arguments.quick else 2000)
     curves = {
         name: distributed.deletion_curves(some, model_path, method, **actors)
@@ -82,11 +82,12 @@ def main():
 
     names = class_names(means.groups, arguments.data)
     table = class_table(means, names)
-    print(f"{count} images by {arguments.actors} actors in {seconds:.0f} s, start included.\n")
+    workers = counted(arguments.actors, "actor")
+    print(f"{count:,} images by {workers} in {seconds:.0f} s, start included.\n")
     print(table.to_string(), "\n")
     print(curve_table(curves).to_string())
-    how = f"{count:,} images, {arguments.actors} actors, accuracy {accuracy:.1%}"
-    write_text(out / "index.html", as_page(means, pictures, curves, names, table, how))
+    how = f"{count:,} images, {workers}, accuracy {accuracy:.1%}"
+    write_text(out / "index.html", as_page(means, curves, names, table, how))
     print(f"\nWrote {out / 'maps'} and {out / 'index.html'}.")
 
 
@@ -110,8 +111,10 @@ def trained(path, x, y, x_test, y_test):
             [
                 keras.Input(x.shape[1:]),
                 layers.Rescaling(1 / 255),  # so that images travel as bytes
-                layers.Conv2D(16, 3, strides=2, padding="same", activation="relu"),
-                layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
+                layers.Conv2D(16, 3, padding="same", activation="relu"),
+                layers.MaxPooling2D(),
+                layers.Conv2D(32, 3, padding="same", activation="relu"),
+                layers.MaxPooling2D(),
                 layers.Flatten(),
                 layers.Dense(int(y.max()) + 1, activation="softmax"),
             ]
@@ -144,7 +147,7 @@ def class_table(means, names):
             "maps": table["maps"].to_numpy(),
             "mean |attribution|": table["mean_size"].map("{:.4f}".format).to_numpy(),
             "standard error": table["standard_error"].map("{:.4f}".format).to_numpy(),
-            "pixels above 2 errors": [f"{share:.0%}" for share in known],
+            "pixels beyond 2 errors": [f"{share:.0%}" for share in known],
         },
         index=pd.Index(names, name="class"),
     )
@@ -158,11 +161,10 @@ def curve_table(curves):
     return table.rename_axis("method")
 
 
-def as_page(means, pictures, curves, names, table, how):
+def as_page(means, curves, names, table, how):
     """The page in HTML."""
-    grid = kp.plotting.attribution_grid(
-        pictures.means, {"mean map": means.means}, row_labels=names, scale="all"
-    )
+    maps = {name: one[np.newaxis] for name, one in zip(names, means.means, strict=True)}
+    grid = kp.plotting.attribution_grid(None, maps, scale="all")
     first = next(iter(curves.values()))
     drawn = kp.plotting.faithfulness_curves(
         {name: curve.mean for name, curve in curves.items()},
@@ -170,14 +172,13 @@ def as_page(means, pictures, curves, names, table, how):
         bands={name: (curve.low, curve.high) for name, curve in curves.items()},
         score="probability of the class",
     )
-    best = min(curves, key=lambda name: curves[name].area[0])
     parts = [
         "<h2>What decides, class by class</h2>",
         page_note(
-            "The mean of all images of a class, and the mean of their maps by integrated gradients, for the "
-            "class predicted. Red speaks for it, blue against it; one scale for all."
+            "The mean over all images of a class of their maps by integrated gradients, for the class "
+            "predicted. Red speaks for it, blue against it; one scale for all."
         ),
-        page_figure(grid, "Mean image and mean map of each class"),
+        page_figure(grid, "Mean map of each class"),
         page_table(table, "How large the mean maps are, and how many of their pixels are known"),
         "<h2>Do the maps find what counts?</h2>",
         page_note(
@@ -187,13 +188,24 @@ def as_page(means, pictures, curves, names, table, how):
         page_figure(drawn, "Mean deletion curves of two methods with bands"),
         page_table(curve_table(curves), "Area under the deletion curve; smaller is better"),
     ]
-    answer = f"{best.capitalize()} finds earliest which pixels the classifier relies on."
     verdict = "\n".join(
         f"{name.capitalize()}: mean area {curve.area[0]:.3f}, 95 % interval {curve.area[1]:.3f} to "
         f"{curve.area[2]:.3f}, over {curve.samples:,} images."
         for name, curve in curves.items()
     )
-    return page("A data set explained on Ray", parts, settings=how, verdict=verdict, answer=answer)
+    return page(
+        "A data set explained on Ray", parts, settings=how, verdict=verdict, answer=answer(curves)
+    )
+
+
+def answer(curves):
+    """Which method is ahead, where the intervals of the areas tell."""
+    best, *others = sorted(curves, key=lambda name: curves[name].area[0])
+    ahead = curves[best].area[2] < min(curves[name].area[1] for name in others)
+    what = "which pixels the classifier relies on"
+    if ahead:
+        return f"{best.capitalize()} finds sooner than {', '.join(others)} {what}."
+    return f"The intervals overlap: no method is clearly ahead in finding {what}."
 
 
 if __name__ == "__main__":

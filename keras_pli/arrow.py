@@ -80,6 +80,12 @@ def tensor_shape(field: Any) -> tuple[tuple[int, ...] | None, list[int] | None]:
     return None, None
 
 
+def holds_arrays(field: Any) -> bool:
+    """Returns whether a column's entries are tensors or lists."""
+    shape, _ = tensor_shape(field)
+    return shape is not None or _is_list(field.type)
+
+
 def _is_list(kind: Any) -> bool:
     types = _arrow().types
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))

@@ -49,6 +49,29 @@ def replica_number() -> Tensor:
     return 0 if context is None else context.replica_id_in_sync_group
 
 
+def device_count() -> int:
+    """Returns among how many devices `keras.distribution` shares the rows of a batch out, on JAX.
+
+    It is one program that all of them run: a step is traced as for one device, of the whole batch.
+
+    Example:
+        >>> device_count()
+        1
+    """
+    distribution = _distribution()
+    if distribution is None:
+        return 1
+    mesh = distribution.device_mesh
+    return int(mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)])
+
+
+def on_all_devices(rows: Tensor) -> Tensor:
+    """Shares rows out among the devices of `keras.distribution`, whose number must divide theirs."""
+    if device_count() == 1:
+        return rows
+    return keras.distribution.distribute_tensor(rows, _distribution().get_data_layout(rows.shape))
+
+
 def shared_loss(loss: Tensor) -> Tensor:
     """Returns a replica's part of a loss that is the mean over replicas.
 
@@ -58,7 +81,7 @@ def shared_loss(loss: Tensor) -> Tensor:
     """
     count = replica_count()
     # As Keras divides its own losses, to the last bit.
-    return loss if count == 1 else loss * keras.ops.cast(1.0 / count, loss.dtype)
+    return loss if count == 1 else loss * (1.0 / count)
 
 
 def share_of_mean(values: Tensor) -> Tensor:
@@ -123,14 +146,17 @@ def of_first_worker(model: Any, number: float) -> float:
         >>> of_first_worker(keras.Sequential(), 0.5)
         0.5
     """
-    if replicas_of(model) == 1:
-        return number
+    with made_like(model):
+        if worker_count() == 1:
+            return number
 
     def of_first() -> Tensor:
         return total(keras.ops.where(replica_number() == 0, float(number), 0.0))
 
     strategy = model.distribute_strategy
-    return float(strategy.experimental_local_results(strategy.run(of_first))[0])
+    # In a function of TensorFlow's, outside of which replicas would meet slowly.
+    found = _tensorflow().function(lambda: strategy.run(of_first))()
+    return float(strategy.experimental_local_results(found)[0])
 
 
 def check_scope(model: Any, variables: Sequence[Any], name: str) -> None:
@@ -277,6 +303,10 @@ def _check_made_in(strategy: Any, variables: Sequence[Any], name: str) -> None:
             f"A model trained by a {type(strategy).__name__} must be made, or loaded, in its scope: `with "
             f"strategy.scope(): ...`. Made outside of it: {quoted(outside)} of {name}."
         )
+
+
+def _distribution() -> Any:
+    return keras.distribution.distribution() if keras.backend.backend() == "jax" else None
 
 
 def _context() -> Any:

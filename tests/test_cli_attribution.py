@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 
 from keras_pli.attribution import GradCAM, Saliency, load_attributions
 from keras_pli.cli import main
+from keras_pli.parquet import write_columns
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,23 @@ def test_explain_images_of_any_type_of_numbers(files, tmp_path, dtype):
     expected = Saliency(classifier)(images.astype("float32")).attributions
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     assert Image.open(tmp_path / "out" / "attributions.png").width > 300
+
+
+def test_explain_parquet_and_write_parquet(files, tmp_path, capsys):
+    classifier, x, y, common = files
+    for number, rows in enumerate((slice(0, 4), slice(4, 9))):
+        columns = {"image": x[rows], "label": y[rows]}
+        write_columns(tmp_path / "data" / f"{number}.parquet", columns)
+    command = ["explain", *common[:3], str(tmp_path / "data"), "--method", "saliency"]
+    command += ["--target", "label", "--samples", "6", "--pictures", "0", "--format", "parquet"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert list((tmp_path / "out" / "saliency").glob("part-*.parquet"))
+    stored = load_attributions(tmp_path / "out" / "saliency")
+    np.testing.assert_allclose(stored["scores"], Saliency(classifier)(x[:6], y[:6]).scores, 1e-5)
+    write_columns(tmp_path / "two.parquet", {"image": x, "other": x})
+    command[4] = str(tmp_path / "two.parquet")
+    assert main([*command, "--out", str(tmp_path / "two")]) == 1
+    assert "of which 'image', 'other' hold arrays" in capsys.readouterr().err
 
 
 def test_explain_with_a_model_of_a_fixed_batch(tmp_path):

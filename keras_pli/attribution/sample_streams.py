@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ..arrow import tensor_shape
+from ..arrow import holds_arrays
 from ..checks import quoted
 from ..parquet import column_fields, parquet_files, read_batches
 
@@ -142,7 +142,7 @@ def input_column(model: keras.Model, fields: Mapping[str, Any], others: set[str]
     names = [tensor.name for tensor in getattr(model, "inputs", None) or []]
     if names and all(name in fields for name in names):
         return names[0] if len(names) == 1 else {name: name for name in names}
-    arrays = [name for name, field in fields.items() if name not in others and _holds_arrays(field)]
+    arrays = [name for name, field in fields.items() if name not in others and holds_arrays(field)]
     if len(names) < 2 and len(arrays) == 1:
         return arrays[0]
     raise ValueError(
@@ -160,8 +160,3 @@ def grouped(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
 def stacked(samples: Sequence[Any]) -> Any:
     """Returns samples as one structure of arrays, `(samples, ...)`."""
     return tf.nest.map_structure(lambda *parts: np.stack(parts), *samples)
-
-
-def _holds_arrays(field: Any) -> bool:
-    shape, _ = tensor_shape(field)
-    return shape is not None or "list<" in str(field.type) or "fixed_size_list" in str(field.type)

@@ -37,6 +37,12 @@ def add_commands(commands: Any) -> None:
     )
     add_samples(explain, 16)
     explain.add_argument(
+        "--format",
+        choices=("npz", "parquet"),
+        default="npz",
+        help="what files the maps are written to (default: %(default)s)",
+    )
+    explain.add_argument(
         "--pictures", type=whole(0), default=8, help="samples that are drawn (default: %(default)s)"
     )
     explain.add_argument("--class-names", help="names of the classes, with commas between")
@@ -62,7 +68,10 @@ def add_commands(commands: Any) -> None:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="the classifier, a .keras file")
     parser.add_argument(
-        "--data", required=True, help=".npz with x_test or x, and labels y_test or y"
+        "--data",
+        required=True,
+        help=".npz with x_test or x, and labels y_test or y; or Parquet, a file or a folder of files, with a "
+        "column of arrays and perhaps label",
     )
     parser.add_argument(
         "--method",
@@ -101,7 +110,8 @@ def _explain(arguments: argparse.Namespace, report: Report) -> None:
         report(f"{name} of {len(x)} samples …")
         stream = tf.data.Dataset.from_tensor_slices(rows).batch(arguments.batch_size)
         told = digest(*rows) if isinstance(rows, tuple) else digest(rows)
-        explain_dataset(method, stream, out / name, target=target, data_name=told)
+        options = {"target": target, "data_name": told, "format": arguments.format}
+        explain_dataset(method, stream, out / name, **options)
         found[name] = load_attributions(out / name)["attributions"][drawn]
     report(written(out, *(f"{name}/" for name in methods)))
     if len(predicted):

@@ -39,7 +39,12 @@ def load_test_inputs(path: str) -> Any:
 
 
 def load_samples(path: str, part: str = "test") -> tuple[Any, Any]:
-    """Returns the inputs of a set, "test" or "train", or of a file with `x`, and their labels or None."""
+    """Returns the inputs of a set, "test" or "train", or of a file with `x`, and their labels or None.
+
+    Of Parquet files, one or a folder of them, it is the only column of arrays, and `label` or `y`.
+    """
+    if path.endswith(".parquet") or Path(path).is_dir():
+        return _parquet_samples(path)
     headers = _headers(path)
     for x, y in ((f"x_{part}", f"y_{part}"), ("x", "y")):
         if x in headers:
@@ -50,6 +55,29 @@ def load_samples(path: str, part: str = "test") -> tuple[Any, Any]:
             inputs, labels = _read(path, headers, [x, y])
             return inputs, labels.reshape(len(inputs))
     raise _lacking(path, {f"x_{part}"}, headers)
+
+
+def _parquet_samples(path: str) -> tuple[Any, Any]:
+    import numpy as np
+
+    from ..arrow import holds_arrays
+    from ..checks import quoted
+    from ..parquet import column_fields, parquet_files, read_columns
+
+    if not Path(path).exists():
+        raise ValueError(f"There is no data file {path}.")
+    files = parquet_files(path)
+    fields, _ = column_fields(files[0])
+    inputs = [name for name, field in fields.items() if holds_arrays(field)]
+    labels = [name for name in ("label", "y") if name in fields and name not in inputs][:1]
+    if len(inputs) != 1:
+        raise ValueError(
+            f"{path} must hold one column of arrays, the inputs, and perhaps `label`. It holds "
+            f"{quoted(fields)}, of which {quoted(inputs) or 'none'} hold arrays."
+        )
+    parts = [read_columns(file, [*inputs, *labels]) for file in files]
+    x, *y = (np.concatenate([part[name] for part in parts]) for name in (*inputs, *labels))
+    return x, y[0] if y else None
 
 
 def chosen_samples(arguments: argparse.Namespace, part: str = "test") -> tuple[Any, Any]:

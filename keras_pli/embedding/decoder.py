@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..brief import brief
 from ..checks import check_options, checked_number, finite_array
-from ..replicas import scope_of
+from ..replicas import replica_count, scope_of, share_of_mean, shared_loss, total
 from .decoder_network import PairBatches, ShareOfVariance, decoder_network
 from .inversion import FoundActivations, smallest_change
 from .scheduled_model import ScheduledModel
-from .shares import check_replicas, shared_mean_square
+from .shares import check_replicas
 
 Array = NDArray[np.float32]
 HELD_OUT = 10  # one point of so many is held out where no others are given
@@ -284,11 +284,21 @@ class MapDecoder(ScheduledModel):
     ) -> Any:
         """The mean squared error, as a share of the training points' variance.
 
-        Of several replicas, the value is that of the whole batch, divided by their number.
+        Of several replicas, each one's part of the mean over all rows.
         """
         y = ops.cast(y, y_pred.dtype)  # Keras hands numbers over in its global precision
         self._error.update_state(y, y_pred)
-        return shared_mean_square(y - y_pred)
+        share = share_of_mean(ops.square(y - y_pred))
+        if replica_count() == 1:
+            return share
+        # The value is the same on all replicas, so that Keras logs it, however many rows each has.
+        return share + ops.stop_gradient(shared_loss(total(share)) - share)
+
+    def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
+        """Leaves out what Keras does before training on replicas: `fit` has built all there is.
+
+        Keras would add the replicas' parts of the first batch up, and fails where they differ in size.
+        """
 
     def build(self, input_shape: Any) -> None:
         """Refuses: the shape of the activations is known in `fit` alone."""

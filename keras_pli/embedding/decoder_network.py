@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from ..replicas import gathered, replica_count, replica_number
+from ..replicas import ReplicaRows, replica_count
 
 Array = NDArray[np.float32]
 
@@ -45,16 +45,14 @@ class GaussianNoise(keras.layers.GaussianNoise):
         """Draws noise for the rows of all replicas, and takes its own."""
         if replica_count() == 1 or not training or not self.stddev:
             return super().call(inputs, training=training)
-        rows = ops.shape(inputs)[0]
-        counts = ops.cast(gathered(ops.cast(ops.reshape(rows, (1,)), "float32")), "int32")
-        first = ops.sum(counts[: replica_number()])
+        rows = ReplicaRows.of(ops.shape(inputs)[0])
         noise = keras.random.normal(
-            (ops.sum(counts), *inputs.shape[1:]),
+            (rows.count, *inputs.shape[1:]),
             stddev=self.stddev,
             dtype=self.compute_dtype,
             seed=self.seed_generator,
         )
-        return inputs + noise[first : first + rows]
+        return inputs + rows.part(noise)
 
 
 class PairBatches(keras.utils.PyDataset):

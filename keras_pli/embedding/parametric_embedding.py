@@ -19,7 +19,7 @@ from .neighbors import METRICS, NeighborGraph, given_neighbors, nearest_neighbor
 from .network import PrincipalProjection, default_network, leading_components
 from .objectives import Objective
 from .refit import Refit, checked_anchors
-from .shares import check_replicas
+from .shares import check_replicas, predicted_on_devices, rows_at_once
 from .staged_model import StagedModel, rows_of
 from .stages import Jitter, ObjectiveStage, Places, RegressionStage
 from .start import start_by_least_squares, starting_places, starts_by_least_squares
@@ -345,7 +345,7 @@ class ParametricEmbedding(StagedModel):
         with scope_of(self):
             stage = self._validation_stage(self._checked_validation(x), batch_size)
             with self._at_work(test=stage):
-                return super().evaluate(rows_of(stage), *args, batch_size=replica_count(), **kwargs)
+                return super().evaluate(rows_of(stage), *args, batch_size=rows_at_once(), **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Maps points, as `keras.Model.predict`.
@@ -366,12 +366,14 @@ class ParametricEmbedding(StagedModel):
             raise ValueError(
                 f"This {type(self).__name__} has not been trained: its map would be random. Call `fit` first."
             )
-        if self.projection is None or not isinstance(x, np.ndarray | list):
+        if not isinstance(x, np.ndarray | list):
             return super().predict(x, batch_size=batch_size, **kwargs)
+        if self.projection is None:
+            return predicted_on_devices(super().predict, np.asarray(x), batch_size, **kwargs)
         x = checked_points(x, "x")
         self._check_features(x)
         # Projected before Keras rounds anything to float32.
-        return self.network.predict(self._projected(x), batch_size=batch_size, **kwargs)
+        return predicted_on_devices(self.network.predict, self._projected(x), batch_size, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Builds the network for points of shape `input_shape[1:]`."""

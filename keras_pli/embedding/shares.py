@@ -6,11 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
-from ..replicas import gathered, replica_count, replica_number, total, worker_count
+from ..replicas import device_count, gathered, replica_count, replica_number, worker_count
 
 Tensor = Any
+Array = NDArray[Any]
+
+KERAS_BATCH = 32  # of Keras's `predict`
 
 
 def shared_out(size: int, mapped: Callable[[Tensor | None], Tensor]) -> Tensor:
@@ -28,33 +33,32 @@ def shared_out(size: int, mapped: Callable[[Tensor | None], Tensor]) -> Tensor:
         >>> shared_out(3, lambda places: np.eye(3) if places is None else np.eye(3)[places]).shape
         (3, 3)
     """
-    count = replica_count()
-    if count == 1:
+    count, devices = replica_count(), device_count()
+    if count * devices == 1:
         return mapped(None)
-    share = -(-size // count)
+    share = -(-size // (count * devices)) * devices
     places = (ops.arange(share, dtype="int32") + replica_number() * share) % size
     return gathered(mapped(places))[:size]
 
 
-def shared_mean_square(errors: Tensor) -> Tensor:
-    """Returns the mean square over the rows of all replicas, of which each has its own, and their gradient.
+def rows_at_once() -> int:
+    """Of how many rows a batch must be for Keras to give each replica, or device, one."""
+    return replica_count() * device_count()
 
-    Keras splits a batch into parts of different sizes where the replicas do not divide it. The value is the
-    same on each replica, and divided by their number; the gradients of all add up to that of the mean.
 
-    Args:
-        errors: This replica's rows, shape `(rows, features)`; there may be none.
+def predicted_on_devices(
+    predict: Callable[..., Array], x: Array, batch_size: int | None, **kwargs: Any
+) -> Array:
+    """Returns what Keras's `predict` makes of rows of which the devices of JAX cannot have equally many.
 
-    Example:
-        >>> float(shared_mean_square(ops.convert_to_tensor([[1.0, 3.0]])))
-        5.0
+    Keras refuses such batches: rows from the beginning come once more, and are cut off.
     """
-    squares = ops.square(errors)
-    if replica_count() == 1:
-        return ops.mean(squares)
-    rows = ops.cast(ops.shape(errors)[0], squares.dtype)
-    own = ops.sum(squares) / (total(rows) * errors.shape[-1])
-    return own + ops.stop_gradient(total(own) / replica_count() - own)
+    devices = device_count()
+    if devices == 1:
+        return predict(x, batch_size=batch_size, **kwargs)
+    size = -(-(batch_size or KERAS_BATCH) // devices) * devices
+    rows = np.arange(-(-len(x) // devices) * devices) % len(x)
+    return predict(x[rows], batch_size=size, **kwargs)[: len(x)]
 
 
 def check_replicas(model: keras.Model, seed: int | None) -> None:

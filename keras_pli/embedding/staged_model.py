@@ -11,9 +11,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from ..replicas import replica_count, shared_loss
+from ..replicas import on_all_devices, replica_count, shared_loss
 from .scheduled_model import ScheduledModel
-from .shares import shared_out
+from .shares import rows_at_once, shared_out
 from .stages import RegressionStage, Stage
 
 MOST_STEPS_PER_EXECUTION = 64
@@ -69,7 +69,10 @@ class StagedModel(ScheduledModel):
         points = stage.points(row)
 
         def mapped(places: Any) -> Any:
-            return self.network(stage.inputs(points, row, places), training=training)
+            shown = stage.inputs(points, row, places)
+            return self.network(
+                shown if places is None else on_all_devices(shown), training=training
+            )
 
         together = stage.rows_per_step == 1
         embedded = shared_out(points.shape[0], mapped) if together else mapped(None)
@@ -113,12 +116,12 @@ class StagedModel(ScheduledModel):
             return super().fit(
                 # Which row it is, the model counts itself: a restored training knows where it was.
                 rows_of(stage, steps),
-                batch_size=replica_count(),
+                batch_size=rows_at_once(),
                 shuffle=False,
                 epochs=epochs,
                 initial_epoch=initial_epoch,
                 validation_data=None if validation is None else (rows_of(validation),),
-                validation_batch_size=replica_count(),
+                validation_batch_size=rows_at_once(),
                 callbacks=callbacks,
                 verbose=verbose,
             )
@@ -204,4 +207,4 @@ def rows_of(stage: Stage, count: int | None = None) -> dict[str, NDArray[np.int3
     Each of them comes once for each replica, and a batch of Keras's is as many rows as there are replicas.
     """
     rows = np.arange(len(stage.draws) if count is None else count, dtype=np.int32)
-    return {"row": np.repeat(rows, replica_count())[:, None]}
+    return {"row": np.repeat(rows, rows_at_once())[:, None]}

@@ -25,6 +25,8 @@ from keras_pli.attribution.backprop import GuidedBackprop
 from keras_pli.attribution.cam import CAM, GradCAM, GuidedGradCAM
 
 METHODS = [CAM, GradCAM, GuidedGradCAM]
+# What one formula tests on all axes, is tested further on images, and on volumes where positions are counted.
+SLOW = {axes: pytest.param(axes, marks=pytest.mark.slow) for axes in AXES}
 # Guided Grad-CAM holds Grad-CAM.
 SIGNED = {"cam": CAM, "guided_grad_cam": partial(GuidedGradCAM, relu=False)}
 NETWORKS = {
@@ -73,7 +75,7 @@ class TestGradCAM:
         resized = zoomed(expected, SHAPES[axes][:-1])
         np.testing.assert_allclose(found.attributions, resized, atol=1e-5)
 
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", [SLOW[1], 2, 3])
     def test_is_the_class_activation_map_over_the_positions_where_pooling_is_global(self, axes):
         model, x = gap_network(axes), samples(axes)
         by_weights, by_gradient = CAM(model)(x, target=2), GradCAM(model)(x, target=2)
@@ -81,7 +83,7 @@ class TestGradCAM:
         expected = np.maximum(by_weights.details["map"], 0) / positions
         np.testing.assert_allclose(by_gradient.details["map"], expected, atol=1e-6)
 
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", [SLOW[1], 2, SLOW[3]])
     def test_counterfactual_turns_the_sign_before_the_relu(self, axes):
         model, x = flat_network(axes), samples(axes)
         signed = GradCAM(model, relu=False)(x, target=0).details["map"]
@@ -229,7 +231,7 @@ class TestCAM:
 
 
 class TestGuidedGradCAM:
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", [SLOW[1], 2, 3])
     def test_is_the_product_of_its_two_parts(self, axes):
         model, x = flat_network(axes, normalized=True), samples(axes)
         found = GuidedGradCAM(model, relu=False)(x, target=1)

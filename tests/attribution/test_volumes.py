@@ -33,7 +33,17 @@ def volumes():
     return x * brain()[..., None]
 
 
-@pytest.mark.parametrize("kind", METHODS)
+# They go the way of integrated gradients, of saliency and of guided backprop.
+AS_OTHERS = ("InteriorGradients", "GradientTimesInput", "Deconvnet")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow if kind.__name__ in AS_OTHERS else ())
+        for kind in METHODS
+    ],
+)
 def test_every_method_explains_volumes_with_a_background_of_zeros(kind, network, volumes):
     """The ties in its max-pooling have gradients, which are shared out; class 0 is one like the other."""
     method = kind(network, **QUICK.get(kind.__name__, {}))

@@ -53,20 +53,24 @@ def run(commands):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, worker_id):
-    """A function from "one", "mirrored" or a worker's number to what its trainings gave, by name."""
+    """A function from "one", "mirrored" or a worker's number to what its trainings gave, by name.
+
+    With `slow=True`, to what the trainings of the slow tests gave.
+    """
     shared = tmp_path_factory.getbasetemp()
     shared = shared if worker_id == "master" else shared.parent
 
-    def of(kind):
-        files = {kind: shared / f"trained-{kind}.npz"}
+    def of(kind, slow=False):
+        stem = "trained-slow" if slow else "trained"
+        files = {kind: shared / f"{stem}-{kind}.npz"}
         if kind in (0, 1):
-            files = {worker: shared / f"trained-{worker}.npz" for worker in (0, 1)}
+            files = {worker: shared / f"{stem}-{worker}.npz" for worker in (0, 1)}
         with FileLock(shared / "trained.lock"):
             if not files[kind].exists():
                 port = free_port()
                 run(
                     [
-                        [file, "--replicas", 2 if each == "mirrored" else 1]
+                        [file, "--replicas", 2 if each == "mirrored" else 1, *["--slow"] * slow]
                         + (["--worker", each, "--port", port] if each in (0, 1) else [])
                         for each, file in files.items()
                     ]

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
-from trainings_of_retraining import TRAININGS
+from trainings_of_retraining import SLOW_TRAININGS, TRAININGS, UNEVEN
 
 SPREAD = ["mirrored", 0, 1]
+ALL = [
+    *(name for name in TRAININGS if name not in UNEVEN),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_TRAININGS if name not in UNEVEN),
+]
 
 
 def of(trained, kind, name):
@@ -12,13 +16,13 @@ def of(trained, kind, name):
     start = f"retraining.{name}/"
     return {
         key.removeprefix(start): array
-        for key, array in trained(kind).items()
+        for key, array in trained(kind, slow=name in SLOW_TRAININGS).items()
         if key.startswith(start)
     }
 
 
 @pytest.mark.parametrize("kind", SPREAD)
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", ALL)
 def test_losses_and_weights_are_those_of_one_replica(trained, kind, name):
     one, spread = of(trained, "one", name), of(trained, kind, name)
     assert set(one) == set(spread) and len(one) > 3
@@ -32,3 +36,18 @@ def test_workers_agree_to_the_last_bit(trained):
     for key in first:
         if key.startswith("retraining.") and "/weight" in key:
             np.testing.assert_array_equal(first[key], second[key], err_msg=key)
+
+
+@pytest.mark.parametrize("kind", ["one", *SPREAD])
+def test_without_a_map_training_is_that_of_keras_to_the_last_bit(trained, kind):
+    ours, keras = of(trained, kind, "without_map"), of(trained, kind, "with_keras")
+    assert len(keras) == 4
+    for key, expected in keras.items():
+        np.testing.assert_array_equal(ours[key], expected, err_msg=key)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SPREAD)
+def test_a_replica_without_samples_spoils_nothing(trained, kind):
+    for key, array in of(trained, kind, "small_last").items():
+        assert np.isfinite(array).all(), key

@@ -32,16 +32,17 @@ def recorder():
     return Recorder()
 
 
-def all_trainings():
-    """Functions by the name `ROOM.TRAINING`."""
+def all_trainings(slow):
+    """Functions by the name `ROOM.TRAINING`: those of every test run, or those of the slow tests."""
     from importlib import import_module
 
     sys.path.insert(0, str(HERE))
+    table = "SLOW_TRAININGS" if slow else "TRAININGS"
     rooms = sorted(file.stem for file in HERE.glob("trainings_of_*.py"))
     return {
         f"{room.removeprefix('trainings_of_')}.{name}": function
         for room in rooms
-        for name, function in import_module(room).TRAININGS.items()
+        for name, function in getattr(import_module(room), table, {}).items()
     }
 
 
@@ -74,6 +75,7 @@ def main():
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--worker", type=int)
     parser.add_argument("--port", type=int)
+    parser.add_argument("--slow", action="store_true")
     given = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     if given.worker is not None:
@@ -83,7 +85,7 @@ def main():
 
     strategy = _strategy(given.replicas, given.worker)
     found = {}
-    for name, train in all_trainings().items():
+    for name, train in all_trainings(given.slow).items():
         if given.names and name not in given.names:
             continue
         keras.utils.set_random_seed(0)

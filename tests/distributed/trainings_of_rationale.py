@@ -219,11 +219,14 @@ def failed(strategy):
 
 TRAININGS = {
     "encoder": encoder,
-    "encoder_uneven": encoder_uneven,
     "wasserstein_of_arrays": wasserstein_of_arrays,
-    "wasserstein_of_data_set": wasserstein_of_data_set,
     "class_latent_of_arrays": class_latent_of_arrays,
+    "failed": failed,
+}
+SLOW_TRAININGS = {
+    "encoder_uneven": encoder_uneven,
+    "wasserstein_of_data_set": wasserstein_of_data_set,
+    "uninterrupted": wasserstein_of_arrays,
     "resumed": resumed,
     "restored": restored,
-    "failed": failed,
 }

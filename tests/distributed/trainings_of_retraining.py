@@ -131,35 +131,87 @@ def watched(strategy):
 
 
 def experiment(strategy):
-    """Both arms of an experiment, and the pilot that finds λ."""
+    """Both arms of an experiment, and the pilot that finds λ; only the networks are made in the scope."""
     import keras
 
-    from keras_pli import InterventionPlan, pli_experiment
-    from keras_pli.intervention import ShiftTowards
+    from keras_pli import pli_experiment
+    from keras_pli.intervention import InterventionPlan, Shift
 
     with strategy.scope():
         classifier, embedder = networks()
     x, y = samples()
-    found = pli_experiment(
+    run = pli_experiment(
         classifier,
         (x, y["label"]),
         (x, y["label"]),
-        plan=InterventionPlan([ShiftTowards(0, 1)]),
+        InterventionPlan([Shift(1, by=(1.0, 0.5))]),
         embedder=embedder,
+        embedding_weight="auto",
+        most_cost=0.2,
         loss="sparse_categorical_crossentropy",
-        optimizer=keras.optimizers.SGD(0.3),
-        seeds=[0],
+        optimizer=keras.optimizers.SGD(0.1),
+        seeds=1,
         epochs=1,
         batch_size=BATCH,
+        verbose=0,
+    ).runs[0]
+    return {
+        "found": np.array([run.embedding_weight]),
+        **{f"map {name}": np.asarray(array) for name, array in run.test_maps.items()},
+        **{f"outputs {name}": np.asarray(array) for name, array in run.outputs.items()},
+    }
+
+
+def without_map(strategy, *, with_keras=False):
+    """λ = 0, or plain Keras, with all that weighs samples and a last batch of fewer samples than replicas."""
+    import keras
+
+    from keras_pli import PLILoss, PLIModel
+
+    x, y = samples()
+    rows, weights = 2 * BATCH + 1, np.linspace(0.5, 2, SAMPLES).astype("float32")
+    with strategy.scope():
+        classifier, embedder = networks()
+        optimizer, name = keras.optimizers.SGD(0.3), "sparse_categorical_crossentropy"
+        model = classifier if with_keras else PLIModel(classifier, embedder)
+        model.compile(optimizer, name if with_keras else PLILoss(name, embedding_weight=0.0))
+    # Keras's own training takes class weights or a weight for each sample.
+    model.fit(
+        x[:rows],
+        y["label"][:rows],
+        sample_weight=weights[:rows],
+        batch_size=BATCH,
+        epochs=2,
+        shuffle=False,
+        verbose=0,
     )
-    return found
+    return {f"weight{number}": each for number, each in enumerate(classifier.get_weights())}
 
 
-TRAININGS = {
-    "plain": plain,
+def with_keras(strategy):
+    """The same by the classifier's own `fit`."""
+    return without_map(strategy, with_keras=True)
+
+
+def small_last(strategy):
+    """A last batch of one sample, of which one replica has none."""
+    from keras_pli import PLILoss
+
+    x, y = samples()
+    rows = slice(2 * BATCH + 1)
+    targets = {name: array[rows] for name, array in y.items()}
+    return fitted(strategy, PLILoss(embedding_weight=0.4), rate=0.05, x=x[rows], y=targets)
+
+
+TRAININGS = {"plain": plain, "without_map": without_map, "with_keras": with_keras}
+SLOW_TRAININGS = {
     "from_data_set": from_data_set,
     "of_one_number": of_one_number,
     "unreduced": unreduced,
     "automatic": automatic,
     "watched": watched,
+    "experiment": experiment,
+    "small_last": small_last,
 }
+# Each replica's part of a batch counts alike in Keras, so that these are not those of one replica.
+UNEVEN = ("without_map", "with_keras", "small_last")

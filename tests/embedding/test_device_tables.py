@@ -42,7 +42,7 @@ def made(monkeypatch):
 
     def recorded(array):
         table = on_device(array)
-        found.append((weakref.ref(table), table._variable))
+        found.append((weakref.ref(table), table._copies[""]))
         return table
 
     monkeypatch.setattr(batches, "on_device", recorded)
@@ -91,7 +91,7 @@ def test_given_back_while_a_graph_lives_that_has_read_it():
     table = on_device(np.ones((4, 3), dtype=np.float32))
     step = tf.function(lambda read: ops.sum(read()))
     graph = step.get_concrete_function(lambda: table).graph
-    held = table._variable
+    held = table._copies[""]
     assert rows(held) == 4
     step = table = None
     assert rows(held) == 0

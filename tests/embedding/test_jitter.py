@@ -9,7 +9,7 @@ from keras_pli.embedding.stages import Jitter
 
 
 def displacements(jitter, row, size=2000):
-    found = jitter.of(size, keras.ops.convert_to_tensor(row, "int32"))
+    found = jitter.of(np.arange(size, dtype=np.int32), keras.ops.convert_to_tensor(row, "int32"))
     return keras.ops.convert_to_numpy(found)
 
 

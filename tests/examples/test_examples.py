@@ -215,3 +215,13 @@ def test_students_learn_from_explanations(small_digits, tmp_path):
     )
     assert "Integrated gradients" in printed and "random maps" in printed
     assert (tmp_path / "student.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_a_data_set_is_explained_on_ray(small_digits, tmp_path):
+    pytest.importorskip("ray.data")
+    data = ["--data", str(small_digits / "grey.npz"), "--quick", "--actors", "1"]
+    printed = run("explain_on_ray.py", *data, "--out", str(tmp_path))
+    assert "class 9" in printed and "integrated gradients" in printed
+    assert list((tmp_path / "maps").glob("*.parquet"))
+    assert (tmp_path / "index.html").read_text(encoding="utf-8").count("data:image/png") == 2

@@ -43,7 +43,7 @@ def sparse(**options):
     return losses.SparseCategoricalCrossentropy(from_logits=True, **options)
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("weights", [pytest.param(None, marks=pytest.mark.slow), WEIGHTS])
 @pytest.mark.parametrize(
     "reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", None]
 )

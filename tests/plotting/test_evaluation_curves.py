@@ -184,3 +184,20 @@ def test_axes_given_and_scores_below_zero():
 def test_faithfulness_errors(curves, fractions, arguments, message):
     with pytest.raises(ValueError, match=message):
         faithfulness_curves(curves, fractions, **arguments)
+
+
+def test_a_mean_curve_has_the_band_that_is_given():
+    shares, mean = np.array([0.0, 0.5, 1.0]), np.array([0.9, 0.4, 0.1])
+    ends = (mean - 0.2, mean + 0.1)
+    figure = faithfulness_curves({"a": mean, "b": mean / 2}, shares, bands={"a": ends})
+    (ax,) = figure.axes
+    (band,) = ax.collections
+    drawn = band.get_paths()[0].vertices
+    for share, low, high in zip(shares, *ends, strict=True):
+        own = drawn[np.isclose(drawn[:, 0], share), 1]
+        assert {round(y, 6) for y in own} == {round(low, 6), round(high, 6)}
+    assert ax.get_ylim()[0] == pytest.approx(-0.1)
+    with pytest.raises(ValueError, match=r"'a', 'b'.*'c'"):
+        faithfulness_curves({"a": mean, "b": mean}, shares, bands={"c": ends})
+    with pytest.raises(ValueError, match=r"two ends of shape \(3,\)"):
+        faithfulness_curves({"a": mean}, shares, bands={"a": (mean[:2], mean)})

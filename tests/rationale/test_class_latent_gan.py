@@ -8,6 +8,7 @@ from keras import layers
 from scipy.special import expit, log_softmax, softmax
 
 from keras_pli.rationale.class_latent.class_latent_gan import ClassLatentGAN
+from keras_pli.replicas import ReplicaRows
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1, 1, size=(48, 16, 16, 1)).astype("float32")
@@ -76,8 +77,10 @@ def test_a_step_is_that_of_equation_1(penalty, class_weight):
     )
     gan.compile(keras.optimizers.SGD(rate), keras.optimizers.SGD(rate))
     real = RNG.normal(1, 1, size=(batch, 2)).astype("float32")
-    first, _ = gan._draws(batch, gan._training_key, 0)
-    second, labels = (draw.numpy() for draw in gan._draws(batch, gan._training_key, 1))
+    first, _ = gan._draws(ReplicaRows.even(batch), gan._training_key, 0)
+    second, labels = (
+        draw.numpy() for draw in gan._draws(ReplicaRows.even(batch), gan._training_key, 1)
+    )
     logs = tf.function(gan.train_step)(tf.constant(real))
 
     # max_D log D(x) + log(1 − D(G)), by steps downwards on its negative.

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_pli.rationale.generators.wgan import WassersteinGAN
+from keras_pli.replicas import ReplicaRows
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1, 1, size=(96, 16, 16, 1)).astype("float32")
@@ -66,8 +67,8 @@ def test_a_step_updates_the_critic_on_different_images_and_then_the_generator(cr
     gan.compile(keras.optimizers.SGD(rate), keras.optimizers.SGD(rate))
     fakes, drawn = [], gan._draws
 
-    def recorded(count, key, number):
-        codes, mix = drawn(count, key, number)
+    def recorded(*place):
+        codes, mix = drawn(*place)
         fakes.append(codes.numpy())
         return codes, mix
 
@@ -236,7 +237,7 @@ def test_held_out_images_are_scored_one_by_one_and_nothing_is_updated():
     # In the last, smaller batch a sample counts as much as in the others.
     keys, fakes = gan._validation_key, []
     for number, count in enumerate((8, 8, 4)):
-        fakes.append(gan.generator(gan._draws(count, keys, number)[0]).numpy())
+        fakes.append(gan.generator(gan._draws(ReplicaRows.even(count), keys, number)[0]).numpy())
     scores = (
         gan.critic.predict(X[:20], verbose=0),
         gan.critic.predict(np.concatenate(fakes), verbose=0),

@@ -52,7 +52,9 @@ def by_plan(x, y, plan, weight=0.5, loss=CROSS_ENTROPY, embedder=None, **options
 
 
 class TestFit:
-    @pytest.mark.parametrize("form", ["integers", "column", "one_hot"])
+    @pytest.mark.parametrize(
+        "form", ["integers", pytest.param("column", marks=pytest.mark.slow), "one_hot"]
+    )
     def test_a_plan_of_data_is_plain_training_on_the_edited_data(self, small, form):
         (x, labels), _ = small
         edited, weights, rows = edited_by_hand(labels)
@@ -326,6 +328,7 @@ class TestExperiment:
             pli_experiment(trained_digits, *small, plan, out=tmp_path / "out", verbose=0, **options)
         assert not (tmp_path / "out").exists()
 
+    @pytest.mark.slow
     def test_moved_samples_without_a_label_are_of_no_class(
         self, small, trained_digits, digits_embedder
     ):

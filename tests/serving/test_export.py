@@ -69,7 +69,7 @@ def everything(request, tmp_path_factory):
     return model, embedder, methods, served(version), documented(version)
 
 
-@pytest.mark.parametrize("count", [1, 3, 64])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow), 64])
 def test_equal_to_direct_calls(everything, count):
     model, embedder, methods, signatures, _ = everything
     (x,) = samples(model, count)

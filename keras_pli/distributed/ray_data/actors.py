@@ -58,6 +58,16 @@ class Run:
         one_of(self.on_error, ("raise", "column"), "on_error")
 
 
+def begun_here(sources: Mapping[str, ModelSource], job: Job) -> None:
+    """Begins a job on models that are all at hand, so that what is wrong with a setting shows at once.
+
+    Not where there is a GPU: a process that has used TensorFlow occupies it until its end. Nor of models that
+    a function makes, which may work nowhere but in an actor. Then the actors tell, before they take a row.
+    """
+    if all(source.is_here for source in sources.values()) and not _sees_gpu():
+        job.begin({name: source.load() for name, source in sources.items()})
+
+
 def applied(
     dataset: Any, sources: Mapping[str, ModelSource], job: Job, columns: Columns, run: Run
 ) -> Any:
@@ -251,6 +261,16 @@ def _faults() -> tuple[type[Exception], ...]:
 
         faults += (tf.errors.InvalidArgumentError,)
     return faults
+
+
+def _sees_gpu() -> bool:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return True  # what another backend would occupy is unknown
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _said(error: Exception) -> str:

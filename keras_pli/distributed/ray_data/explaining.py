@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checks import check_options, quoted
-from .actors import Found, Run, applied
+from .actors import Found, Run, applied, begun_here
 from .columns import Columns, GivenColumn
 from .model_source import GivenModel, ModelSource
 
@@ -157,12 +157,8 @@ class Explaining:
         return ["attributions", "scores", "delta", "details"]
 
     def check(self, source: ModelSource) -> None:
-        """Makes the method once of a model that is at hand, so that what is wrong with a setting shows now.
-
-        Not where there is a GPU: a process that has used TensorFlow occupies it until its end.
-        """
-        if source.is_here and not _sees_gpu():
-            self.made(source.load())
+        """Makes the method once of a model that is at hand (see `begun_here`)."""
+        begun_here({"model": source}, self)
 
     def made(self, model: Any) -> Method:
         """Returns the method of a model.
@@ -190,9 +186,3 @@ class Explaining:
             return {name: np.asarray(array) for name, array in found.items()}
 
         return run
-
-
-def _sees_gpu() -> bool:
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .actors import Found, Run, applied
+from .actors import Found, Run, applied, begun_here
 from .columns import Columns, GivenColumn
 from .model_source import GivenModel, ModelSource
 
@@ -67,6 +67,7 @@ def activations(
     columns = Columns(column, {}, id_column, preprocess)
     run = Run(batch_size, concurrency, num_cpus, num_gpus, on_error)
     job = Reading(layer)
+    begun_here({"model": source}, job)
     return applied(dataset, {"model": source}, job, columns, run)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .actors import Found, Run, applied
+from .actors import Found, Run, applied, begun_here
 from .columns import Columns, GivenColumn
 from .layer_activations import Reading, reader_of
 from .model_source import GivenModel, ModelSource
@@ -76,7 +76,9 @@ def map_positions(
     sources["embedder"] = ModelSource.of(embedder, "embedder")
     columns = Columns(column, {}, id_column, preprocess)
     run = Run(batch_size, concurrency, num_cpus, num_gpus, on_error)
-    return applied(dataset, sources, Placing(Reading(layer)), columns, run)
+    job = Placing(Reading(layer))
+    begun_here(sources, job)
+    return applied(dataset, sources, job, columns, run)
 
 
 @dataclass(frozen=True)

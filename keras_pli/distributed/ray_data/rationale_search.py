@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checks import check_options, quoted
-from .actors import Found, Run, applied
+from .actors import Found, Run, applied, begun_here
 from .columns import Columns
 from .model_source import GivenModel, ModelSource
 
@@ -118,6 +118,7 @@ def rationales(
     others = {"labels": label_column} if isinstance(target, str) else {}
     columns = Columns(column, others, id_column, preprocess)
     run = Run(batch_size, concurrency, num_cpus, num_gpus, on_error)
+    begun_here(sources, job)
     return applied(dataset, sources, job, columns, run)
 
 

@@ -276,8 +276,10 @@ class AdversarialModel(UnevenBatches, keras.Model):
 
     def _logged(self, weight: Tensor = None, /, **values: Tensor) -> dict[str, Tensor]:
         """Notes means over a batch, of which each replica brings its part; with a weight, if need be."""
-        for name, value in values.items():
-            self._trackers[name].update_state(total(value), sample_weight=weight)
+        whole = {name: total(value) for name, value in values.items()}
+        with tf.control_dependencies(list(whole.values())):  # nor is a step averaged, at their end
+            for name, value in whole.items():
+                self._trackers[name].update_state(value, sample_weight=weight)
         return self.get_metrics_result()
 
     def _held_out(self, images: Any, batch_size: int) -> tf.data.Dataset:

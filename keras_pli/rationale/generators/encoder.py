@@ -185,11 +185,13 @@ class GeneratorEncoder(UnevenBatches, keras.Model):
         training: bool = True,
     ) -> Tensor:
         """The Laplacian-pyramid distance of an image on average, and whatever the encoder's layers add."""
+        # Before replicas meet: a layer notes the losses of all in one list.
+        added = sum(self.losses)
         distances = self._distances(x, y_pred)
         axes = list(range(1, len(x.shape)))
         self._laplacian.update_state(distances)
         self._mse.update_state(ops.mean(ops.square(x - y_pred), axis=axes))
-        return mean_loss(distances) + shared_loss(sum(self.losses))
+        return mean_loss(distances) + shared_loss(added)
 
     def _distances(self, images: Tensor, others: Tensor) -> Tensor:
         if replica_count() == 1:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keras_pli.attribution import IntegratedGradients
-from keras_pli.distributed import explain
+from keras_pli.distributed import activations, evaluate, explain, map_positions, rationales
 
 
 class Killer(threading.Thread):
@@ -217,3 +217,18 @@ def test_several_inputs_from_parquet_by_a_function_that_makes_the_model(cluster,
         stacked = np.stack([row[f"attributions/{name}"] for row in found])
         np.testing.assert_allclose(stacked, whole, atol=1e-6)
     keras.backend.clear_session()
+
+
+def test_other_jobs_refuse_at_once(cluster, stored, images):
+    rows = rows_of(cluster, images[0][:4], images[1][:4], blocks=1)
+    with pytest.raises(ValueError, match=r"no layer 'none'"):
+        activations(rows, stored, "none", column="image")
+    with pytest.raises(
+        ValueError, match=r"`column` must say which of|has a column 'label' already"
+    ):
+        evaluate(rows, stored, "saliency", id_column="label")
+    with pytest.raises(ValueError, match=r"no model '.*none\.keras', named by `embedder`"):
+        map_positions(rows, "none.keras", column="image")
+    models = {"encoder": stored, "classifier": stored}
+    with pytest.raises(TypeError, match=r"takes no option 'stepz'"):
+        rationales(rows, stored, **models, column="image", stepz=3)

@@ -99,9 +99,9 @@ class TestMeanMaps:
     def test_refusals(self, rows, images):
         from keras_pli.distributed import mean_maps
 
-        with pytest.raises(TypeError, match="must be a ray.data.Dataset. Received: ndarray"):
+        with pytest.raises(TypeError, match=r"must be a ray\.data\.Dataset\. Received: ndarray"):
             mean_maps(images)
-        with pytest.raises(ValueError, match="no column 'attributions'. It has 'image'"):
+        with pytest.raises(ValueError, match=r"no column 'attributions'\. It has 'image'"):
             mean_maps(rows)
         holey = ray.data.from_items([{"attributions": np.full(3, np.nan)}])
         with pytest.raises(ray.exceptions.RayTaskError, match="must be finite"):

@@ -7,10 +7,19 @@ import pytest
 from keras_pli.distributed import ray_data
 
 MODULES = [
-    f"{ray_data.__name__}.{module.name}" for module in pkgutil.iter_modules(ray_data.__path__)
+    module.name for module in pkgutil.walk_packages(ray_data.__path__, f"{ray_data.__name__}.")
 ]
 # Their actors start anew for each example.
-ON_RAY = ("explaining", "layer_activations", "map_positions", "rationale_search", "scoring")
+ON_RAY = (
+    "explaining",
+    "layer_activations",
+    "map_positions",
+    "rationale_search",
+    "scoring",
+    "map_means",
+    "mean_curves",
+    "seeds",
+)
 
 
 @pytest.mark.parametrize(

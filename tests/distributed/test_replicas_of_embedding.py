@@ -1,0 +1,120 @@
+"""Maps and decoders train on replicas and workers as on one replica."""
+
+import re
+
+import numpy as np
+import pytest
+from keras import ops
+from trainings_of_embedding import FIT, POINTS, SMALL
+
+from keras_pli.embedding import ContrastiveEmbedding
+from keras_pli.embedding.batches import Draws
+
+SPREAD = ("mirrored", 0, 1)
+REFUSALS = {
+    "outside": "must be made, or loaded, in its scope",
+    "together": "several steps in one execution.*steps_per_execution=2, and 2 replicas",
+    "few": "at least 2 points for each of the 2 replicas. Received a batch of 3",
+}
+
+
+def of(trained, kind, training, slow=False):
+    """What one training gave, by name."""
+    prefix = f"embedding.{training}/"
+    found = trained(kind, slow)
+    return {key.removeprefix(prefix): found[key] for key in found if key.startswith(prefix)}
+
+
+def assert_alike(found, expected, tolerance=1e-5):
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        scale = max(1.0, np.abs(array).max())
+        np.testing.assert_allclose(found[name], array, atol=tolerance * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("training", ["tsne", "decoder"])
+@pytest.mark.parametrize("kind", SPREAD)
+def test_as_one_replica_does(trained, kind, training):
+    assert_alike(of(trained, kind, training), of(trained, "one", training))
+
+
+def test_what_is_compared_has_moved(trained):
+    found = of(trained, "one", "tsne")
+    assert len(np.unique(found["losses"][:, 1])) == len(found["losses"])
+    assert np.abs(found["refitted"] - found["weights"]).max() > 1e-3
+    assert 0 < found["drift"].max() < 10
+    errors = of(trained, "one", "decoder")["errors"]
+    assert (errors[:, 1] < errors[:, 0]).all()
+
+
+def mean_of_parts():
+    """The losses and weights of gradient descent on the mean of two replicas' objectives, part by part."""
+    import tensorflow as tf
+
+    model = ContrastiveEmbedding(n_neighbors=6, **SMALL)
+    model.build((None, POINTS.shape[1]))
+    model.projection.adapt(POINTS, seed=0)
+    tables = model._tables(POINTS, None, FIT["batch_size"], 0)
+    model._start(POINTS, tables, model.fit_defaults.over(), 3, 0)
+    steps, size = FIT["epochs"] * FIT["steps_per_epoch"], FIT["batch_size"] // 2
+    draws = Draws.of(tables, size, 2 * steps, model._random("training"))
+    anchors, levels = np.asarray(draws.anchors), np.asarray(draws.levels)
+    jitter, losses = model._jitter(tables), []
+    for step in range(steps):
+        with tf.GradientTape() as tape:
+            costs = []
+            for row in (2 * step, 2 * step + 1):
+                points = tables.draw(anchors[row], levels[row])
+                shown = ops.take(tables.z, points, axis=0)
+                shown = shown + jitter.of(np.arange(len(points), dtype=np.int32), row)
+                early = float(step < steps // 4)
+                costs.append(model.objective.cost(model.network(shown), points, tables, early)[0])
+            loss = sum(costs) / 2
+        weights = model.network.trainable_variables
+        for weight, slope in zip(weights, tape.gradient(loss, weights), strict=True):
+            weight.assign(weight - 0.01 * slope)
+        losses.append(float(loss))
+    return np.array(losses), np.concatenate([np.ravel(weight) for weight in weights])
+
+
+@pytest.mark.parametrize("kind", SPREAD)
+def test_mean_over_replicas(trained, kind):
+    losses, weights = mean_of_parts()
+    found = of(trained, kind, "contrastive")
+    seen = found["losses"][:, 1]
+    starts = np.arange(len(seen)) // FIT["steps_per_epoch"] * FIT["steps_per_epoch"]
+    running = [np.mean(losses[start : step + 1]) for step, start in enumerate(starts)]
+    np.testing.assert_allclose(seen, running, rtol=1e-5)
+    np.testing.assert_allclose(found["weights"], weights, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", ["edges", "umap", "straight"])
+@pytest.mark.parametrize("kind", SPREAD)
+def test_more_objectives_as_one_replica_does(trained, kind, training):
+    found, expected = (of(trained, each, training, slow=True) for each in (kind, "one"))
+    assert_alike(found, expected, 1e-4 if training == "straight" else 1e-5)  # which Adam trained
+
+
+@pytest.mark.slow
+def test_resumed_and_loaded(trained):
+    found = of(trained, "mirrored", "resumed", slow=True)
+    straight = of(trained, "mirrored", "straight", slow=True)
+    assert found["step"] == straight["step"] == FIT["epochs"] * FIT["steps_per_epoch"]
+    assert np.array_equal(found["map"], straight["map"])
+    np.testing.assert_allclose(found["elsewhere"], found["map"], atol=1e-6)
+    assert np.abs(found["again"] - found["map"]).max() > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refused(trained, name):
+    said = str(of(trained, "mirrored", "refused", slow=True)[name])
+    assert re.search(REFUSALS[name], said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", (0, 1))
+def test_workers_need_a_seed(trained, kind):
+    said = str(of(trained, kind, "refused", slow=True)["unseeded"])
+    assert "give `seed` a number. Received: seed=None, and 2 workers" in said
