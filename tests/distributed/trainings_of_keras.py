@@ -121,13 +121,19 @@ def mixed(strategy):
 
 
 def uneven(strategy):
-    """One step of linear regression on a batch of which replicas cannot have equal shares."""
+    """Linear regression, with a last batch of which replicas cannot have equal shares.
+
+    Under MirroredStrategy, Keras cannot begin with such a batch.
+    """
     with strategy.scope():
         line = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
         model = keras.Sequential([keras.Input((4,)), line])
-        model.compile(keras.optimizers.SGD(1.0), keras.losses.MeanSquaredError())
-    loss = model.fit(X[:3], X[:3, :1] ** 2, batch_size=3, shuffle=False, verbose=0).history["loss"]
-    return {"loss": loss, "weights": model.get_weights()[0]}
+        model.compile(keras.optimizers.SGD(0.1), keras.losses.MeanSquaredError())
+    fit = {"batch_size": 4, "shuffle": False, "verbose": 0}
+    return {
+        "loss": model.fit(X[:7], X[:7, :1] ** 2, **fit).history["loss"],
+        "weights": model.get_weights()[0],
+    }
 
 
 TRAININGS = {
