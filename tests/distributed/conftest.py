@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from trainings import all_trainings, in_every_run
 
 SCRIPT = Path(__file__).parent / "trainings.py"
 ROOT = Path(__file__).parents[2]
@@ -53,29 +54,29 @@ def run(commands):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, worker_id):
-    """A function from "one", "mirrored" or a worker's number to what its trainings gave, by name.
-
-    With `slow=True`, to what the trainings of the slow tests gave.
-    """
+    """A function from "one", "mirrored" or a worker's number, and a training, to the arrays it gave there."""
     shared = tmp_path_factory.getbasetemp()
     shared = shared if worker_id == "master" else shared.parent
 
-    def of(kind, slow=False):
-        stem = "trained-slow" if slow else "trained"
-        files = {kind: shared / f"{stem}-{kind}.npz"}
-        if kind in (0, 1):
-            files = {worker: shared / f"{stem}-{worker}.npz" for worker in (0, 1)}
+    def of(kind, training):
+        quick = in_every_run(training, kind)
+        together = (0, 1) if kind in (0, 1) else (kind,)
+        files = {each: shared / f"trained-{quick}-{each}.npz" for each in together}
         with FileLock(shared / "trained.lock"):
             if not files[kind].exists():
                 port = free_port()
-                run(
-                    [
-                        [file, "--replicas", 2 if each == "mirrored" else 1, *["--slow"] * slow]
-                        + (["--worker", each, "--port", port] if each in (0, 1) else [])
-                        for each, file in files.items()
-                    ]
-                )
+                names = [name for name in all_trainings() if in_every_run(name, kind) == quick]
+                run([[file, *names, *_options(each, port)] for each, file in files.items()])
         with np.load(files[kind]) as found:
-            return dict(found)
+            start = f"{training}/"
+            return {
+                name.removeprefix(start): found[name] for name in found if name.startswith(start)
+            }
 
     return of
+
+
+def _options(kind, port):
+    if kind in (0, 1):
+        return ["--worker", kind, "--port", port]
+    return ["--replicas", 2 if kind == "mirrored" else 1]

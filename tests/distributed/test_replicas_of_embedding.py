@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from keras import ops
+from trainings import assert_alike, cases
 from trainings_of_embedding import FIT, POINTS, SMALL
 
 from keras_pli.embedding import ContrastiveEmbedding
@@ -18,32 +19,25 @@ REFUSALS = {
 }
 
 
-def of(trained, kind, training, slow=False):
-    """What one training gave, by name."""
-    prefix = f"embedding.{training}/"
-    found = trained(kind, slow)
-    return {key.removeprefix(prefix): found[key] for key in found if key.startswith(prefix)}
-
-
-def assert_alike(found, expected, tolerance=1e-5):
-    assert found.keys() == expected.keys()
-    for name, array in expected.items():
-        scale = max(1.0, np.abs(array).max())
-        np.testing.assert_allclose(found[name], array, atol=tolerance * scale, err_msg=name)
-
-
-@pytest.mark.parametrize("training", ["tsne", "decoder"])
-@pytest.mark.parametrize("kind", SPREAD)
-def test_as_one_replica_does(trained, kind, training):
-    assert_alike(of(trained, kind, training), of(trained, "one", training))
+@pytest.mark.parametrize(
+    ("training", "kind"),
+    cases("embedding", ["tsne", "decoder", "edges", "umap", "straight"], SPREAD),
+)
+def test_as_one_replica_does(trained, training, kind):
+    found, expected = (trained(each, f"embedding.{training}") for each in (kind, "one"))
+    assert_alike(found, expected, 1e-4 if training == "straight" else 1e-5)  # which Adam trained
 
 
 def test_what_is_compared_has_moved(trained):
-    found = of(trained, "one", "tsne")
+    found = trained("one", "embedding.tsne")
     assert len(np.unique(found["losses"][:, 1])) == len(found["losses"])
     assert np.abs(found["refitted"] - found["weights"]).max() > 1e-3
     assert 0 < found["drift"].max() < 10
-    errors = of(trained, "one", "decoder")["errors"]
+
+
+@pytest.mark.slow
+def test_decoders_have_learned(trained):
+    errors = trained("one", "embedding.decoder")["errors"]
     assert (errors[:, 1] < errors[:, 0]).all()
 
 
@@ -77,10 +71,10 @@ def mean_of_parts():
     return np.array(losses), np.concatenate([np.ravel(weight) for weight in weights])
 
 
-@pytest.mark.parametrize("kind", SPREAD)
-def test_mean_over_replicas(trained, kind):
+@pytest.mark.parametrize(("training", "kind"), cases("embedding", ["contrastive"], SPREAD))
+def test_mean_over_replicas(trained, training, kind):
     losses, weights = mean_of_parts()
-    found = of(trained, kind, "contrastive")
+    found = trained(kind, f"embedding.{training}")
     seen = found["losses"][:, 1]
     starts = np.arange(len(seen)) // FIT["steps_per_epoch"] * FIT["steps_per_epoch"]
     running = [np.mean(losses[start : step + 1]) for step, start in enumerate(starts)]
@@ -89,17 +83,9 @@ def test_mean_over_replicas(trained, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("training", ["edges", "umap", "straight"])
-@pytest.mark.parametrize("kind", SPREAD)
-def test_more_objectives_as_one_replica_does(trained, kind, training):
-    found, expected = (of(trained, each, training, slow=True) for each in (kind, "one"))
-    assert_alike(found, expected, 1e-4 if training == "straight" else 1e-5)  # which Adam trained
-
-
-@pytest.mark.slow
 def test_resumed_and_loaded(trained):
-    found = of(trained, "mirrored", "resumed", slow=True)
-    straight = of(trained, "mirrored", "straight", slow=True)
+    found = trained("mirrored", "embedding.resumed")
+    straight = trained("mirrored", "embedding.straight")
     assert found["step"] == straight["step"] == FIT["epochs"] * FIT["steps_per_epoch"]
     assert np.array_equal(found["map"], straight["map"])
     np.testing.assert_allclose(found["elsewhere"], found["map"], atol=1e-6)
@@ -109,12 +95,12 @@ def test_resumed_and_loaded(trained):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSALS)
 def test_refused(trained, name):
-    said = str(of(trained, "mirrored", "refused", slow=True)[name])
+    said = str(trained("mirrored", "embedding.refused")[name])
     assert re.search(REFUSALS[name], said)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", (0, 1))
 def test_workers_need_a_seed(trained, kind):
-    said = str(of(trained, kind, "refused", slow=True)["unseeded"])
+    said = str(trained(kind, "embedding.refused")["unseeded"])
     assert "give `seed` a number. Received: seed=None, and 2 workers" in said

@@ -15,6 +15,43 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+# What every test run trains, and where: on one replica, two of a machine, two workers. Wherever else, and all
+# that is not named here, the slow tests train.
+EVERY_RUN = {
+    "embedding.tsne": ("one", "mirrored"),
+    "keras.plain": ("one", 0, 1),
+    "rationale.wasserstein_of_arrays": ("one", "mirrored"),
+    "retraining.plain": ("one", "mirrored", 0, 1),
+}
+
+
+def cases(room, names, kinds):
+    """Parameters `(name, kind)` of a test on trainings of a room, marked slow where they are."""
+    import pytest
+
+    return [
+        pytest.param(
+            name, kind, marks=() if in_every_run(f"{room}.{name}", kind) else pytest.mark.slow
+        )
+        for name in names
+        for kind in kinds
+    ]
+
+
+def in_every_run(name, kind):
+    """Whether every test run makes a training there."""
+    return kind in EVERY_RUN.get(name, ())
+
+
+def assert_alike(found, expected, tolerance=1e-5):
+    """Arrays of two trainings are the same within a share of their largest number, or of 1."""
+    import numpy as np
+
+    assert found.keys() == expected.keys() and len(expected) > 0
+    for name, array in expected.items():
+        assert np.isfinite(array).all(), name
+        scale = max(1.0, np.abs(array).max(initial=0))
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=tolerance * scale, err_msg=name)
 
 
 def recorder():
@@ -32,17 +69,16 @@ def recorder():
     return Recorder()
 
 
-def all_trainings(slow):
-    """Functions by the name `ROOM.TRAINING`: those of every test run, or those of the slow tests."""
+def all_trainings():
+    """Functions by the name `ROOM.TRAINING`."""
     from importlib import import_module
 
     sys.path.insert(0, str(HERE))
-    table = "SLOW_TRAININGS" if slow else "TRAININGS"
     rooms = sorted(file.stem for file in HERE.glob("trainings_of_*.py"))
     return {
         f"{room.removeprefix('trainings_of_')}.{name}": function
         for room in rooms
-        for name, function in getattr(import_module(room), table, {}).items()
+        for name, function in import_module(room).TRAININGS.items()
     }
 
 
@@ -75,7 +111,6 @@ def main():
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--worker", type=int)
     parser.add_argument("--port", type=int)
-    parser.add_argument("--slow", action="store_true")
     given = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     if given.worker is not None:
@@ -85,7 +120,7 @@ def main():
 
     strategy = _strategy(given.replicas, given.worker)
     found = {}
-    for name, train in all_trainings(given.slow).items():
+    for name, train in all_trainings().items():
         if given.names and name not in given.names:
             continue
         keras.utils.set_random_seed(0)

@@ -195,8 +195,6 @@ TRAININGS = {
     "tsne": tsne,
     "contrastive": contrastive,
     "decoder": decoder,
-}
-SLOW_TRAININGS = {
     "edges": edges,
     "umap": umap,
     "straight": straight,

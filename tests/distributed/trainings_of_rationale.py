@@ -222,8 +222,6 @@ TRAININGS = {
     "wasserstein_of_arrays": wasserstein_of_arrays,
     "class_latent_of_arrays": class_latent_of_arrays,
     "failed": failed,
-}
-SLOW_TRAININGS = {
     "encoder_uneven": encoder_uneven,
     "wasserstein_of_data_set": wasserstein_of_data_set,
     "uninterrupted": wasserstein_of_arrays,

@@ -203,8 +203,10 @@ def small_last(strategy):
     return fitted(strategy, PLILoss(embedding_weight=0.4), rate=0.05, x=x[rows], y=targets)
 
 
-TRAININGS = {"plain": plain, "without_map": without_map, "with_keras": with_keras}
-SLOW_TRAININGS = {
+TRAININGS = {
+    "plain": plain,
+    "without_map": without_map,
+    "with_keras": with_keras,
     "from_data_set": from_data_set,
     "of_one_number": of_one_number,
     "unreduced": unreduced,
