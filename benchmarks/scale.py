@@ -1,8 +1,9 @@
 """Beyond one process: seconds, memory and bytes of explanations on Ray, and of training on replicas.
 
 Fashion-MNIST, repeated to the number of images, lies as Parquet in files of 2,000. The plain loop reads them,
-explains batches of 64 by integrated gradients in 32 steps with one thread, and writes Parquet; on Ray, 1 or 2 actors do. A
-training is Keras's `fit` of the same network on one replica, on two of MirroredStrategy, and by two workers.
+explains batches of 64 by integrated gradients in 32 steps with one thread, and writes Parquet; on Ray, 1 or 2
+actors do. A training is Keras's `fit` of the same network on one replica, on two of MirroredStrategy, and by
+two workers.
 Each point runs in processes of its own and is kept in a file: called again, the script makes what is missing.
 Then a model of cost is fitted to the points.
 
