@@ -14,6 +14,7 @@ if _TYPE_CHECKING:
     from . import (
         attribution,
         callbacks,
+        distributed,
         embedding,
         evaluation,
         inspection,
@@ -106,6 +107,7 @@ __all__ = [
     "affinities",
     "attribution",
     "callbacks",
+    "distributed",
     "embedding",
     "embedding_response",
     "evaluation",
