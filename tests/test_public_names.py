@@ -11,6 +11,7 @@ import keras_pli as kp
 ROOMS = {
     "attribution",
     "callbacks",
+    "distributed",
     "embedding",
     "evaluation",
     "inspection",
