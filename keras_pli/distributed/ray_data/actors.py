@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,9 @@ def applied(
             f"`dataset` must be a ray.data.Dataset. Received: {type(dataset).__name__}; "
             "`ray.data.from_numpy`, `from_items` and `read_parquet` make one."
         )
+    # Ray keeps the actors of a run that failed until the cycle of references that its error is in is gone;
+    # where they fill the cluster, those of the next run would wait for ever.
+    gc.collect()
     cluster = Cluster.here()
     share = share_of(cluster, run.concurrency, run.num_cpus, run.num_gpus)
     for source in sources.values():
