@@ -27,7 +27,9 @@ def to_arrow(values: Array) -> Any:
     """
     pa = _arrow()
     if values.ndim == 1:
-        return pa.array(values.tolist() if values.dtype.kind in "US" else values)
+        # Of no text at all, Arrow would not know that it is one.
+        texts = values.dtype.kind in "US"
+        return pa.array(values.tolist(), pa.string()) if texts else pa.array(values)
     shape = values.shape[1:]
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))
     storage = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))

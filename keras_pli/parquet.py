@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arrow import from_arrow, to_arrow
+from .checks import quoted
 from .files import atomic_path
 from .optional import imported
 
@@ -74,8 +75,9 @@ def read_columns(
         schema = file.schema_arrow
         noted = json.loads((schema.metadata or {}).get(_NOTE, b"{}"))
         wanted = [name for name in schema.names if names is None or name in names]
-        parts = [_arrays(batch, schema) for batch in file.iter_batches(columns=wanted)]
-    found = {name: np.concatenate([part[name] for part in parts]) for name in wanted if parts}
+        batches = file.iter_batches(columns=wanted)
+        parts = [_arrays(batch, schema) for batch in batches] or [_no_rows(schema, wanted)]
+    found = {name: np.concatenate([part[name] for part in parts]) for name in wanted}
     texts = {name: np.array(text) for name, text in noted.items() if names is None or name in names}
     return found | texts
 
@@ -98,8 +100,19 @@ def read_batches(path: str | os.PathLike[str], names: Iterable[str]) -> Iterator
 
 
 def column_fields(path: str | os.PathLike[str]) -> tuple[dict[str, Any], int]:
-    """Returns the fields of a Parquet file's columns by name, and its number of rows; no row is read."""
+    """Returns the fields of a Parquet file's columns by name, and its number of rows; no row is read.
+
+    Raises:
+        ValueError: If the file is damaged, or two columns have one name.
+        FileNotFoundError: If there is none.
+    """
     with _opened(path) as file:
+        names = file.schema_arrow.names
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if twice:
+            raise ValueError(
+                f"Columns must differ in their names. Received twice: {quoted(twice)}."
+            )
         return {field.name: field for field in file.schema_arrow}, file.metadata.num_rows
 
 
@@ -115,7 +128,8 @@ def parquet_files(path: str | os.PathLike[str]) -> list[Path]:
     found = sorted(
         file
         for file in place.rglob("*.parquet")
-        if not any(part.startswith(("_", ".")) for part in file.relative_to(place).parts)
+        if file.is_file()
+        and not any(part.startswith(("_", ".")) for part in file.relative_to(place).parts)
     )
     if not found:
         raise ValueError(f"There is no Parquet file in {os.fspath(path)}.")
@@ -126,6 +140,14 @@ def _arrays(batch: Any, schema: Any) -> dict[str, Array]:
     return {
         name: from_arrow(column, schema.field(name))
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
+
+
+def _no_rows(schema: Any, names: Iterable[str]) -> dict[str, Array]:
+    """Columns of a file without rows, of which Arrow gives no batch."""
+    empty = schema.empty_table()
+    return {
+        name: from_arrow(empty.column(name).combine_chunks(), schema.field(name)) for name in names
     }
 
 

@@ -54,8 +54,16 @@ def test_tensors_that_ray_wrote_are_read_without_ray(tmp_path):
 def test_files_of_a_folder_in_order_without_hidden_ones(tmp_path):
     for name in ("b/2.parquet", "a.parquet", "b/1.parquet", "_temporary/3.parquet", ".4.parquet"):
         write_columns(tmp_path / name, {"x": [1]})
+    (tmp_path / "c.parquet").mkdir()  # as Spark names a folder
     found = [file.relative_to(tmp_path).as_posix() for file in parquet_files(tmp_path)]
     assert found == ["a.parquet", "b/1.parquet", "b/2.parquet"]
+
+
+def test_a_file_without_rows_keeps_its_columns(tmp_path):
+    columns = {"x": np.zeros((0, 2, 3), "float32"), "id": np.array([], "U1"), "y": np.zeros(0, int)}
+    found = read_columns(write_columns(tmp_path / "x.parquet", columns))
+    for name, array in columns.items():
+        assert (found[name].shape, found[name].dtype) == (array.shape, array.dtype)
 
 
 def test_columns_of_different_length_are_refused(tmp_path):

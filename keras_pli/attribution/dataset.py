@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -87,8 +88,8 @@ def explain_dataset(
 
     Raises:
         ValueError: If the folder holds results of another method, model, target, data set, format or sharing,
-            a share does not exist, labels are asked for and the data set has none, or a column is not there,
-            lacks values or holds arrays of several shapes.
+            a share does not exist, labels are asked for and the data set has none, a column is not there,
+            lacks values or holds arrays of several shapes, or Parquet would be written to where it is read.
         TypeError: If `dataset` is neither a `tf.data.Dataset` nor a path.
         RuntimeError: If another process is writing this share.
         ImportError: If Parquet is read or written and pyarrow cannot be imported.
@@ -108,6 +109,8 @@ def explain_dataset(
     checked_number(num_shards, "num_shards", least=1, whole=True)
     checked_number(shard_index, "shard_index", least=0, below=num_shards, whole=True)
     check_shared_target(target)
+    if isinstance(dataset, str | Path) and format == "parquet":
+        _check_apart(Path(dataset), Path(out))
     stream = _stream(dataset, method, column, label_column, keep)
     if isinstance(target, str) and not stream.labelled:
         raise ValueError("target='label' needs a data set of (inputs, labels). It has inputs only.")
@@ -202,12 +205,21 @@ def _readable(file: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def _check_apart(data: Path, out: Path) -> None:
+    """Raises a `ValueError` if what is written would be read as data, the next time."""
+    if data.is_dir() and out.resolve().is_relative_to(data.resolve()):
+        raise ValueError(
+            f"`out` must lie outside the folder of the data, {os.fspath(data)!r}. "
+            f"Received: {os.fspath(out)!r}."
+        )
+
+
 def _stream(
     dataset: Any, method: Method, column: Columns | None, label_column: str, keep: Sequence[str]
 ) -> SampleStream:
     """What gives the samples of a data set."""
     if isinstance(dataset, str | Path):
-        taken = [name for name in keep if name.split("/")[0] in _STORED]
+        taken = [name for name in keep if str(name).split("/")[0] in _STORED]
         if isinstance(keep, str) or taken:
             raise ValueError(
                 f"`keep` must be a sequence of columns with other names than {quoted(_STORED)}. "

@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ..arrow import holds_arrays
+from ..arrow import holds_arrays, tensor_shape
+from ..brief import counted
 from ..checks import quoted
 from ..parquet import column_fields, parquet_files, read_batches
 
@@ -111,6 +112,8 @@ class ParquetStream(SampleStream):
                 raise ValueError(
                     f"{file} lacks the columns {quoted(missing)}. It holds {quoted(found)}."
                 )
+        _check_inputs(model, self._column)
+        _check_shapes(self._files, [found for found, _ in headers], self._inputs)
         self.labelled = all(label_column in found for found, _ in headers)
         self.columns = {"inputs": self._column, "label": label_column, "keep": self._keep}
         self.length = sum(rows for _, rows in headers)
@@ -131,6 +134,35 @@ class ParquetStream(SampleStream):
         x = tf.nest.map_structure(lambda name: columns[name][row], self._column)
         label = columns[self._label][row] if self.labelled else None
         return Sample(place, x, label, {name: columns[name][row] for name in self._keep})
+
+
+def _check_inputs(model: keras.Model, column: Columns) -> None:
+    """Raises a `ValueError` if there are more or fewer columns than inputs."""
+    inputs = len(getattr(model, "inputs", None) or [])
+    if inputs and len(tf.nest.flatten(column)) != inputs:
+        raise ValueError(
+            f"`column` must name a column for each of the {counted(inputs, 'input')} that "
+            f"{model.name!r} takes. Received: {column!r}."
+        )
+
+
+def _check_shapes(
+    files: Sequence[Path], headers: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> None:
+    """Raises a `ValueError` if files say that their tensors have different shapes."""
+    for name in names:
+        first: tuple[int, ...] | None = None
+        for file, fields in zip(files, headers, strict=True):
+            shape, order = tensor_shape(fields[name])
+            if shape is None:
+                continue  # lists: their rows tell
+            shape = shape if order is None else tuple(shape[axis] for axis in order)
+            if first is not None and shape != first:
+                raise ValueError(
+                    f"Column {name!r} must hold arrays of one shape. Received {shape} in {file}, and "
+                    f"{first} in files before it."
+                )
+            first = shape
 
 
 def input_column(model: keras.Model, fields: Mapping[str, Any], others: set[str]) -> Columns:
@@ -158,5 +190,16 @@ def grouped(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
 
 
 def stacked(samples: Sequence[Any]) -> Any:
-    """Returns samples as one structure of arrays, `(samples, ...)`."""
-    return tf.nest.map_structure(lambda *parts: np.stack(parts), *samples)
+    """Returns samples as one structure of arrays, `(samples, ...)`.
+
+    Raises:
+        ValueError: If samples differ in shape.
+    """
+
+    def whole(*parts: Any) -> NDArray[Any]:
+        shapes = list(dict.fromkeys(np.shape(part) for part in parts))
+        if len(shapes) > 1:
+            raise ValueError(f"Samples must have one shape. Received shapes {quoted(shapes)}.")
+        return np.stack(parts)
+
+    return tf.nest.map_structure(whole, *samples)

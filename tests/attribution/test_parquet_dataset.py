@@ -207,6 +207,8 @@ class TestRefusals:
             ({"keep": "id"}, "must be a sequence of columns"),
             ({"format": "csv"}, "'npz', 'parquet'.*'csv'"),
             ({"label_column": "class"}, "needs a data set of"),
+            ({"column": ["image", "label"]}, r"for each of the 1 input that.*\['image', 'label'\]"),
+            ({"keep": [3]}, "lacks the columns 3"),
         ],
     )
     def test_of_arguments(self, method, source, tmp_path, options, message):
@@ -220,6 +222,32 @@ class TestRefusals:
         path = self.write(tmp_path, one=tensors(data[0]), other=tensors(data[0]))
         with pytest.raises(ValueError, match=r"1 inputs.*of which 'one', 'other' hold arrays"):
             explained(method, path, tmp_path / "out", target=None)
+
+    def test_of_files_that_do_not_agree(self, method, tmp_path):
+        x = np.ones((4, 6, 5, 1), "float32")
+        for number, images in enumerate((x, x[:0], x[:, :5])):
+            table = pa.table({"image": tensors(images)})
+            pq.write_table(table, tmp_path / f"{number}.parquet")
+        with pytest.raises(ValueError, match=r"\(5, 5, 1\) in .*2\.parquet, and \(6, 5, 1\) in"):
+            explained(method, tmp_path, tmp_path / "out", target=None)
+        for number, images in enumerate((x, x[:, :5])):  # lists do not say it beforehand
+            table = pa.table({"image": images.tolist()})
+            pq.write_table(table, tmp_path / f"{number}.parquet")
+        (tmp_path / "2.parquet").unlink()
+        with pytest.raises(
+            ValueError, match=r"one shape\. Received shapes \(6, 5, 1\), \(5, 5, 1\)"
+        ):
+            explained(method, tmp_path, tmp_path / "out", target=None)
+
+    def test_of_two_columns_of_one_name(self, method, data, tmp_path):
+        twice = pa.table([tensors(data[0])] * 2, names=["image", "image"])
+        pq.write_table(twice, tmp_path / "x.parquet")
+        with pytest.raises(ValueError, match=r"x\.parquet: Columns must differ.*'image'"):
+            explained(method, tmp_path, tmp_path / "out", target=None)
+
+    def test_of_parquet_among_what_is_read(self, method, source, tmp_path):
+        with pytest.raises(ValueError, match=r"`out` must lie outside the folder of the data"):
+            explained(method, tmp_path, tmp_path / "out", format="parquet")
 
     def test_of_columns_of_a_stream(self, method, data, tmp_path):
         stream = tf.data.Dataset.from_tensor_slices(data).batch(4)
