@@ -87,7 +87,7 @@ def applied(
             f"`dataset` must be a ray.data.Dataset. Received: {type(dataset).__name__}; "
             "`ray.data.from_numpy`, `from_items` and `read_parquet` make one."
         )
-    # Ray keeps the actors of a run that failed until the cycle of references that its error is in is gone;
+    # Ray keeps the actors of a run that failed as long as its error, which stands in a cycle of references;
     # where they fill the cluster, those of the next run would wait for ever.
     gc.collect()
     cluster = Cluster.here()

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 
 from keras_pli.attribution import IntegratedGradients, Saliency
@@ -96,13 +97,30 @@ class TestMeanMaps:
         with pytest.raises(ValueError, match="no row with 'attributions'; 1 have an error"):
             mean_maps(ray.data.from_items(listed[:1]))
 
+    def test_each_row_a_group(self):
+        from keras_pli.distributed.ray_data.reductions.grouped_moments import PartialMoments
+
+        names = np.random.default_rng(0).permutation(2_000)
+        table = pyarrow.table({"x": names * 2.0, "by": [f"n{name}" for name in names]})
+        found = PartialMoments("x", "by")(table)
+        assert dict(zip(found["group"], found["mean"], strict=True)) == {
+            f"n{name}": name * 2.0 for name in names
+        }
+        assert set(found["count"]) == {1}
+
     def test_refusals(self, rows, images):
         from keras_pli.distributed import mean_maps
+        from keras_pli.distributed.ray_data.reductions.grouped_moments import PartialMoments
 
         with pytest.raises(TypeError, match=r"must be a ray\.data\.Dataset\. Received: ndarray"):
             mean_maps(images)
         with pytest.raises(ValueError, match=r"no column 'attributions'\. It has 'image'"):
             mean_maps(rows)
+        for groups in ([0, None, 1], ["a", None, "b"], [0.5, 1.0, 1.5]):
+            with pytest.raises(
+                ValueError, match=r"'by' must hold one whole number or text.*no null"
+            ):
+                PartialMoments("x", "by")(pyarrow.table({"x": [1.0, 2.0, 3.0], "by": groups}))
         holey = ray.data.from_items([{"attributions": np.full(3, np.nan)}])
         with pytest.raises(ray.exceptions.RayTaskError, match="must be finite"):
             mean_maps(holey)

@@ -100,8 +100,11 @@ class PartialMoments:
         if not np.isfinite(values).all():
             raise ValueError(f"Column {self.column!r} must be finite. It holds NaN or infinity.")
         groups = self._groups(batch, good)
-        keys = list(dict.fromkeys(groups.tolist()))
-        parts = [Moments.of(values[groups == key]) for key in keys]
+        # Sorted once, so that many groups take no longer than one.
+        order = np.argsort(groups, kind="stable")
+        found, starts = np.unique(groups[order], return_index=True)
+        keys = found.tolist()
+        parts = [Moments.of(values[rows]) for rows in np.split(order, starts[1:]) if len(rows)]
         if left_out or not parts:
             nothing = np.zeros(values.shape[1:])
             parts.append(Moments(-left_out, nothing, nothing))
@@ -123,9 +126,12 @@ class PartialMoments:
         if self.by is None:
             return np.full(int(good.sum()), ALL)
         groups = np.array(batch[self.by][good].tolist())
-        if groups.ndim != 1 or groups.dtype.hasobject:
+        if not len(groups):
+            return np.zeros(0, np.int64)
+        if groups.ndim != 1 or groups.dtype.kind not in "biuUS":
+            # Whole numbers of which some are null come as floats.
             raise ValueError(
-                f"Column {self.by!r} must hold one whole number or text for each row. Received shape "
-                f"{groups.shape} of {groups.dtype}."
+                f"Column {self.by!r} must hold one whole number or text for each row, and no null. Received "
+                f"shape {groups.shape} of {groups.dtype}."
             )
         return groups
