@@ -49,8 +49,8 @@ def explain(
     rows at once, whatever batch or actor a row is in, up to rounding. A batch whose actor dies is done again
     by another. A caller's setting of `preserve_order` stays as it is for all other data sets.
 
-    Ray keeps the actors of a run that failed as long as anything holds its exception; a notebook does so until
-    the next one. If they fill the cluster, further actors wait for them.
+    Ray keeps the actors of a run that failed as long as anything holds its exception; a notebook does so
+    until the next one. If they fill the cluster, further actors wait for them.
 
     Args:
         dataset: Rows of any number.
