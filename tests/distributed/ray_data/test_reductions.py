@@ -189,6 +189,7 @@ class TestRandomizationTest:
         assert str(found) == str(local)
         assert found.threshold == local.threshold
 
+    @pytest.mark.slow  # its actors start as those of the curves do
     def test_seeds_shared_out_find_what_local_ones_find(self, model, path, images, rows):
         from keras_pli.distributed import randomization_test
 
