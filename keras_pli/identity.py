@@ -132,8 +132,10 @@ def _object_identity(thing: Any, within: Within) -> Any:
         return _told(thing.bit_generator.state, within)
     held = _attributes(thing)
     config = thing.get_config() if hasattr(thing, "get_config") else None
-    if isinstance(config, Mapping):  # Keras counts the names that it gives
-        config = {name: part for name, part in config.items() if name != "name"}
+    if isinstance(config, Mapping):
+        config = _without_counted_names({"config": config})["config"]
+    if isinstance(thing, keras.Layer) and thing.weights:
+        held["weights"] = digest(*thing.get_weights())
     # NumPy's functions are objects, with names of their own.
     name = (
         _name_of(thing) if hasattr(thing, "__qualname__") else _class_identity(type(thing), within)
@@ -148,6 +150,11 @@ def _attributes(thing: Any) -> dict[str, Any]:
         name: getattr(thing, name, None) for name in ([slots] if isinstance(slots, str) else slots)
     }
     held |= getattr(thing, "__dict__", {})
+    for base in _of_every_object():
+        if isinstance(thing, base):
+            held = {
+                name: part for name, part in held.items() if name not in _of_every_object()[base]
+            }
     if _is_installed(type(thing)):
         return {name: part for name, part in held.items() if _is_plain(part) and "name" not in name}
     return held
@@ -174,6 +181,9 @@ def _function_identity(function: Any, within: Within) -> str:
         return f"{inner} with {_digest_of([function.args, function.keywords], within)}"
     if isinstance(function, type):
         return _class_identity(function, within)
+    if isinstance(function, keras.Model):
+        told = _model_identity(function, within[:-1])
+        return f"{_name_of(function)} {_digest_of(told, within)}"
     holder = getattr(function, "__self__", None)  # of a method
     held = [] if holder is None or isinstance(holder, ModuleType) else [holder]
     function = getattr(function, "python_function", function)  # of a tf.function
@@ -306,6 +316,31 @@ def _of_every_model() -> frozenset[str]:
     )
     layer = keras.layers.Layer(name="layer_of_identity")
     return frozenset({*vars(layer), *vars(model), *later})
+
+
+@cache
+def _of_every_object() -> Mapping[type, frozenset[str]]:
+    """By Keras's classes, the attributes by which it keeps account of their objects, by address or name."""
+    bases = (
+        keras.losses.Loss(name="of_identity"),
+        keras.metrics.Metric(name="of_identity"),
+        keras.optimizers.Optimizer(0.1, name="of_identity"),
+    )
+    kept = {type(base): frozenset(vars(base)) for base in bases}
+    return {keras.Layer: _of_every_model(), **kept}
+
+
+def _without_counted_names(config: Any) -> Any:
+    """A configuration without the names of objects, within it too, since Keras counts those that it gives."""
+    if isinstance(config, Mapping):
+        parts = {name: part for name, part in config.items() if name not in _WITHOUT_EFFECT}
+        inner = parts.get("config")
+        if isinstance(inner, Mapping):
+            parts["config"] = {name: part for name, part in inner.items() if name != "name"}
+        return {name: _without_counted_names(part) for name, part in parts.items()}
+    if isinstance(config, list | tuple):
+        return [_without_counted_names(part) for part in config]
+    return config
 
 
 def _without_names(config: Any, numbers: Mapping[str, int], refers: bool = False) -> Any:

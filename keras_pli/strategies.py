@@ -70,11 +70,19 @@ def check_scope(model: Any, variables: Sequence[Any], name: str) -> None:
         name: Whose they are, as the error calls it.
 
     Raises:
-        ValueError: If they were made outside of its scope, or the model outside of theirs.
+        ValueError: If they were made outside of its scope, or the model outside of theirs; or if this is
+            called in the scope of another strategy.
     """
-    strategy = getattr(model, "_distribute_strategy", None)
-    if strategy is None and replica_count() > 1:
-        strategy = _tensorflow().distribute.get_strategy()
+    strategy, entered = getattr(model, "_distribute_strategy", None), _entered_strategy()
+    if strategy is not None and entered is not None and strategy is not entered:
+        raise ValueError(
+            f"A {type(model).__name__} is trained under the strategy that it was made under, here a "
+            f"{type(strategy).__name__} of {strategy.num_replicas_in_sync} replicas. Received: the scope of "
+            f"another, a {type(entered).__name__} of {entered.num_replicas_in_sync}. Load the model there, "
+            "or leave that scope."
+        )
+    if strategy is None:
+        strategy = entered
     if strategy is not None:
         _check_made_in(strategy, variables, name)
         return
@@ -85,6 +93,26 @@ def check_scope(model: Any, variables: Sequence[Any], name: str) -> None:
                 f"The {name} was made in the scope of a {type(others).__name__}, and the "
                 f"{type(model).__name__} outside of it. Make both within `with strategy.scope(): ...`."
             )
+
+
+def check_steps(model: Any) -> None:
+    """Raises where the replicas of a model's strategy would take several steps of a training at once.
+
+    Neither Keras nor TensorFlow lets them speak to each other there.
+
+    Raises:
+        ValueError: If `steps_per_execution` is more than 1, and there are several replicas.
+
+    Example:
+        >>> model = keras.Sequential()
+        >>> model.compile("sgd", "mse", steps_per_execution=2)
+        >>> check_steps(model)
+    """
+    if replicas_of(model) > 1 and model.steps_per_execution > 1:
+        raise ValueError(
+            "Several replicas cannot take several steps in one execution. Received: "
+            f"steps_per_execution={model.steps_per_execution}, and {replicas_of(model)} replicas."
+        )
 
 
 @contextmanager
@@ -116,6 +144,14 @@ def worker_count() -> int:
     if replica_count() == 1:  # and TensorFlow's default strategy would not say which devices it has
         return 1
     return replica_count() // len(_tensorflow().distribute.get_strategy().extended.worker_devices)
+
+
+def _entered_strategy() -> Any:
+    """The strategy in whose scope this is called, if any."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    distribute = _tensorflow().distribute
+    return distribute.get_strategy() if distribute.has_strategy() else None
 
 
 def _check_made_in(strategy: Any, variables: Sequence[Any], name: str) -> None:

@@ -285,6 +285,78 @@ def test_objects_that_a_function_holds_are_told(one, other):
     assert told[0] == told[1] != told[2]
 
 
+def zeroed(model):
+    model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
+    return model
+
+
+class OwnLoss(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return y_true - y_pred
+
+
+class OwnLayer(layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+
+class OwnMetric(keras.metrics.Metric):
+    def result(self):
+        return 1.0
+
+
+class OwnOptimizer(keras.optimizers.SGD):
+    pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        OwnLoss,
+        OwnLayer,
+        OwnMetric,
+        OwnOptimizer,
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD()),
+        lambda: layers.TimeDistributed(layers.Dense(2)),
+        lambda: layers.Bidirectional(layers.LSTM(2)),
+        lambda: partial(zeroed(sequential()), training=False),
+    ],
+)
+def test_neither_names_that_keras_counts_nor_addresses_tell_objects(make):
+    assert value_identity(make()) == value_identity(make())
+
+
+def test_a_model_that_a_function_calls_is_told_by_its_weights():
+    one = zeroed(sequential())
+    other = zeroed(sequential())
+    other.set_weights([weight + 1 for weight in one.get_weights()])
+    for within in (lambda model: model, partial, lambda model: lambda x: model(x)):
+        assert callable_identity(within(one)) != callable_identity(within(other))
+        assert callable_identity(within(one)) == callable_identity(within(zeroed(sequential())))
+
+
+def test_a_layer_that_a_function_calls_is_told_by_its_weights():
+    dense = layers.Dense(2, kernel_initializer="ones")
+    dense.build((None, 3))
+    before = callable_identity(partial(dense, training=False))
+    dense.set_weights([2 * weight for weight in dense.get_weights()])
+    assert callable_identity(partial(dense, training=False)) != before
+
+
+def test_a_model_that_holds_another_behind_a_partial_is_the_same_when_made_again():
+    """As `PLIModel` holds its embedder."""
+
+    def made(embedder):
+        model = Subclassed()
+        model.embed = partial(embedder, training=False)
+        return model
+
+    embedders = [zeroed(sequential()) for _ in range(3)]
+    embedders[2].set_weights([weight + 1 for weight in embedders[0].get_weights()])
+    one, again, other = (model_identity(made(each))["architecture"] for each in embedders)
+    assert one == again != other
+
+
 def test_a_method_of_a_model_and_a_class_are_told():
     model = sequential()
     assert callable_identity(model.predict) != callable_identity(

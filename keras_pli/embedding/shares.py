@@ -11,7 +11,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from ..replicas import gathered, replica_count, replica_number
-from ..strategies import worker_count
+from ..strategies import check_steps, worker_count
 
 Tensor = Any
 Array = NDArray[Any]
@@ -74,11 +74,7 @@ def check_replicas(model: keras.Model, seed: int | None) -> None:
             f"Several workers must draw the same batches: give `seed` a number. Received: seed=None, and "
             f"{worker_count()} workers."
         )
-    if replica_count() > 1 and model.steps_per_execution > 1:
-        raise ValueError(
-            "Several replicas cannot take several steps in one execution. Received: "
-            f"steps_per_execution={model.steps_per_execution}, and {replica_count()} replicas."
-        )
+    check_steps(model)
 
 
 def device_count() -> int:

@@ -13,7 +13,7 @@ from ..checks import finite_array, quoted
 from ..intervention import InterventionPlan
 from ..network.activations import LOGITS, Tap
 from ..replicas import shared_loss
-from ..strategies import check_scope, made_like, of_first_worker
+from ..strategies import check_scope, check_steps, made_like, of_first_worker
 from ..uneven_batches import UnevenBatches
 from .batch_weights import spread_of_targets, weight_table, weights_of
 from .data import arrays_of, count_samples, named_data, weights_by_name
@@ -169,6 +169,7 @@ class PLIModel(ModelTrials, UnevenBatches, keras.Model):
         if compiled is None:
             raise ValueError("Call `compile(optimizer, loss=PLILoss(...))` before `fit`.")
         check_scope(self, self.classifier.variables, "classifier")
+        check_steps(self)
         if plan is not None:
             plan = as_plan(plan)
             x, y, sample_weight = edited_arrays(self, x, y, plan, sample_weight)

@@ -122,3 +122,10 @@ def test_a_model_that_is_not_built_is_refused(tmp_path):
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="needs a model that is built"):
         fit(model, BackupAndRestore(tmp_path))
+
+
+def test_a_folder_that_cannot_be_written_into_is_refused_before_the_first_step(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ValueError, match=r"must be a folder to write into.*file"):
+        fit(model := made(), BackupAndRestore(tmp_path / "file" / "backup"))
+    assert int(model.optimizer.iterations) == 0

@@ -41,7 +41,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
 
     Raises:
         ValueError: When training begins, on all workers: if the backup is of another model or optimizer, or
-            of epochs of another length, or is damaged.
+            of epochs of another length, or is damaged; or if nothing can be written into `backup_dir`.
 
     Example:
         >>> import numpy as np
@@ -92,7 +92,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
                 f"an input shape. Received: {self.model}."
             )
         # What is wrong with the chief's backup stops all workers, where it alone would leave them waiting.
-        told, weights = self._read() if is_chief(self._strategy()) else ({}, b"")
+        told, weights = self._read_or_fail() if is_chief(self._strategy()) else ({}, b"")
         told = json.loads(from_chief(self._strategy(), json.dumps(told).encode()))
         if "error" in told:
             raise ValueError(told["error"])
@@ -108,6 +108,18 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             file.write_bytes(weights)
             self.model.load_weights(file)
         self.model._initial_epoch = told["epoch"]
+
+    def _read_or_fail(self) -> tuple[dict[str, Any], bytes]:
+        """Returns what `_read` does, or as its error that no backup could be written."""
+        try:  # now rather than at the end of an epoch
+            Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.backup_dir) as file:
+                file.write(b"a backup")
+        except OSError as error:
+            return {
+                "error": f"`backup_dir` must be a folder to write into. Received: {error}."
+            }, b""
+        return self._read()
 
     def _read(self) -> tuple[dict[str, Any], bytes]:
         """Returns the note of a backup and its weights; nothing where there is none; or an error."""

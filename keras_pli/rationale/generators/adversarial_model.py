@@ -13,7 +13,7 @@ from ...backups import check_backups, listed
 from ...checks import check_keras_file, check_options, checked_number
 from ...files import atomic_path
 from ...replicas import total
-from ...strategies import check_scope, made_like, replicas_of
+from ...strategies import check_scope, check_steps, made_like, replicas_of
 from ...uneven_batches import UnevenBatches
 from .adversaries import check_adversaries
 from .batches import held_out_batches, training_batches
@@ -143,7 +143,8 @@ class AdversarialModel(UnevenBatches, keras.Model):
         Raises:
             ValueError: If both optimizers are one object, or were not made under the strategy of the model.
         """
-        if generator_optimizer is not None and generator_optimizer is adversary_optimizer:
+        one = generator_optimizer is adversary_optimizer
+        if one and isinstance(generator_optimizer, keras.optimizers.Optimizer):
             raise ValueError(
                 f"Generator and {self.adversary_name} must have an optimizer each, not share one."
             )
@@ -204,6 +205,7 @@ class AdversarialModel(UnevenBatches, keras.Model):
         """
         check_backups(self, callbacks)
         check_scope(self, self.generator.variables, "generator")
+        check_steps(self)
         self.failed_at.assign(HEALTHY)
         batch_size, replicas = self._checked_size(batch_size), replicas_of(self)
         data, steps = training_batches(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...files import atomic_path
 from ...replicas import mean_loss, replica_count, shared_loss
-from ...strategies import check_scope, made_like
+from ...strategies import check_scope, check_steps, made_like
 from ...uneven_batches import UnevenBatches
 from ..model_shapes import fitting_shapes, input_shape, output_shape
 from .batches import checked_images, held_out_batches, training_batches
@@ -127,6 +127,7 @@ class GeneratorEncoder(UnevenBatches, keras.Model):
             ValueError: If images are of another shape or range, or not finite.
         """
         check_scope(self, self.encoder.variables, "encoder")
+        check_steps(self)
         known = None if isinstance(images, tf.data.Dataset) else len(images)
         data, steps = training_batches(
             images,
