@@ -132,8 +132,8 @@ class TestDeletionCurves:
         figure = found.plot()
         band = figure.axes[0].collections[0].get_paths()[0].vertices
         assert band[:, 1].min() == pytest.approx(found.low.min())
-        told = figure.axes[0].get_legend_handles_labels()[1]
-        assert any(f"{SAMPLES} samples, 95 % interval" in text for text in told), told
+        (told,) = figure.axes[0].get_legend().get_texts()
+        assert told.get_text().endswith(f"  mean of {SAMPLES} samples, 95 % interval")
         assert "<img" in found._repr_html_()
 
     @pytest.mark.slow
