@@ -95,9 +95,11 @@ def parsed():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_data_argument(parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/ray"))
-    parser.add_argument("--actors", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="512 images, one epoch")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/ray"), help="folder of results (default: runs/ray)"
+    )
+    parser.add_argument("--actors", type=int, default=2, help="each with one model (default: 2)")
+    parser.add_argument("--quick", action="store_true", help="explain 512 images, train on 12,000")
     return parser.parse_args()
 
 

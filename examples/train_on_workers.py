@@ -129,11 +129,23 @@ def by_ray(arguments, workers, max_failures, gpus):
 def main():
     """Starts the workers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/workers"))
-    parser.add_argument("--launcher", choices=("processes", "ray", "none"), default="processes")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--max-failures", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/workers"),
+        help="folder of results and backups (default: runs/workers)",
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=("processes", "ray", "none"),
+        default="processes",
+        help="processes of this machine (default), Ray Train, or none: this is one worker, by TF_CONFIG",
+    )
+    parser.add_argument("--workers", type=int, default=2, help="how many to start (default: 2)")
+    parser.add_argument(
+        "--max-failures", type=int, default=3, help="how often to start all again (default: 3)"
+    )
+    parser.add_argument("--epochs", type=int, default=3, help="of each training (default: 3)")
     parser.add_argument("--samples", type=int, help="how many images to use, all by default")
     parser.add_argument("--gpus", action="store_true", help="a GPU for each worker of Ray")
     add_data_argument(parser)

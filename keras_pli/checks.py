@@ -51,6 +51,8 @@ def real_array(values: ArrayLike, name: str, *, ndim: int | None = None) -> NDAr
     if len(array) == 0:
         raise ValueError(f"`{name}` holds no sample. Received shape {array.shape}.")
     bad = _infinite_rows(array)
+    if len(bad) and len(array) == 1:
+        raise ValueError(f"`{name}` must be finite, but holds NaN or infinity.")
     if len(bad):
         raise ValueError(
             f"`{name}` must be finite, but {len(bad)} of {len(array)} rows hold NaN or infinity: "

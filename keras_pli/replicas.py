@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import keras
@@ -168,5 +169,6 @@ def _context() -> Any:
     return _tensorflow().distribute.get_replica_context()
 
 
+@cache  # AutoGraph leaves what is cached alone; it cannot read Python's own importing, and says so
 def _tensorflow() -> Any:
     return imported("tensorflow", "Keras on TensorFlow")

@@ -37,6 +37,10 @@ class TestFiniteArray:
         with pytest.raises(ValueError, match=r"`z` must be finite, but 2 of 20 rows.*rows 3, 11\."):
             finite_array(values, "z")
 
+    def test_a_row_alone_is_not_counted(self):
+        with pytest.raises(ValueError, match=r"^`z` must be finite, but holds NaN or infinity\.$"):
+            finite_array(np.array([[0.0, np.nan]]), "z")
+
     def test_only_the_first_rows_are_named(self):
         with pytest.raises(ValueError, match=r"15 of 15 rows.*rows 0, 1, .*, 9, … \(5 more\)"):
             finite_array(np.full((15, 1), np.nan), "z")

@@ -57,6 +57,7 @@ def explain_dataset(
     in the data set), `attributions`, `scores`, `delta` where the method has one, `details/<name>`, and
     `digest`, which tells the samples from others. In Parquet they are columns, and arrays of several axes
     Arrow's fixed shape tensors: `ray.data.read_parquet` gives arrays, pandas and Polars give the flat values.
+    Notes in JSON lie beside the files: give pandas the paths that are returned, not the folder.
     Called again after an interruption, it makes what is missing or damaged; the data set must give its
     samples in the same order each time. Several processes share the work by `shard_index`, with one folder
     for all.

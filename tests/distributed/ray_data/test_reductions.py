@@ -75,7 +75,7 @@ class TestMeanMaps:
         assert repr(found) == "MeanMaps of 30 maps 6 × 5 × 1 by label, 3 groups"
         assert found.to_frame()["maps"].tolist() == [10, 10, 10]
         titles = [ax.get_title() for ax in found.plot().axes[:3]]
-        assert titles == ["0, 10 maps", "1, 10 maps", "2, 10 maps"]
+        assert titles == ["label 0, 10 maps", "label 1, 10 maps", "label 2, 10 maps"]
         assert "<img" in found._repr_html_()
         with pytest.raises(KeyError, match="no group 7"):
             found[7]
@@ -150,6 +150,8 @@ class TestDeletionCurves:
         figure = found.plot()
         band = figure.axes[0].collections[0].get_paths()[0].vertices
         assert band[:, 1].min() == pytest.approx(found.low.min())
+        (told,) = figure.axes[0].get_legend().get_texts()
+        assert told.get_text().endswith(f"  mean of {SAMPLES} samples, 95 % interval")
         assert "<img" in found._repr_html_()
 
     @pytest.mark.slow

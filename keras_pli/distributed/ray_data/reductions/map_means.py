@@ -101,10 +101,14 @@ class MeanMaps:
                 f"Maps of one to three axes of positions are drawn. Received shape {self.means.shape[1:]}."
             )
         titles = [
-            f"{group}, {counted(int(count), 'map')}"
+            f"{self._named(group)}, {counted(int(count), 'map')}"
             for group, count in zip(self.groups, self.counts, strict=True)
         ]
         return explained_samples(self.means[:most], titles=titles[:most])
+
+    def _named(self, group: Hashable) -> str:
+        """A number says nothing without its column's name; a text speaks for itself."""
+        return f"{self.by} {group}" if self.by and not isinstance(group, str) else str(group)
 
     @property
     def _drawn(self) -> bool:
@@ -123,7 +127,8 @@ def mean_maps(
 
     Args:
         explained: Rows with maps of one shape, as `explain` gives them. Rows with an `error` are left out.
-        by: The column that groups, of whole numbers or texts; the predicted class where one is there.
+        by: The column that groups, of whole numbers or texts, such as the label; None takes all rows
+            together.
         column: The column of maps; of several inputs `attributions/<key>`.
 
     Returns:

@@ -76,8 +76,10 @@ class MeanCurve:
         """
         from ....plotting import faithfulness_curves
 
+        known = self.samples > 1  # of one sample there is no interval
         name = f"mean of {counted(self.samples, 'sample')}"
-        bands = {name: (self.low, self.high)} if self.samples > 1 else {}
+        name += f", {100 * self.confidence:g} % interval" if known else ""
+        bands = {name: (self.low, self.high)} if known else {}
         return faithfulness_curves({name: self.mean}, self.fractions, kind=self.kind, bands=bands)
 
 
