@@ -99,7 +99,8 @@ def test_several_replicas_take_one_step_at_a_time(monkeypatch):
     pli.compile("sgd", PLILoss("mse", embedding_weight=0.0), steps_per_execution=2)
     gan = WassersteinGAN(SHAPE, generator=generator(), critic=critic())
     gan.compile("sgd", "sgd", steps_per_execution=2)
-    encoder = GeneratorEncoder(generator(), levels=1)
+    network = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(3)])
+    encoder = GeneratorEncoder(generator(), encoder=network, levels=1)
     encoder.compile(steps_per_execution=2)
     x, images = np.zeros((4, 4), np.float32), np.zeros((40, *SHAPE), np.float32)
     for fit in (lambda: pli.fit(x, x[:, :3]), lambda: gan.fit(images), lambda: encoder.fit(images)):
