@@ -1,6 +1,8 @@
 """Backups in one process; with several workers, see test_lost_workers.py."""
 
 import json
+import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -34,12 +36,19 @@ class PowerCut(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.fixture
-def interrupted(tmp_path):
-    """The folder of a training that ended after two epochs of three."""
+@pytest.fixture(scope="module")
+def left_behind(tmp_path_factory):
+    """The backup of a training that ended after two epochs of three."""
+    folder = tmp_path_factory.mktemp("interrupted") / "backup"
     with pytest.raises(KeyboardInterrupt):
-        fit(made(), BackupAndRestore(tmp_path / "backup"), PowerCut())
-    return tmp_path / "backup"
+        fit(made(), BackupAndRestore(folder), PowerCut())
+    return folder
+
+
+@pytest.fixture
+def interrupted(left_behind, tmp_path):
+    """That backup, in a folder of the test's own."""
+    return Path(shutil.copytree(left_behind, tmp_path / "backup"))
 
 
 def test_a_training_goes_on_exactly(interrupted):

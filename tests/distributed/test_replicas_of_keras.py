@@ -37,5 +37,6 @@ def test_uneven_shares_count_alike(trained, training, kind):
     np.testing.assert_allclose(found["loss"], np.mean(error**2), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_early_stopping_came_before_the_end(trained):
     assert 3 <= trained(0, "keras.plain")["history"].shape[1] < 8

@@ -19,9 +19,7 @@ HERE = Path(__file__).parent
 # that is not named here, the slow tests train.
 EVERY_RUN = {
     "embedding.tsne": ("one", "mirrored"),
-    "keras.plain": ("one", 0, 1),
-    "rationale.wasserstein_of_arrays": ("one", "mirrored"),
-    "retraining.plain": ("one", "mirrored", 0, 1),
+    "retraining.plain": ("one", 0, 1),
 }
 
 
