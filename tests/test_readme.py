@@ -18,6 +18,7 @@ SHORTER = {
     "embedding.fit(z, epochs=1": "embedding.fit(z[:200], epochs=1",
     "perplexity=[10, 200]": "perplexity=[10, 60]",
     "brain_phantoms(40": "brain_phantoms(12",
+    "concurrency=2": "concurrency=1",
     "    seeds=3,\n)\nprint(result": "    seeds=2,\n)\nprint(result",
     "    epochs=3,\n    seeds=2,\n)\nprint(weighed": "    epochs=1,\n    seeds=1,\n)\nprint(weighed",
     "    epochs=8,\n)\nprint(trained)": "    epochs=1,\n)\nprint(trained)",
