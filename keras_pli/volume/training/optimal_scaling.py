@@ -59,7 +59,7 @@ def optimal_scales(
 
     Example:
         >>> scales = optimal_scales([1000, 1331, 1331, 1728], [0, 0, 1, 1])
-        >>> (np.array([10, 11, 11, 12]) * scales).tolist()
+        >>> (np.array([10, 11, 11, 12]) * scales).round(6).tolist()
         [10.5, 11.5, 10.5, 11.5]
     """
     volumes = _volumes(brain_volumes)
@@ -114,7 +114,7 @@ def reference_scales(brain_volumes: ArrayLike, reference_volume: float) -> NDArr
         ValueError: If a volume is not positive and finite.
 
     Example:
-        >>> reference_scales([1000.0, 8000.0], 1000.0).tolist()
+        >>> reference_scales([1000.0, 8000.0], 1000.0).round(6).tolist()
         [1.0, 0.5]
     """
     volumes = _volumes(brain_volumes)
