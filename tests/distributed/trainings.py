@@ -1,6 +1,6 @@
 """Trains models of every room in a process of its own: on one replica, on several, or as one of two workers.
 
-`python trainings.py FILE --replicas 2 NAME …` writes what each training gave as arrays `NAME/key` of FILE;
+`python trainings.py FILE NAME … --replicas 2` writes what each training gave as arrays `NAME/key` of FILE;
 `--worker I --port P` makes it worker I of two, that meet at P and the port after it.
 
 A file `trainings_of_ROOM.py` beside this one holds `TRAININGS`, functions by name. Each is called with a
