@@ -1,8 +1,7 @@
 """GANs and encoders train under several replicas as under one."""
 
-import numpy as np
 import pytest
-from trainings import assert_alike, cases
+from trainings import assert_as_one_replica, assert_weights_equal, cases
 from trainings_of_rationale import TRAININGS
 
 SPREAD = ["mirrored", 0, 1]
@@ -10,17 +9,12 @@ SPREAD = ["mirrored", 0, 1]
 
 @pytest.mark.parametrize(("training", "kind"), cases("rationale", TRAININGS, SPREAD))
 def test_losses_and_weights_are_those_of_one_replica(trained, training, kind):
-    found, expected = (trained(each, f"rationale.{training}") for each in (kind, "one"))
-    assert len(expected) > 3
-    assert_alike(found, expected)
+    assert_as_one_replica(trained, f"rationale.{training}", kind)
 
 
 @pytest.mark.parametrize(("training", "kind"), cases("rationale", TRAININGS, [0]))
 def test_workers_agree_to_the_last_bit(trained, training, kind):
-    first, second = (trained(each, f"rationale.{training}") for each in (kind, 1))
-    for key in first:
-        if key.startswith("weight"):
-            np.testing.assert_array_equal(first[key], second[key], err_msg=key)
+    assert_weights_equal(*(trained(each, f"rationale.{training}") for each in (kind, 1)))
 
 
 @pytest.mark.parametrize(("training", "kind"), cases("rationale", ["failed"], ["one", *SPREAD]))
@@ -33,7 +27,5 @@ def test_a_failure_on_one_replica_stops_all_at_the_last_good_weights(trained, tr
 )
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(trained, training, kind):
     whole, again = (trained(kind, f"rationale.{name}") for name in ("uninterrupted", training))
-    weights = [key for key in whole if key.startswith("weight")]
-    assert len(weights) == 8
-    for key in weights:
-        np.testing.assert_array_equal(again[key], whole[key], err_msg=key)
+    assert sum(key.startswith("weight") for key in whole) == 8
+    assert_weights_equal(again, whole)

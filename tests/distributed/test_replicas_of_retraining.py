@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from trainings import assert_alike, cases
+from trainings import assert_as_one_replica, assert_weights_equal, cases
 from trainings_of_retraining import TRAININGS, UNEVEN
 
 SPREAD = ["mirrored", 0, 1]
@@ -11,17 +11,12 @@ EVEN = [name for name in TRAININGS if name not in UNEVEN]
 
 @pytest.mark.parametrize(("training", "kind"), cases("retraining", EVEN, SPREAD))
 def test_losses_and_weights_are_those_of_one_replica(trained, training, kind):
-    found, expected = (trained(each, f"retraining.{training}") for each in (kind, "one"))
-    assert len(expected) > 3
-    assert_alike(found, expected)
+    assert_as_one_replica(trained, f"retraining.{training}", kind)
 
 
 @pytest.mark.parametrize(("training", "kind"), cases("retraining", TRAININGS, [0]))
 def test_workers_agree_to_the_last_bit(trained, training, kind):
-    first, second = (trained(each, f"retraining.{training}") for each in (kind, 1))
-    for key in first:
-        if key.startswith("weight"):
-            np.testing.assert_array_equal(first[key], second[key], err_msg=key)
+    assert_weights_equal(*(trained(each, f"retraining.{training}") for each in (kind, 1)))
 
 
 @pytest.mark.parametrize(

@@ -42,14 +42,30 @@ def in_every_run(name, kind):
 
 
 def assert_alike(found, expected, tolerance=1e-5):
-    """Arrays of two trainings are the same within a share of their largest number, or of 1."""
+    """Arrays of two trainings are the same but for that much, and that share, of each number."""
     import numpy as np
 
     assert found.keys() == expected.keys() and len(expected) > 0
     for name, array in expected.items():
         assert np.isfinite(array).all(), name
-        scale = max(1.0, np.abs(array).max(initial=0))
-        np.testing.assert_allclose(found[name], array, rtol=0, atol=tolerance * scale, err_msg=name)
+        np.testing.assert_allclose(found[name], array, rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+def assert_as_one_replica(trained, training, kind):
+    """A training on several replicas gave what it gives on one."""
+    found, expected = (trained(each, training) for each in (kind, "one"))
+    assert len(expected) > 3
+    assert_alike(found, expected)
+
+
+def assert_weights_equal(found, expected):
+    """Two trainings end with the same weights, to the last bit."""
+    import numpy as np
+
+    weights = [key for key in expected if key.startswith("weight")]
+    assert weights
+    for key in weights:
+        np.testing.assert_array_equal(found[key], expected[key], err_msg=key)
 
 
 def recorder():
