@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "npz": (read_arrays, write_arrays),
     "parquet": (read_columns, write_columns),
 }
+# Readers of a folder of Parquet files pass over names that begin so; notes beside them are no tables.
+_HIDDEN = "_"
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,9 @@ class PartFolder:
         identity = json.loads(json.dumps(identity))  # as it is read back
         if not any(self._all_files()):
             return
-        try:
-            stored = read_json(self.note)
-        except FileNotFoundError:
-            stored = {}
+        # Parts of the other kind have a note of another name.
+        notes = [replace(self, kind=kind).note for kind in KINDS]
+        stored = next((read_json(note) for note in notes if note.exists()), {})
         before, now = _differing(stored, identity)
         if before:
             raise ValueError(
@@ -145,11 +146,15 @@ class PartFolder:
     @property
     def note(self) -> Path:
         """Where it is noted what the parts are made from."""
-        return self.folder / f"{self.what}.json"
+        return self.folder / f"{self._before}{self.what}.json"
 
     @property
     def _mark(self) -> Path:
-        return self.folder / f"finished{self.share and '-'}{self.share}.json"
+        return self.folder / f"{self._before}finished{self.share and '-'}{self.share}.json"
+
+    @property
+    def _before(self) -> str:
+        return _HIDDEN if self.kind == "parquet" else ""
 
     def _all_files(self) -> Iterator[Path]:
         """The parts of all shares."""
@@ -218,6 +223,11 @@ def read_part(file: Path) -> dict[str, NDArray[Any]]:
     read, _ = KINDS[file.suffix[1:]]
     found: dict[str, NDArray[Any]] = read(file)
     return found
+
+
+def marks(folder: Path) -> list[Path]:
+    """Returns the marks of finished work of all shares in a folder."""
+    return sorted(folder.glob("finished*.json")) + sorted(folder.glob(f"{_HIDDEN}finished*.json"))
 
 
 def listed_files(mark: Path) -> list[str]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..checks import checked_number, one_of, quoted
 from ..identity import identity_digest, model_identity, value_identity
 from ..network.inputs import PlacedTarget
-from ..parts import KINDS, PartFolder, digest, listed_files, part_files, read_part
+from ..parts import KINDS, PartFolder, digest, listed_files, marks, part_files, read_part
 from ..version import __version__
 from .method import Method
 from .rows import check_shared_target, explained_rows
@@ -57,7 +57,6 @@ def explain_dataset(
     in the data set), `attributions`, `scores`, `delta` where the method has one, `details/<name>`, and
     `digest`, which tells the samples from others. In Parquet they are columns, and arrays of several axes
     Arrow's fixed shape tensors: `ray.data.read_parquet` gives arrays, pandas and Polars give the flat values.
-    Notes in JSON lie beside the files: give pandas the paths that are returned, not the folder.
     Called again after an interruption, it makes what is missing or damaged; the data set must give its
     samples in the same order each time. Several processes share the work by `shard_index`, with one folder
     for all.
@@ -175,7 +174,7 @@ def load_attributions(folder: str | Path) -> dict[str, NDArray[Any]]:
     files = part_files(Path(folder))
     if not files:
         raise ValueError(f"There are no attributions in {folder}.")
-    listed = [listed_files(mark) for mark in Path(folder).glob("finished-*.json")]
+    listed = [listed_files(mark) for mark in marks(Path(folder))]
     missing = {name for names in listed for name in names} - {file.name for file in files}
     if missing:
         raise ValueError(
