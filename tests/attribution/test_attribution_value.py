@@ -5,6 +5,7 @@ import doctest
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import slow
 
 from keras_pli.attribution import Attribution, attribution
 from keras_pli.attribution.attribution import PositionAttribution
@@ -72,7 +73,10 @@ def test_tensors_of_a_graph_tell_their_shapes():
     assert isinstance(outside, Attribution) and "(2, 8, 8, 1)" in repr(outside)
 
 
-@pytest.mark.parametrize("shape", [(16,), (40, 2), (8, 9), (8, 9, 1), (8, 9, 3), (5, 6, 7, 1)])
+@pytest.mark.parametrize(
+    "shape",
+    [slow((16,)), (40, 2), slow((8, 9)), slow((8, 9, 1)), slow((8, 9, 3)), (5, 6, 7, 1)],
+)
 def test_a_notebook_gets_a_table_and_a_picture(shape):
     for samples in (1, 6):
         page = found(samples, *shape)._repr_html_()

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import by_default, slow
 from toy_networks import (
     AXES,
     LAYERS,
@@ -22,9 +23,17 @@ from keras_pli.attribution.backprop import Deconvnet, DeepLIFT, EpsilonLRP, Guid
 
 METHODS = (GuidedBackprop, Deconvnet, EpsilonLRP, DeepLIFT)
 RECTIFYING, DECOMPOSING = METHODS[:2], METHODS[2:]
-by_name = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
-decomposing = pytest.mark.parametrize("method", DECOMPOSING, ids=lambda method: method.__name__)
-rectifying = pytest.mark.parametrize("method", RECTIFYING, ids=lambda method: method.__name__)
+
+
+def methods(*kept, of=METHODS):
+    """A test of all methods, of which those kept run by default."""
+    return pytest.mark.parametrize(
+        "method", by_default(*kept, of=of), ids=lambda method: method.__name__
+    )
+
+
+decomposing = methods(*DECOMPOSING, of=DECOMPOSING)
+rectifying = methods(*RECTIFYING, of=RECTIFYING)
 
 
 def without_biases(model):
@@ -80,7 +89,7 @@ def assert_near(found, expected, tolerance=1e-5):
 # Sums.
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 def test_lrp_conserves_without_biases(axes):
     found = EpsilonLRP(without_biases(pooled_network(axes)), epsilon=1e-9)(samples(axes))
     assert_complete(found, found.scores)
@@ -90,10 +99,9 @@ def test_lrp_conserves_without_biases(axes):
 @pytest.mark.parametrize(
     "activation",
     [
-        "tanh",
+        slow("tanh"),
         "gelu",
-        "leaky_relu",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("silu", "elu", "selu")),
+        *map(slow, ("leaky_relu", "silu", "elu", "selu")),
     ],
 )
 def test_lrp_conserves_through_functions_without_offset(activation):
@@ -114,7 +122,7 @@ def test_lrp_says_what_biases_took():
     assert np.abs(found.details["bias_share"]).max() > 0.01
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 @pytest.mark.parametrize("given", [False, True], ids=["own", "given"])
 def test_deep_lift_sums_to_the_difference(axes, given):
     model, x = pooled_network(axes), samples(axes)
@@ -128,15 +136,10 @@ def test_deep_lift_sums_to_the_difference(axes, given):
 @pytest.mark.parametrize(
     "activation",
     [
-        *("silu", "gelu", "tanh", "softplus", "hard_silu", "soft_shrink", LAYERS.PReLU()),
-        *(LAYERS.ReLU(3.0), LAYERS.RMSNormalization()),
-        *(
-            pytest.param(given, marks=pytest.mark.slow)
-            for given in (
-                *("mish", "sigmoid", "selu", "celu", "squareplus"),
-                *(LAYERS.ELU(0.5), LAYERS.ReLU(threshold=0.2)),
-            )
-        ),
+        *(slow("silu"), "gelu", slow("tanh"), "softplus", slow("hard_silu"), slow("soft_shrink")),
+        *(LAYERS.PReLU(), slow(LAYERS.ReLU(3.0)), LAYERS.RMSNormalization()),
+        *map(slow, ("mish", "sigmoid", "selu", "celu", "squareplus")),
+        *(slow(LAYERS.ELU(0.5)), slow(LAYERS.ReLU(threshold=0.2))),
     ],
     ids=lambda given: given if isinstance(given, str) else type(given).__name__,
 )
@@ -145,7 +148,9 @@ def test_deep_lift_sums_through(activation):
     assert_complete(DeepLIFT(model, baseline=start[0])(x), rise(model, x, start))
 
 
-@pytest.mark.parametrize("build", [gated_network, subclassed_network], ids=["gated", "subclassed"])
+@pytest.mark.parametrize(
+    "build", [gated_network, slow(subclassed_network)], ids=["gated", "subclassed"]
+)
 def test_deep_lift_sums_in_other_models(build):
     model, x = build(), samples(2)
     found = DeepLIFT(model, baseline=0.5)(x)
@@ -154,7 +159,7 @@ def test_deep_lift_sums_in_other_models(build):
     np.testing.assert_allclose(found.delta, 0, atol=1e-5 * np.abs(found.scores).max())
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 @decomposing
 def test_without_biases_is_gradient_times_input(axes, method):
     model, x = without_biases(pooled_network(axes)), samples(axes)
@@ -162,7 +167,7 @@ def test_without_biases_is_gradient_times_input(axes, method):
     assert_near(method(model)(x).attributions, expected, 1e-4 if method is EpsilonLRP else 1e-5)
 
 
-@decomposing
+@methods(DeepLIFT, of=DECOMPOSING)
 def test_holds_over_a_constant_background(method):
     x = np.zeros((2, 12, 12, 12, 1), np.float32)
     x[:, 4:8, 4:8, 4:8] = np.random.default_rng(0).uniform(0.2, 1, (2, 4, 4, 4, 1))
@@ -223,7 +228,7 @@ def test_deep_lift_by_hand(function, x, baseline, expected):
     np.testing.assert_allclose(found.attributions, [expected], atol=1e-6)
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(3, of=AXES))
 @pytest.mark.parametrize(
     ("x", "baseline", "expected"),
     [((3, 1), (0, 2), (1, 0)), ((0, 1), (3, 2), (-2, 0)), ((2, 5), (3, 1), (0, 2))],
@@ -289,7 +294,7 @@ def relu_forms():
     }
 
 
-@by_name
+@methods(GuidedBackprop)
 def test_every_form_of_relu_is_met(method):
     x, forms = samples(2), relu_forms()
     found = {name: method(model)(x).attributions for name, model in forms.items()}
@@ -299,8 +304,8 @@ def test_every_form_of_relu_is_met(method):
     assert np.abs(found["argument"] - plain).max() > 0.1 * np.abs(plain).max()
 
 
-@pytest.mark.parametrize("axes", [2, pytest.param(3, marks=pytest.mark.slow)])
-@by_name
+@pytest.mark.parametrize("axes", [2, slow(3)])
+@methods(EpsilonLRP)
 def test_compiled_or_not_and_in_any_batches(method, axes):
     model, x = flat_network(axes, normalized=True), samples(axes)
     plain, compiled = method(model), method(model, batch_size=3, jit_compile=True)
@@ -317,7 +322,7 @@ def test_compiled_or_not_and_in_any_batches(method, axes):
     assert len(plain.runner._traces) == traces
 
 
-@by_name
+@methods(DeepLIFT)
 def test_a_subclassed_model_is_as_its_functional_twin(method):
     model, x = subclassed_network(2), samples(2)
     maps = [LAYERS.Conv2D(4, 3, padding="same"), LAYERS.ReLU(), LAYERS.Conv2D(5, 2, padding="same")]
@@ -354,7 +359,7 @@ def test_a_baseline_for_each_input():
     np.testing.assert_allclose(found.attributions[1], [2 * kernel] * 2, rtol=1e-5)
 
 
-@decomposing
+@methods(of=DECOMPOSING)
 def test_a_callable_target_is_taken_apart_as_well(method):
     model, x = pooled_network(2), samples(2)
     contrast = method(model)(x, lambda logits: logits[:, 2] - logits[:, 0])
@@ -362,7 +367,7 @@ def test_a_callable_target_is_taken_apart_as_well(method):
     assert_near(contrast.attributions, parts[0] - parts[1], 1e-4)
 
 
-@by_name
+@methods()
 def test_compiled_with_a_convolution_that_keras_compiles_apart(method):
     grouped = LAYERS.Conv2D(4, 3, groups=2, activation="relu")
     model, x = chain(grouped, LAYERS.Flatten(), LAYERS.Dense(3)), samples(2)
@@ -393,7 +398,7 @@ def test_a_network_that_folds_positions_into_samples():
     assert_complete(found, rise(model, x, np.full_like(x, 0.1)))
 
 
-@by_name
+@methods(GuidedBackprop)
 def test_within_a_loop_over_samples_from_outside(method):
     model, x = pooled_network(2), tf.constant(samples(2))
     explain = method(model).compute
@@ -408,7 +413,7 @@ def test_within_a_loop_over_samples_from_outside(method):
     assert_near(looped(x) / 2, method(model)(x.numpy()).attributions)
 
 
-@by_name
+@methods(DeepLIFT)
 def test_half_precision(method):
     def network(dtype):
         layers = [LAYERS.Conv2D(4, 3, activation="relu", dtype=dtype)]
@@ -422,6 +427,7 @@ def test_half_precision(method):
 
 
 @rectifying
+@pytest.mark.slow
 def test_rectifiers_before_a_loop(method):
     inputs = keras.Input((9, 8, 2))
     rows = LAYERS.Reshape((9, 16))(LAYERS.Activation("relu")(inputs))
@@ -462,7 +468,7 @@ def test_a_hidden_rectifier(method):
         (LAYERS.Lambda(lambda x: x * tf.cast(tf.cast(x, "int32"), x.dtype), name="own"), "Cast"),
         (LAYERS.Lambda(lambda x: tf.gather([1.0, 2.0], tf.argmax(x, 3)), name="own"), "ArgMax"),
         (LAYERS.Lambda(lambda x: tf.function(tf.nn.relu)(x), name="own"), "PartitionedCall"),
-        (LAYERS.TimeDistributed(LAYERS.SimpleRNN(2), name="own"), "TensorList"),
+        slow(LAYERS.TimeDistributed(LAYERS.SimpleRNN(2), name="own"), "TensorList"),
     ],
     ids=lambda given: given if isinstance(given, str) else "",
 )

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.ndimage import zoom
+from slow_cases import by_default, slow
 from toy_networks import (
     AXES,
     LAYERS,
@@ -25,8 +26,6 @@ from keras_pli.attribution.backprop import GuidedBackprop
 from keras_pli.attribution.cam import CAM, GradCAM, GuidedGradCAM
 
 METHODS = [CAM, GradCAM, GuidedGradCAM]
-# What one formula tests on all axes, is tested further on images, and on volumes where positions are counted.
-SLOW = {axes: pytest.param(axes, marks=pytest.mark.slow) for axes in AXES}
 # Guided Grad-CAM holds Grad-CAM.
 SIGNED = {"cam": CAM, "guided_grad_cam": partial(GuidedGradCAM, relu=False)}
 NETWORKS = {
@@ -65,7 +64,7 @@ def grad_cam_of_flat(model, x, target):
 
 
 class TestGradCAM:
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_equals_its_formula_on_dense_layers(self, axes):
         model, x = flat_network(axes), samples(axes)
         expected = np.maximum(grad_cam_of_flat(model, x, 1), 0)
@@ -75,7 +74,7 @@ class TestGradCAM:
         resized = zoomed(expected, SHAPES[axes][:-1])
         np.testing.assert_allclose(found.attributions, resized, atol=1e-5)
 
-    @pytest.mark.parametrize("axes", [SLOW[1], 2, 3])
+    @pytest.mark.parametrize("axes", by_default(3, of=AXES))
     def test_is_the_class_activation_map_over_the_positions_where_pooling_is_global(self, axes):
         model, x = gap_network(axes), samples(axes)
         by_weights, by_gradient = CAM(model)(x, target=2), GradCAM(model)(x, target=2)
@@ -83,7 +82,7 @@ class TestGradCAM:
         expected = np.maximum(by_weights.details["map"], 0) / positions
         np.testing.assert_allclose(by_gradient.details["map"], expected, atol=1e-6)
 
-    @pytest.mark.parametrize("axes", [SLOW[1], 2, SLOW[3]])
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_counterfactual_turns_the_sign_before_the_relu(self, axes):
         model, x = flat_network(axes), samples(axes)
         signed = GradCAM(model, relu=False)(x, target=0).details["map"]
@@ -121,7 +120,7 @@ class TestGradCAM:
         called = grad_cam(x, lambda logits: 2 * logits[:, 1]).attributions
         np.testing.assert_allclose(called, 2 * by_class[1], atol=1e-6)
 
-    @pytest.mark.parametrize("squash", ["softmax", "sigmoid", None])
+    @pytest.mark.parametrize("squash", ["softmax", slow("sigmoid"), slow(None)])
     def test_heads_are_undone(self, squash):
         x = samples(2)
         expected = GradCAM(flat_network(2, squash=None))(x, target=1)
@@ -155,6 +154,7 @@ HEADS = {
     "no dense layer": lambda h: LAYERS.Softmax()(LAYERS.GlobalAveragePooling2D()(h)),
     "sigmoid unit": lambda h: LAYERS.Dense(1, "sigmoid")(LAYERS.GlobalAveragePooling2D()(h)),
 }
+COMMON_HEADS = ("keepdims and 1x1 convolution", "two linear layers", "sigmoid unit")
 REFUSED = {
     "Reshape": lambda h: LAYERS.Dense(3)(LAYERS.Flatten()(h)),
     "Relu": lambda h: LAYERS.Dense(3)(LAYERS.Dense(4, "relu")(LAYERS.GlobalAveragePooling2D()(h))),
@@ -173,7 +173,7 @@ REFUSED = {
 
 
 class TestCAM:
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_sums_the_maps_by_the_weights_of_the_class(self, axes):
         model, x = gap_network(axes, normalized=True), samples(axes)
         kernel, bias = weights_of(model, "head")
@@ -188,7 +188,7 @@ class TestCAM:
         np.testing.assert_allclose(average + bias[1], found.scores, atol=1e-5)
         assert found.delta is None
 
-    @pytest.mark.parametrize("head", HEADS)
+    @pytest.mark.parametrize("head", by_default(*COMMON_HEADS, of=HEADS))
     def test_averages_to_the_score_for_every_linear_head(self, head):
         inputs = keras.Input(SHAPES[2])
         maps = LAYERS.Conv2D(5, 3, activation="relu")(inputs)
@@ -200,6 +200,7 @@ class TestCAM:
         np.testing.assert_allclose(np.ptp(found.scores - averages), 0, atol=1e-5)
         assert np.ptp(averages) > 0.05
 
+    @pytest.mark.slow
     def test_of_one_average_over_a_window_in_one_and_three_dimensions(self):
         for axes in (1, 3):
             inputs = keras.Input(SHAPES[axes])
@@ -231,7 +232,7 @@ class TestCAM:
 
 
 class TestGuidedGradCAM:
-    @pytest.mark.parametrize("axes", [SLOW[1], 2, 3])
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_is_the_product_of_its_two_parts(self, axes):
         model, x = flat_network(axes, normalized=True), samples(axes)
         found = GuidedGradCAM(model, relu=False)(x, target=1)
@@ -247,6 +248,7 @@ class TestGuidedGradCAM:
         with pytest.raises(ValueError, match=r"GuidedGradCAM needs a rectifier.*'Tanh'"):
             GuidedGradCAM(model)(samples(2))
 
+    @pytest.mark.slow
     def test_takes_the_options_of_grad_cam(self):
         model, x = flat_network(2), samples(2)
         options = {"layer": "first", "counterfactual": True, "relu": False}
@@ -259,10 +261,8 @@ class TestGuidedGradCAM:
 
 
 class TestEveryMap:
-    @pytest.mark.parametrize(
-        "axes", [pytest.param(axes, marks=() if axes == 2 else pytest.mark.slow) for axes in AXES]
-    )
-    @pytest.mark.parametrize("name", SIGNED)
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
+    @pytest.mark.parametrize("name", by_default("cam", of=SIGNED))
     def test_eager_graph_and_xla_agree(self, name, axes):
         model, x, method = gap_network(axes), samples(axes), SIGNED[name]
         graph = method(model, jit_compile=False)(x, target=1)
@@ -278,7 +278,7 @@ class TestEveryMap:
             np.testing.assert_allclose(other.attributions, graph.attributions, atol=1e-4 * scale)
             np.testing.assert_allclose(other.details["map"], graph.details["map"], atol=1e-5)
 
-    @pytest.mark.parametrize("method", [CAM, GuidedGradCAM])
+    @pytest.mark.parametrize("method", [CAM, slow(GuidedGradCAM)])
     def test_a_batch_changes_no_sample(self, method):
         model, x = gap_network(2), samples(2, count=7)
         together = method(model)(x)
@@ -287,7 +287,7 @@ class TestEveryMap:
             np.testing.assert_allclose(found.attributions, together.attributions, atol=1e-6)
             np.testing.assert_allclose(found.details["map"], together.details["map"], atol=1e-6)
 
-    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("method", by_default(GradCAM, of=METHODS))
     def test_a_second_call_is_not_traced_again(self, method):
         runs = []
 
@@ -305,7 +305,7 @@ class TestEveryMap:
             explain(samples(2, count=count, seed=count), target=2)
         assert len(runs) == traced
 
-    @pytest.mark.parametrize("network", NETWORKS)
+    @pytest.mark.parametrize("network", by_default("nested", of=NETWORKS))
     def test_networks_of_every_build(self, network):
         model, x = NETWORKS[network](2), samples(2)
         _, bias = weights_of(model, "head")
@@ -318,7 +318,7 @@ class TestEveryMap:
             found = method(model)(x, target=2)
             np.testing.assert_allclose(found.details["map"], expected, atol=1e-6)
 
-    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("method", by_default(GradCAM, of=METHODS))
     def test_mixed_precision(self, method):
         x = samples(2)
         expected = method(gap_network(2))(x, target=1)
@@ -332,7 +332,7 @@ class TestEveryMap:
         scale = abs(expected.attributions).max()
         np.testing.assert_allclose(found.attributions, expected.attributions, atol=0.01 * scale)
 
-    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("method", by_default(GradCAM, of=METHODS))
     def test_leaves_the_model_as_it_was(self, method):
         model, x = nested_network(), samples(2)
         before = [weight.numpy() for weight in model.weights]

@@ -7,16 +7,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from quick_methods import QUICK
+from slow_cases import by_default, slow
 from toy_networks import SHAPES, samples, stem
 
 from keras_pli.attribution import (
     METHODS,
     Attribution,
+    Deconvnet,
     GradCAM,
     GuidedBackprop,
+    GuidedIntegratedGradients,
     IntegratedGradients,
+    InteriorGradients,
     MeaningfulPerturbation,
     Saliency,
+    SmoothGrad,
     find_method,
     method_name,
 )
@@ -38,10 +43,18 @@ def made(kind, model, **options):
     return kind(model, **QUICK.get(kind.__name__, {}), **options)
 
 
-@pytest.mark.parametrize(
-    "axes", [pytest.param(axes, marks=() if axes == 2 else pytest.mark.slow) for axes in (1, 2, 3)]
+# They go the way of others, or are long.
+SLOW = (
+    MeaningfulPerturbation,
+    InteriorGradients,
+    GuidedIntegratedGradients,
+    Deconvnet,
+    SmoothGrad,
 )
-@pytest.mark.parametrize("kind", METHODS)
+
+
+@pytest.mark.parametrize("axes", by_default(2, of=(1, 2, 3)))
+@pytest.mark.parametrize("kind", [slow(kind) if kind in SLOW else kind for kind in METHODS])
 def test_shapes_and_scores_and_the_model_is_left_as_it_was(kind, axes, networks):
     model, x = networks[axes], samples(axes)
     before = [(set(vars(layer)), layer.trainable) for layer in model.layers]
@@ -69,7 +82,7 @@ def test_shapes_and_scores_and_the_model_is_left_as_it_was(kind, axes, networks)
 
 
 # Of each way to compute one; every method is reloaded in tests/serving/test_export.py.
-@pytest.mark.parametrize("kind", [GradCAM, GuidedBackprop, IntegratedGradients])
+@pytest.mark.parametrize("kind", [slow(GradCAM), GuidedBackprop, slow(IntegratedGradients)])
 def test_reloaded_from_a_saved_model(kind, networks, tmp_path):
     model, x = networks[2], samples(2)
     method = made(kind, model)

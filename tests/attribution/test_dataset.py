@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import slow
 
 from keras_pli.attribution import (
     LIME,
@@ -68,7 +69,7 @@ def test_equals_one_call_on_all(model, data, tmp_path):
     assert set(stored) == {"index", "attributions", "scores"}
 
 
-@pytest.mark.parametrize("num_shards", [2, 3])
+@pytest.mark.parametrize("num_shards", [2, slow(3)])
 def test_shares_are_disjoint_and_complete(model, data, tmp_path, num_shards):
     x, _ = data
     for index in range(num_shards):
@@ -170,8 +171,8 @@ class TestSamplesOnce:
         expected = Saliency(model)(data[0]).attributions
         np.testing.assert_allclose(stored["attributions"], expected, atol=1e-6)
 
-    @pytest.mark.parametrize("name", [None, "the data"])
-    @pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
+    @pytest.mark.parametrize("name", [slow(None), "the data"])
+    @pytest.mark.parametrize("damage", ["missing", "cut", slow("empty")])
     def test_a_part_is_made_again_alone(self, model, data, tmp_path, name, damage):
         options = {"samples_per_file": 4, "data_name": name}
         files = explained(Saliency(model), stream(data[0]), tmp_path, **options)
@@ -201,6 +202,7 @@ class TestSamplesOnce:
         explained(Saliency(model), stream(data[0]), finished, samples_per_file=4)
         self.check(finished, model, data)
 
+    @pytest.mark.slow
     def test_a_copy_in_the_place_of_a_part_is_made_again(self, model, data, tmp_path):
         options = {"samples_per_file": 4, "data_name": "the data"}
         files = explained(Saliency(model), stream(data[0]), tmp_path, **options)
@@ -247,6 +249,7 @@ class TestSamplesOnce:
             explained(Saliency(model), stream(x), finished, samples_per_file=4)
         self.check(finished, model, data)
 
+    @pytest.mark.slow
     def test_fewer_and_more_samples(self, model, data, finished):
         with pytest.raises(ValueError, match=r"other samples|more samples"):
             explained(Saliency(model), stream(data[0][:16]), finished, samples_per_file=4)
@@ -262,6 +265,7 @@ class TestSamplesOnce:
         with pytest.raises(ValueError, match="other labels"):
             explained(Saliency(model), stream((x, (y + 1) % 3)), tmp_path, **options)
 
+    @pytest.mark.slow
     def test_settings_that_look_alike(self, model, data, tmp_path):
         def segments(power):
             return lambda image: (np.indices(image.shape[:2]).sum(axis=0) ** power) % 3

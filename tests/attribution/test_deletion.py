@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import ndimage
+from slow_cases import by_default
 from toy_networks import AXES, SHAPES, samples
 
 from keras_pli.attribution.deletion import (
@@ -91,7 +92,7 @@ def test_a_mask_blends_the_input_with_what_replaces_it(axes):
         np.testing.assert_allclose(versions[index], alike, atol=1e-5)
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 def test_jitter_shifts_the_input_under_the_mask(axes):
     """And what replaces it, by each of the shifts up to two positions, over a continued border."""
     own, masks = deletion(axes, jitter=2), masks_of(axes)
@@ -122,7 +123,7 @@ def test_no_jitter_when_it_is_not_wanted():
     np.testing.assert_array_equal(own.perturbed(masks, 1, jittered=False), plain)
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 def test_noise_has_the_moments_of_each_sample_and_channel(axes):
     scales = np.float32([0.1, 1, 5, 20, 3]).reshape(-1, *[1] * (axes + 1))
     x = tf.constant(samples(axes) * scales + scales)
@@ -172,7 +173,7 @@ def test_an_edge_right_across_costs_the_same_on_any_grid(cells):
         assert float(roughness(tf.constant(masks), 3.0)[0]) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 def test_gradients_of_the_penalties_by_finite_differences(axes):
     masks = masks_of(axes, 1).astype(np.float64)
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from scipy.interpolate import RegularGridInterpolator
+from slow_cases import slow
 from toy_networks import LAYERS, gap_network, randomized, samples
 
 from keras_pli.attribution import CAM, GradCAM, GuidedBackprop, GuidedGradCAM
@@ -50,7 +51,7 @@ def laid(maps, first, step, reach):
 @pytest.mark.parametrize(
     # Of the first pooling: windows of 3 and 2 from entry 0 on; the second, 3 and 2 of these.
     ("layer", "first", "step", "reach"),
-    [("pool1", 1.5, 2, 1.5), ("pool2", 4.5, 4, 4.5)],
+    [slow("pool1", 1.5, 2, 1.5), ("pool2", 4.5, 4, 4.5)],
 )
 def test_values_lie_at_the_middles_of_their_fields(network, volumes, layer, first, step, reach):
     found = GradCAM(network, layer=layer, relu=False, alignment="fields")(volumes, 0)
@@ -68,6 +69,7 @@ def test_cam_and_guided_grad_cam_take_it_too(network, volumes):
     np.testing.assert_allclose(guided_cam.attributions, guided * grad_cam[..., None], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_is_the_same_where_windows_are_padded():
     inputs = [keras.Input((8, 8, 1)), LAYERS.Conv2D(4, 3, padding="same"), LAYERS.MaxPooling2D(2)]
     model = randomized(keras.Sequential([*inputs, LAYERS.Flatten(), LAYERS.Dense(3)]))

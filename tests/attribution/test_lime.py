@@ -8,6 +8,7 @@ from scipy import ndimage
 from skimage.measure import label as connected_parts
 from sklearn.metrics import r2_score
 from sklearn.metrics.pairwise import cosine_distances
+from slow_cases import by_default, slow
 from toy_networks import (
     AXES,
     SHAPES,
@@ -62,7 +63,7 @@ def means_by_hand(sample, labels):
     return painted
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 def test_equals_a_loop_over_draws_and_a_ridge_by_hand(axes):
     model, x, target = flat_network(axes, squash=None), samples(axes, 3), [2, 0, 1]
     method = LIME(model, segments=6, samples=40)
@@ -81,7 +82,7 @@ def test_equals_a_loop_over_draws_and_a_ridge_by_hand(axes):
     np.testing.assert_allclose(found.scores, reference(model, x)[range(3), target], atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", ["number", "channel", "sample", "baseline"])
+@pytest.mark.parametrize("kind", [slow("number"), "channel", slow("sample"), "baseline"])
 def test_what_hidden_segments_show(kind):
     model, x = flat_network(2, squash=None), samples(2, 2)
     shown = {
@@ -107,7 +108,7 @@ def test_what_hidden_segments_show(kind):
         assert found.details["r2"][index] == pytest.approx(r2, abs=1e-4)
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 def test_recovers_the_segments_of_a_linear_model(axes):
     layers = [keras.Input(SHAPES[axes]), keras.layers.Flatten(), keras.layers.Dense(3)]
     model, x = randomized(keras.Sequential(layers)), samples(axes, 3)
@@ -191,6 +192,7 @@ def test_segments_by_a_function_and_with_gaps_in_their_names():
     np.testing.assert_array_equal(named.details["segments"], np.stack([labels] * 3))
 
 
+@pytest.mark.slow
 def test_a_function_of_segments_is_given_each_sample():
     x, seen = samples(2, 3), []
     LIME(flat_network(2), segments=lambda s: seen.append(s) or stripes((9, 8)), samples=10)(x)
@@ -213,7 +215,7 @@ def test_features_of_vectors_need_a_label_map():
     np.testing.assert_allclose(found.attributions, kernel * x, atol=0.02)
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 def test_segments_of_one_position_are_hidden_by_the_mean_of_all(axes):
     """On a linear model, the share of a position is its kernel times how far it is from the mean."""
     shape = {1: (6, 2), 2: (3, 2, 2), 3: (2, 2, 2, 2)}[axes]
@@ -229,7 +231,7 @@ def test_segments_of_one_position_are_hidden_by_the_mean_of_all(axes):
     assert (found.details["r2"] > 0.99).all()
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 100])
+@pytest.mark.parametrize("batch_size", [slow(1), 3, slow(100)])
 def test_no_batch_changes_a_result(batch_size):
     model, x = flat_network(2, normalized=True), samples(2)
     x[0] = 0  # with other superpixels than the rest
@@ -241,9 +243,8 @@ def test_no_batch_changes_a_result(batch_size):
     np.testing.assert_allclose(found.attributions[3:4], alone.attributions, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "axes", [pytest.param(axes, marks=pytest.mark.slow if axes == 2 else ()) for axes in AXES]
-)
+@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.slow
 def test_compiled_by_xla_and_told_to_run_eagerly(axes):
     model, x = flat_network(axes, normalized=True), samples(axes)
     plain = LIME(model, segments=8, samples=25)(x)
@@ -257,7 +258,7 @@ def test_compiled_by_xla_and_told_to_run_eagerly(axes):
     np.testing.assert_allclose(eager.attributions, plain.attributions, atol=1e-5)
 
 
-@pytest.mark.parametrize("network", [flat_network, nested_network, subclassed_network])
+@pytest.mark.parametrize("network", [slow(flat_network), nested_network, slow(subclassed_network)])
 def test_all_kinds_of_models(network):
     """A difference of logits is one of log-probabilities, which any model gives."""
     model, x, labels = network(2), samples(2, 2), stripes((9, 8), 3)
@@ -273,6 +274,7 @@ def test_all_kinds_of_models(network):
         np.testing.assert_allclose(found.attributions[index], weights, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_predicted_class_is_that_of_the_whole_input():
     model, x = flat_network(2), samples(2, 8)
     predicted = np.asarray(model(x)).argmax(axis=1)
@@ -282,6 +284,7 @@ def test_the_predicted_class_is_that_of_the_whole_input():
     np.testing.assert_allclose(found.scores, given.scores, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_same_seed_finds_the_same():
     model, x = flat_network(2), samples(2, 2)
     settings = {"segments": stripes((9, 8)), "fill": 0.0, "samples": 30}
@@ -362,6 +365,7 @@ def test_several_inputs_are_turned_away():
         LIME(model)([np.zeros((2, 3)), np.zeros((2, 3))])
 
 
+@pytest.mark.slow
 def test_a_lone_position_has_no_mean_to_be_hidden_by():
     head = keras.layers.Dense(3, kernel_initializer="ones")
     model = keras.Sequential([keras.Input((1, 5)), keras.layers.Flatten(), head])

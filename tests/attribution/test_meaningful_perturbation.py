@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 from scipy.special import expit, softmax
+from slow_cases import by_default, slow
 from test_deletion import enlarged_by_hand
 from toy_networks import (
     AXES,
@@ -70,7 +71,8 @@ def objective_by_hand(score, sample, mask, shown, *, area=0.5, smoothness=0.1, b
 
 
 @pytest.mark.parametrize(
-    ("axes", "replacement"), [(1, "blur"), (2, "constant"), (2, "blur"), (3, "blur")]
+    ("axes", "replacement"),
+    [slow(1, "blur"), slow(2, "constant"), (2, "blur"), slow(3, "blur")],
 )
 def test_the_objective_and_its_gradient(axes, replacement):
     """Against NumPy, from the enlarged mask to the softmax, and central differences of it."""
@@ -120,7 +122,7 @@ def test_the_weights_of_the_objective():
         assert losses[index] == pytest.approx(wanted, abs=1e-4)
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 def test_what_is_returned_fits_together(axes):
     model, x = flat_network(axes, squash=None), samples(axes, 3)
     found = MeaningfulPerturbation(model, replacement="constant", steps=25)(x, 1)
@@ -139,7 +141,8 @@ def test_what_is_returned_fits_together(axes):
 
 
 @pytest.mark.parametrize(
-    ("axes", "replacement"), [(1, "blur"), (2, "noise"), (2, "blur"), (3, "noise")]
+    ("axes", "replacement"),
+    [slow(1, "blur"), slow(2, "noise"), slow(2, "blur"), (3, "noise")],
 )
 def test_deletes_the_region_that_decides(axes, replacement):
     random = np.random.default_rng(0)
@@ -159,6 +162,7 @@ def test_deletes_the_region_that_decides(axes, replacement):
     assert (found.details["area"] < 2 * inside[0].size / maps[0].size).all()
 
 
+@pytest.mark.slow
 def test_a_heavier_area_deletes_less():
     x = np.ones((2, *SIZES[2], 1), np.float32)
     model = region_network(2, region(2))
@@ -189,11 +193,11 @@ def test_a_heavier_variation_makes_smoother_masks():
 @pytest.mark.parametrize(
     ("head", "squashed"),
     [
-        (LAYERS.Dense(3, activation="softmax"), lambda z: softmax(z, axis=1)),
-        (LAYERS.Dense(3), lambda z: softmax(z, axis=1)),
-        (LAYERS.Dense(3, activation="sigmoid"), expit),
+        slow(LAYERS.Dense(3, activation="softmax"), lambda z: softmax(z, axis=1)),
+        slow(LAYERS.Dense(3), lambda z: softmax(z, axis=1)),
+        slow(LAYERS.Dense(3, activation="sigmoid"), expit),
         (LAYERS.Dense(1, activation="sigmoid"), lambda z: np.hstack([1 - expit(z), expit(z)])),
-        (LAYERS.Dense(1), lambda z: z),
+        slow(LAYERS.Dense(1), lambda z: z),
     ],
     ids=["softmax", "linear", "sigmoids", "sigmoid", "number"],
 )
@@ -293,14 +297,8 @@ def test_compiled_by_xla_and_told_to_run_eagerly(axes, replacement):
     np.testing.assert_allclose(eager.attributions, plain.attributions, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        pytest.param(flat_network, marks=pytest.mark.slow),
-        nested_network,
-        pytest.param(subclassed_network, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("network", [flat_network, nested_network, subclassed_network])
+@pytest.mark.slow
 def test_all_kinds_of_models(network):
     model, x = network(2), samples(2, 3)
     found = MeaningfulPerturbation(model, steps=60, replacement="constant")(x)
@@ -314,6 +312,7 @@ def test_all_kinds_of_models(network):
     )
 
 
+@pytest.mark.slow
 def test_the_same_seed_finds_the_same():
     model, x = flat_network(2), samples(2, 2)
     first, again = (
@@ -322,6 +321,7 @@ def test_the_same_seed_finds_the_same():
     np.testing.assert_array_equal(first.attributions, again.attributions)
 
 
+@pytest.mark.slow
 def test_other_values_are_not_traced_again():
     method = MeaningfulPerturbation(flat_network(2), steps=5)
     for seed in range(3):

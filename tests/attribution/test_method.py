@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import slow
 from toy_networks import (
     LAYERS,
     SHAPES,
@@ -212,7 +213,9 @@ class TestTheModelIsChecked:
 
 
 class TestBatches:
-    @pytest.mark.parametrize("network", [flat_network, subclassed_network, nested_network])
+    @pytest.mark.parametrize(
+        "network", [slow(flat_network), slow(subclassed_network), nested_network]
+    )
     def test_of_any_size_change_no_sample(self, network, x):
         model = network(2)
         together = Saliency(model)(x)
@@ -274,6 +277,7 @@ class TestTraces:
             tf.config.run_functions_eagerly(False)
         assert (len(counted.traced), len(saliency.runner._traces)) == before
 
+    @pytest.mark.slow
     def test_new_callables_do_not_fill_the_memory(self, monkeypatch):
         monkeypatch.setattr("keras_pli.network.runner._KEPT_TRACES", 4)
         model = randomized(keras.Sequential([keras.Input((4,)), LAYERS.Dense(3)]))
@@ -315,7 +319,7 @@ class TestTheModelIsLeftAsItWas:
         flags = [layer.trainable for layer in layers]
         return variables, attributes, flags
 
-    @pytest.mark.parametrize("options", [{}, {"layer": "conv"}, {"score": "output"}])
+    @pytest.mark.parametrize("options", [slow({}), {"layer": "conv"}, slow({"score": "output"})])
     def test_after_a_call(self, options, x):
         model = self.network()
         assert any("seed" in variable.path for variable in model.variables)
@@ -347,6 +351,7 @@ class TestTheModelIsLeftAsItWas:
         found = first.scores - Saliency(model)(x, 0).scores
         np.testing.assert_allclose(found, contrast, atol=1e-5)
 
+    @pytest.mark.slow
     def test_it_still_saves_and_trains(self, x, tmp_path):
         model = self.network()
         saliency = Saliency(model, layer="conv")

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import by_default, slow
 from toy_networks import (
     AXES,
     SHAPES,
@@ -60,11 +61,9 @@ def spread(maps, x):
 
 @pytest.mark.parametrize(
     ("axes", "window", "stride"),
-    [
-        pytest.param(axes, *sizes, marks=pytest.mark.slow if axes != 2 and sizes != (3, 2) else ())
-        for axes in AXES
-        for sizes in ((3, 2), (2, 2), (4, 3))
-    ],
+    by_default(
+        (2, 3, 2), of=[(axes, *sizes) for axes in AXES for sizes in ((3, 2), (2, 2), (4, 3))]
+    ),
 )
 def test_equals_a_loop_over_windows(axes, window, stride):
     model, x = flat_network(axes, squash=None), samples(axes, 3)
@@ -77,7 +76,7 @@ def test_equals_a_loop_over_windows(axes, window, stride):
     np.testing.assert_allclose(found.scores, reference(model, x)[range(3), target], atol=2e-5)
 
 
-@pytest.mark.parametrize(("axes", "window", "stride"), [(2, (4, 2), (3, 1)), (3, (2, 5, 3), 2)])
+@pytest.mark.parametrize(("axes", "window", "stride"), [slow(2, (4, 2), (3, 1)), (3, (2, 5, 3), 2)])
 def test_window_and_stride_for_each_axis(axes, window, stride):
     model, x = flat_network(axes, squash=None), samples(axes, 2)
     found = Occlusion(model, window=window, stride=stride)(x, 1)
@@ -86,7 +85,7 @@ def test_window_and_stride_for_each_axis(axes, window, stride):
     np.testing.assert_allclose(found.attributions, spread(by_hand, x), atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", ["mean", "channel", "sample"])
+@pytest.mark.parametrize("kind", ["mean", "channel", slow("sample")])
 def test_what_a_window_shows(kind):
     model, x = flat_network(2, squash=None), samples(2, 2)
     shown = {
@@ -107,7 +106,7 @@ def test_a_baseline_takes_the_place_of_the_fill():
     np.testing.assert_allclose(found.attributions, spread(by_hand, x), atol=2e-5)
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 def test_one_window_over_everything_gives_the_whole_fall(axes):
     model, x = flat_network(axes, squash=None), samples(axes)
     fall = reference(model, x)[:, 2] - reference(model, np.full_like(x, 0.3))[:, 2]
@@ -116,7 +115,7 @@ def test_one_window_over_everything_gives_the_whole_fall(axes):
     np.testing.assert_allclose(found.attributions, wanted, atol=2e-5)
 
 
-@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("axes", by_default(3, of=AXES))
 def test_single_positions_of_a_linear_model_fall_by_their_share(axes):
     model, x = linear_network(axes), samples(axes)
     kernel = np.asarray(model.layers[-1].kernel)[:, 1].reshape(SHAPES[axes])
@@ -125,6 +124,7 @@ def test_single_positions_of_a_linear_model_fall_by_their_share(axes):
     np.testing.assert_allclose(found.attributions, np.broadcast_to(share, x.shape), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_single_positions_of_a_linear_model_are_gradient_times_input():
     model, x = linear_network(2), samples(2)
     product = GradientTimesInput(model)(x, 1).attributions.sum(axis=-1, keepdims=True)
@@ -168,11 +168,7 @@ def test_windows_by_default():
 
 @pytest.mark.parametrize(
     ("axes", "batch_size"),
-    [
-        pytest.param(axes, size, marks=pytest.mark.slow if axes != 2 and size == 1 else ())
-        for axes in AXES
-        for size in (1, 3)
-    ],
+    by_default((2, 3), of=[(axes, size) for axes in AXES for size in (1, 3)]),
 )
 def test_no_batch_changes_a_result(axes, batch_size):
     model, x = flat_network(axes, normalized=True), samples(axes)
@@ -183,9 +179,7 @@ def test_no_batch_changes_a_result(axes, batch_size):
     np.testing.assert_allclose(found.attributions[2:3], alone.attributions, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "axes", [pytest.param(axes, marks=pytest.mark.slow if axes != 2 else ()) for axes in AXES]
-)
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 def test_compiled_by_xla_and_told_to_run_eagerly(axes):
     model, x = flat_network(axes, normalized=True), samples(axes)
     plain = Occlusion(model, window=3, stride=2)(x)
@@ -199,7 +193,7 @@ def test_compiled_by_xla_and_told_to_run_eagerly(axes):
     np.testing.assert_allclose(eager.attributions, plain.attributions, atol=1e-5)
 
 
-@pytest.mark.parametrize("network", [flat_network, nested_network, subclassed_network])
+@pytest.mark.parametrize("network", [slow(flat_network), nested_network, slow(subclassed_network)])
 def test_all_kinds_of_models(network):
     """A difference of logits is one of log-probabilities, which any model gives."""
     model, x = network(2), samples(2, 2)
@@ -223,6 +217,7 @@ def test_the_predicted_class_is_that_of_the_whole_input():
     np.testing.assert_allclose(found.attributions, given.attributions, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_other_values_are_not_traced_again():
     method = Occlusion(flat_network(2), window=3)
     for seed in range(3):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import by_default, slow
 from toy_networks import (
     AXES,
     LAYERS,
@@ -30,6 +31,11 @@ METHODS = {
     "interior": lambda model, **options: InteriorGradients(model, steps=7, **options),
     "guided": lambda model, **options: GuidedIntegratedGradients(model, steps=7, **options),
 }
+
+
+def methods(*kept):
+    """A test of each method, of which those kept run by default."""
+    return pytest.mark.parametrize("name", by_default(*kept, of=METHODS))
 
 
 class Formula(LAYERS.Layer):
@@ -134,8 +140,8 @@ def comparable(found):
     return found.attributions, found.scores, dict(found.details)
 
 
-@pytest.mark.parametrize("name", METHODS)
 class TestEveryMethod:
+    @methods()
     @pytest.mark.parametrize("axes", [pytest.param(1, marks=pytest.mark.slow), 2])
     def test_eager_graph_and_xla_agree(self, name, axes):
         model, x = flat_network(axes), samples(axes, count=3)
@@ -146,12 +152,14 @@ class TestEveryMethod:
             eager = eagerly(lambda: comparable(METHODS[name](model, jit_compile=False)(x)))
             assert_same(eager, graph)
 
+    @methods("guided")
     @pytest.mark.parametrize(("axes", "size"), [pytest.param(1, 1, marks=pytest.mark.slow), (3, 2)])
     def test_batches_of_any_size(self, name, axes, size):
         model, x = flat_network(axes), samples(axes, count=7)
         together = METHODS[name](model, batch_size=1000)(x)
         assert_same(comparable(METHODS[name](model, batch_size=size)(x)), comparable(together))
 
+    @methods("guided")
     def test_further_calls_do_not_trace(self, name):
         method = METHODS[name](flat_network(2), batch_size=4)
         first = method(samples(2, count=6)).attributions
@@ -160,7 +168,10 @@ class TestEveryMethod:
         assert len(method.runner._traces) == traces
         assert np.abs(second - first[:3]).max() > 1e-3
 
-    @pytest.mark.parametrize("network", [gap_network, nested_network, subclassed_network])
+    @methods("guided")
+    @pytest.mark.parametrize(
+        "network", [slow(gap_network), nested_network, slow(subclassed_network)]
+    )
     def test_kinds_of_models(self, name, network):
         model, x = network(2), samples(2, count=2)
         weights = model.get_weights()
@@ -171,6 +182,7 @@ class TestEveryMethod:
             np.testing.assert_allclose(found.delta, total(found.attributions) - rise, atol=1e-5)
         assert_same(model.get_weights(), weights, 0)
 
+    @methods("guided")
     def test_the_class_is_that_of_the_input(self, name):
         model, x = flat_network(2), samples(2, count=7)
         at_inputs, at_start = (np.argmax(model(z), axis=1) for z in (x, 0 * x))
@@ -178,6 +190,7 @@ class TestEveryMethod:
         method = METHODS[name](model)
         assert_same(comparable(method(x)), comparable(method(x, at_inputs)))
 
+    @methods()
     def test_a_callable_makes_the_score(self, name):
         model, x = flat_network(2), samples(2, count=3)
         method = METHODS[name](model, batch_size=2)
@@ -188,12 +201,14 @@ class TestEveryMethod:
         expected = scores(model, x, 1) - 2 * scores(model, x, 2)
         np.testing.assert_allclose(found.scores, expected, rtol=1e-4)
 
+    @methods()
     def test_units_of_a_layer(self, name):
         model, x = flat_network(2), samples(2, count=2)
         found = METHODS[name](model, layer="first")(x, target=3)
         expected = activations(model, x, layer="first").reshape(2, 9, 8, 4)[..., 3].sum((1, 2))
         np.testing.assert_allclose(found.scores, expected, rtol=1e-4)
 
+    @methods("integrated")
     def test_a_baseline_for_each_sample_and_each_call(self, name):
         model, x = flat_network(2), samples(2, count=5)
         starts = samples(2, count=5, seed=1)
@@ -209,6 +224,7 @@ class TestEveryMethod:
             np.testing.assert_allclose(own.delta, given.delta, atol=1e-5)
             np.testing.assert_allclose(own.delta[0], found.delta[0], atol=1e-5)
 
+    @methods("guided")
     def test_several_inputs(self, name):
         """Two inputs of two features are one of four."""
         together = formula(lambda z: z[:, 0] ** 2 * z[:, 1] + z[:, 2] * z[:, 3], features=4)
@@ -222,6 +238,7 @@ class TestEveryMethod:
         again = METHODS[name](apart)([x[:, :2], x[:, 2:]], 0, baseline=[start[:2], start[2:]])
         assert_same(again.attributions, two.attributions)
 
+    @methods("integrated")
     def test_no_more_inputs_at_a_time_than_the_batch_size(self, name):
         class Narrow(LAYERS.Layer):
             def call(self, inputs):
@@ -234,6 +251,7 @@ class TestEveryMethod:
         with pytest.raises(tf.errors.InvalidArgumentError):
             METHODS[name](model, batch_size=5)(x)
 
+    @methods("guided")
     def test_more_steps_make_no_larger_graph(self, name):
         kind = type(METHODS[name](flat_network(1)))
         few, many = (
@@ -242,6 +260,7 @@ class TestEveryMethod:
         )
         assert len(few) == len(many)
 
+    @methods(*METHODS)
     def test_steps_are_a_whole_number(self, name):
         model = flat_network(1)
         kind = type(METHODS[name](model))
@@ -249,6 +268,7 @@ class TestEveryMethod:
             with pytest.raises(ValueError, match=r"`steps` must be a whole number from 1"):
                 kind(model, steps=steps)
 
+    @methods(*METHODS)
     def test_baselines_that_do_not_fit(self, name):
         model, x = flat_network(2), samples(2)
         with pytest.raises(ValueError, match=r"`baseline` must be .* Received shape \(9, 8\)"):
@@ -262,7 +282,7 @@ class TestEveryMethod:
 
 
 class TestIntegratedGradients:
-    @pytest.mark.parametrize("steps", [1, 2, 7])
+    @pytest.mark.parametrize("steps", [slow(1), slow(2), 7])
     def test_closed_form_of_a_quadratic(self, steps):
         rng = np.random.default_rng(0)
         slopes, curves = rng.normal(size=5), rng.normal(size=(5, 5))
@@ -280,11 +300,12 @@ class TestIntegratedGradients:
         np.testing.assert_allclose(found.attributions, expected, atol=1e-5)
         np.testing.assert_allclose(found.delta, 0, atol=1e-5)
 
+    @pytest.mark.slow
     def test_published_values(self):
         found = IntegratedGradients(formula(squared), score="output")([[3.0, 3.0]], 0)
         np.testing.assert_allclose(found.attributions, [[54, 27]], rtol=1e-6)
 
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_equals_a_loop_over_gradients(self, axes):
         model, x = flat_network(axes), samples(axes)
         start = samples(axes, count=1, seed=1)[0]
@@ -292,7 +313,7 @@ class TestIntegratedGradients:
             found = IntegratedGradients(model, steps=steps, baseline=baseline, batch_size=12)(x, 2)
             assert_same(found.attributions, slow_integrated(model, x, 2, baseline, steps))
 
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_complete_to_two_percent(self, axes):
         model, x = flat_network(axes), samples(axes, count=20)
         found = IntegratedGradients(model)(x, 1)
@@ -300,6 +321,7 @@ class TestIntegratedGradients:
         np.testing.assert_allclose(found.delta, total(found.attributions) - rise, atol=1e-5)
         assert np.abs(found.delta).mean() < 0.02 * np.abs(rise).mean()
 
+    @pytest.mark.slow
     def test_the_error_falls_as_one_over_the_steps(self):
         model, x = flat_network(2, squash=None), samples(2, count=20)
         counts = 2 ** np.arange(4, 10, 2)
@@ -310,19 +332,20 @@ class TestIntegratedGradients:
         slope = np.polyfit(np.log(counts), np.log(errors), 1)[0]
         assert -1.4 < slope < -0.8
 
-    def test_several_baselines_are_averaged(self):
+    @pytest.mark.parametrize("size", [5, slow(1000)])
+    def test_several_baselines_are_averaged(self, size):
         model, x = flat_network(2), samples(2, count=4)
         baselines = [0.0, -1.5, samples(2, count=1, seed=1)[0], samples(2, count=1, seed=2)]
         one_by_one = IntegratedGradients(model, steps=6)
         singly = [one_by_one(x, 1, baseline=one) for one in baselines]
-        for size in (5, 1000):
-            found = IntegratedGradients(model, steps=6, baselines=baselines, batch_size=size)(x, 1)
-            mean = np.mean([one.attributions for one in singly], axis=0)
-            assert_same(found.attributions, mean)
-            np.testing.assert_allclose(
-                found.delta, np.mean([one.delta for one in singly], 0), atol=1e-5
-            )
+        found = IntegratedGradients(model, steps=6, baselines=baselines, batch_size=size)(x, 1)
+        mean = np.mean([one.attributions for one in singly], axis=0)
+        assert_same(found.attributions, mean)
+        np.testing.assert_allclose(
+            found.delta, np.mean([one.delta for one in singly], 0), atol=1e-5
+        )
 
+    @pytest.mark.slow
     def test_several_baselines_of_several_inputs(self):
         model = formula(lambda a, b: a[:, 0] * b[:, 1] ** 2 + a[:, 1] * b[:, 0], inputs=2)
         x = [np.float32([[1, 2], [3, 4]]), np.float32([[2, 1], [0, 5]])]
@@ -334,6 +357,7 @@ class TestIntegratedGradients:
         )
         assert np.abs(found.delta).max() < 1e-2
 
+    @pytest.mark.slow
     def test_a_call_s_baseline_takes_the_place_of_several(self):
         model, x = flat_network(1), samples(1)
         found = IntegratedGradients(model, baselines=[1.0, 2.0])(x, 1, baseline=0.5)
@@ -363,6 +387,7 @@ class TestInteriorGradients:
         np.testing.assert_allclose(found.details["scores"], expected, rtol=1e-6)
 
     @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.slow
     def test_times_the_difference_is_integrated_gradients(self, axes):
         model, x = flat_network(axes), samples(axes)
         start = samples(axes, count=1, seed=1)[0]
@@ -371,7 +396,7 @@ class TestInteriorGradients:
         assert_same(found.attributions * (x - start), expected.attributions)
         assert found.delta is None
 
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_details_follow_the_line(self, axes):
         model, x = flat_network(axes), samples(axes)
         watch = ["first", "hidden"]
@@ -404,12 +429,14 @@ class TestInteriorGradients:
 class TestGuidedIntegratedGradients:
     """The functions and values are those that the method's authors test theirs with."""
 
+    @pytest.mark.slow
     def test_a_linear_function(self):
         model = formula(lambda z: 2 * z[:, 0] + z[:, 1])
         found = GuidedIntegratedGradients(model, baseline=[-1.0, -3.0])([[10.0, 5.0]], 0)
         np.testing.assert_allclose(found.attributions, [[22, 8]], rtol=1e-5)
 
     @pytest.mark.parametrize("max_distance", [0.02, 0.3, 1.0])
+    @pytest.mark.slow
     def test_a_sum_of_functions_of_one_feature_has_one_answer(self, max_distance):
         model = formula(lambda z: 2 * z[:, 0] ** 2 + z[:, 1] ** 2)
         method = GuidedIntegratedGradients(model, max_distance=max_distance)
@@ -420,8 +447,8 @@ class TestGuidedIntegratedGradients:
     @pytest.mark.parametrize(
         ("options", "expected"),
         [
-            ({"max_distance": 0.0}, (54, 27)),
-            ({"max_distance": 1.0, "fraction": 1.0}, (54, 27)),
+            slow({"max_distance": 0.0}, (54, 27)),
+            slow({"max_distance": 1.0, "fraction": 1.0}, (54, 27)),
             ({"max_distance": 1.0}, (72, 9)),
         ],
     )
@@ -432,6 +459,7 @@ class TestGuidedIntegratedGradients:
         np.testing.assert_allclose(found.attributions[1], np.divide(expected, 9), rtol=5e-3)
         np.testing.assert_allclose(found.delta, 0, atol=1e-3)
 
+    @pytest.mark.slow
     def test_features_that_work_together_within_bounds(self):
         method = GuidedIntegratedGradients(
             formula(squared), steps=1000, max_distance=0.2, fraction=0.1, score="output"
@@ -450,10 +478,10 @@ class TestGuidedIntegratedGradients:
     @pytest.mark.parametrize(
         ("axes", "options"),
         [
-            (1, {"steps": 10, "fraction": 0.01, "max_distance": 0.1}),
+            slow(1, {"steps": 10, "fraction": 0.01, "max_distance": 0.1}),
             (2, {"steps": 9, "fraction": 0.1, "max_distance": 0.3}),
-            (2, {"steps": 10, "fraction": 0.6, "max_distance": 1.0}),
-            (3, {"steps": 20, "fraction": 0.25, "max_distance": 0.05}),
+            slow(2, {"steps": 10, "fraction": 0.6, "max_distance": 1.0}),
+            slow(3, {"steps": 20, "fraction": 0.25, "max_distance": 0.05}),
         ],
     )
     def test_equals_the_algorithm_step_by_step(self, axes, options):
@@ -466,6 +494,7 @@ class TestGuidedIntegratedGradients:
             expected, _ = slow_guided(gradient, one, start, **options)
             assert_same(attributions, expected, 1e-3)
 
+    @pytest.mark.slow
     def test_the_mean_of_both_ends_is_nearer_to_completeness(self):
         """The paper's sum takes the gradient for which the pixels were chosen."""
         model, x = gap_network(2), samples(2, count=3)
@@ -480,13 +509,14 @@ class TestGuidedIntegratedGradients:
         ("axes", "options"),
         [(2, {"max_distance": 1.0, "fraction": 1.0}), (3, {"max_distance": 0.0})],
     )
+    @pytest.mark.slow
     def test_on_the_straight_line_it_is_integrated_gradients(self, axes, options):
         model, x = flat_network(axes), samples(axes, count=3)
         found = GuidedIntegratedGradients(model, steps=200, **options)(x, 1).attributions
         expected = IntegratedGradients(model, steps=200)(x, 1).attributions
         assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
 
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_complete_to_ten_percent(self, axes):
         model, x = flat_network(axes), samples(axes, count=6)
         found = GuidedIntegratedGradients(model)(x, 1)
@@ -494,7 +524,7 @@ class TestGuidedIntegratedGradients:
         np.testing.assert_allclose(found.delta, total(found.attributions) - rise, atol=1e-5)
         assert np.abs(found.delta).mean() < 0.1 * np.abs(rise).mean()
 
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_the_baseline_itself_is_not_looked_at(self, axes):
         """Rows that round otherwise follow the same path, though all of a baseline ties for each maximum."""
         last_bits = np.random.default_rng(0).integers(-1, 2, (4, *SHAPES[axes])) * 2.0**-23

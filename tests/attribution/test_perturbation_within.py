@@ -162,6 +162,7 @@ class TestWithin:
         deleted = model.predict(share * x, verbose=0)[:, 0]
         np.testing.assert_allclose(found.details["deleted_score"], deleted, atol=1e-5)
 
+    @pytest.mark.slow
     def test_functions_and_arrays_say_the_same_in_any_batch(self, model):
         x, _ = brains(5)
         x[3:, :, :3] = 0
@@ -175,6 +176,7 @@ class TestWithin:
         alone = np.concatenate([by_function(one[None], 1).attributions for one in x])
         np.testing.assert_allclose(alone, expected.attributions, atol=1e-4)
 
+    @pytest.mark.slow
     def test_starts_from_the_smallest_disc_of_each_region(self):
         network, x = flat_network(2, squash=None), samples(2, 4)
         region = np.zeros((4, 9, 8), bool)
@@ -201,6 +203,7 @@ class TestWithin:
             wanted = np.where(weights[index] > 0, discs[first, index], 1)
             np.testing.assert_array_equal(mask, wanted)
 
+    @pytest.mark.slow
     def test_of_an_empty_region_nothing_is_deleted(self, model):
         x, _ = brains(2)
         x[1] = 0
@@ -227,7 +230,8 @@ class TestWithin:
         for one, constant in zip(x, shown, strict=True):
             np.testing.assert_allclose(constant, one[inside].mean(), atol=1e-5)
 
-    @pytest.mark.parametrize("within", ["array", pytest.param("function", marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("within", ["array", "function"])
+    @pytest.mark.slow
     def test_is_exported(self, model, within, tmp_path):
         x, inside = brains(2)
         given = inside if within == "array" else (lambda x: x[..., 0] != 0)

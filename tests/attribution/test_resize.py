@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.ndimage import zoom
+from slow_cases import slow
 
 from keras_pli.attribution.resize import resize_linear
 
@@ -49,7 +50,9 @@ def test_equals_tensorflow_in_two_dimensions(given, wanted, draw):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("given, wanted", [((4,), (9,)), ((3, 4), (8, 5)), ((2, 3, 2), (3, 4, 5))])
+@pytest.mark.parametrize(
+    "given, wanted", [slow((4,), (9,)), slow((3, 4), (8, 5)), ((2, 3, 2), (3, 4, 5))]
+)
 def test_compiles_for_any_batch_and_size(given, wanted, jit_compile, draw):
     unknown = tf.TensorSpec([None] * (len(given) + 1))
     compiled = tf.function(

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import by_default, slow
 from toy_networks import (
     AXES,
     LAYERS,
@@ -69,13 +70,10 @@ def total(attributions):
 class TestMaxPoolingOverABackground:
     @pytest.mark.parametrize(
         ("axes", "pool"),
-        [
-            pytest.param(
-                axes, pool, marks=pytest.mark.slow if axes == 1 and pool != "touching" else ()
-            )
-            for axes in AXES
-            for pool in POOLS
-        ],
+        by_default(
+            *((2, "overlapping"), (3, "touching"), (3, "padded")),
+            of=[(axes, pool) for axes in AXES for pool in POOLS],
+        ),
     )
     def test_total_is_the_slope(self, axes, pool):
         model, x = pooling_network(axes, pool), scan(axes)
@@ -83,9 +81,8 @@ class TestMaxPoolingOverABackground:
         found = total(Saliency(model)(x, target=1).attributions)
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
-    @pytest.mark.parametrize(
-        "axes", [pytest.param(axes, marks=() if axes == 2 else pytest.mark.slow) for axes in AXES]
-    )
+    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.slow
     def test_eager_graph_and_xla_agree(self, axes):
         model, x = pooling_network(axes), scan(axes)
         graph = Saliency(model, jit_compile=False)(x, target=1).attributions
@@ -147,7 +144,7 @@ for axes in (2, 3):  # which oneDNN pools
 
 
 class TestSaliency:
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_equals_central_differences(self, axes):
         model = flat_network(axes, squash=None, normalized=True)
         x = samples(axes, count=2)
@@ -166,7 +163,7 @@ class TestSaliency:
 
 
 class TestGradientTimesInput:
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_adds_up_to_the_score_without_biases(self, axes):
         layers = [
             spatial("Conv", axes)(4, 3, activation="relu", use_bias=False),
@@ -182,7 +179,7 @@ class TestGradientTimesInput:
         np.testing.assert_allclose(found.attributions, x * gradients, atol=1e-6)
 
 
-@pytest.mark.parametrize("squash", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("squash", ["softmax", slow("sigmoid")])
 def test_of_a_probability_is_the_chain_rule_on_the_logits(squash):
     model, x = gap_network(1, squash=squash), samples(1)
     slopes = np.stack([Saliency(model)(x, label).attributions for label in range(3)])

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
+from slow_cases import slow
+from test_method import WithBaseline
 from toy_networks import (
     LAYERS,
     flat_network,
@@ -89,6 +91,7 @@ class TestNoise:
         for sample in (1, 2):
             np.testing.assert_allclose(units[:, sample], units[:, 0], atol=1e-3)
 
+    @pytest.mark.slow
     def test_draws_and_seeds_are_independent(self):
         x = samples(3, count=1)
         units = [noise_of(x, 3, seed=seed).reshape(3, -1) for seed in (0, 1)]
@@ -116,6 +119,7 @@ class TestNoise:
 
 
 class TestSmoothGrad:
+    @pytest.mark.slow
     def test_without_noise_it_is_the_method(self):
         model, x = flat_network(2), samples(2)
         plain = Saliency(model)(x)
@@ -131,7 +135,8 @@ class TestSmoothGrad:
             assert found.delta is None
 
     @pytest.mark.parametrize(
-        ("axes", "statistic"), [(1, "mean"), (2, "mean"), (2, "square"), (3, "variance")]
+        ("axes", "statistic"),
+        [slow(1, "mean"), (2, "mean"), slow(2, "square"), slow(3, "variance")],
     )
     def test_equals_statistics_by_hand(self, axes, statistic):
         model, x = flat_network(axes), samples(axes, count=3)
@@ -140,10 +145,8 @@ class TestSmoothGrad:
         found = SmoothGrad(model, samples=4, statistic=statistic)(x, 2).attributions
         assert_same(found, STATISTICS[statistic](maps), 1e-4)
 
-    @pytest.mark.parametrize(
-        "inner",
-        [IntegratedGradients, pytest.param(GuidedIntegratedGradients, marks=pytest.mark.slow)],
-    )
+    @pytest.mark.parametrize("inner", [IntegratedGradients, GuidedIntegratedGradients])
+    @pytest.mark.slow
     def test_of_another_method_equals_its_mean_by_hand(self, inner):
         model, x = flat_network(2), samples(2, count=3)
         start = samples(2, count=3, seed=1)
@@ -153,7 +156,7 @@ class TestSmoothGrad:
         assert_same(smooth(x, 1, baseline=start).attributions, np.mean(maps, axis=0), 1e-3)
         assert not np.allclose(smooth(x, 1).attributions, np.mean(maps, axis=0), rtol=1e-2)
 
-    @pytest.mark.parametrize("axes", [1, 3])
+    @pytest.mark.parametrize("axes", [1, slow(3)])
     def test_of_maps_with_fewer_axes_than_the_input(self, axes):
         model, x = gap_network(axes), samples(axes, count=3)
         method = GradCAM(model)
@@ -162,7 +165,8 @@ class TestSmoothGrad:
         assert found.shape == x.shape[:-1]
         assert_same(found, np.mean(maps, axis=0), 1e-4)
 
-    def test_closed_forms_of_gaussian_means(self):
+    @pytest.mark.parametrize("statistic", [slow("mean"), "square", "variance"])
+    def test_closed_forms_of_gaussian_means(self, statistic):
         """Of the gradient z² of ∑ z³ / 3 the mean is z² + s, the variance 4 z² s + 2 s²; s is that of z."""
 
         class Cubes(LAYERS.Layer):
@@ -178,10 +182,10 @@ class TestSmoothGrad:
             "square": (x**4 + 6 * x**2 * s + 3 * s**2, None),
             "variance": (4 * x**2 * s + 2 * s**2, None),
         }
-        for statistic, (expected, variance) in moments.items():
-            found = SmoothGrad(model, statistic=statistic, **common)(x, 0).attributions
-            error = 5 * np.sqrt(variance / draws) if variance is not None else 0.08 * expected
-            assert (np.abs(found - expected) < error).all()
+        expected, variance = moments[statistic]
+        found = SmoothGrad(model, statistic=statistic, **common)(x, 0).attributions
+        error = 5 * np.sqrt(variance / draws) if variance is not None else 0.08 * expected
+        assert (np.abs(found - expected) < error).all()
 
     def test_a_variance_far_from_zero_keeps_its_digits(self):
         class Slope(LAYERS.Layer):
@@ -207,6 +211,7 @@ class TestSmoothGrad:
         assert_same(smooth(x, gap).attributions, one - other, 1e-4)
 
     @pytest.mark.parametrize("network", [nested_network, subclassed_network])
+    @pytest.mark.slow
     def test_kinds_of_models(self, network):
         model, x = network(2), samples(2, count=2)
         found = SmoothGrad(model, samples=2, noise=0)(x).attributions
@@ -214,7 +219,8 @@ class TestSmoothGrad:
 
 
 class TestCompilation:
-    @pytest.mark.parametrize("axes", [1, pytest.param(2, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("axes", [1, 2])
+    @pytest.mark.slow
     def test_eager_graph_and_xla_agree(self, axes):
         model, x = flat_network(axes), samples(axes, count=3)
 
@@ -230,7 +236,7 @@ class TestCompilation:
         finally:
             tf.config.run_functions_eagerly(False)
 
-    @pytest.mark.parametrize("axes", [1, 3])
+    @pytest.mark.parametrize("axes", [1, slow(3)])
     def test_batches_of_any_size(self, axes):
         model, x = flat_network(axes), samples(axes, count=4)
         together = SmoothGrad(model, samples=7, batch_size=1000)(x).attributions
@@ -245,6 +251,7 @@ class TestCompilation:
         for options in ({"batch_size": 5}, {"batch_size": 1, "jit_compile": True}):
             assert_same(SmoothGrad(method, samples=3, **options)(x).attributions, together, 1e-4)
 
+    @pytest.mark.slow
     def test_further_calls_do_not_trace(self):
         smooth = SmoothGrad(IntegratedGradients(flat_network(2), steps=3), samples=3)
         first = smooth(samples(2, count=5)).attributions
@@ -263,13 +270,24 @@ class TestCompilation:
 
 class TestComposition:
     def test_takes_the_settings_of_the_method(self):
+        smooth = SmoothGrad(
+            IntegratedGradients(flat_network(2), layer="first", batch_size=3, jit_compile=True)
+        )
+        assert smooth.batch_size == 3 and smooth.jit_compile
+        assert smooth.network.layer == "first" and smooth.takes_baseline
+
+    @pytest.mark.slow
+    def test_scores_what_the_method_scores(self):
         model = flat_network(2)
         method = IntegratedGradients(model, layer="first", batch_size=3, jit_compile=True)
         smooth = SmoothGrad(method)
-        assert smooth.batch_size == 3 and smooth.jit_compile
-        assert smooth.network.layer == "first" and smooth.takes_baseline
         found = smooth(samples(2, count=2), target=3).scores
         np.testing.assert_allclose(found, method(samples(2, count=2), target=3).scores, rtol=1e-5)
+
+    def test_hands_a_baseline_on(self):
+        x, start = samples(1), samples(1, seed=1)
+        smooth = SmoothGrad(WithBaseline(flat_network(1)), samples=2, noise=0, batch_size=3)
+        assert_same(smooth(x, 1, baseline=start).attributions, x - start)
 
     def test_leaves_the_method_as_it_was(self):
         method = IntegratedGradients(flat_network(1), batch_size=3, jit_compile=False)
@@ -284,6 +302,7 @@ class TestComposition:
         found = SmoothGrad(model, samples=2, noise=0, layer="first")(x, target=3).attributions
         assert_same(found, Saliency(model, layer="first")(x, target=3).attributions)
 
+    @pytest.mark.slow
     def test_smoothing_twice(self):
         model, x = half_square((500,)), np.random.default_rng(0).normal(size=(2, 500))
         found = SmoothGrad(SmoothGrad(model, samples=1, noise=0, seed=1), samples=1)(x, 0)

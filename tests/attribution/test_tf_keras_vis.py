@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from slow_cases import by_default
 from toy_networks import AXES, LAYERS, SHAPES, randomized, samples, stem
 
 from keras_pli.attribution import Saliency
@@ -17,13 +18,10 @@ from tf_keras_vis.utils.scores import CategoricalScore
 
 pytestmark = pytest.mark.filterwarnings("ignore:The structure of `inputs`")
 TARGETS = [0, 2, 1, 1, 2]
-CASES = [
-    pytest.param(
-        axes, squash, marks=pytest.mark.slow if axes == 1 or (axes, squash) == (3, None) else ()
-    )
-    for axes in AXES
-    for squash in (None, "softmax")
-]
+CASES = by_default(
+    *((2, None), (3, "softmax")),
+    of=[(axes, squash) for axes in AXES for squash in (None, "softmax")],
+)
 
 
 def functional(axes, squash=None):

@@ -4,9 +4,18 @@ import keras
 import numpy as np
 import pytest
 from quick_methods import QUICK
+from slow_cases import by_default, slow
 from toy_networks import LAYERS, gap_network, randomized, samples, weights_of
 
-from keras_pli.attribution import METHODS, GradCAM, MeaningfulPerturbation
+from keras_pli.attribution import (
+    METHODS,
+    DeepLIFT,
+    EpsilonLRP,
+    GradCAM,
+    MeaningfulPerturbation,
+    Occlusion,
+    Saliency,
+)
 
 SIZES = (9, 8, 7)
 WEIGHTS = ("mean", "elementwise", "positive")
@@ -33,17 +42,11 @@ def volumes():
     return x * brain()[..., None]
 
 
-# They go the way of integrated gradients, of saliency and of guided backprop.
-AS_OTHERS = ("InteriorGradients", "GradientTimesInput", "Deconvnet")
+# The others go the ways of these.
+WAYS = (Saliency, EpsilonLRP, DeepLIFT, GradCAM, Occlusion)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(kind, marks=pytest.mark.slow if kind.__name__ in AS_OTHERS else ())
-        for kind in METHODS
-    ],
-)
+@pytest.mark.parametrize("kind", by_default(*WAYS, of=METHODS))
 def test_every_method_explains_volumes_with_a_background_of_zeros(kind, network, volumes):
     """The ties in its max-pooling have gradients, which are shared out; class 0 is one like the other."""
     method = kind(network, **QUICK.get(kind.__name__, {}))
@@ -82,8 +85,8 @@ class TestWeights:
         assert max(found[target, "elementwise"] for target in (0, 1)) < 1e-4
         assert min(found[target, "mean"] for target in (0, 1)) > 0.01
 
-    @pytest.mark.parametrize("weights", WEIGHTS)
-    @pytest.mark.parametrize("counterfactual", [False, True])
+    @pytest.mark.parametrize("weights", by_default("elementwise", "positive", of=WEIGHTS))
+    @pytest.mark.parametrize("counterfactual", [False, slow(True)])
     def test_equals_its_formula(self, volumes, weights, counterfactual):
         model = linear_head()
         kernel, _ = weights_of(model, "head")
@@ -100,6 +103,7 @@ class TestWeights:
         method = GradCAM(model, weights=weights, counterfactual=counterfactual, relu=False)
         np.testing.assert_allclose(method(volumes, 1).details["map"], wanted, atol=1e-5)
 
+    @pytest.mark.slow
     def test_elementwise_is_grad_cam_where_pooling_is_global(self):
         model, x = gap_network(3), samples(3)
         mean, elementwise = (GradCAM(model, weights=w)(x, 2) for w in ("mean", "elementwise"))
