@@ -24,6 +24,7 @@ def lessons():
     return x, (x[:, 0] + x[:, 1] > 0).astype(int)
 
 
+@pytest.mark.slow
 def test_maps_of_permuted_labels_differ_unless_they_see_no_model(lessons):
     x, y = lessons
     methods = {"saliency": Saliency, "input": lambda model: lambda x, target: x}
@@ -49,6 +50,7 @@ def test_maps_of_permuted_labels_differ_unless_they_see_no_model(lessons):
     np.testing.assert_allclose(drawn, sorted(signed))
 
 
+@pytest.mark.slow
 def test_training_ends_at_the_stated_accuracy(lessons):
     x, y = lessons
     seen = []
@@ -86,6 +88,7 @@ def test_the_two_networks_of_the_other_start_differ_in_labels_alone(lessons):
     np.testing.assert_array_equal(np.sort(taught[2]), np.sort(y))
 
 
+@pytest.mark.slow
 def test_all_networks_explain_what_the_first_predicts(lessons):
     x, y = lessons
     networks, asked = [], []

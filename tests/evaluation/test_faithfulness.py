@@ -6,6 +6,7 @@ from linear_networks import SHAPES, contributions, linear_model, naive_scores, n
 from scipy.ndimage import gaussian_filter1d
 from scipy.stats import t
 from sklearn.metrics import auc
+from slow_cases import by_default, slow
 
 from keras_pli.attribution import LIME, GradientTimesInput, Occlusion, Saliency, SmoothGrad
 from keras_pli.evaluation import (
@@ -23,7 +24,7 @@ from keras_pli.evaluation.curves import removal_ranks
 from keras_pli.evaluation.removal import removed_fill
 
 
-@pytest.fixture(params=SHAPES, scope="module")
+@pytest.fixture(params=by_default("features", "2-D", of=SHAPES), scope="module")
 def shape(request):
     return SHAPES[request.param]
 
@@ -63,7 +64,7 @@ def test_gradient_times_input_deletes_a_linear_model_faster_than_any_other_map(s
 
 
 @pytest.mark.parametrize("kind", ["deletion", "insertion"])
-@pytest.mark.parametrize("channels", [True, False])
+@pytest.mark.parametrize("channels", [True, slow(False)])
 def test_curves_equal_a_loop_over_samples_and_steps(kind, channels):
     model = network((6, 5, 2))
     x = samples((6, 5, 2), count=3)
@@ -114,7 +115,7 @@ def test_blur_keeps_samples_and_channels_apart():
 
 @pytest.mark.parametrize(
     ("activation", "units", "target"),
-    [("softmax", 3, 1), ("sigmoid", 1, 1), ("sigmoid", 1, 0), ("sigmoid", 3, 2)],
+    [("softmax", 3, 1), slow("sigmoid", 1, 1), ("sigmoid", 1, 0), slow("sigmoid", 3, 2)],
 )
 def test_probabilities_are_the_models_own_and_logits_what_it_squashes(activation, units, target):
     model = network((6, 5, 2), activation, units)
@@ -167,7 +168,7 @@ def test_completeness_is_the_error_of_the_sum(shape):
     np.testing.assert_allclose(from_x, promised, rtol=1e-3)
 
 
-@pytest.mark.parametrize("kind", [Occlusion, LIME, SmoothGrad])
+@pytest.mark.parametrize("kind", [Occlusion, slow(LIME), slow(SmoothGrad)])
 def test_what_stands_in_each_channel_is_counted_once(kind):
     """Hiding one position after another shares a linear model's score out exactly."""
     shape = (4, 3, 2)
@@ -278,6 +279,7 @@ def test_a_scorer_and_a_method_are_traced_once():
 
 
 @pytest.mark.parametrize("how", ["XLA", "eager"])
+@pytest.mark.slow
 def test_compilation_changes_nothing(how):
     model = network((6, 5, 2))
     x, maps = samples((6, 5, 2), count=5), samples((6, 5, 2), count=5, seed=3)
@@ -308,6 +310,11 @@ def test_the_seed_decides():
         for seed in (1, 1, 2)
     )
     assert first["mean"] == again["mean"] != other["mean"]
+
+
+@pytest.fixture(scope="module")
+def of_images():
+    return network((6, 5, 2))
 
 
 IMAGE = np.zeros((2, 6, 5, 2), np.float32)
@@ -346,9 +353,9 @@ IMAGE = np.zeros((2, 6, 5, 2), np.float32)
         (lambda m: Scorer(m, batch_size=0), "`batch_size` must be"),
     ],
 )
-def test_bad_input_is_met_at_the_door(call, message):
+def test_bad_input_is_met_at_the_door(of_images, call, message):
     with pytest.raises(ValueError, match=message):
-        call(network((6, 5, 2)))
+        call(of_images)
 
 
 def test_bad_kinds_are_met_at_the_door():

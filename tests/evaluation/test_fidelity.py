@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from linear_networks import SHAPES, linear_model, naive_scores, network, samples
 from scipy.stats import pearsonr
+from slow_cases import by_default, slow
 
 from keras_pli.attribution import GradientTimesInput, Saliency
 from keras_pli.evaluation import (
@@ -15,7 +16,7 @@ from keras_pli.evaluation import (
 from keras_pli.evaluation.fidelity import _cells, _noise, _subset_masks, _windows
 
 
-@pytest.fixture(params=SHAPES, scope="module")
+@pytest.fixture(params=by_default("features", "2-D", of=SHAPES), scope="module")
 def shape(request):
     return SHAPES[request.param]
 
@@ -32,7 +33,7 @@ def test_gradient_times_input_has_the_highest_mu_fidelity_on_a_linear_model(shap
     np.testing.assert_allclose(mu_fidelity(model, x, shifted, 1, baseline=2.0), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("cells", [None, 3, (2, 3)])
+@pytest.mark.parametrize("cells", [slow(None), slow(3), (2, 3)])
 def test_mu_fidelity_equals_a_loop_over_subsets(cells):
     model = network((6, 7, 2))
     x, maps = samples((6, 7, 2), count=2), samples((6, 7, 2), count=2, seed=3)
@@ -96,10 +97,10 @@ def test_the_exact_attribution_of_a_linear_model_has_no_infidelity(shape, pertur
     np.testing.assert_allclose(scaled, 0, atol=1e-8)
 
 
-@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("scaled", [slow(False), True])
 @pytest.mark.parametrize(
     ("perturbation", "units"),
-    [("square", "contribution"), ("square", "gradient"), ("gaussian", "gradient")],
+    [("square", "contribution"), slow("square", "gradient"), ("gaussian", "gradient")],
 )
 def test_infidelity_equals_a_loop_over_perturbations(perturbation, units, scaled):
     model = network((6, 7, 2))

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from scipy import ndimage, stats
 from sklearn.metrics import average_precision_score, jaccard_score
+from slow_cases import by_default
 
 from keras_pli import evaluation
 from keras_pli.evaluation import (
@@ -220,8 +221,8 @@ class TestTable:
             "centred blob",
         ]
 
-    @pytest.mark.parametrize("dimensions", [1, 2, 3])
-    @pytest.mark.parametrize("tolerance", [0, 1])
+    @pytest.mark.parametrize("dimensions", by_default(2, of=(1, 2, 3)))
+    @pytest.mark.parametrize("tolerance", by_default(1, of=(0, 1)))
     def test_chance_is_what_random_maps_get(self, dimensions, tolerance):
         masks = blocks(dimensions, samples=1, seed=8)
         table = localization({"x": masks * 1.0}, masks, tolerance=tolerance)

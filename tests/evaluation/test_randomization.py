@@ -8,6 +8,7 @@ import tensorflow as tf
 from scipy.ndimage import generic_gradient_magnitude, sobel
 from scipy.stats import spearmanr, t
 from sklearn.datasets import load_digits
+from slow_cases import slow
 
 from keras_pli.attribution import GradientTimesInput, Saliency
 from keras_pli.attribution.backprop import GuidedBackprop
@@ -105,7 +106,8 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize("mode", ["cascading", pytest.param("independent", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["cascading", "independent"])
+@pytest.mark.slow
 def test_guided_backprop_fails_and_gradients_and_grad_cam_pass_on_digits(digits, mode):
     model, x = digits
     result = model_randomization_test(ADEBAYO, model, x, mode=mode, seeds=6)
@@ -148,7 +150,7 @@ def test_maps_that_see_no_model_fail_and_maps_of_its_hash_pass(small):
         np.testing.assert_allclose(other[["mean", "reference"]], chance, atol=0.15)
 
 
-@pytest.mark.parametrize("mode", ["cascading", "independent"])
+@pytest.mark.parametrize("mode", ["cascading", slow("independent")])
 def test_the_table_equals_a_loop_over_layers_seeds_and_samples(small, mode):
     model, x = small
     target = [0, 1, 2, 0, 1, 2]
@@ -205,6 +207,7 @@ def test_both_modes_begin_alike(small):
     assert not np.allclose(tables[0]["mean"], tables[1]["mean"])
 
 
+@pytest.mark.slow
 def test_the_same_seeds_give_the_same_table(small):
     model, x = small
     first, again, other = (
@@ -280,6 +283,7 @@ def test_the_model_has_its_weights_back_whatever_happens(small, error):
         np.testing.assert_array_equal(kept, variable.numpy())
 
 
+@pytest.mark.slow
 def test_subclassed_models_are_tested_too():
     class Classifier(keras.Model):
         def __init__(self):
@@ -300,7 +304,7 @@ def test_subclassed_models_are_tested_too():
     assert "With the top layer of 2 random" in str(result)
 
 
-@pytest.mark.parametrize("shape", [(20, 2), (6, 6, 2), (4, 5, 6, 1)])
+@pytest.mark.parametrize("shape", [slow((20, 2)), slow((6, 6, 2)), (4, 5, 6, 1)])
 def test_signals_images_and_volumes(shape):
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
@@ -321,15 +325,21 @@ def test_signals_images_and_volumes(shape):
 def test_the_table_can_be_drawn(small):
     model, x = small
     result = model_randomization_test({"saliency": Saliency, "edges": edges}, model, x, seeds=2)
-    figure = randomization_curves(result.table, threshold=result.threshold)
-    assert len(figure.axes) == 6
     told = ", ".join(f"{name} {v.conclusion}" for name, v in result.verdicts.items())
     assert repr(result) == f"RandomizationResult of 2 methods: {told}"
-    page = result._repr_html_()
-    assert page.count("data:image/png") == 1 and page.count("<tr") == 3
     # The threshold of the verdict, which is one of rank correlations.
     lines = {ax.get_title(loc="left"): len(ax.lines) for ax in result.plot().axes}
     assert lines["Spearman, signed"] == lines["SSIM, signed"] + 1
+
+
+@pytest.mark.slow
+def test_a_notebook_gets_the_figure_and_a_row_for_each_method(small):
+    model, x = small
+    result = model_randomization_test({"saliency": Saliency, "edges": edges}, model, x, seeds=2)
+    figure = randomization_curves(result.table, threshold=result.threshold)
+    assert len(figure.axes) == 6
+    page = result._repr_html_()
+    assert page.count("data:image/png") == 1 and page.count("<tr") == 3
 
 
 def made_rows(signed, absolute, spread=0.02):
@@ -417,6 +427,7 @@ def test_bad_methods_are_met_at_the_door(small):
         model_randomization_test(lambda model: Saliency(other), model, x)
 
 
+@pytest.mark.slow
 def test_functions_told_to_run_eagerly_give_the_same_table(small):
     model, x = small
     compiled = model_randomization_test(Saliency, model, x, seeds=1).table

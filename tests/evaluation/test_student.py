@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from slow_cases import slow
 
 from keras_pli import attribution
 from keras_pli.evaluation import StudentCurves, student_test
@@ -43,7 +44,7 @@ def test_targets_are_means_over_cells_that_sum_to_one():
     np.testing.assert_allclose(found[2], 1 / 6)
 
 
-@pytest.mark.parametrize("shape", [(20, 2), (9, 8, 1), (6, 5, 7, 1)])
+@pytest.mark.parametrize("shape", [slow((20, 2)), (9, 8, 1), slow((6, 5, 7, 1))])
 def test_attention_sums_to_one_and_pools_the_maps(shape):
     student = attention_student(shape, 3)
     x = RANDOM.normal(size=(2, *shape)).astype("float32")
@@ -71,6 +72,7 @@ def test_training_starts_anew_each_time():
     assert not np.allclose(ends[0][0], ends[1][0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_the_known_truth():
     x, y, masks = spots(64, 1)
     other, truth, _ = spots(200, 2)
