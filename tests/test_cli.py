@@ -1,5 +1,7 @@
 """The command line, in the process; `test_cli_serving.py` runs it as a command, too."""
 
+import shutil
+
 import keras
 import numpy as np
 import pandas as pd
@@ -42,6 +44,31 @@ def test_embed_writes_a_map_of_the_layer(files):
     assert (folder / "out" / "map.png").stat().st_size > 10_000
 
 
+def test_suggest_then_retrain_then_report(files, tmp_path, capsys):
+    folder, common = files
+    out = shutil.copytree(folder / "out", tmp_path / "out")
+    common = [*common[:-1], str(out)]
+    assert main(["suggest", *common, "--pairs", "1"]) == 0
+    plan = InterventionPlan.load(out / "plan.json")
+    assert len(plan) >= 1
+    assert repr(plan) in capsys.readouterr().out
+    assert main(["retrain", *common, "--seed", "5", "--epochs", "1", "--seeds", "1"]) == 0
+    table, _, rest = capsys.readouterr().out.partition("Share of the asked displacement")
+    assert rest and table.count("control") == 3  # a block each for precision, recall and F1
+    assert set(pd.read_csv(out / "scores.csv")["run"]) == {"baseline", "control", "PLI"}
+    pli = keras.saving.load_model(out / "classifier-pli.keras")
+    with (
+        np.load(folder / "data.npz") as data,
+        np.load(out / "experiment" / "seed-5.npz") as stored,
+    ):
+        outputs = pli.predict(data["x_test"], verbose=0)
+        np.testing.assert_allclose(outputs, stored["outputs_PLI"], rtol=1e-4, atol=1e-6)
+    page = (out / "report.html").read_bytes()
+    assert main(["report", "--out", str(out), "--data", str(folder / "data.npz")]) == 0
+    assert (out / "report.html").read_bytes() == page
+
+
+@pytest.mark.slow
 def test_suggest_then_retrain_then_go_on_then_report(files, capsys):
     folder, common = files
     out = folder / "out"

@@ -77,6 +77,7 @@ def test_explain_chosen_samples_for_their_own_labels(files, tmp_path):
     assert main([*command, "--index", "7,4", *options[2:]]) == 1
 
 
+@pytest.mark.slow
 def test_explain_a_file_of_inputs_alone(files, tmp_path):
     _, x, _, common = files
     np.savez(tmp_path / "x.npz", x=x[:3])
@@ -119,6 +120,7 @@ def test_explain_parquet_and_write_parquet(files, tmp_path, capsys):
     assert "of which 'image', 'other' hold arrays" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_explain_with_a_model_of_a_fixed_batch(tmp_path):
     image = keras.Input(batch_shape=(4, 8, 8, 1))
     model = keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(image)))

@@ -41,13 +41,13 @@ def embedded(common, out, *options):
     ("options", "kind", "objective"),
     [
         pytest.param(["--perplexity", "8"], "tsne", {"perplexity": 8.0}, marks=pytest.mark.slow),
-        (["--perplexity", "5", "8", "20"], "tsne", {"perplexity": (5.0, 8.0, 20.0)}),
         pytest.param(
-            ["--neighbors", "7", "--min-dist", "0.3"],
-            "umap",
-            {"n_neighbors": 7, "min_dist": 0.3},
+            ["--perplexity", "5", "8", "20"],
+            "tsne",
+            {"perplexity": (5.0, 8.0, 20.0)},
             marks=pytest.mark.slow,
         ),
+        (["--neighbors", "7", "--min-dist", "0.3"], "umap", {"n_neighbors": 7, "min_dist": 0.3}),
         pytest.param(
             ["--neighbors", "7", "--spectrum", "0.5"],
             "contrastive",

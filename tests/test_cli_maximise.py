@@ -50,6 +50,7 @@ def test_classes_with_their_names(classifier, tmp_path, capsys):
     assert Image.open(tmp_path / "maximised.png").width > 150
 
 
+@pytest.mark.slow
 def test_channels_of_a_layer(classifier, tmp_path, capsys):
     given = ["inspect", "maximise", "--model", classifier[1], "--layer", "first", "--steps", "3"]
     assert main([*given, "--range", "-1", "1", "--starts", "2", "--out", str(tmp_path)]) == 0
@@ -57,6 +58,7 @@ def test_channels_of_a_layer(classifier, tmp_path, capsys):
     assert MaximizedImages.load(tmp_path / "maximised.npz").images.shape == (4, 2, 8, 8, 1)
 
 
+@pytest.mark.slow
 def test_among_the_images_of_a_generator(tmp_path):
     keras.utils.set_random_seed(0)
     layers = [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]

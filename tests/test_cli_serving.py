@@ -106,6 +106,7 @@ def asked_for_hours(port):
     return connection
 
 
+@pytest.mark.slow  # a process that imports TensorFlow; the server itself is tested in `tests/serving`
 def test_serve_answers_and_ends_although_a_request_runs_on(files, tmp_path):
     pytest.importorskip("starlette")
     out = exported(files, tmp_path, "--method", "grad_cam")

@@ -50,6 +50,7 @@ def run(script):
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
 
+@pytest.mark.slow  # a process that imports TensorFlow
 def test_importing_the_package_registers_its_classes():
     done = run(LOADING)
     assert done.returncode == 0, done.stderr

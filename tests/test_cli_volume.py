@@ -57,6 +57,7 @@ def test_the_classes_are_called_as_in_the_table(folder, out, capsys):
     assert "one of the classes '0', '1' as text" in error and "Received: 'patient'" in error
 
 
+@pytest.mark.slow
 def test_what_differs_is_named_and_finds_room_beside(folder, out, capsys):
     cohort = ["--cohort", str(folder / "cohort.csv"), "--out", str(out)]
     explain = ["volume", "explain", *cohort, "--method", "grad_cam", "--images", "1"]

@@ -28,6 +28,7 @@ from keras_pli.serving import export
 
 EXPORTED = [kind for kind in METHODS if kind.in_graph]
 OF_AXES = [Saliency, GradCAM, Occlusion]
+FEW = [Saliency, IntegratedGradients, GradCAM, Occlusion]  # each is computed in a way of its own
 
 
 def served(path):
@@ -56,14 +57,20 @@ def allclose(found, expected):
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)],
+    params=[
+        pytest.param((2, FEW), id="2"),
+        pytest.param((2, EXPORTED), id="2-all", marks=pytest.mark.slow),
+        pytest.param((1, OF_AXES), id="1", marks=pytest.mark.slow),
+        pytest.param((3, OF_AXES), id="3", marks=pytest.mark.slow),
+    ],
 )
 def everything(request, tmp_path_factory):
-    """Every method of a network over two axes, with the methods themselves; of 1 and 3 axes those that
-    treat axes each in a way of its own."""
-    model = made.convolutional(request.param)
+    """Methods of a network over two axes, few and all, with the methods themselves; of 1 and 3 axes those
+    that treat axes each in a way of its own."""
+    axes, kinds = request.param
+    model = made.convolutional(axes)
     embedder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    methods = made_for(model, EXPORTED if request.param == 2 else OF_AXES)
+    methods = made_for(model, kinds)
     path = tmp_path_factory.mktemp("models") / "shapes"
     version = export(model, path, explanations=methods, embedder=embedder, warmup=None)
     return model, embedder, methods, served(version), documented(version)
@@ -160,6 +167,7 @@ def test_bad_requests_name_what_is_wrong(case, explained_by_saliency):
     allclose(good["attributions"], Saliency(model)(x, 0).attributions)
 
 
+@pytest.mark.slow
 def test_without_checks_a_bad_sample_leaves_the_others_alone(tmp_path):
     model = made.convolutional()
     version = export(model, tmp_path / "m", explanations=[Saliency], checks=False, warmup=None)
@@ -201,7 +209,16 @@ def test_two_outputs(tmp_path):
     allclose(found["output_age"], age)
 
 
-@pytest.mark.parametrize("kind", ["nested", "mixed_precision", "preprocessing", "binary"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "binary",
+        *(
+            pytest.param(k, marks=pytest.mark.slow)
+            for k in ("nested", "mixed_precision", "preprocessing")
+        ),
+    ],
+)
 def test_other_models(kind, tmp_path):
     model = getattr(made, kind)()
     x = samples(model, 3)[0] * (255 if kind == "preprocessing" else 1)
@@ -222,6 +239,7 @@ def test_other_models(kind, tmp_path):
     allclose(found["attributions"], Saliency(model)(x, 1).attributions)
 
 
+@pytest.mark.slow
 def test_images_of_any_size(tmp_path):
     layers = [keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.GlobalMaxPooling2D()]
     image = keras.Input((None, None, 1), name="image")
@@ -249,6 +267,7 @@ def test_words_are_looked_up(tmp_path):
     assert np.ptp(expected, axis=0).max() > 0
 
 
+@pytest.mark.slow
 def test_subclassed_models_need_examples(tmp_path):
     model = made.subclassed()
     with pytest.raises(ValueError, match="examples"):
@@ -298,6 +317,7 @@ def test_activation_of_a_linear_head(tmp_path):
         allclose(found["probabilities"], wanted)
 
 
+@pytest.mark.slow
 def test_output_as_it_comes(tmp_path):
     image = keras.Input((8, 8, 1), name="image")
     towers = [keras.layers.Dense(3, "softmax")(keras.layers.Flatten()(image)) for _ in range(2)]
@@ -344,6 +364,7 @@ def compiled_functions(version):
     return [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
 
 
+@pytest.mark.slow
 def test_without_twins_nothing_asks_for_xla(tmp_path):
     model = made.convolutional()
     methods = [Saliency(model, jit_compile=True), SmoothGrad(model, samples=3, jit_compile=True)]
@@ -352,6 +373,7 @@ def test_without_twins_nothing_asks_for_xla(tmp_path):
     assert methods[0].jit_compile and methods[1].method.jit_compile
 
 
+@pytest.mark.slow
 def test_variables_are_stored_once(tmp_path):
     layers = [keras.layers.Flatten(), keras.layers.Dense(100, "relu"), keras.layers.Dense(4)]
     model = keras.Sequential([keras.Input((64, 64, 3)), *layers])
@@ -373,6 +395,7 @@ def test_the_model_is_left_as_it_was(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_later_training_does_not_change_an_export(tmp_path):
     model = made.convolutional()
     (x,) = samples(model, 2)

@@ -178,7 +178,7 @@ def test_serve_until_ctrl_c(folder, capfd, monkeypatch):
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-@pytest.mark.slow  # a process that imports TensorFlow; `tests/test_cli_serving.py` has one by default
+@pytest.mark.slow  # a process that imports TensorFlow
 def test_serve_in_a_process_without_keras_and_the_other_rooms_until_it_is_terminated(folder):
     """With an empty package in keras_pli's place, only what the server imports is loaded."""
     script = (

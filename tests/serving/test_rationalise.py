@@ -41,6 +41,7 @@ def test_bad_requests(served):
         signature(**{name: images[:1] * np.nan, "target": np.array([1], np.int32)})
 
 
+@pytest.mark.slow
 def test_of_a_regressor(tmp_path):
     generator, encoder, _ = small_models()
     images = drawn(generator, 4)[0]

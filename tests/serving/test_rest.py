@@ -273,7 +273,9 @@ def test_length_is_watched_while_the_body_streams(live):  # noqa: F811
     connection.close()
 
 
-@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+@pytest.mark.parametrize(
+    "connection", [pytest.param("close", marks=pytest.mark.slow), "keep-alive"]
+)
 def test_client_that_sends_before_it_listens_sees_the_refusal(live, connection):  # noqa: F811
     # More than the system's buffers hold; urllib closes, as its clients do.
     status, answer = predict(live, b" " * (50 << 20), headers={"Connection": connection})
@@ -314,6 +316,7 @@ def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements(live):  #
     assert sorted(seconds)[5] < 0.03
 
 
+@pytest.mark.slow
 def test_version_that_appears_and_one_that_is_broken(tmp_path):
     save_classifier(tmp_path / "new", 1, seed=1)
     x = images(2)
@@ -345,6 +348,7 @@ def test_version_that_appears_and_one_that_is_broken(tmp_path):
         assert status == 404 and "does not load" in answer["error"]
 
 
+@pytest.mark.slow
 def test_requests_are_answered_while_versions_and_models_load(tmp_path, monkeypatch):
     for name in ("new", "other"):
         save_classifier(tmp_path / name, 1, seed=1)

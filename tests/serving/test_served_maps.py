@@ -18,7 +18,7 @@ MAPS = {
 
 @pytest.mark.parametrize(
     "kind",
-    [pytest.param(kind, marks=pytest.mark.slow if kind == "contrastive" else ()) for kind in MAPS],
+    [pytest.param(kind, marks=() if kind == "umap" else pytest.mark.slow) for kind in MAPS],
 )
 def test_a_served_map_answers_as_the_map(kind, tmp_path):
     keras.utils.set_random_seed(0)

@@ -119,6 +119,7 @@ class TestPositions:
         expected = Saliency(model)(x, Within(target, mask)).attributions
         np.testing.assert_allclose(found["attributions"], expected, atol=1e-6)
 
+    @pytest.mark.slow
     def test_channels_first_as_it_is(self, tmp_path):
         image = keras.Input((5, 6, 3), name="image")
         model = keras.Model(image, layers.Softmax(axis=1)(layers.Conv2D(3, 1)(image)))
@@ -150,7 +151,13 @@ WITHOUT_LOGITS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", WITHOUT_LOGITS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=() if kind == "a compiled call" else pytest.mark.slow)
+        for kind in WITHOUT_LOGITS
+    ],
+)
 def test_an_output_without_logits_is_served_exactly_or_not_at_all(kind, tmp_path):
     model = WITHOUT_LOGITS[kind](tmp_path / "inner")
     x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
@@ -218,7 +225,9 @@ STRUCTURES = {
 }
 
 
-@pytest.mark.parametrize("kind", STRUCTURES)
+@pytest.mark.parametrize(
+    "kind", ["a dict", *(pytest.param(k, marks=pytest.mark.slow) for k in ("a list", "nested"))]
+)
 def test_subclassed_models_of_several_outputs(kind, tmp_path):
     pack, names = STRUCTURES[kind]
     model = called(lambda z: pack(tf.nn.softmax(z), z[:, :1]))
@@ -234,6 +243,7 @@ def test_subclassed_models_of_several_outputs(kind, tmp_path):
 
 
 class TestTypes:
+    @pytest.mark.slow
     def test_bytes_are_asked_for_everywhere(self, tmp_path):
         image = keras.Input((5, 6, 1), dtype="uint8", name="image")
         z = layers.Flatten()(layers.Rescaling(1 / 255)(image))
@@ -289,6 +299,7 @@ class TestTypes:
         np.testing.assert_allclose(found["attributions_city"], kernel[2:].sum(axis=0), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stateful_model_is_compared_and_left_in_its_state(tmp_path):
     keras.utils.set_random_seed(7)
     series = keras.Input(batch_shape=(3, 4, 2), name="series")

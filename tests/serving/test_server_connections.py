@@ -51,14 +51,24 @@ def until_closed(connection, *, drip):
     raise AssertionError("the connection was never closed")
 
 
-@pytest.mark.parametrize("first", [b"", b"G", STATUS])
-@pytest.mark.parametrize("drip", [b"", b"x"])
+@pytest.mark.parametrize(
+    ("first", "drip"),
+    [
+        (b"", b""),
+        (STATUS, b"x"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in ((b"G", b""), (STATUS, b""), (b"", b"x"), (b"G", b"x"))
+        ),
+    ],
+)
 def test_header_that_never_ends(server, first, drip):
     with connected(server) as connection:
         connection.sendall(first)
         assert until_closed(connection, drip=drip) == b""
 
 
+@pytest.mark.slow
 def test_header_that_never_ends_on_a_kept_connection(server):
     with connected(server) as connection:
         connection.settimeout(60)
@@ -70,7 +80,7 @@ def test_header_that_never_ends_on_a_kept_connection(server):
         assert b"HTTP" not in until_closed(connection, drip=b"G")
 
 
-@pytest.mark.parametrize("drip", [b"", b" "])
+@pytest.mark.parametrize("drip", [pytest.param(b"", marks=pytest.mark.slow), b" "])
 def test_body_that_never_ends(server, drip):
     with connected(server) as connection:
         connection.sendall(PREDICT)
@@ -79,6 +89,7 @@ def test_body_that_never_ends(server, drip):
     assert json.loads(body) == {"error": "The body did not arrive within 0.4 seconds."}
 
 
+@pytest.mark.slow
 def test_body_that_never_ends_where_none_is_read(server):
     with connected(server) as connection:
         connection.sendall(STATUS + b"Content-Length: 9999\r\n\r\n")

@@ -12,10 +12,16 @@ import keras_pli.serving.server as server
 MODULES = [module.name for module in pkgutil.iter_modules(server.__path__)]
 
 
+@pytest.fixture(scope="module")
+def saved_models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("examples")
+    save_classifier(folder / "saved_models" / "digits", 1, seed=1)
+    return folder
+
+
 @pytest.fixture
-def folder_with_saved_models(tmp_path, monkeypatch):
-    save_classifier(tmp_path / "saved_models" / "digits", 1, seed=1)
-    monkeypatch.chdir(tmp_path)
+def folder_with_saved_models(saved_models, monkeypatch):
+    monkeypatch.chdir(saved_models)
 
 
 @pytest.mark.parametrize("name", MODULES)

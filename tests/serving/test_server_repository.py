@@ -77,6 +77,7 @@ def test_newest_by_default_and_any_by_number(one_model):
         np.testing.assert_array_equal(got["logits"], expected["logits"])
 
 
+@pytest.mark.slow
 def test_ten_is_newer_than_nine(one_model):
     copied(one_model, 9)
     copied(one_model, 10)
@@ -160,6 +161,7 @@ def young_heap():
     gc.unfreeze()
 
 
+@pytest.mark.slow
 def test_old_version_leaves_memory_when_its_requests_have_ended(one_model, young_heap):
     repository = ModelRepository(one_model)
     left = threading.Event()
@@ -211,7 +213,10 @@ def test_states(one_model):
     assert (status.state, status.error_code, status.error_message) == ("AVAILABLE", "OK", "")
 
 
-@pytest.mark.parametrize("damage", ["cut", "garbage", "no_variables"])
+@pytest.mark.parametrize(
+    "damage",
+    [*(pytest.param(d, marks=pytest.mark.slow) for d in ("cut", "garbage")), "no_variables"],
+)
 def test_broken_version_is_told_and_the_next_serves(one_model, damage):
     copied(one_model, 2)
     graph = one_model / "2" / "saved_model.pb"
@@ -231,6 +236,7 @@ def test_broken_version_is_told_and_the_next_serves(one_model, damage):
     assert error.value.code == "NOT_FOUND"
 
 
+@pytest.mark.slow
 def test_broken_version_is_tried_again_only_when_its_files_change(one_model, monkeypatch):
     copied(one_model, 2)
     variables = one_model / "2" / "variables"
@@ -309,8 +315,8 @@ def test_graph_for_another_use_is_told(one_model):
     ("name", "version", "words"),
     [
         ("digit", None, "`model` must be one of 'digits'.*Did you mean 'digits'"),
-        ("", None, "`model` must be one of 'digits'"),
-        ("../digits", None, "`model` must be one of"),
+        pytest.param("", None, "`model` must be one of 'digits'", marks=pytest.mark.slow),
+        pytest.param("../digits", None, "`model` must be one of", marks=pytest.mark.slow),
         ("digits", 3, "`version of 'digits'` must be one of 1. Received: 3"),
     ],
 )

@@ -12,6 +12,8 @@ import tensorflow as tf
 from keras_pli.attribution import GradCAM, IntegratedGradients
 from keras_pli.serving import export
 
+pytestmark = pytest.mark.slow  # a C compiler and processes of their own
+
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
@@ -28,7 +30,6 @@ def program(tmp_path_factory):
     return c_program.build(tmp_path_factory.mktemp("c"))
 
 
-@pytest.mark.slow  # a C compiler and a process of its own
 def test_from_c(exported, program, tmp_path):
     model, version = exported
     x = np.random.default_rng(0).random((5, 8, 8, 1), dtype=np.float32)
@@ -50,7 +51,6 @@ def test_from_c(exported, program, tmp_path):
         np.testing.assert_allclose(found["scores"], wanted.scores, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_a_bad_class_from_c(exported, program, tmp_path):
     given = {"image": np.ones((2, 8, 8, 1), np.float32), "target": np.array([0, 7], np.int32)}
     with pytest.raises(RuntimeError, match=r"from 0 to 3.*\[7\]"):
@@ -85,7 +85,6 @@ def saved_model_cli(*commands):
     return done.stdout
 
 
-@pytest.mark.slow
 def test_saved_model_cli(exported, tmp_path):
     model, version = exported
     x = np.random.default_rng(0).random((3, 8, 8, 1), dtype=np.float32)

@@ -27,8 +27,8 @@ def open_all(page):
 @pytest.mark.parametrize(
     ("width", "scheme"),
     [
-        (1280, "light"),
         (390, "dark"),
+        pytest.param(1280, "light", marks=pytest.mark.slow),
         pytest.param(1280, "dark", marks=pytest.mark.slow),
         pytest.param(390, "light", marks=pytest.mark.slow),
     ],
@@ -51,6 +51,7 @@ def test_axe_finds_nothing_wrong(new_page, session, width, scheme):
     page.check_accessibility()
 
 
+@pytest.mark.slow
 def test_every_control_is_reached_by_tab(page, session):
     page.select_class(session.class_name(3))
     page.page.locator(".kps-gallery img").first.wait_for()  # it comes a moment after the rest
@@ -66,6 +67,7 @@ def test_every_control_is_reached_by_tab(page, session):
     assert set(wanted) <= set(reached)
 
 
+@pytest.mark.slow
 def test_points_are_selected_moved_and_brought_back_by_keys(page, session):
     keys = page.page.keyboard
     page.map.focus()
@@ -97,6 +99,7 @@ def test_points_are_selected_moved_and_brought_back_by_keys(page, session):
     page.eventually(lambda: "Shift" not in page.plan(), "the undoing")
 
 
+@pytest.mark.slow
 def test_a_class_is_weighed_by_keys(page, session):
     keys = page.page.keyboard
     page.page.get_by_text("Select by class, errors or index").focus()

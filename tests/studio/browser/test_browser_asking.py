@@ -10,6 +10,9 @@ from sklearn.metrics import confusion_matrix
 
 from keras_pli.intervention import InterventionPlan, suggest
 
+# What lies behind is tested by functions, and each page takes seconds.
+pytestmark = pytest.mark.slow
+
 
 def test_errors_of_one_kind_are_selected(page, session):
     labels, said = session.data.labels, session.round.predictions
@@ -64,7 +67,6 @@ def test_a_click_shows_the_sample_and_its_neighbours(page, session):
     assert told.startswith(f"Sample {nearest}:")
 
 
-@pytest.mark.slow  # the methods of attribution are traced
 def test_what_decided_is_shown(page, session):
     index = lonely(session.round.map)
     page.page.mouse.click(*page.on_screen(session.round.map[index]))

@@ -9,6 +9,7 @@ from keras_pli.studio.conversation import state_requests
 from keras_pli.studio.server import StudioServer
 
 
+@pytest.mark.slow
 def test_after_reloading_the_plan_is_there(page, session):
     page.contract(3, 0.5)
     page.eventually(lambda: page.steps() == 1, "the step in the list")
@@ -27,6 +28,7 @@ def test_after_reloading_the_plan_is_there(page, session):
     assert page.plan() == InterventionPlan([Contract(3, 0.5)]).to_json() != plan
 
 
+@pytest.mark.slow
 def test_two_pages_show_one_session(page, new_page, session):
     other = new_page()
     page.contract(3, 0.5)
@@ -44,6 +46,7 @@ def test_two_pages_show_one_session(page, new_page, session):
     other.eventually(lambda: other.steps() == 0, "the undoing in the other page")
 
 
+@pytest.mark.slow
 def test_a_slow_network_changes_nothing_but_the_time(page, new_page, session):
     points = session.round.map
     label = 6
@@ -115,6 +118,7 @@ def test_a_lost_connection_is_said_and_found_again(page, session):
     page.eventually(lambda: page.steps() == 2, "a step after the connection was found")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_is_said_and_nothing_is_lost(browser, session):
     context = browser.new_context(reduced_motion="reduce")
     context.set_default_timeout(1000 * SECONDS)

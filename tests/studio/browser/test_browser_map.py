@@ -8,6 +8,7 @@ from matplotlib.path import Path as Outline
 from keras_pli.intervention import Contract, InterventionPlan, Polygon, Shift
 
 
+@pytest.mark.slow
 def test_the_page_says_what_it_shows(page, session):
     page.page.get_by_text(f"{len(session.data.labels)} points").first.wait_for()
     assert page.page.title()
@@ -15,6 +16,7 @@ def test_the_page_says_what_it_shows(page, session):
         assert page.page.get_by_role("checkbox", name=f"Show {name}", exact=True).is_checked()
 
 
+@pytest.mark.slow
 def test_hovering_shows_the_picture_of_the_point(page, session):
     index = lonely(session.round.map)
     page.page.mouse.move(*page.on_screen(session.round.map[index]))
@@ -31,6 +33,7 @@ def test_hovering_shows_the_picture_of_the_point(page, session):
     np.testing.assert_array_equal(pixels.max(axis=(1, 3, 4)), expected)
 
 
+@pytest.mark.slow
 def test_a_lasso_selects_what_lies_inside(page, session):
     points = session.round.map
     corners = star(points)
@@ -73,6 +76,7 @@ def test_a_drag_moves_what_is_selected_and_undo_brings_it_back(page, session):
     assert session.edited.targets.tobytes() == targets.tobytes()
 
 
+@pytest.mark.slow
 def test_contracting_by_a_handle_keeps_the_centroid(page, session):
     before = session.round.map
     label = int(session.data.labels[0])
@@ -97,6 +101,7 @@ def test_contracting_by_a_handle_keeps_the_centroid(page, session):
     np.testing.assert_array_equal(targets[~of_class], before[~of_class])
 
 
+@pytest.mark.slow
 def test_the_stored_plan_is_what_the_api_writes(page, session, tmp_path):
     points = session.round.map
     (asked, _), _ = page.lasso(star(points))

@@ -103,6 +103,7 @@ def test_a_round_of_retraining(page, session, of_the_api, tmp_path):
     np.testing.assert_array_equal(session.round.map, map_before)
 
 
+@pytest.mark.slow
 def test_a_retraining_is_stopped(page, session):
     session.edit(lambda editor: editor.set(PLAN.changes))
     page.eventually(lambda: page.steps() == 2, "the plan in the page")
@@ -117,6 +118,7 @@ def test_a_retraining_is_stopped(page, session):
     assert page.plan() == PLAN.to_json()
 
 
+@pytest.mark.slow
 def test_a_form_says_what_it_lacks_and_what_is_wrong_where_it_is(page, session):
     fill(page, weight=7, epochs="x", seeds="")
     retrain = page.button("Retrain")
@@ -137,6 +139,7 @@ def test_a_form_says_what_it_lacks_and_what_is_wrong_where_it_is(page, session):
     page.check_accessibility()
 
 
+@pytest.mark.slow
 def test_messages_go_when_what_they_were_about_works_or_after_a_while(page, session):
     clock, toasts = page.page.clock, page.page.locator(".kps-toast")
     clock.install()

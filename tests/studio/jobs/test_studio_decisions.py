@@ -34,6 +34,7 @@ def waiting(given, retrained, tmp_path):
     made.close()
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_the_experiments(waiting, given):
     data, embedder = given
     told = waiting.events
@@ -124,6 +125,7 @@ def test_nothing_is_decided_while_a_job_runs(waiting):
     assert not ask(waiting, "comparison").get("none")
 
 
+@pytest.mark.slow
 def test_a_round_made_again_in_the_same_place_is_read_again(waiting):
     ask(waiting, "keep")
     folder = waiting.folder.round(1) / decisions.MADE_BY

@@ -417,6 +417,7 @@ class TestPlans:
         scores = heard.epochs[-1][1]["scores"]
         assert scores["accuracy"] == np.mean(decided == two[1]) and len(scores["f1"]) == 2
 
+    @pytest.mark.slow
     def test_a_training_that_diverges(self, call, networks, tmp_path):
         heard = Heard()
         wild = RetrainingOptions(epochs=1, batch_size=16, learning_rate=1e30)

@@ -118,6 +118,7 @@ def test_a_check_is_that_of_the_package(session, given):
     tf.config.run_functions_eagerly(True)
 
 
+@pytest.mark.slow
 def test_a_check_is_stopped_within_its_pilot(session, monkeypatch):
     said = []
     monkeypatch.setattr(PLIModel, "layer_reach", lambda self, *given, **how: said.append("layer"))

@@ -215,6 +215,7 @@ class TestWhichMethodsFit:
         direct = kp.attribution.GradientTimesInput(model)([part[1:] for part in x], 0)
         np.testing.assert_allclose(only.found.attributions[1], direct.attributions[1], atol=1e-6)
 
+    @pytest.mark.slow
     def test_one_sigmoid_unit(self):
         model = keras.Sequential([keras.Input((4,)), layers.Dense(1, activation="sigmoid")])
         x = np.array([[1.0, 2.0, -1.0, 0.5]], np.float32)

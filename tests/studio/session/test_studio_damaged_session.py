@@ -69,6 +69,7 @@ def test_a_damaged_round_gives_way_to_a_whole_one(data, two_rounds, name, damage
         assert len(session.plan) == 1 and session.round.number == 0
 
 
+@pytest.mark.slow
 def test_an_older_round_that_is_damaged_keeps_nothing_from_going_on(data, two_rounds):
     cut(two_rounds / "rounds" / "000" / "round.json")
     with opened(data, two_rounds) as session:
