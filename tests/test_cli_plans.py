@@ -44,8 +44,13 @@ def test_proposals_are_picked_into_the_plan(files, tmp_path, capsys):
     assert main(["propose", *common, "--pick", "1,2"]) == 0  # what the plan has is not added twice
     plan = InterventionPlan.load(tmp_path / "plan.json")
     assert plan.changes == (*proposals.changes[:2], Shift(3, (1, 0)))  # before the moves
-    plan.undo().save(tmp_path / "plan.json")
     assert "Added 1 of 2 to" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_picks_that_are_none(files, tmp_path, capsys):
+    _, _, common = files
+    common = [*common, "--out", str(tmp_path)]
     assert main(["propose", *common, "--pick", "1,99"]) == 1
     assert "Received: 99" in capsys.readouterr().err
     assert main(["propose", *common, "--pick", "first"]) == 1

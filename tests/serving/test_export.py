@@ -178,6 +178,7 @@ def test_without_checks_a_bad_sample_leaves_the_others_alone(tmp_path):
     allclose(found["attributions"].numpy()[[0, 2]], expected[[0, 2]])
 
 
+@pytest.mark.slow
 def test_two_inputs_by_name(tmp_path):
     model = made.two_inputs()
     method = IntegratedGradients(model, steps=5, batch_size=2)  # fewer than a request has
