@@ -359,6 +359,7 @@ class TestErrorsAndCost:
         with pytest.raises(ValueError, match=r"must be above 1. Received: \[5, 1\]"):
             check_perplexity([5, 1])
 
+    @pytest.mark.slow
     def test_memory_grows_with_the_lists_and_not_with_the_square(self):
         samples, k = 20_000, 30
         rng = np.random.default_rng(6)

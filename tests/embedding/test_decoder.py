@@ -67,7 +67,7 @@ def undone(plane):
     tsne = trained(linear(kernel, bias), z)
     before = [np.array(weight) for weight in tsne.weights]
     decoder = MapDecoder(tsne, **SMALL)
-    history = decoder.fit(z[:500], epochs=40, batch_size=50, validation_data=z[500:], verbose=0)
+    history = decoder.fit(z[:500], epochs=15, batch_size=50, validation_data=z[500:], verbose=0)
     assert all(np.array_equal(b, w) for b, w in zip(before, tsne.weights, strict=True))
     return decoder, history.history
 
@@ -97,6 +97,7 @@ class TestFit:
         assert decoder.error == pytest.approx(history["val_error"][-1])
         assert set(history) == {"loss", "error", "val_loss", "val_error"}
 
+    @pytest.mark.slow
     def test_without_a_connection_the_error_is_that_of_the_mean(self):
         # A map of the first two features tells nothing of the others, which hold nearly all variance.
         z = np.random.default_rng(0).normal(size=(2000, 6)) * [0.01, 0.01, 1, 1, 1, 1]
@@ -105,6 +106,7 @@ class TestFit:
         decoder.fit(z, epochs=5, verbose=0)
         assert decoder.error == pytest.approx(1.0, abs=0.06)
 
+    @pytest.mark.slow
     def test_one_point_in_ten_is_held_out(self, points):
         decoder = MapDecoder(trained(bent(5), points), **SMALL)
         decoder.fit(points, **QUICK)
@@ -114,6 +116,7 @@ class TestFit:
         given.fit(points[~held], validation_data=points[held], **QUICK)
         assert first == pytest.approx(given.error, rel=1e-4)
 
+    @pytest.mark.usefixtures("stepped")
     def test_the_shape_of_activations_is_restored(self, points):
         maps = points[:, :4].reshape(-1, 2, 2, 1)
         network = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(2)])
@@ -135,6 +138,7 @@ class TestFit:
         np.testing.assert_allclose(said[0], said[1], atol=1e-5)
         assert np.abs(said[0] - said[2]).max() > 1e-3
 
+    @pytest.mark.slow
     def test_goes_on_where_it_was(self, points, curved):
         decoder = MapDecoder(curved.embedder, **SMALL)
         decoder.compile(keras.optimizers.Adam(0.003))
@@ -179,6 +183,7 @@ class TestActivationsAt:
         np.testing.assert_allclose(found.positions, places, atol=1e-3)
         assert found.reached.all()
 
+    @pytest.mark.slow
     def test_change_is_along_the_map_s_own_slopes(self, curved, points):
         # Where |z − start| is least, z − start is a combination of the components' gradients.
         tsne = curved.embedder
@@ -191,6 +196,7 @@ class TestActivationsAt:
             within = slopes.T @ np.linalg.lstsq(slopes.T, change, rcond=None)[0]
             assert np.linalg.norm(change - within) < 0.05 * np.linalg.norm(change)
 
+    @pytest.mark.slow
     def test_shorter_than_the_change_that_is_known(self, curved, points):
         known = points[30:60]
         places = curved.embedder.predict(known, verbose=0)
@@ -235,6 +241,7 @@ class TestActivationsAt:
 
 
 class TestImages:
+    @pytest.mark.usefixtures("stepped")
     def test_generator_makes_images_of_what_is_decoded(self, curved, points):
         generator = keras.Sequential(
             [keras.Input((5,)), keras.layers.Dense(6), keras.layers.Reshape((2, 3, 1))]
@@ -259,13 +266,20 @@ class TestImages:
             decoder.fit(points, **QUICK)
 
 
+@pytest.fixture(scope="module")
+def stored(points, tmp_path_factory):
+    """A decoder, and the one loaded from its file."""
+    path = tmp_path_factory.mktemp("stored") / "decoder.keras"
+    generator = keras.Sequential([keras.Input((5,)), keras.layers.Reshape((5, 1, 1))])
+    decoder = MapDecoder(trained(bent(5), points), generator=generator, **SMALL)
+    decoder.fit(points, **QUICK)
+    decoder.save(path)
+    return decoder, keras.models.load_model(path)
+
+
 class TestStorage:
-    def test_loaded_with_all_that_belongs_to_it(self, points, tmp_path):
-        generator = keras.Sequential([keras.Input((5,)), keras.layers.Reshape((5, 1, 1))])
-        decoder = MapDecoder(trained(bent(5), points), generator=generator, **SMALL)
-        decoder.fit(points, **QUICK)
-        decoder.save(tmp_path / "decoder.keras")
-        loaded = keras.models.load_model(tmp_path / "decoder.keras")
+    def test_loaded_with_all_that_belongs_to_it(self, stored, points):
+        decoder, loaded = stored
         places = decoder.embedder.predict(points[:9], verbose=0)
         for said in (lambda d: d.predict(places, verbose=0), lambda d: d.images(places)):
             np.testing.assert_allclose(said(loaded), said(decoder), atol=1e-6)
@@ -273,6 +287,11 @@ class TestStorage:
             loaded.embedder.predict(points[:9], verbose=0), places, atol=1e-6
         )
         assert loaded.error == decoder.error
+
+    @pytest.mark.slow
+    def test_both_go_on_alike(self, stored, points):
+        decoder, loaded = stored
+        places = decoder.embedder.predict(points[:9], verbose=0)
         assert loaded.activations_at(places, start=points[9:18]).reached.any()
         more = [d.fit(points, **QUICK).history["val_error"][-1] for d in (decoder, loaded)]
         assert more[0] == pytest.approx(more[1], rel=1e-4)
@@ -314,6 +333,7 @@ class TestErrors:
             with pytest.raises(ValueError, match="decoder is not trained: call `fit`"):
                 use([[0.0, 0.0]])
 
+    @pytest.mark.usefixtures("stepped")
     def test_map_was_trained_on_since(self, points):
         tsne = trained(bent(5), points)
         decoder = MapDecoder(tsne, **SMALL)

@@ -106,6 +106,7 @@ def test_given_back_after_fit(points, made, strategy):
     assert all(is_given_back(entry) for entry in made)
 
 
+@pytest.mark.slow
 def test_given_back_after_a_fit_that_was_interrupted(points, made):
     class Interrupt(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -117,6 +118,7 @@ def test_given_back_after_a_fit_that_was_interrupted(points, made):
     assert all(is_given_back(entry) for entry in made)
 
 
+@pytest.mark.slow
 def test_given_back_after_evaluate(points, made):
     tsne = model()
     tsne.fit(points, **QUICK)

@@ -10,7 +10,14 @@ MODULES = [
     f"keras_pli.embedding.{module.name}" for module in pkgutil.iter_modules(embedding.__path__)
 ]
 # They train maps as other tests do.
-SLOW = ("parametric_embedding", "decoder", "transformer", "parametric_umap")
+SLOW = (
+    "parametric_embedding",
+    "decoder",
+    "transformer",
+    "parametric_umap",
+    "parametric_tsne",
+    "contrastive_embedding",
+)
 
 
 @pytest.mark.parametrize(

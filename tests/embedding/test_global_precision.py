@@ -15,7 +15,8 @@ def float64():
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("kind", ["uniform", pytest.param("umap", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["uniform", "umap"])
+@pytest.mark.slow
 def test_maps_and_decoders_keep_their_own(kind):
     z = few_digits()
     model = make(kind)

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 from sklearn.neighbors import NearestNeighbors
 from small_maps import SMALL, few_digits
 
@@ -47,6 +48,8 @@ def test_points_that_all_coincide_are_not_displaced():
     assert nearest_distance(UniformBatches.of(z, p)) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("stepped")
 def test_networks_of_the_caller_are_shown_points_as_they_are():
     network = keras.Sequential([keras.layers.Dense(5), keras.layers.Dense(2)])
     z = few_digits()
@@ -67,6 +70,7 @@ def test_networks_of_the_caller_are_shown_points_as_they_are():
     np.testing.assert_array_equal(*maps)
 
 
+@pytest.mark.usefixtures("stepped")
 def test_it_changes_the_map_of_the_default_network():
     z = few_digits()
     maps = []

@@ -92,7 +92,7 @@ TERMS = pytest.mark.parametrize("term", [attraction, kernel_sum], ids=["attracti
 COMPONENTS = pytest.mark.parametrize("components", [2, 3])
 WAYS = pytest.mark.parametrize(
     ("components", "jit_compile"),
-    [(2, False), (2, True), (3, False)],
+    [(2, False), pytest.param(2, True, marks=pytest.mark.slow), (3, False)],
     ids=["2", "2-xla", "3"],
 )
 

@@ -19,25 +19,18 @@ from small_maps import (
     mapped,
     quick,
     quick_map,
+    some,
     still,
 )
 
 from keras_pli.embedding import ParametricEmbedding, nearest_neighbors
 from keras_pli.embedding.objectives import ContrastiveObjective, Objective
 
-# Of two ways to form batches and two kinds of objective, one each; the others take as long again.
-QUICK_KINDS = ("uniform", "umap")
-
-
-def kinds(names):
-    slow = pytest.mark.slow
-    each = [name if name in QUICK_KINDS else pytest.param(name, marks=slow) for name in names]
-    return pytest.mark.parametrize("kind", each)
-
-
-ALL = kinds(KINDS)
+# Of all kinds one, which draws as well as shuffles; the others take as long again.
+ALL = pytest.mark.parametrize("kind", some(KINDS, "umap"))
 # One a class: t-SNE's uniform batches have nothing of their own but their draws.
-EACH = kinds([kind for kind in KINDS if kind != "uniform"])
+CLASSES = [kind for kind in KINDS if kind != "uniform"]
+EACH = pytest.mark.parametrize("kind", some(CLASSES, "umap"))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +38,7 @@ def few():
     return few_digits()
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=some(KINDS, "umap"))
 def trained(request, few):
     """A model after pre-training and a quick training, and what `fit` returned."""
     model = make(request.param)
@@ -80,6 +73,7 @@ class TestFit:
         assert int(model.optimizer.iterations) == 12
 
     @pytest.mark.parametrize("kind", ["uniform", "umap"])
+    @pytest.mark.slow
     def test_tables_are_let_go_of(self, few, kind):
         tables = []
 
@@ -91,21 +85,32 @@ class TestFit:
         assert model._train_stage is model._test_stage is None
         assert [table() for table in tables] == [None]
 
-    @pytest.mark.parametrize(("kind", "batch_size"), [("umap", 4), ("tsne", 4), ("uniform", 5000)])
+    @pytest.mark.parametrize(
+        ("kind", "batch_size"),
+        [
+            pytest.param("umap", 4, marks=pytest.mark.slow),
+            pytest.param("tsne", 4, marks=pytest.mark.slow),
+            ("uniform", 5000),
+        ],
+    )
+    @pytest.mark.usefixtures("stepped")
     def test_any_batch_size(self, few, kind, batch_size):
         model = quick(kind, few, fit={"batch_size": batch_size})
         assert np.isfinite(mapped(model, few)).all()
 
+    @pytest.mark.usefixtures("stepped")
     def test_defaults_of_the_model(self, few):
         model = make("uniform", fit_defaults={"epochs": 3, "batch_size": 40, "pretrain_epochs": 2})
         assert len(model.fit(few, verbose=0).epoch) == 3
         assert int(model.optimizer.iterations) == 5 * (150 // 40)
 
+    @pytest.mark.usefixtures("stepped")
     def test_settings_go_before_defaults(self, few):
         model = make("uniform", fit_defaults={"epochs": 9, "pretrain_epochs": 2})
         assert len(model.fit(few, 2, 50, 0, verbose=0).epoch) == 2
         assert int(model.optimizer.iterations) == 2 * 3
 
+    @pytest.mark.usefixtures("stepped")
     def test_network_of_the_caller_on_images(self, few, tmp_path):
         images = few.reshape(-1, 8, 8, 1) / 16
         network = keras.Sequential(
@@ -125,6 +130,7 @@ class TestFit:
         again = keras.models.load_model(tmp_path / "map.keras")
         np.testing.assert_allclose(mapped(again, images), y, atol=1e-5)
 
+    @pytest.mark.slow
     def test_further_axes_are_flattened(self, few):
         images = few.reshape(-1, 8, 8)
         np.testing.assert_allclose(
@@ -134,23 +140,31 @@ class TestFit:
         )
 
     @pytest.mark.parametrize("kind", ["uniform", "umap"])
+    @pytest.mark.slow
     def test_points_of_a_single_feature(self, few, kind):
         z = few[:, 2:3] + few[:, 3:4] / 3
         model = quick(kind, z, fit={"pretrain_epochs": None})
         assert np.isfinite(mapped(model, z)).all()
         assert mapped(model, z).std() > 0
 
+    @pytest.mark.slow
     def test_points_far_from_the_origin_keep_their_digits(self, few):
         far = few.astype(np.float64) + 2.0**33
         found = about_centre(mapped(quick("umap", far), far))
         np.testing.assert_allclose(found, about_centre(quick_map("umap")), atol=1e-4)
 
+    @pytest.mark.usefixtures("stepped")
     def test_a_graph_of_the_caller_is_used(self, few):
-        graphs = [nearest_neighbors(few, 10), nearest_neighbors(few[::-1], 10)]
-        same, other = (mapped(quick("umap", few, fit={"graph": graph}), few) for graph in graphs)
-        np.testing.assert_allclose(same, quick_map("umap"), atol=1e-5)
+        graph = nearest_neighbors(few[::-1], 10)
+        other = mapped(quick("umap", few, fit={"graph": graph}), few)
         assert not np.allclose(other, quick_map("umap"), atol=1e-2)
 
+    @pytest.mark.slow
+    def test_the_graph_of_the_points_changes_nothing(self, few):
+        same = mapped(quick("umap", few, fit={"graph": nearest_neighbors(few, 10)}), few)
+        np.testing.assert_allclose(same, quick_map("umap"), atol=1e-5)
+
+    @pytest.mark.usefixtures("stepped")
     def test_metrics(self, few):
         """Lengths do not matter to the cosine; precomputed distances are those of the caller."""
         cosine = quick("umap", few, metric="cosine")
@@ -164,7 +178,7 @@ class TestFit:
 
 
 class TestPredict:
-    @EACH
+    @pytest.mark.parametrize("kind", CLASSES)
     def test_refuses_before_training(self, few, kind):
         model = make(kind)
         with pytest.raises(ValueError, match=rf"{type(model).__name__} has not been trained"):
@@ -177,6 +191,7 @@ class TestPredict:
         with pytest.raises(ValueError, match=r"64 features. Received shape \(150, 63\)"):
             mapped(trained[1], few[:, 1:])
 
+    @pytest.mark.slow
     def test_after_a_fit_with_other_steps(self, few):
         """Keras runs as many steps at a time as fit chose: a prediction must not lose batches."""
         model, during = make("tsne"), []
@@ -203,7 +218,7 @@ class TestPredict:
 
 
 class TestEvaluate:
-    @pytest.mark.parametrize("kind", ["umap", "contrastive"])
+    @pytest.mark.parametrize("kind", some(["umap", "contrastive"], "contrastive"))
     def test_reports_what_an_optimizer_at_rest_meets(self, few, kind):
         model = still(kind)
         rest = {**QUICK, "epochs": 1, "batch_size": 150, "steps_per_epoch": 100}
@@ -213,6 +228,7 @@ class TestEvaluate:
         assert set(found) == {"loss", MEASURES[kind]}
         assert found[MEASURES[kind]] == pytest.approx(met, rel=0.1)
 
+    @pytest.mark.slow
     def test_validation(self, few):
         history = quick("umap", few, fit={"validation_data": few[:100]}).history.history
         names = {"loss", "cross_entropy", "val_loss", "val_cross_entropy"}
@@ -225,10 +241,12 @@ class TestSeeds:
     def test_same_seed_same_map(self, few, kind):
         assert np.array_equal(mapped(quick(kind, few), few), quick_map(kind))
 
+    @pytest.mark.slow
     def test_another_seed_another_map(self, few):
         other = mapped(quick("tsne", few, seed=1), few)
         assert not np.allclose(about_centre(other), about_centre(quick_map("tsne")), atol=1e-2)
 
+    @pytest.mark.slow
     def test_global_generators_are_left_alone(self, few):
         def draws(between):
             keras.utils.set_random_seed(3)
@@ -244,9 +262,8 @@ class TestSeeds:
 
 
 class TestXLA:
-    @pytest.mark.parametrize(
-        "kind", ["tsne", *(pytest.param(k, marks=pytest.mark.slow) for k in KINDS if k != "tsne")]
-    )
+    @pytest.mark.slow
+    @pytest.mark.parametrize("kind", KINDS)
     def test_equal_results(self, few, kind):
         maps = []
         for jit_compile in (False, True):
@@ -259,6 +276,7 @@ class TestXLA:
             maps.append(about_centre(mapped(model, few)))
         np.testing.assert_allclose(*maps, atol=1e-4 * maps[0].std())
 
+    @pytest.mark.slow
     def test_equal_results_step_by_step(self, few):
         """Run as Python, without any graph."""
         kind = "umap"
@@ -274,8 +292,8 @@ class TestXLA:
     @pytest.mark.parametrize(
         ("jit_compile", "kind"),
         [
-            (False, "tsne"),
             (False, "umap"),
+            pytest.param(False, "tsne", marks=pytest.mark.slow),
             *(pytest.param(True, kind, marks=pytest.mark.slow) for kind in KINDS),
         ],
     )
@@ -292,6 +310,7 @@ class TestXLA:
         np.testing.assert_allclose(y[20:80], y[20:21].repeat(60, axis=0), atol=1e-5)
 
     @pytest.mark.parametrize("kind", ["uniform", "umap"])
+    @pytest.mark.slow
     def test_no_step_goes_through_python(self, few, kind):
         graphs = []
 
@@ -351,11 +370,13 @@ class TestObjectiveOfTheCaller:
 
 
 class TestCallbacks:
+    @pytest.mark.slow
     def test_early_stopping(self, few):
         stop = keras.callbacks.EarlyStopping("kl", patience=1, min_delta=100, mode="min")
         history = make("tsne").fit(few, callbacks=[stop], **{**QUICK, "epochs": 9})
         assert len(history.epoch) == 2
 
+    @pytest.mark.slow
     def test_checkpoint(self, few, tmp_path):
         path = tmp_path / "best.keras"
         model = make("umap")
@@ -367,6 +388,7 @@ class TestCallbacks:
         assert mapped(again, few).shape == (150, 2)
         assert np.isfinite(again.fit(few, **QUICK).history["loss"]).all()
 
+    @pytest.mark.slow
     def test_an_interrupted_fit_leaves_a_working_model(self, few):
         def interrupt(epoch, logs):
             raise KeyboardInterrupt
@@ -450,7 +472,7 @@ class TestErrors:
             untrained.fit(few, graph=graph)
 
     @pytest.mark.parametrize("name", ["n_components", "random_state", "n_iter", "verbose"])
-    @EACH
+    @pytest.mark.parametrize("kind", CLASSES)
     def test_names_of_other_packages(self, kind, name):
         cls = KINDS[kind][0]
         with pytest.raises(TypeError, match=rf"^{cls.__name__} takes no '{name}'; write `"):

@@ -6,13 +6,17 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
-from small_maps import QUICK, SMALL, divergence, few_digits, make, mapped, quick, still
+from small_maps import QUICK, SMALL, divergence, few_digits, make, mapped, quick, some, still
 
 from keras_pli.embedding import ParametricTSNE, PrincipalProjection, nearest_neighbors
 
 SETTINGS = {"perplexity": 20, "hidden_units": (100, 50), "seed": 0}
 SHORT = {"epochs": 4, "batch_size": 200, "pretrain_epochs": 2, "steps_per_epoch": 30, "verbose": 0}
-STRATEGIES = pytest.mark.parametrize("kind", ["uniform", "tsne"], ids=["uniform", "neighbors"])
+STRATEGIES = pytest.mark.parametrize(
+    "kind",
+    ["uniform", pytest.param("tsne", marks=pytest.mark.slow)],
+    ids=["uniform", "neighbors"],
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,7 @@ def few():
     return few_digits()
 
 
-@pytest.fixture(scope="module", params=["neighbors", "uniform"])
+@pytest.fixture(scope="module", params=some(["neighbors", "uniform"], "neighbors"))
 def fitted(request, digits):
     tsne = ParametricTSNE(batches=request.param, **SETTINGS)
     history = tsne.fit(digits, **SHORT)
@@ -58,6 +62,7 @@ class TestFit:
         tolerance = 1e-4 if kind == "uniform" else 0.02
         assert history["kl"][0] == pytest.approx(expected, rel=tolerance)
 
+    @pytest.mark.slow
     def test_second_call_goes_on(self, few):
         fit = {**QUICK, "epochs": 4, "steps_per_epoch": 20}
         tsne = make("tsne")
@@ -67,6 +72,7 @@ class TestFit:
         assert second["kl"][-1] < first["kl"][-1] + 0.05
         assert second["loss"][0] == pytest.approx(second["kl"][0], rel=1e-4)  # no exaggeration
 
+    @pytest.mark.slow
     def test_second_call_on_other_data_meets_no_stale_tables(self, digits, few):
         tsne = still("uniform", early_exaggeration=1)
         tsne.fit(digits[:200], epochs=1, batch_size=200, verbose=0)
@@ -97,6 +103,7 @@ class TestValidation:
         assert history["val_loss"] == pytest.approx(history["val_kl"], rel=1e-5)
 
     @STRATEGIES
+    @pytest.mark.slow
     def test_evaluate(self, few, kind):
         tsne = quick(kind, few)
         y = mapped(tsne, few)
@@ -109,12 +116,14 @@ class TestValidation:
 
 class TestDuplicates:
     @STRATEGIES
+    @pytest.mark.slow
     def test_nothing_else(self, kind):
         z = np.ones((60, 5), dtype=np.float32)
         assert np.isfinite(mapped(quick(kind, z, perplexity=5), z)).all()
 
 
 class TestSaving:
+    @pytest.mark.usefixtures("stepped")
     def test_settings_survive(self, few, tmp_path):
         settings = {
             "perplexity": 7.5,
@@ -140,6 +149,7 @@ class TestSaving:
         np.testing.assert_allclose(mapped(again, few), mapped(tsne, few), atol=1e-5)
         assert float(again.spread) == float(tsne.spread) > 0
 
+    @pytest.mark.slow
     def test_a_file_of_the_first_version(self, few, tmp_path, monkeypatch):
         """Its settings had no jitter, metric or defaults of `fit`, its model a state of draws and no count of
         steps, its projection no remainder and no limit."""
@@ -192,6 +202,7 @@ class TestPaper:
         tsne.build((None, 64))
         assert sum(np.prod(w.shape) for w in tsne.trainable_weights) == 64 * 300 + 30_602
 
+    @pytest.mark.slow
     def test_ten_epochs_of_batches_of_500_after_five(self, few):
         tsne = ParametricTSNE.paper(seed=0, perplexity=10, hidden_units=(20, 10))
         steps = []

@@ -53,11 +53,15 @@ def refitted(before, changed, digits):
 
 
 class TestAnchors:
-    def test_stay_in_place(self, refitted, before, changed):
+    def test_stay_in_place(self, refitted):
         _, found, held = refitted
-        _, y = before
         assert np.array_equal(found.anchors, held)
         assert np.median(found.drift) < 0.05 * found.scale
+
+    @pytest.mark.slow
+    def test_drift_without_anchors(self, refitted, before, changed):
+        _, found, held = refitted
+        _, y = before
         free = keras.models.load_model(before[0])
         free.fit(changed, **FIT)
         drift = np.linalg.norm(mapped(free, changed)[held] - y[held], axis=1)
@@ -123,9 +127,9 @@ class TestErrors:
             if not model.built:
                 model.build((None, 64))
 
-    def test_weight(self, few):
+    def test_weight(self, refitted, changed):
         with pytest.raises(ValueError, match="`anchor_weight` must be"):
-            quick("umap", few).refit(few, np.zeros((150, 2)), anchor_weight=-1)
+            refitted[0].refit(changed, np.zeros((600, 2)), anchor_weight=-1)
 
     @pytest.mark.parametrize(
         ("anchors", "message"),

@@ -54,6 +54,7 @@ def few():
         pytest.param("umap", "a new model", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.usefixtures("stepped")
 def test_a_restored_training_gives_the_map_of_an_uninterrupted_one(few, kind, again, tmp_path):
     fit = {**LONG, "pretrain_epochs": 1}
     model = make(kind)
@@ -74,6 +75,7 @@ def uninterrupted(kind):
 
 class TestBackups:
     @pytest.mark.parametrize("settings", [{}, {"seed": None}])
+    @pytest.mark.slow
     def test_a_start_by_least_squares(self, few, settings, tmp_path):
         """Without a seed, weights are those of the backup, and draws differ."""
         fit = {**LONG, "pretrain_epochs": None}
@@ -96,7 +98,6 @@ class TestBackups:
         # A later training has no early phase.
         assert history.history["loss"] == pytest.approx(history.history["kl"], rel=1e-4)
 
-    @pytest.mark.slow
     @pytest.mark.slow
     def test_a_second_training(self, few, tmp_path):
         """It has no early phase, whether interrupted or not."""
@@ -123,6 +124,7 @@ class TestBackups:
 
 
 class TestSaved:
+    @pytest.mark.slow
     def test_a_resumed_training_is_the_uninterrupted_one(self, few, tmp_path):
         whole = quick("tsne", few, fit={"epochs": 4})
         stop = keras.callbacks.LambdaCallback(
@@ -149,6 +151,7 @@ class TestSaved:
             each.fit(few, **QUICK)
         np.testing.assert_allclose(mapped(again, few), mapped(model, few), atol=1e-5)
 
+    @pytest.mark.slow
     def test_optimizer_of_the_caller(self, few, tmp_path):
         optimizer = keras.optimizers.RMSprop(0.003)
         model = make("tsne")
@@ -179,6 +182,7 @@ class TestSaved:
         again.fit(few, **{**QUICK, "pretrain_epochs": 1})
         assert int(again.optimizer.iterations) == 8  # made anew, without pre-training
 
+    @pytest.mark.slow
     def test_before_training(self, few, tmp_path):
         model = make("contrastive")
         model.build((None, 64))

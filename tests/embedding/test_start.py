@@ -57,6 +57,7 @@ def test_fewer_components_than_asked_for():
     np.testing.assert_allclose(found[:, 1:].std(axis=0), 0.1, rtol=0.3)  # small and random
 
 
+@pytest.mark.slow
 def test_a_component_that_the_data_lack_is_used_all_the_same():
     z = load_digits().data[:150, 2:3] + np.linspace(0, 1, 150)[:, None]
     model = make("tsne")
@@ -101,7 +102,11 @@ def test_least_squares_are_scikit_learns(few, scores):
     np.testing.assert_allclose(network(few / 16), ridge.predict(inputs), atol=1e-3)
 
 
-@pytest.mark.parametrize("pretrain_epochs", [5, None], ids=["regression", "least squares"])
+@pytest.mark.parametrize(
+    "pretrain_epochs",
+    [pytest.param(5, marks=pytest.mark.slow), None],
+    ids=["regression", "least squares"],
+)
 def test_a_training_begins_at_the_principal_components(few, scores, pretrain_epochs):
     model, maps = make("tsne", hidden_units=(100, 50)), []
     model.compile(keras.optimizers.Adam(0.005))

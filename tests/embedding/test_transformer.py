@@ -20,6 +20,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
+from small_maps import some
 
 import keras_pli as kp
 from keras_pli.embedding import EmbeddingTransformer, ParametricTSNE
@@ -67,6 +68,10 @@ def fitted(rows):
     return EmbeddingTransformer(**TINY, random_state=0).fit(rows)
 
 
+def pickled(transformer):
+    return pickle.loads(pickle.dumps(transformer))
+
+
 class TestFit:
     def test_is_the_map_of_the_same_settings(self, fitted, rows):
         tsne = ParametricTSNE(perplexity=5, hidden_units=(8,), batches="uniform", seed=0)
@@ -88,6 +93,7 @@ class TestFit:
         other = clone(fitted).set_params(random_state=1).fit_transform(rows)
         assert np.abs(other - same).max() > 1e-2
 
+    @pytest.mark.slow
     def test_states_of_numpy_are_seeds_too(self, rows):
         state = np.random.RandomState(3)
         transformer = EmbeddingTransformer(**{**TINY, "epochs": 1}, random_state=state)
@@ -123,6 +129,7 @@ class TestFit:
 
 
 class TestWithinScikitLearn:
+    @pytest.mark.slow
     def test_pipeline(self, rows):
         pipeline = Pipeline(
             [("scale", StandardScaler()), ("map", EmbeddingTransformer(**TINY, random_state=0))]
@@ -163,7 +170,9 @@ class TestWithinScikitLearn:
         assert best.model_.perplexity == search.best_params_["embeddingtransformer__perplexity"]
         assert best.embedding_.shape == (120, 2)
 
-    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+    @pytest.mark.parametrize(
+        "copied", [pickled, pytest.param(copy.deepcopy, marks=pytest.mark.slow)]
+    )
     def test_copies_of_a_fitted_one(self, fitted, rows, copied):
         again = copied(fitted)
         assert again.model_ is not fitted.model_
@@ -198,6 +207,7 @@ class TestWithinScikitLearn:
 
 
 class TestOfAMap:
+    @pytest.mark.slow
     def test_untrained_gives_its_settings(self, rows):
         tsne = ParametricTSNE(
             perplexity=5, hidden_units=(8,), batches="uniform", early_exaggeration=3.0, seed=0
@@ -214,6 +224,7 @@ class TestOfAMap:
         assert transformer.model_ is fitted.model_ and transformer.n_features_in_ == 64
         np.testing.assert_allclose(transformer.transform(rows), fitted.embedding_, atol=1e-5)
 
+    @pytest.mark.slow
     def test_the_optimizer_and_the_network_are_of_the_settings(self, rows):
         network = keras.Sequential([keras.layers.Dense(2)])
         tsne = ParametricTSNE.paper(perplexity=5, network=network, seed=0)
@@ -232,7 +243,7 @@ class TestOfAMap:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("sparse", [csr_matrix, csr_array])
+    @pytest.mark.parametrize("sparse", some([csr_matrix, csr_array], csr_array))
     def test_sparse_rows(self, fitted, rows, sparse):
         for use in (fitted.transform, clone(fitted).fit):
             with pytest.raises(TypeError, match=r"Write X\.toarray\(\), or put .*TruncatedSVD"):
