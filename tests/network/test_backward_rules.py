@@ -93,14 +93,15 @@ SMOOTH = {name: (SHAPES[2], [conv(2), name, *ends()]) for name in ("tanh", "silu
 NETWORKS = {**RECTIFIED, **SMOOTH}
 
 
-def fewer(names, *, both=("convolutions", "maximum"), slow=()):
-    """Most of what is tested on images is slow on sequences and volumes: the rules know no number of axes.
+# As linear as other convolutions: of each of them one method.
+ALIKE = ("depthwise2", "transposed2")
 
-    Of guided backprop and DeepLIFT what is linear and what has switches, `both`, is tested there by default.
-    """
+
+def fewer(names, *slow):
+    """What is tested on images is slow on sequences and volumes: the rules know no number of axes."""
     return [
         pytest.param(name, marks=pytest.mark.slow)
-        if name in slow or (name[-1] in "13" and name[:-1] not in both)
+        if name in ("grouped", *slow) or name[-1] in "13"
         else name
         for name in names
     ]
@@ -120,12 +121,13 @@ def assert_equal(found, expected):
 
 
 @pytest.mark.parametrize("name", fewer(NETWORKS))
+@pytest.mark.slow
 def test_the_matrices_are_the_network(name):
     model, steps, x = built(name)
     assert_equal(np.asarray(model(x)), [matrices.trace(steps, sample)[-1] for sample in x])
 
 
-@pytest.mark.parametrize("name", fewer(RECTIFIED))
+@pytest.mark.parametrize("name", fewer(RECTIFIED, *ALIKE, "normalized2", "averages2"))
 def test_guided_backprop(name):
     model, steps, x = built(name)
     expected = np.stack([matrices.guided(steps, sample) for sample in x])
@@ -137,8 +139,9 @@ def test_guided_backprop(name):
     "name",
     fewer(
         [name for name in RECTIFIED if name not in AS_GUIDED],
-        both=(),
-        slow=("elu", "relu6"),
+        *ALIKE,
+        "elu",
+        "relu6",
     ),
 )
 def test_deconvnet(name):
@@ -147,14 +150,14 @@ def test_deconvnet(name):
     assert_equal(Deconvnet(model)(x).attributions, expected)
 
 
-@pytest.mark.parametrize("name", fewer([*RECTIFIED, "tanh"], both=()))
+@pytest.mark.parametrize("name", fewer([*RECTIFIED, "tanh"], *ALIKE))
 def test_epsilon_lrp(name):
     model, steps, x = built(name)
     expected = np.stack([matrices.relevance(steps, sample, EPSILON) for sample in x])
     assert_equal(EpsilonLRP(model, epsilon=EPSILON)(x).attributions, expected)
 
 
-@pytest.mark.parametrize("name", fewer(NETWORKS))
+@pytest.mark.parametrize("name", fewer(NETWORKS, "leaky_relu", "elu", "tanh", "averages2"))
 def test_deep_lift_from_the_baseline_of_each_sample(name):
     model, steps, x = built(name)
     baselines = np.random.default_rng(2).normal(size=x.shape).astype(np.float32)
@@ -164,7 +167,7 @@ def test_deep_lift_from_the_baseline_of_each_sample(name):
 
 
 @pytest.mark.parametrize(
-    "name", fewer(["dense", *(f"{kind}{axes}" for kind in OWN for axes in SHAPES)], both=())
+    "name", fewer(["dense", *(f"{kind}{axes}" for kind in OWN for axes in SHAPES)], "normalized2")
 )
 def test_deep_lift_from_its_own_baseline(name):
     model, steps, x = built(name)

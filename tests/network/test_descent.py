@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from some_cases import some
 
 from keras_pli.network.descent import Descent
 
@@ -55,7 +56,7 @@ def by_hand(losses, patience, tolerance, smoothing):
     return len(losses), kept
 
 
-@pytest.mark.parametrize("steps", [1, 2, 30])
+@pytest.mark.parametrize("steps", some([1, 2, 30], 30))
 def test_goes_the_way_of_adam(steps):
     """The last point is not looked at, and of those that were the best is kept."""
     visited = adam(0.05, steps - 1)
@@ -71,10 +72,14 @@ def test_finds_the_lowest_points_within_bounds():
     np.testing.assert_allclose(kept, np.clip(AIMS, 0, 1), atol=2e-3)
 
 
-@pytest.mark.parametrize("smoothing", [pytest.param(0.0, marks=pytest.mark.slow), 0.9])
+@pytest.mark.parametrize("smoothing", some([0.0, 0.9], 0.9))
 @pytest.mark.parametrize(
     ("patience", "tolerance"),
-    [pytest.param(3, 1e-2, marks=pytest.mark.slow), (8, 1e-4), (1, 0.0)],
+    [
+        pytest.param(3, 1e-2, marks=pytest.mark.slow),
+        (8, 1e-4),
+        pytest.param(1, 0.0, marks=pytest.mark.slow),
+    ],
 )
 def test_each_sample_stops_by_itself(patience, tolerance, smoothing):
     visited = adam(0.05, 79)
@@ -86,6 +91,7 @@ def test_each_sample_stops_by_itself(patience, tolerance, smoothing):
         np.testing.assert_allclose(kept[sample], visited[best, sample], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_no_sample_waits_for_another():
     together = descent(80, 0.05, 3, 1e-2)
     kept, taken = minimum(together)
@@ -112,6 +118,7 @@ def test_ends_when_all_are_frozen():
     assert calls.numpy() == taken.max() < 100
 
 
+@pytest.mark.slow
 def test_is_the_same_under_xla():
     settings = descent(80, 0.05, 5, 1e-3, 0.9)
     plain, compiled = minimum(settings), minimum(settings, jit_compile=True)

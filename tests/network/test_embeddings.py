@@ -70,7 +70,24 @@ def curved():
 
 
 class TestIdsBesideNumbers:
-    def test_linear_models_are_explained_in_closed_form(self):
+    @pytest.mark.parametrize(
+        "kinds",
+        [
+            (Saliency, IntegratedGradients, DeepLIFT),
+            pytest.param(
+                (
+                    SmoothGrad,
+                    InteriorGradients,
+                    GradientTimesInput,
+                    EpsilonLRP,
+                    GuidedIntegratedGradients,
+                ),
+                marks=pytest.mark.slow,
+            ),
+        ],
+        ids=["few", "others"],
+    )
+    def test_linear_models_are_explained_in_closed_form(self, kinds):
         """Of w·v(c), a path or a secant gives w·(v(c) − v(b)), and a gradient the sum of w."""
         model = table()
         vectors, kernel, _ = model.get_weights()
@@ -78,21 +95,23 @@ class TestIdsBesideNumbers:
         plain, steps = np.full(4, weights.sum()), {"steps": 8}
         whole = vectors[CITIES] @ weights
         rise = whole - vectors[3] @ weights
-        cases = [
-            (Saliency(model, embeddings="sum"), plain),
-            (SmoothGrad(model, embeddings="sum", samples=3), plain),
-            (InteriorGradients(model, embeddings="sum", **steps), plain),
-            (GradientTimesInput(model, embeddings="sum"), whole),
-            (EpsilonLRP(model, embeddings="sum"), whole),
-            (IntegratedGradients(model, embeddings="sum", **steps), rise),
-            (GuidedIntegratedGradients(model, embeddings="sum", **steps), rise),
-            (DeepLIFT(model, embeddings="sum"), rise),
-        ]
+        wanted = {
+            **dict.fromkeys([Saliency, SmoothGrad, InteriorGradients], plain),
+            **dict.fromkeys([GradientTimesInput, EpsilonLRP], whole),
+            **dict.fromkeys([IntegratedGradients, GuidedIntegratedGradients, DeepLIFT], rise),
+        }
+        options = {
+            SmoothGrad: {"samples": 3},
+            InteriorGradients: steps,
+            IntegratedGradients: steps,
+            GuidedIntegratedGradients: steps,
+        }
         start = [np.float32(0), 3]
-        for method, wanted in cases:
+        for kind in kinds:
+            method = kind(model, embeddings="sum", **options.get(kind, {}))
             given = {"baseline": start} if method.takes_baseline else {}
             found = method(x, 1, **given)
-            np.testing.assert_allclose(found.attributions[1], wanted, rtol=2e-5, atol=1e-5)
+            np.testing.assert_allclose(found.attributions[1], wanted[kind], rtol=2e-5, atol=1e-5)
             if found.delta is not None and not isinstance(method, EpsilonLRP):
                 np.testing.assert_allclose(found.delta, 0, atol=1e-5)
 
@@ -134,6 +153,7 @@ class TestIdsBesideNumbers:
         np.testing.assert_allclose(found.attributions[1], cities, rtol=1e-4)
         np.testing.assert_allclose(found.delta, 0, atol=1e-5)
 
+    @pytest.mark.slow
     def test_compiled_by_xla_and_in_half_precision(self, curved):
         x = {"age": AGES, "city": CITIES}
         plain = Saliency(curved, embeddings="sum")(x, 1).attributions
@@ -240,6 +260,7 @@ TOKENS = np.array([[1, 2, 3, 0, 0], [4, 5, 6, 1, 2], [2, 2, 0, 0, 0]])
 
 
 class TestTokens:
+    @pytest.mark.slow
     def test_each_word_has_a_value_and_padding_none(self):
         model = classifier("float32")
         found = IntegratedGradients(model, embeddings="sum", steps=64, batch_size=7)(TOKENS, 1)
@@ -261,10 +282,11 @@ class TestTokens:
                 moved = vectors.copy()
                 moved[row[word]] += sign
                 model.layers[0].set_weights([moved])
-                scores.append(model.predict(row[None], verbose=0)[0, 1])
+                scores.append(float(model(row[None])[0, 1]))
             assert found[word] == pytest.approx((scores[0] - scores[1]) / (2 * step), abs=2e-3)
         model.layers[0].set_weights([vectors])
 
+    @pytest.mark.slow
     def test_hiding_words_needs_no_gradient(self):
         model = classifier("int32")
         found = Occlusion(model, window=1, stride=1, fill=0)(TOKENS, 1).attributions

@@ -141,6 +141,7 @@ def test_what_is_not_conserved_is_said():
 
 
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")
+@pytest.mark.slow
 def test_compiled():
     inputs = keras.Input(SHAPE)
     x = LAYERS.Masking()(inputs)

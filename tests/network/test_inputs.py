@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from some_cases import some
 
 from keras_pli.attribution import (
     LIME,
@@ -92,6 +93,7 @@ class TestWhatIsHandedOver:
         with pytest.raises(ValueError, match="whole numbers that uint8 can hold"):
             Saliency(model, embeddings="sum")(np.array(values))
 
+    @pytest.mark.slow
     def test_one_number_for_each_sample(self):
         x = keras.Input(())
         model = keras.Model(x, LAYERS.Dense(2)(LAYERS.Reshape((1,))(x)))
@@ -142,10 +144,7 @@ def pair():
 class TestFixedNumbersOfSamples:
     @pytest.mark.parametrize(
         "kind",
-        [
-            pytest.param(kind, marks=() if kind in (Saliency, LIME) else pytest.mark.slow)
-            for kind in MANY_PASSES
-        ],
+        some(MANY_PASSES, Saliency),
     )
     def test_a_state_is_neither_used_up_nor_moved_on(self, kind, pair):
         """From fresh states, a stateful layer gives what its twin without states gives."""

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from some_cases import some
 from toy_networks import (
     AXES,
     LAYERS,
@@ -25,7 +26,7 @@ from keras_pli.attribution.resize import resize_linear
 
 
 class TestAxes:
-    @pytest.mark.parametrize("order", [(2, 1, 3), (3, 1, 2), (3, 2, 1)])
+    @pytest.mark.parametrize("order", some([(2, 1, 3), (3, 1, 2), (3, 2, 1)], (3, 1, 2)))
     def test_a_permute_before_the_head(self, order):
         model = chain(
             LAYERS.Conv2D(4, 3, name="conv"),
@@ -43,6 +44,7 @@ class TestAxes:
         np.testing.assert_allclose(found.details["map"], expected, atol=1e-5)
         assert found.attributions.shape == (5, 9, 8) and abs(expected).max() > 0.01
 
+    @pytest.mark.slow
     def test_a_permute_before_the_pooling(self):
         inputs = keras.Input(SHAPES[2])
         maps = LAYERS.Conv2D(4, 3, name="conv")(inputs)
@@ -69,6 +71,7 @@ class TestAxes:
         with pytest.raises(ValueError, match=advice):
             method(self.reads_first_axis())(x, target=1)
 
+    @pytest.mark.slow
     def test_the_advice_for_channels_first_gives_the_right_maps(self):
         model, x = self.reads_first_axis(), samples(2)
         around = keras.Sequential([keras.Input((9, 8, 2)), LAYERS.Permute((3, 1, 2)), model])
@@ -80,7 +83,7 @@ class TestAxes:
         expected = Saliency(plain)(x, target=1).attributions
         np.testing.assert_allclose(np.moveaxis(turned, 1, -1), expected, atol=1e-6)
 
-    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("axes", some(AXES, 2))
     def test_layers_of_channels_first(self, axes):
         # Only traced: TensorFlow has not all of them on every processor.
         shape = (SHAPES[axes][-1], *SHAPES[axes][:-1])
@@ -103,6 +106,7 @@ class TestAxes:
         inside = [keras.Input(SHAPES[axes]), LAYERS.Permute(order), *layers]
         assert received(keras.Sequential(inside)) == "pool"
 
+    @pytest.mark.slow
     def test_a_network_that_reads_either_axis_is_not_refused(self):
         # An LSTM-FCN takes the series for channels, too.
         inputs = keras.Input(SHAPES[1])
@@ -152,12 +156,13 @@ CROPS = {
 class TestCrops:
     """A convolution over 3 x 3 pixels is lit around the one that is bright."""
 
-    @pytest.mark.parametrize("kind", CROPS)
+    @pytest.mark.parametrize("kind", some(CROPS, "uneven", "slice"))
     def test_maps_lie_where_their_positions_do(self, kind):
         for where in ("before", "behind"):
             model = cut_out(**{where: CROPS[kind]})
             assert lit(model, (5, 5)) == ([4, 4], [6, 6]), where
 
+    @pytest.mark.slow
     def test_every_method_and_number_of_axes(self):
         crop = LAYERS.CenterCrop(8, 8)
         assert lit(cut_out(before=crop), (5, 6), CAM) == ([4, 5], [6, 7])
@@ -175,6 +180,7 @@ class TestCrops:
         np.testing.assert_allclose(found.attributions[0], expected, rtol=1e-6)
         assert found.details["map"].min() > 0
 
+    @pytest.mark.slow
     def test_a_crop_of_what_convolutions_left(self):
         # As in a U-Net. The 20 rows of `fine` are spread over all 24, and 2 of them are cut off at each end.
         def network(maps):
@@ -191,8 +197,16 @@ class TestCrops:
         ("layers", "rows"),
         [
             ([LAYERS.ZeroPadding1D(3), LAYERS.Conv1D(2, 7, strides=2)], 16),
-            ([LAYERS.Conv1D(2, 3, padding="causal", dilation_rate=4)], 16),
-            ([LAYERS.ZeroPadding1D((0, 1)), LAYERS.Cropping1D((1, 0))], 4),
+            pytest.param(
+                [LAYERS.Conv1D(2, 3, padding="causal", dilation_rate=4)],
+                16,
+                marks=pytest.mark.slow,
+            ),
+            pytest.param(
+                [LAYERS.ZeroPadding1D((0, 1)), LAYERS.Cropping1D((1, 0))],
+                4,
+                marks=pytest.mark.slow,
+            ),
             ([LAYERS.Cropping1D(1)], 16),
         ],
     )
@@ -287,6 +301,7 @@ class TestTokens:
         np.testing.assert_allclose(found, expected.reshape(5, 4, 3), atol=1e-5)
 
     @pytest.mark.parametrize("class_token", [pytest.param(False, marks=pytest.mark.slow), True])
+    @pytest.mark.slow
     def test_the_patches_are_not_taken_silently(self, class_token):
         model, _ = transformer(class_token=class_token)
         x = np.ones((1, 8, 6, 2), np.float32)
@@ -332,6 +347,7 @@ class TestTokens:
         pooled = LAYERS.GlobalAveragePooling2D()(LAYERS.ReLU(name="last")(maps + mixed))
         assert received(keras.Model(inputs, LAYERS.Dense(3)(pooled))) == "last"
 
+    @pytest.mark.slow
     def test_a_reshape_that_makes_no_maps_is_rejected(self):
         model, _ = transformer(class_token=True)
         x = np.ones((1, 8, 6, 2), np.float32)
@@ -348,7 +364,7 @@ class TestTokens:
 
 
 class TestVideo:
-    @pytest.mark.parametrize("nested", [False, True])
+    @pytest.mark.parametrize("nested", some([False, True], True))
     def test_maps_over_time(self, nested):
         conv = LAYERS.Conv2D(4, 3, activation="relu", name="conv")
         inner = keras.Sequential([keras.Input((9, 8, 2)), conv], name="inner") if nested else conv

@@ -46,6 +46,7 @@ class TestTheLayer:
         model = randomized(keras.Model(inputs, LAYERS.Dense(3)(features)))
         assert GradCAM(model).map_layers(samples(2)) == ("start", "branch", "add", "relu")
 
+    @pytest.mark.slow
     def test_inner_path_of_a_nested_model_is_given(self):
         model, x = nested_network(), samples(2)
         grad_cam = GradCAM(model)
@@ -161,7 +162,13 @@ class TestOperations:
     """Maps that no layer puts out, weighed by hand."""
 
     @pytest.mark.parametrize(
-        "build, axes", [("functional", 1), ("functional", 3), ("nested", 2), ("subclassed", 2)]
+        "build, axes",
+        [
+            ("functional", 1),
+            pytest.param("functional", 3, marks=pytest.mark.slow),
+            pytest.param("nested", 2, marks=pytest.mark.slow),
+            ("subclassed", 2),
+        ],
     )
     def test_sums_and_activations(self, build, axes):
         x = samples(axes)
@@ -185,6 +192,7 @@ class TestOperations:
         positions = np.prod(SHAPES[axes][:-1])
         np.testing.assert_allclose(by_gradient, np.maximum(expected, 0) / positions, atol=1e-6)
 
+    @pytest.mark.slow
     def test_give_what_layers_of_the_same_values_give(self):
         x = samples(2)
         by_layers, _ = sum_and_relu(2, layers=True)
@@ -276,6 +284,7 @@ class TestTheWays:
         model = keras.Model(inputs, LAYERS.Dense(2)(LAYERS.GlobalAveragePooling1D()(series)))
         assert received(model) == "series"
 
+    @pytest.mark.slow
     def test_recurrent_layers_keep_time_unless_they_turn_it(self):
         def network(layer):
             pooling = LAYERS.GlobalMaxPooling1D()
@@ -301,6 +310,7 @@ class TestTheWays:
 
 
 class TestTheInput:
+    @pytest.mark.slow
     def test_grey_images_without_a_channel_axis(self):
         inputs = keras.Input((9, 8))
         maps = LAYERS.Conv2D(4, 3, activation="relu")(LAYERS.Reshape((9, 8, 1))(inputs))
@@ -326,6 +336,7 @@ class TestTheInput:
         expected = np.maximum(maps @ kernel.mean(axis=(0, 1)), 0)
         np.testing.assert_allclose(found.details["map"], expected, atol=1e-5)
 
+    @pytest.mark.slow
     def test_guided_maps_are_zero_at_other_inputs(self):
         model, x = self.two_inputs(), [np.ones((5, 3), np.float32), samples(2)]
         table, image = GuidedGradCAM(model)(x, target=1).attributions
@@ -334,6 +345,7 @@ class TestTheInput:
         heat = GradCAM(model)(x, target=1).attributions[..., None]
         np.testing.assert_allclose(image, guided[1] * heat, atol=1e-6)
 
+    @pytest.mark.slow
     def test_two_images_that_never_meet_are_refused(self):
         conv = LAYERS.Conv2D(4, 3, activation="relu", name="conv")
         pooling = LAYERS.GlobalAveragePooling2D()
@@ -360,6 +372,7 @@ class TestTheInput:
         model = keras.Model([image, other], LAYERS.Dense(3)(pooled))
         assert GradCAM(model)([samples(2)] * 2).attributions.shape == (5, 9, 8)
 
+    @pytest.mark.slow
     def test_of_two_images_the_first_that_the_maps_are_made_from_gives_the_size(self):
         near, far = keras.Input((9, 8, 1)), keras.Input((18, 16, 1))
         far_maps = LAYERS.Conv2D(3, 2, strides=2, name="far_maps")(far)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from some_cases import all_but, some
 from toy_networks import LAYERS, randomized
 
 from keras_pli.attribution import Saliency
@@ -101,12 +102,22 @@ LINEAR = {
 
 
 # These are refused as others are: as a function that squashes, and no softmax.
-ALIKE = ("probit", "hard tanh", "log sigmoid", "sine", "arc tangent", "softsign", "power")
+ALIKE = (
+    "probit",
+    "hard tanh",
+    "log sigmoid",
+    "sine",
+    "arc tangent",
+    "softsign",
+    "power",
+    "hard sigmoid",
+    "scattered",
+)
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in CURVED],
+    all_but(CURVED, *ALIKE),
 )
 def test_a_curve_however_scaled_is_no_logit(name):
     model = ending(CURVED[name])
@@ -119,7 +130,7 @@ def test_a_curve_however_scaled_is_no_logit(name):
     np.testing.assert_allclose(found, model(x)[:, 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("name", some(LINEAR, "temperature", "experts"))
 def test_what_is_linear_in_a_layer_is_a_logit(name):
     model = ending(LINEAR[name])
     x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
@@ -172,6 +183,14 @@ def _softmax(logits):
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
+LIKEWISE = (
+    "a compiled softmax",
+    "a maximum over sigmoids",
+    "a softmax of channels first",
+    "a SavedModel",
+)
+
+
 def run(network, x):
     @tf.function
     def function(inputs):
@@ -180,7 +199,7 @@ def run(network, x):
     return function(tf.constant(x)).numpy()
 
 
-@pytest.mark.parametrize("kind", [*MODELS, "a SavedModel"])
+@pytest.mark.parametrize("kind", all_but([*MODELS, "a SavedModel"], *LIKEWISE))
 def test_is_refused_and_read_as_it_is(kind, tmp_path):
     make, words = MODELS.get(kind, (lambda: stored(tmp_path), "compiled function"))
     model = make()

@@ -102,10 +102,13 @@ def test_a_callable_sees_the_positions(model, x):
     "method",
     [
         GradientTimesInput,
-        lambda model: IntegratedGradients(model, steps=3),
+        pytest.param(lambda model: IntegratedGradients(model, steps=3), marks=pytest.mark.slow),
         DeepLIFT,
         EpsilonLRP,
-        lambda model: SmoothGrad(GradientTimesInput(model), samples=2, noise=0.0),
+        pytest.param(
+            lambda model: SmoothGrad(GradientTimesInput(model), samples=2, noise=0.0),
+            marks=pytest.mark.slow,
+        ),
         lambda model: Occlusion(model, window=1),
     ],
 )
@@ -118,6 +121,7 @@ def test_methods_agree_on_a_linear_network(method, model, x):
     np.testing.assert_allclose(found.attributions, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_other_methods_explain_the_same_score(model, x):
     target, _, weights = TARGETS["predicted within a mask"]
     sums = np.einsum("bhwk,bhw->bk", logits_of(model, x), weights)

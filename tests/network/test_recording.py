@@ -107,7 +107,7 @@ def _watched(model, x, logits):
 
 
 def test_eight_threads_read_one_model(x, tmp_path):
-    model = hammer(2, x)
+    model = hammer(1, x)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(x), model(x), atol=1e-6)

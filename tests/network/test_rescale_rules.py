@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from attention_by_loops import HEADS, SHAPE, SIZE, Attention, Normalization, head_of
+from some_cases import some
 from toy_networks import LAYERS, randomized
 
 from keras_pli.attribution import Saliency
@@ -31,7 +32,7 @@ NORMALIZATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", NORMALIZATIONS)
+@pytest.mark.parametrize("name", some(NORMALIZATIONS, "layer"))
 def test_normalization(name):
     layer, shape, groups = NORMALIZATIONS[name]
     model, weights = head_of(layer, shape)
@@ -141,19 +142,23 @@ BRANCHES = {
 }
 
 
+FEW = ("transformer", "masked", "signs", "gate")
+
+
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")
-def test_sums_to_the_difference():
+@pytest.mark.parametrize("names", some([FEW, tuple(BRANCHES)], FEW), ids=["few", "all"])
+def test_sums_to_the_difference(names):
     """One logit for each branch, so that one trace tells of all; some rows masked, or all at the baseline."""
     inputs = keras.Input(SHAPE)
     ends = []
-    for branch in BRANCHES.values():
+    for branch in (BRANCHES[name] for name in names):
         made = branch([inputs, inputs] if isinstance(branch, LAYERS.Dot) else inputs)
         ends.append(LAYERS.Dense(1)(LAYERS.Flatten()(made)))
     model = randomized(keras.Model(inputs, LAYERS.Concatenate()(ends)))
     x = samples(1)
     x[:, 3:] = 0
     starts = np.concatenate([np.zeros_like(x), np.full_like(x, 0.3), samples(1, seed=1)])
-    times, count = len(starts), len(BRANCHES)
+    times, count = len(starts), len(names)
     found = DeepLIFT(model)(
         np.repeat(x, times * count, axis=0),
         np.tile(np.arange(count), times),
@@ -161,7 +166,7 @@ def test_sums_to_the_difference():
     )
     rises = np.asarray(model(x)) - np.asarray(model(starts))
     sums = found.attributions.sum((1, 2)).reshape(times, count)
-    for name, found_rises, expected in zip(BRANCHES, sums.T, rises.T, strict=True):
+    for name, found_rises, expected in zip(names, sums.T, rises.T, strict=True):
         np.testing.assert_allclose(found_rises, expected, atol=1e-5, err_msg=name)
 
 
@@ -194,6 +199,7 @@ def test_by_hand(function, x, baseline, expected):
 
 
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")
+@pytest.mark.slow
 def test_compiled_and_in_half_precision():
     def network(dtype):
         inputs = keras.Input(SHAPE)

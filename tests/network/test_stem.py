@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from numpy.testing import assert_allclose
+from some_cases import some
 
 from keras_pli.attribution import IntegratedGradients, SmoothGrad
 from keras_pli.network.backward import backpropagate
@@ -105,15 +106,7 @@ NETWORKS = {
 }
 
 
-# Whose stem ends as another's does.
-ALIKE = ("1-D", "dilated", "swapped")
-
-
-@pytest.fixture(
-    params=[
-        pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ()) for name in NETWORKS
-    ]
-)
+@pytest.fixture(params=some(NETWORKS, "2-D", "two_inputs"))
 def model(request):
     keras.utils.set_random_seed(3)
     return NETWORKS[request.param]()
@@ -172,7 +165,8 @@ class TestMeanGradient:
             lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected
         )
 
-    @pytest.mark.parametrize("make", [lambda: convolutional(2), recurrent, two_inputs])
+    @pytest.mark.parametrize("make", [NETWORKS["2-D"], recurrent, two_inputs])
+    @pytest.mark.slow
     def test_one_by_one_it_is_the_same(self, make):
         keras.utils.set_random_seed(3)
         model = make()
@@ -198,7 +192,7 @@ class TestMeanGradient:
             lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected
         )
 
-    @pytest.mark.parametrize("rank", [1, 2, 3])
+    @pytest.mark.parametrize("rank", some([1, 2, 3], 2))
     def test_leaves_the_first_convolution_out_of_the_loop(self, rank):
         model = convolutional(rank)
         operations = (
@@ -210,6 +204,7 @@ class TestMeanGradient:
         assert backwards not in within
         assert backwards in {operation.type for operation in operations}
 
+    @pytest.mark.slow
     def test_in_half_precision_the_sum_is_not(self):
         keras.utils.set_random_seed(0)
         half = keras.Sequential(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
+from some_cases import some
 
 from keras_pli.attribution import (
     LIME,
@@ -63,6 +64,7 @@ class TestColumnsThatAreMadeWhole:
         with pytest.raises(ValueError, match=rf"whole numbers, by '{step}'.*such as Occlusion"):
             Saliency(curved)(ROW, 1)
 
+    @pytest.mark.slow
     def test_by_every_method_and_with_advice_for_an_embedding(self):
         model = beside(embedded)
         for kind in (IntegratedGradients, GuidedIntegratedGradients, SmoothGrad):
@@ -125,27 +127,34 @@ def of_images(dtype):
     return keras.Model(x, LAYERS.Dense(2)(LAYERS.Flatten()(y)))
 
 
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype("uint8")
+
+
+OF_IMAGES = {
+    Saliency: {},
+    IntegratedGradients: {"steps": 8},
+    GuidedGradCAM: {},
+    Occlusion: {"fill": "mean"},
+    LIME: {"segments": np.arange(64).reshape(8, 8) // 8, "samples": 20},
+    MeaningfulPerturbation: {"steps": 3, "jitter": 0},
+}
+
+
 class TestPixelsOfIntegers:
     """Integers that are only cast to floats are numbers, as if the model had an input of floats."""
 
-    def test_they_are_explained_as_floats_are(self):
-        images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype("uint8")
-        whole, real = of_images("uint8"), of_images("float32")
-        kinds = [
-            (Saliency, {}),
-            (IntegratedGradients, {"steps": 8}),
-            (GuidedGradCAM, {}),
-            (Occlusion, {"fill": "mean"}),
-            (LIME, {"segments": np.arange(64).reshape(8, 8) // 8, "samples": 20}),
-            (MeaningfulPerturbation, {"steps": 3, "jitter": 0}),
-        ]
-        for kind, options in kinds:
-            found, wanted = (kind(model, **options)(images, 1) for model in (whole, real))
-            assert np.abs(wanted.attributions).max() > 0
-            np.testing.assert_allclose(
-                found.attributions, wanted.attributions, rtol=1e-4, atol=1e-6
-            )
-        found = IntegratedGradients(whole, steps=64)(images, 1)
+    @pytest.mark.parametrize("kind", some(OF_IMAGES, Saliency, Occlusion))
+    def test_they_are_explained_as_floats_are(self, kind):
+        images = pixels()
+        found, wanted = (
+            kind(of_images(dtype), **OF_IMAGES[kind])(images, 1) for dtype in ("uint8", "float32")
+        )
+        assert np.abs(wanted.attributions).max() > 0
+        np.testing.assert_allclose(found.attributions, wanted.attributions, rtol=1e-4, atol=1e-6)
+
+    def test_integrated_gradients_sum_to_the_difference(self):
+        found = IntegratedGradients(of_images("uint8"), steps=64)(pixels(), 1)
         np.testing.assert_allclose(found.delta, 0, atol=2e-3)
 
     def test_within_other_models_and_without_preprocessing(self):
