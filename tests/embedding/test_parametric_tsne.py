@@ -123,7 +123,6 @@ class TestDuplicates:
 
 
 class TestSaving:
-    @pytest.mark.usefixtures("stepped")
     def test_settings_survive(self, few, tmp_path):
         settings = {
             "perplexity": 7.5,
