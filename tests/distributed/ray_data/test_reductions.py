@@ -138,6 +138,7 @@ class TestDeletionCurves:
             np.testing.assert_allclose(getattr(found, name), values, atol=1e-6)
         np.testing.assert_allclose(found.area, mean_interval(local.area), atol=1e-6)
 
+    @pytest.mark.slow  # its actors take as long to start as all else here
     def test_equal_to_the_local_call(self, model, path, images, rows):
         from keras_pli.distributed import deletion_curves
 
@@ -191,7 +192,7 @@ class TestRandomizationTest:
         assert str(found) == str(local)
         assert found.threshold == local.threshold
 
-    @pytest.mark.slow  # its actors start as those of the curves do
+    @pytest.mark.slow
     def test_seeds_shared_out_find_what_local_ones_find(self, model, path, images, rows):
         from keras_pli.distributed import randomization_test
 
