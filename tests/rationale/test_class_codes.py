@@ -63,7 +63,13 @@ def test_codes_that_do_not_fit_are_refused():
 
 @pytest.mark.parametrize(
     ("classes", "activation"),
-    [(3, "softmax"), (2, "softmax"), (3, None), (2, None), (2, "sigmoid")],
+    [
+        (3, "softmax"),
+        (2, "sigmoid"),
+        (2, None),
+        pytest.param(2, "softmax", marks=pytest.mark.slow),
+        pytest.param(3, None, marks=pytest.mark.slow),
+    ],
 )
 def test_logits_are_those_of_which_softmax_makes_the_probabilities(classes, activation):
     model = random_classifier(classes, activation=activation)

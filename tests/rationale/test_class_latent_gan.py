@@ -52,11 +52,10 @@ def linear(inputs, weights, activation=None):
 @pytest.mark.parametrize(
     ("class_weight", "penalty"),
     [
-        (0.0, 0.0),
         (2.5, 0.3),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
-            for case in ((0.0, 0.3), (1.0, 0.0), (1.0, 0.3), (2.5, 0.0))
+            for case in ((0.0, 0.0), (0.0, 0.3), (1.0, 0.0), (1.0, 0.3), (2.5, 0.0))
         ),
     ],
 )
@@ -160,6 +159,7 @@ def test_graph_and_xla_agree(trained):
         np.testing.assert_allclose(values, logs[name], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_training_is_in_float32_whatever_the_policy(trained):
     classifier = small_classifier()
     keras.config.set_dtype_policy("mixed_float16")
@@ -172,6 +172,7 @@ def test_training_is_in_float32_whatever_the_policy(trained):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_training_with_the_weights_kept():
     gan = small_gan(value_range=None)
     gan.fit(X, epochs=1, batch_size=16, verbose=0)
@@ -206,6 +207,7 @@ def test_codes_and_images_of_classes():
     assert (others[0] != others[1]).any() and (others[0] != twins[0]).any()
 
 
+@pytest.mark.slow
 def test_an_image_does_not_depend_on_the_others_of_its_batch():
     gan = small_gan()
     z1, z2, _ = gan.sample_codes(5, 1)
@@ -214,6 +216,7 @@ def test_an_image_does_not_depend_on_the_others_of_its_batch():
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_held_out_images_are_measured_with_the_same_codes_each_time():
     gan = small_gan()
     logs = gan.fit(X, epochs=1, batch_size=16, validation_data=X[:20], verbose=0).history

@@ -51,6 +51,7 @@ def test_each_epoch_is_drawn_as_the_model_was(tmp_path):
     np.testing.assert_allclose(shades, [127, 153, 173], atol=4)
 
 
+@pytest.mark.slow
 def test_every_other_epoch_and_a_range_of_one_s_own(tmp_path):
     trained(GeneratedSamples(tmp_path, 2, count=1, value_range=(0.0, 1.0)), 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-000.png", "epoch-002.png"]
@@ -67,6 +68,7 @@ def test_pictures_in_tensorboard(tmp_path):
     assert sorted(steps) == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_class_latent_gan_has_its_classes_in_columns(tmp_path, monkeypatch):
     """Images of a linear generator: of class 0 what the structure draws, of class 1 that and its own code."""
     weights = class_latent_models.drawing()

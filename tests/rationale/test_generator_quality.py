@@ -217,6 +217,7 @@ def images(samples, spread=1.0, seed=0):
     return spread * np.random.default_rng(seed).normal(size=(samples, 6, 6, 1)).astype("float32")
 
 
+@pytest.mark.slow
 def test_real_images_score_about_the_floor(network):
     table = generator_quality(images(1200), images(700, seed=1), network, "hidden", subset_size=200)
     assert table.index.tolist() == ["fid", "kid", "precision", "recall"]
@@ -244,6 +245,7 @@ def test_worse_images_score_worse(network):
     assert found[2]["precision"] < found[0]["precision"]
 
 
+@pytest.mark.slow
 def test_the_units_of_a_layer_do_not_matter(network):
     keras_layers = [*network.layers[:2], keras.layers.Rescaling(1000.0, 5.0, name="thousands")]
     scaled = keras.Sequential([keras.Input((6, 6, 1)), *keras_layers])

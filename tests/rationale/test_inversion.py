@@ -94,6 +94,7 @@ def test_codes_of_three_classes_stay_in_the_block_of_the_predicted_one():
     np.testing.assert_allclose(found.probabilities, judge(found.images), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_its_images_give_one_by_one():
     model, judge = generator(WEIGHTS, "tanh"), random_classifier()
     x, _ = images_of(model)
@@ -119,6 +120,7 @@ def test_graph_and_xla_agree():
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_more_starts_never_find_worse_and_the_best_is_kept():
     model, judge = generator(3 * WEIGHTS, "tanh"), random_classifier()
     x, _ = images_of(model, 30, seed=2)
@@ -134,6 +136,7 @@ def test_more_starts_never_find_worse_and_the_best_is_kept():
     np.testing.assert_allclose(three.losses, 4 * three.mse + crossed, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_first_start_has_no_structure_and_the_others_have_random_ones():
     model, judge = generator(WEIGHTS, "tanh"), random_classifier()
     x, _ = images_of(model, 40, seed=6)
@@ -146,6 +149,7 @@ def test_the_first_start_has_no_structure_and_the_others_have_random_ones():
         assert (found.z1[chosen] == 0).all() if start == 0 else (found.z1[chosen] != 0).all()
 
 
+@pytest.mark.slow
 def test_seeds_decide():
     model, judge = generator(WEIGHTS, "tanh"), random_classifier()
     x, _ = images_of(model, 8)

@@ -30,7 +30,7 @@ def test_follows_keras_adam(compact):
     assert found.steps.numpy().tolist() == [steps] * 6
 
 
-@pytest.mark.parametrize("compact", [True, False])
+@pytest.mark.parametrize("compact", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_arrived_samples_do_not_change_by_a_bit(compact):
     long = LatentSearch(400, compact=compact).run(towards, START, GOALS)
     assert long.arrived.numpy().all() and len(set(long.steps.numpy())) >= 5
@@ -50,13 +50,16 @@ def test_arrived_samples_do_not_change_by_a_bit(compact):
 
 
 def test_each_sample_stops_when_it_would_alone():
-    together = LatentSearch(400).run(towards, START, GOALS)
+    search = LatentSearch(400)
+    run = tf.function(lambda codes, goals: search.run(towards, codes, goals))
+    together = run(START, GOALS)
     for row in range(6):
-        alone = LatentSearch(400).run(towards, START[row : row + 1], GOALS[row : row + 1])
+        alone = run(START[row : row + 1], GOALS[row : row + 1])
         np.testing.assert_allclose(alone.codes[0], together.codes[row], atol=1e-6)
         assert alone.steps[0] == together.steps[row]
 
 
+@pytest.mark.slow
 def test_eager_graph_and_xla_agree():
     results = [LatentSearch(400).run(towards, START, GOALS)]
     for jit, compact in ((False, True), (False, False), (True, False)):
@@ -90,8 +93,12 @@ def test_a_sample_without_finite_gradient_is_left_where_it_was():
         bad = (codes[:, :1] < goals[:, :1] + 2.0) & (goals[:, :1] == GOALS[1, 0])
         return tf.where(bad, float("nan"), slopes), away, arrived
 
-    found = LatentSearch(400).run(broken, START, GOALS)
-    sound = LatentSearch(400).run(towards, START, GOALS)
+    found, sound = (
+        tf.function(lambda codes, goals, slope=slope: LatentSearch(400).run(slope, codes, goals))(
+            START, GOALS
+        )
+        for slope in (broken, towards)
+    )
     rest = [0, 2, 3, 4, 5]
     assert np.isfinite(found.codes.numpy()).all()
     assert not found.arrived.numpy()[1] and 0 < found.steps.numpy()[1] < 400
@@ -110,9 +117,8 @@ def test_bisection_finds_what_a_fine_scan_finds():
     found = bisected(reached, tf.constant(near), tf.constant(far))
     assert reached(found).numpy().all()
     shares = np.linspace(0, 1, 4097)
-    scanned = [
-        next(s for s in shares if reached(near + s * normal).numpy()[row]) for row in range(9)
-    ]
+    passed = np.array([reached(near + share * normal) for share in shares])
+    scanned = shares[passed.argmax(axis=0)]
     share = ((found - near) * normal).numpy().sum(axis=1) / (normal**2).sum(axis=1)
     np.testing.assert_allclose(share, scanned, atol=1.5 / 4096)
 

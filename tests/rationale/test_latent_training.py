@@ -38,6 +38,7 @@ def test_groups_stay_together_and_the_area_is_that_of_scikit_learn():
     assert set(fit.history) == {"loss", "val_loss"}
 
 
+@pytest.mark.slow
 def test_a_regression_is_judged_by_who_is_positive():
     readings = np.exp(4.6 + IMAGES[:, 2, 2, 0])
     regressor = linear_regressor(9)

@@ -64,6 +64,7 @@ def test_least_change_of_pixels_is_known(linear):
     np.testing.assert_allclose(found, least, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_pixels_stay_in_their_range_and_can_come_back():
     model = logistic(np.tile([[-3.0, 3.0]], (16, 1)), (0.0, 0.0))
     dark = np.full((2, *SHAPE), -1.0, "float32")
@@ -95,6 +96,7 @@ def test_pixel_search_leaves_no_residual_and_mixes_no_samples(linear):
         )
 
 
+@pytest.mark.slow
 def test_pixel_search_hands_options_on(linear):
     model, _, images = linear
     search = pixel_search(model, confidence=0.75, steps=7)
@@ -271,6 +273,7 @@ def test_contaminated_and_random_classifiers_score_worse(planted):
     assert (table["samples"] > 5).all()
 
 
+@pytest.mark.slow
 def test_contaminated_knows_its_test_set_and_spares_the_original(planted):
     _, _, honest, codes, _ = planted
     before = [weight.copy() for weight in honest.get_weights()]

@@ -14,6 +14,10 @@ TRAINING = (  # whose examples take their time
     "rationale.latent_training",
     "generators.wgan",
     "generators.encoder",
+    "class_latent.class_latent_gan",
+    "class_latent.inversion",
+    "search.rationale_generator",
+    "measures.generator_quality",
 )
 MODULES = [
     pytest.param(module.name, marks=pytest.mark.slow if module.name.endswith(TRAINING) else ())

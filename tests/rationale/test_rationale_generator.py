@@ -40,6 +40,14 @@ def bent():
     return models, drawn(models[0], 7)[0]
 
 
+@pytest.fixture(scope="module")
+def plain(bent):
+    """A search without any options, and what it finds."""
+    models, x = bent
+    make = RationaleGenerator(*models)
+    return make, make(x)
+
+
 # Closed forms
 
 
@@ -64,7 +72,8 @@ def test_where_the_search_settles_is_known():
     np.testing.assert_allclose(why.codes, expected, atol=1e-2)
 
 
-@pytest.mark.parametrize("activation", ["softmax", pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ["softmax", None])
 def test_least_change_to_a_logistic_classifier(activation):
     generator = linear_generator()
     x, codes = drawn(generator, 6)
@@ -90,7 +99,9 @@ def test_least_change_to_a_logistic_classifier(activation):
     assert (rash.distances > why.distances).all()
 
 
-@pytest.mark.parametrize("direction, cutoff", [("lower", -5.0), ("raise", 1.5)])
+@pytest.mark.parametrize(
+    "direction, cutoff", [("lower", -5.0), pytest.param("raise", 1.5, marks=pytest.mark.slow)]
+)
 def test_a_regressor_on_a_line(line, direction, cutoff):
     generator, encoder, x, codes = line
     regressor = linear([[1.5]], [0.5])
@@ -109,6 +120,7 @@ def test_a_regressor_on_a_line(line, direction, cutoff):
     np.testing.assert_allclose(each.codes[1], goal + sign * 0.1 / 1.5, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_one_sigmoid_unit_is_two_classes_or_a_cutoff(line):
     generator, encoder, x, _ = line
     classifier = linear([[2.0]], [1.0], "sigmoid")
@@ -126,6 +138,7 @@ def test_one_sigmoid_unit_is_two_classes_or_a_cutoff(line):
     np.testing.assert_allclose(same.codes, why.codes, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_saturated_probabilities_stop_no_search(line):
     generator, encoder, x, _ = line
     steep = linear([[-400.0, 400.0]], [0.0, 0.0], "softmax")
@@ -133,6 +146,7 @@ def test_saturated_probabilities_stop_no_search(line):
     assert set(RationaleGenerator(generator, encoder, steep)(x).status) == {"reached"}
 
 
+@pytest.mark.slow
 def test_a_huge_similarity_weight_leaves_no_rationale(bent):
     models, x = bent
     make = RationaleGenerator(
@@ -147,6 +161,7 @@ def test_a_huge_similarity_weight_leaves_no_rationale(bent):
 # What the search does
 
 
+@pytest.mark.slow
 def test_no_third_class_takes_over(line):
     heads = np.array([[-1.0, 1.0, 2.0], [0.0, 0.0, -3.0]])
     drawing = np.eye(2, 4, dtype="float32")
@@ -162,7 +177,7 @@ def test_no_third_class_takes_over(line):
     assert ours.status[0] == "reached"
 
 
-@pytest.mark.parametrize("of_images", [False, True])
+@pytest.mark.parametrize("of_images", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_what_is_reported_holds(of_images):
     generator, encoder, classifier = small_models(of_images=of_images)
     x, _ = drawn(generator, 9)
@@ -195,9 +210,8 @@ def test_what_is_reported_holds(of_images):
     np.testing.assert_allclose(why.path_images[:, 5], middle, atol=1e-5)
 
 
-def test_bisection_leaves_the_least_change_on_the_way(bent):
-    (generator, encoder, classifier), x = bent
-    why = RationaleGenerator(generator, encoder, classifier)(x)
+def test_bisection_leaves_the_least_change_on_the_way(bent, plain):
+    classifier, why = bent[0][2], plain[1]
     for row in np.flatnonzero(why.steps > 0):
         shares = np.linspace(0, 1, 200)[:, None]
         way = why.codes_start[row] + shares * (why.codes[row] - why.codes_start[row])
@@ -205,6 +219,7 @@ def test_bisection_leaves_the_least_change_on_the_way(bent):
         assert (chances[:-2] < 0.9).all() or (np.diff(chances) < 0).any()
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_its_samples_give(bent):
     models, x = bent
     search, refined = Search(starts=2, polish=5), Reconstruction(refine=15)
@@ -230,6 +245,7 @@ def test_graph_and_xla_agree():
     np.testing.assert_allclose(graph.path_probabilities, xla.path_probabilities, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_refinement_brings_the_reconstruction_nearer(bent):
     (generator, _, classifier), x = bent
     poor = exact_encoder(DRAWING / 6)
@@ -243,6 +259,13 @@ def test_refinement_brings_the_reconstruction_nearer(bent):
     np.testing.assert_allclose(rough.reconstruction_errors, ratio, rtol=1e-4)
     of_images = small_models(of_images=True)[2]
     assert RationaleGenerator(generator, poor, of_images).settings.reconstruction.refine == 100
+
+
+@pytest.mark.slow
+def test_refinement_by_a_loss_of_one_s_own(bent):
+    (generator, _, classifier), x = bent
+    poor = exact_encoder(DRAWING / 6)
+    fine = RationaleGenerator(generator, poor, classifier, reconstruction=Reconstruction(60))(x)
     seen = []
 
     def absolute(images, drawings):
@@ -254,6 +277,7 @@ def test_refinement_brings_the_reconstruction_nearer(bent):
     assert seen and not np.allclose(other.codes_start, fine.codes_start, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_more_starts_are_never_worse(bent):
     models, x = bent
     make = RationaleGenerator(*models, search=Search(starts=3), seed=3)
@@ -266,14 +290,24 @@ def test_more_starts_are_never_worse(bent):
     np.testing.assert_array_equal(more.codes, again.codes)
 
 
-def test_statuses(bent):
-    (generator, encoder, classifier), x = bent
-    stopped = RationaleGenerator(generator, encoder, classifier, steps=1, confidence=0.999)(x)
+@pytest.mark.slow
+def test_a_search_may_stop_at_the_limit(bent):
+    models, x = bent
+    stopped = RationaleGenerator(*models, steps=1, confidence=0.999)(x)
     assert "stopped at the limit" in stopped.status and (stopped.steps <= 1).all()
+
+
+def test_what_a_blind_encoder_finds_is_too_far(bent):
+    (generator, _, classifier), x = bent
     blind = linear(np.zeros((PIXELS, LATENT)))
     blind = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), blind])
     far = RationaleGenerator(generator, blind, classifier)(x)
     assert set(far.status) == {"reconstruction too far"} and (far.reconstruction_errors > 0.5).all()
+
+
+@pytest.mark.slow
+def test_what_is_judged_otherwise_is_too_far(bent):
+    (generator, _, _), x = bent
     shifted = exact_encoder(DRAWING / 6)
     images = small_models(of_images=True)[2]
     anything = Reconstruction(refine=0, limit=10.0)
@@ -292,6 +326,7 @@ def test_models_are_left_as_they_were(bent):
     assert models[0].trainable
 
 
+@pytest.mark.slow
 def test_new_weights_count_at_the_next_call(bent):
     models, x = small_models(), bent[1]
     make = RationaleGenerator(*models)
@@ -303,10 +338,8 @@ def test_new_weights_count_at_the_next_call(bent):
 # The form that is exported
 
 
-def test_the_served_form_answers_as_the_call(bent, tmp_path):
-    models, x = bent
-    make = RationaleGenerator(*models)
-    why = make(x)
+def test_the_served_form_answers_as_the_call(bent, plain, tmp_path):
+    (models, x), (make, why) = bent, plain
     holder = tf.Module()
     holder.kept = [model.variables for model in models]
     function = tf.function(make.served, autograph=False).get_concrete_function(**make.specs)
@@ -323,6 +356,7 @@ def test_the_served_form_answers_as_the_call(bent, tmp_path):
     assert (found["target"].numpy() == why.target).all()
 
 
+@pytest.mark.slow
 def test_the_served_form_of_a_regressor(line):
     generator, encoder, x, _ = line
     make = RationaleGenerator(generator, encoder, linear([[1.5]], [0.5]), cutoff=-5.0)
@@ -335,6 +369,7 @@ def test_the_served_form_of_a_regressor(line):
 # Bad input
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("of_images", "xla"), [(False, False), (True, True)])
 def test_predictions_are_the_classifiers(of_images, xla):
     models = small_models(of_images)
@@ -360,10 +395,9 @@ def test_predictions_of_single_outputs(line):
     np.testing.assert_allclose(pairs, np.stack([1 - chance, chance], axis=1), atol=1e-4)
 
 
-def test_errors_at_the_door(bent):
-    models, x = bent
-    make = RationaleGenerator(*models)
-    predicted = make(x).predicted
+def test_errors_at_the_door(bent, plain):
+    x, make = bent[1], plain[0]
+    predicted = plain[1].predicted
     same = (predicted + 1) % 4
     same[[1, 4]] = predicted[[1, 4]]
     with pytest.raises(ValueError, match=r"already in 2 of 7 rows: 1, 4\."):

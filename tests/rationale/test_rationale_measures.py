@@ -143,6 +143,7 @@ def test_class_autoencoders_know_their_class():
     assert np.median(im1(held, 1 - theirs, theirs, models)) > 5
 
 
+@pytest.mark.slow
 def test_class_autoencoders_are_the_same_for_the_same_seed():
     images, labels = RNG.normal(size=(8, 4, 4, 1)), np.zeros(8, int)
     one, two, other = (

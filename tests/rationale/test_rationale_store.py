@@ -322,6 +322,7 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"otherwise: \{'targets'"):
             search(x, others, store=run)
 
+    @pytest.mark.slow
     def test_names_of_classes_may_change(self, models, x, run, whole):
         named = RationaleGenerator(*models, class_names="abcd", **SETTINGS)
         np.testing.assert_array_equal(named(x, store=run).codes, whole.codes)

@@ -30,6 +30,7 @@ def test_networks_are_small_and_in_every_distribution():
     assert named == ["recursive-include", "keras_pli", "*.keras"]
 
 
+@pytest.mark.slow
 def test_stored_networks_explain_held_out_digits(example):
     networks = digit_networks()
     _, (images, labels) = example.Digits.load_data()

@@ -123,6 +123,7 @@ def test_of_several_classes_the_one_is_followed_whose_code_grows():
     assert np.isnan(way.spearman[0]) and not np.isnan(way.spearman[1:]).any()
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_its_samples_give_one_by_one_and_xla_the_same():
     model, judge = generator(WEIGHTS, "tanh"), random_classifier()
     settings = {"steps": 3, "structure_size": STRUCTURE}

@@ -94,6 +94,7 @@ def test_a_step_updates_the_critic_on_different_images_and_then_the_generator(cr
     np.testing.assert_allclose(logs["generator_loss"], -(fakes[1] @ w).mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_linear_critic_finds_the_distance_of_two_points():
     # With the slope s along their distance d, s d − λ (s − 1)² is largest at s = 1 + d / 2λ.
     dense = layers.Dense(2, kernel_initializer="zeros", trainable=False)
@@ -111,15 +112,38 @@ def test_a_linear_critic_finds_the_distance_of_two_points():
 
 
 @pytest.fixture(scope="module")
-def whole_run():
-    """A GAN trained for four epochs in one go, and its logs."""
-    gan = small_gan(average_decay=0.9)
-    return gan, gan.fit(X, epochs=4, batch_size=8, verbose=0).history
+def saved(tmp_path_factory):
+    return tmp_path_factory.mktemp("saved")
 
 
+@pytest.fixture(scope="module")
+def whole_run(saved):
+    """A GAN trained for four epochs in one go, its logs, and the generator's weights on the way.
+
+    It is saved after each epoch.
+    """
+    gan = small_gan(average_decay=0.5)
+    seen = [gan.generator.get_weights()]
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda step, logs: seen.append(gan.generator.get_weights())
+    )
+    save = keras.callbacks.ModelCheckpoint(saved / "{epoch}.keras")
+    history = gan.fit(X, epochs=4, batch_size=8, verbose=0, callbacks=[note, save]).history
+    return gan, history, seen
+
+
+def test_a_stored_run_that_is_continued_equals_the_whole_one(saved, whole_run):
+    keras.utils.set_random_seed(123)  # which must not matter
+    second = WassersteinGAN.load(saved / "2.keras")
+    second.fit(X, epochs=4, initial_epoch=2, batch_size=8, verbose=0)
+    assert_same(whole_run[0], second)
+    np.testing.assert_array_equal(whole_run[0].generate(3, seed=1), second.generate(3, seed=1))
+
+
+@pytest.mark.slow
 def test_an_interrupted_run_that_is_continued_equals_one_that_was_not(tmp_path, whole_run):
     keras.utils.set_random_seed(123)  # which must not matter
-    first = small_gan(average_decay=0.9)
+    first = small_gan(average_decay=0.5)
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "gan.keras")
     first.fit(X, epochs=2, batch_size=8, verbose=0, callbacks=checkpoint)
     second = WassersteinGAN.load(tmp_path / "gan.keras")
@@ -142,10 +166,10 @@ def test_keras_backups_resume_exactly(tmp_path, whole_run):
         return keras.callbacks.BackupAndRestore(tmp_path / "backup")
 
     with pytest.raises(KeyboardInterrupt):
-        small_gan(average_decay=0.9).fit(
+        small_gan(average_decay=0.5).fit(
             X, epochs=4, batch_size=8, verbose=0, callbacks=[backup(), Stopping()]
         )
-    again = small_gan(average_decay=0.9)
+    again = small_gan(average_decay=0.5)
     again.fit(X, epochs=4, batch_size=8, verbose=0, callbacks=backup())
     assert_same(whole_run[0], again)
     with pytest.raises(ValueError, match="save_freq=3"):
@@ -183,8 +207,8 @@ def test_another_kind_of_file_is_refused(tmp_path):
 
 @pytest.mark.slow  # XLA compiles it for seconds
 def test_with_and_without_xla_training_is_the_same(whole_run):
-    plain, one = whole_run
-    compiled = small_gan(jit_compile=True, average_decay=0.9)
+    plain, one, _ = whole_run
+    compiled = small_gan(jit_compile=True, average_decay=0.5)
     other = compiled.fit(X, epochs=4, batch_size=8, verbose=0).history
     for first, second in zip(everything(plain), everything(compiled), strict=True):
         np.testing.assert_allclose(first, second, atol=1e-5)
@@ -219,6 +243,7 @@ def test_an_epoch_shows_every_image_once_and_each_epoch_has_its_own_order():
     assert not np.array_equal(*epochs)
 
 
+@pytest.mark.slow
 def test_a_data_set_with_labels_and_other_batches_trains_as_well():
     data = tf.data.Dataset.from_tensor_slices((X, np.zeros(96))).batch(5)
     gan = small_gan()
@@ -248,18 +273,13 @@ def test_held_out_images_are_scored_one_by_one_and_nothing_is_updated():
     assert found["generator_loss"] == pytest.approx(float(-scores[1].mean()), abs=1e-5)
 
 
-def test_the_average_is_that_of_the_weights_after_each_step():
-    gan, seen = small_gan(average_decay=0.5), []
-    seen.append(gan.generator.get_weights())
-    note = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda step, logs: seen.append(gan.generator.get_weights())
-    )
-    gan.fit(X, epochs=5, batch_size=8, verbose=0, callbacks=[note])
+def test_the_average_is_that_of_the_weights_after_each_step(whole_run):
+    gan, _, seen = whole_run
     mean = seen[0]
     for step, weights in enumerate(seen[1:]):
         decay = min(0.5, (1 + step) / (10 + step))
         mean = [decay * old + (1 - decay) * new for old, new in zip(mean, weights, strict=True)]
-    assert len(seen) == 16
+    assert len(seen) == 13
     for expected, found in zip(mean, gan.averaged.get_weights(), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
     assert gan.best_generator is gan.averaged
@@ -302,6 +322,7 @@ def test_an_update_that_is_no_number_is_not_made_and_ends_the_training():
     assert all(np.isfinite(values).all() for values in everything(gan))
 
 
+@pytest.mark.slow
 def test_a_learning_rate_beyond_all_bounds_leaves_numbers():
     gan = small_gan()
     gan.compile(learning_rate=1e30)
@@ -310,17 +331,24 @@ def test_a_learning_rate_beyond_all_bounds_leaves_numbers():
     assert all(np.isfinite(weight).all() for weight in gan.get_weights())
 
 
-def test_networks_in_half_precision_are_refused_and_the_default_ones_never_are():
+@pytest.fixture
+def half_precision():
     before = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy("mixed_float16")
-        gan = small_gan()
-        critic = keras.Sequential(
-            [keras.Input((16, 16, 1)), layers.Flatten(), layers.Dense(1, name="half")]
-        )
-    finally:
-        keras.config.set_dtype_policy(before)
-    assert np.isfinite(gan.fit(X, batch_size=8, verbose=0).history["generator_loss"]).all()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.slow
+def test_the_default_networks_are_never_in_half_precision(half_precision):
+    history = small_gan().fit(X, batch_size=8, verbose=0).history
+    assert np.isfinite(history["generator_loss"]).all()
+
+
+def test_networks_in_half_precision_are_refused(half_precision):
+    critic = keras.Sequential(
+        [keras.Input((16, 16, 1)), layers.Flatten(), layers.Dense(1, name="half")]
+    )
     with pytest.raises(ValueError, match=r"float32.*'half'"):
         small_gan(critic=critic)
 
