@@ -41,7 +41,7 @@ def call(folder, kind, *options):
     return main(["inspect", kind, *files, *options])
 
 
-@pytest.mark.parametrize("method", ["influence", "tracin"])
+@pytest.mark.parametrize("method", ["influence", pytest.param("tracin", marks=pytest.mark.slow)])
 def test_influence(trained, tmp_path, capsys, method):
     options = ["--method", method, "--index", "3,17", "--most", "2", "--out", str(tmp_path)]
     if method == "tracin":

@@ -60,7 +60,7 @@ def fitted(x, y, c):
     return coefficients.T, bias
 
 
-@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("classes", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_leaving_out_in_logistic_regression(classes):
     digits = load_digits(n_class=classes)
     x, y = digits.data / 16, digits.target
@@ -131,18 +131,22 @@ def naive_gradients(model, x, y, variables):
     return np.array(rows, np.float64)
 
 
-def test_tracin_against_naive_gradients(cnn):
+@pytest.mark.parametrize(
+    ("layers", "names"),
+    [
+        (None, ["head"]),
+        pytest.param("head", ["head"], marks=pytest.mark.slow),
+        pytest.param(["conv"], ["conv"], marks=pytest.mark.slow),
+        ("all", None),
+    ],
+)
+def test_tracin_against_naive_gradients(cnn, layers, names):
+    variables = [v for name in names for v in cnn.get_layer(name).weights] if names else cnn.weights
     asked = X[:5] + 0.1, Y[:5]
-    for layers, variables in (
-        (None, cnn.get_layer("head").weights),
-        ("head", cnn.get_layer("head").weights),
-        (["conv"], cnn.get_layer("conv").weights),
-        ("all", cnn.weights),
-    ):
-        found = tracin(cnn, (X, Y), asked, layers=layers, learning_rates=0.5, batch_size=8)
-        test, train = (naive_gradients(cnn, *part, variables) for part in (asked, (X, Y)))
-        true = 0.5 * test @ train.T
-        np.testing.assert_allclose(found.values, true, rtol=1e-3, atol=1e-5 * np.abs(true).max())
+    found = tracin(cnn, (X, Y), asked, layers=layers, learning_rates=0.5, batch_size=8)
+    test, train = (naive_gradients(cnn, *part, variables) for part in (asked, (X, Y)))
+    true = 0.5 * test @ train.T
+    np.testing.assert_allclose(found.values, true, rtol=1e-3, atol=1e-5 * np.abs(true).max())
 
 
 @pytest.mark.slow
@@ -161,7 +165,7 @@ def test_projected_products_are_right_on_average_and_within_their_error(cnn):
     assert (np.abs(off.mean(axis=0)) / bound).mean() < 2 / np.sqrt(20)
 
 
-@pytest.mark.parametrize("kind", ["hessian", "gauss_newton"])
+@pytest.mark.parametrize("kind", [pytest.param("hessian", marks=pytest.mark.slow), "gauss_newton"])
 def test_curvature_against_an_explicit_matrix(kind):
     model = small_cnn(3)
     model.get_layer("conv").kernel.regularizer = keras.regularizers.L2(0.1)
@@ -210,6 +214,7 @@ def test_large_last_layers_are_solved_by_conjugate_gradients(cnn, monkeypatch):
     np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_the_model_is_left_as_it_was_and_files_are_what_they_hold(tmp_path):
     model = small_cnn()
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
@@ -261,6 +266,7 @@ class Subclassed(keras.Model):
         return keras.ops.sigmoid(self.head(self.shared(a) - self.shared(b)))
 
 
+@pytest.mark.slow
 def test_a_subclassed_model_of_two_inputs():
     model = Subclassed()
     x = [RANDOM.normal(size=(20, 3)).astype("float32") for _ in range(2)]
@@ -275,6 +281,7 @@ def test_a_subclassed_model_of_two_inputs():
     np.testing.assert_allclose(closed.values, true, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_other_losses_and_a_fixed_batch():
     layers = keras.layers
     model = keras.Sequential([keras.Input(batch_shape=(8, 4)), layers.Dense(2)])
@@ -289,6 +296,7 @@ def test_other_losses_and_a_fixed_batch():
     np.testing.assert_allclose(given, true, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_mixed_policy():
     policy = keras.mixed_precision.DTypePolicy("mixed_float16")
     layers = keras.layers
@@ -339,6 +347,7 @@ def test_planted_label_errors_are_found():
         assert frame["score"].is_monotonic_decreasing
 
 
+@pytest.mark.slow
 def test_self_influence_is_the_diagonal(cnn):
     whole = influence(cnn, (X, Y), (X, Y)).values
     own = label_errors(cnn, (X, Y)).scores

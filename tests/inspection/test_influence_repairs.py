@@ -35,6 +35,7 @@ def test_several_sigmoid_units_are_no_softmax(call, layers):
         call(dense(3, "sigmoid"), layers=layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss",
     [
@@ -72,6 +73,7 @@ def test_a_function_that_is_convex_in_the_outputs_alone_is_bent_there():
     np.testing.assert_allclose(found.values, true, rtol=2e-3, atol=1e-4 * np.abs(true).max())
 
 
+@pytest.mark.slow
 def test_a_function_that_is_convex_in_neither_has_no_gauss_newton_matrix():
     def waves(y, outputs):
         return keras.ops.sum(keras.ops.sin(3 * outputs) + 0 * y, axis=-1)
@@ -83,7 +85,7 @@ def test_a_function_that_is_convex_in_neither_has_no_gauss_newton_matrix():
     assert influence(*given, loss=waves, layers="all", curvature="hessian", damping=50.0)
 
 
-@pytest.mark.parametrize("layers", [None, "all"])
+@pytest.mark.parametrize("layers", [None, pytest.param("all", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("y", [Y, X[:, :1], X[:, :2]])
 def test_labels_of_another_width_than_the_outputs(y, layers):
     width = 1 if y.ndim == 1 else y.shape[1]
@@ -98,7 +100,10 @@ def test_labels_of_another_width_than_the_outputs(y, layers):
     np.testing.assert_allclose(flat, column, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("body", [keras.layers.Flatten, lambda: keras.layers.GRU(3)])
+@pytest.mark.parametrize(
+    "body",
+    [keras.layers.Flatten, pytest.param(lambda: keras.layers.GRU(3), marks=pytest.mark.slow)],
+)
 def test_an_embedding(body):
     """Gauss-Newton and gradients by explicit Jacobians."""
     keras.utils.set_random_seed(0)
@@ -162,7 +167,7 @@ def test_progress_is_shown(capsys):
     assert "block" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("layers", [None, "last"])
+@pytest.mark.parametrize("layers", [None, pytest.param("last", marks=pytest.mark.slow)])
 def test_weights_that_are_not_finite(layers):
     model = dense(3, "softmax")
     good, bad = model.get_weights(), [w * np.nan for w in model.get_weights()]
@@ -185,7 +190,7 @@ def test_large_last_layers_are_left_to_tracin(monkeypatch):
     assert label_errors(model, (X, Y)).about["method"] == "tracin"
 
 
-@pytest.mark.parametrize("method", [influence, tracin])
+@pytest.mark.parametrize("method", [influence, pytest.param(tracin, marks=pytest.mark.slow)])
 def test_the_class_predicted_is_explained(method, tmp_path):
     model = dense(3, "softmax", seed=1)
     said = model.predict(X, verbose=0).argmax(axis=1)

@@ -8,8 +8,15 @@ import pytest
 
 import keras_pli.inspection as inspection
 
+LONG = (
+    "maximization",
+    "maximized_images",
+    "landscape.surface",
+    "landscape.worst_case",
+    "landscape.sharpness",
+)
 MODULES = [
-    module.name
+    pytest.param(module.name, marks=pytest.mark.slow if module.name.endswith(LONG) else ())
     for module in pkgutil.walk_packages(inspection.__path__, "keras_pli.inspection.")
     if not module.ispkg
 ]

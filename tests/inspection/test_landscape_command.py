@@ -59,6 +59,7 @@ def test_a_line_between_two_models(files, tmp_path, capsys):
     np.testing.assert_allclose(found.alphas, np.linspace(0, 1, 5))
 
 
+@pytest.mark.slow
 def test_a_line_of_some_samples(files, tmp_path):
     assert call(files, tmp_path, "--grid", "3", "--lines", "1", "--index", "0,5") == 0
     assert inspection.LossLine.load(tmp_path / "line.npz").losses.shape == (3,)

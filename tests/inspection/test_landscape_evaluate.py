@@ -39,6 +39,12 @@ def check_against_evaluate(model, x, y, sample_weight=None, **options):
     return metrics, wanted
 
 
+@pytest.fixture
+def eagerly(untraced):
+    with untraced():
+        yield
+
+
 def sparse(**options):
     return losses.SparseCategoricalCrossentropy(from_logits=True, **options)
 
@@ -47,7 +53,7 @@ def sparse(**options):
 @pytest.mark.parametrize(
     "reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", None]
 )
-@pytest.mark.parametrize("ignored", [None, 1])
+@pytest.mark.parametrize("ignored", [pytest.param(None, marks=pytest.mark.slow), 1])
 def test_every_reduction_and_an_ignored_class(reduction, ignored, weights, untraced):
     model = network(loss=sparse(reduction=reduction, ignore_class=ignored))
     with untraced():
@@ -58,18 +64,20 @@ def test_every_reduction_and_an_ignored_class(reduction, ignored, weights, untra
     ("reduction", "weights"),
     [
         ("sum_over_batch_size", WEIGHTS[:, None]),
-        ("sum", WEIGHTS[:, None]),
-        ("mean_with_sample_weight", None),
+        pytest.param("sum", WEIGHTS[:, None], marks=pytest.mark.slow),
+        pytest.param("mean_with_sample_weight", None, marks=pytest.mark.slow),
         ("mean_with_sample_weight", WEIGHTS[:, None]),
         (None, None),
     ],
 )
-def test_positions_that_a_mask_hides_and_a_class_that_is_ignored(reduction, weights):
+def test_positions_that_a_mask_hides_and_a_class_that_is_ignored(reduction, weights, untraced):
     model = tagger(sparse(reduction=reduction, ignore_class=1))
-    check_against_evaluate(model, IDS, TAGS, weights)
+    with untraced():
+        check_against_evaluate(model, IDS, TAGS, weights)
     unmasked = network(layers.Embedding(5, 3), layers.Dense(3), shape=(6,), dtype="int32")
     unmasked.compile("sgd", sparse(reduction=reduction, ignore_class=1))
-    check_against_evaluate(unmasked, IDS, TAGS, weights)
+    with untraced():
+        check_against_evaluate(unmasked, IDS, TAGS, weights)
 
 
 def test_of_ignored_samples_alone_the_loss_is_zero():
@@ -87,6 +95,7 @@ def test_gradients_and_curvatures_are_divided_alike():
     np.testing.assert_allclose(*slopes, atol=1e-6)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_metrics_are_weighted_where_keras_weights_them():
     asked = {"metrics": ["accuracy"], "weighted_metrics": ["mae"]}
     model = network(layers.Dense(1, "sigmoid"), loss="binary_crossentropy", **asked)
@@ -109,6 +118,7 @@ def two_heads(losses, named=False):
     return model
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_outputs_may_have_weights_of_their_own_or_no_loss():
     targets = [Y, X[:, :1]]
     check_against_evaluate(two_heads([sparse(), "mse"]), X, targets, [WEIGHTS, WEIGHTS[::-1]])
@@ -174,7 +184,14 @@ def test_weights_that_are_not_finite_are_named(run):
         run(model, X, Y)
 
 
-@pytest.mark.parametrize("run", [hessian_eigenvalues, spectral_density, epsilon_sharpness])
+@pytest.mark.parametrize(
+    "run",
+    [
+        hessian_eigenvalues,
+        pytest.param(spectral_density, marks=pytest.mark.slow),
+        pytest.param(epsilon_sharpness, marks=pytest.mark.slow),
+    ],
+)
 def test_a_loss_that_is_not_finite_has_no_curvature(run):
     model = network(layers.Dense(8), layers.Dense(1), loss="mse")
     with pytest.raises(ValueError, match="is nan where it is, so there is no curvature"):
@@ -188,6 +205,7 @@ def test_a_direction_that_is_not_finite_is_named():
         loss_line(network(loss=sparse()), X, Y, [np.ones((5, 3)), np.full(3, np.inf)])
 
 
+@pytest.mark.slow
 def test_passes_without_a_known_end_are_counted(capsys):
     model = network(layers.Dense(8), layers.Dense(3), loss=sparse())
     found = hessian_eigenvalues(model, X, Y, verbose=1)

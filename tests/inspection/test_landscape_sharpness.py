@@ -49,7 +49,7 @@ def full_hessian(model):
 OPTIONS = {"loss": SPARSE, "regularization": True, "batch_size": 8}
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_products_are_those_with_the_whole_hessian(small, jit_compile):
     model, hessian = small
     loss = DataLoss(model, X, Y, **OPTIONS, jit_compile=jit_compile)
@@ -70,7 +70,14 @@ def test_gradient_is_that_of_finite_differences(small):
         assert slope @ direction == pytest.approx(wanted, rel=2e-2, abs=2e-3)
 
 
-@pytest.mark.parametrize("which", ["largest", "smallest", "magnitude"])
+@pytest.mark.parametrize(
+    "which",
+    [
+        pytest.param("largest", marks=pytest.mark.slow),
+        pytest.param("smallest", marks=pytest.mark.slow),
+        "magnitude",
+    ],
+)
 def test_extreme_eigenvalues_are_those_of_the_whole_hessian(small, which):
     model, hessian = small
     values = np.linalg.eigvalsh(hessian)
@@ -150,6 +157,7 @@ def test_an_exhausted_space_ends_the_steps():
     assert len(beside) == 0
 
 
+@pytest.mark.slow
 def test_spectral_density_has_the_moments_of_the_hessian(small):
     model, hessian = small
     found = spectral_density(model, X, Y, runs=150, steps=3, **OPTIONS)
@@ -192,10 +200,12 @@ def test_epsilon_sharpness_of_a_convex_loss_is_at_a_corner():
     assert found.sharpness == pytest.approx(100 * (max(corners) - at) / (1 + at), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_no_box_is_no_sharpness(small):
     assert epsilon_sharpness(small[0], X, Y, epsilon=0.0, loss=SPARSE).sharpness == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16", "float64"])
 def test_other_precisions(policy, small):
     model, _ = small
@@ -214,6 +224,7 @@ def test_other_precisions(policy, small):
     np.testing.assert_allclose(found, wanted, rtol=5e-2 if "16" in policy else 1e-3)
 
 
+@pytest.mark.slow
 def test_convolutions_batch_norm_and_embeddings_can_be_differentiated_twice():
     keras.utils.set_random_seed(0)
     images = RNG.normal(size=(6, 8, 8, 1))
@@ -256,6 +267,7 @@ def test_bad_input_is_quoted(call, options, error, small):
         call(small[0], X, Y, loss=SPARSE, **options)
 
 
+@pytest.mark.slow
 def test_eigenvalues_that_do_not_settle(small):
     with pytest.raises(
         RuntimeError, match=r"of 3 eigenvalues have settled to 1e-12 after \d+ products"

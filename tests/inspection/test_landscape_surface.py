@@ -73,7 +73,7 @@ def test_surface_of_a_quadratic_is_that_quadratic():
             np.testing.assert_allclose(found.losses[i, j], wanted, rtol=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_surface_is_what_evaluate_says_of_assigned_weights(jit_compile):
     model = dense()
     directions = filter_normalized_directions(model, seed=2)
@@ -95,7 +95,11 @@ def test_surface_is_what_evaluate_says_of_assigned_weights(jit_compile):
             np.testing.assert_allclose(found.metrics[0, i, j], wanted[1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 36, 37, 1000])
+def slow(*cases):
+    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
+@pytest.mark.parametrize("batch_size", [7, *slow(1, 36, 37, 1000)])
 def test_batch_sizes_do_not_matter(batch_size):
     model, weights = dense(), RNG.uniform(0, 2, 37)
     loss = DataLoss(
@@ -193,15 +197,17 @@ def masked():
 
 
 KINDS = [
-    convolutional,
-    mixed_precision,
     several_inputs,
-    named_outputs,
-    fixed_batches,
-    regularized,
-    one_hot,
-    a_class_of_its_own,
-    masked,
+    *slow(
+        regularized,
+        convolutional,
+        mixed_precision,
+        named_outputs,
+        fixed_batches,
+        one_hot,
+        a_class_of_its_own,
+        masked,
+    ),
 ]
 
 
@@ -230,6 +236,7 @@ def test_penalties_are_left_out_by_default():
     np.testing.assert_allclose(plain, wanted, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metric", ["mae", keras.metrics.AUC(), keras.metrics.F1Score("micro", threshold=0.5)]
 )
@@ -282,6 +289,7 @@ def test_line_between_two_solutions():
     np.testing.assert_array_equal(found.losses, again.losses)
 
 
+@pytest.mark.slow
 def test_line_between_solutions_takes_moving_statistics_along():
     one, x, y = convolutional()
     other = keras.models.clone_model(one)
@@ -337,6 +345,7 @@ def test_interrupted_grid_goes_on_and_the_model_is_as_before(error, tmp_path, mo
     np.testing.assert_array_equal(found.metrics, wanted.metrics)
 
 
+@pytest.mark.slow
 def test_stored_results_belong_to_what_they_were_made_from(tmp_path):
     model, options = dense(), {"alphas": [0.0, 1.0], "store": tmp_path}
     loss_line(model, X, Y, **options)

@@ -78,7 +78,11 @@ def test_a_way_that_lies_in_a_plane_is_on_the_surface():
 
 
 @pytest.mark.parametrize(
-    ("unit", "steps"), [("epoch", [0, 4, 8, 12]), ("batch", [0, 2, 4, 6, 8, 10, 12])]
+    ("unit", "steps"),
+    [
+        pytest.param("epoch", [0, 4, 8, 12], marks=pytest.mark.slow),
+        ("batch", [0, 2, 4, 6, 8, 10, 12]),
+    ],
 )
 def test_callback_stores_what_the_weights_are(unit, steps, tmp_path):
     model = model_in_training()
@@ -94,6 +98,7 @@ def test_callback_stores_what_the_weights_are(unit, steps, tmp_path):
         assert found.coordinates[0, axis] == pytest.approx(-total @ flat(direction), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_goes_on_in_the_folder(tmp_path):
     def fitted(folder, *epochs):
         model, first = model_in_training(), 0
@@ -157,6 +162,7 @@ def test_a_surface_covers_a_trajectory_and_draws_it(tmp_path):
         loss_surface(model, X, Y, found.directions, trajectory=found)
 
 
+@pytest.mark.slow
 def test_weights_that_are_restored_at_the_end_are_noticed(tmp_path):
     model = model_in_training()
     restoring = keras.callbacks.EarlyStopping(
@@ -179,6 +185,7 @@ def test_weights_that_are_restored_at_the_end_are_noticed(tmp_path):
     np.testing.assert_allclose(found.coordinates, between * signs, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_batches_that_a_run_of_several_steps_over_are_stored_at_its_end(tmp_path):
     model = model_in_training()
     model.compile("sgd", "mse", steps_per_execution=2)

@@ -49,6 +49,7 @@ class TestClosedForms:
         sure = abs(weights) > 0.05
         assert np.abs(found.best - np.where(weights > 0, 2, -1))[sure].max() < 0.1
 
+    @pytest.mark.slow
     def test_a_neuron_sees_its_receptive_field_alone(self):
         model = convolutional()
         search = ActivationMaximization(model, layer="first", **PLAIN, steps=300)
@@ -88,6 +89,7 @@ class TestSamplesAreAlone:
         np.testing.assert_allclose(every.images[2:, :2], alone.images, atol=1e-5)
         assert abs(every.images[:, 0] - every.images[:, 1]).max() > 1e-2
 
+    @pytest.mark.slow
     def test_the_seed_decides(self):
         search = ActivationMaximization(convolutional(), steps=5)
         np.testing.assert_allclose(search(0, seed=1).images, search(0, seed=1).images, atol=1e-6)
@@ -114,9 +116,9 @@ class TestSamplesAreAlone:
     ("shape", "options"),
     [
         ((12,), {}),
-        ((16, 2), {"blur": 1.0}),
-        ((8, 8), {"blur": 1.0}),
-        ((4, 6, 5, 1), {}),
+        pytest.param((16, 2), {"blur": 1.0}, marks=pytest.mark.slow),
+        pytest.param((8, 8), {"blur": 1.0}, marks=pytest.mark.slow),
+        pytest.param((4, 6, 5, 1), {}, marks=pytest.mark.slow),
     ],
 )
 def test_inputs_of_any_dimension(shape, options):
@@ -128,6 +130,7 @@ def test_inputs_of_any_dimension(shape, options):
         assert found.plot().axes
 
 
+@pytest.mark.slow
 def test_an_input_without_channels_is_smooth_both_ways():
     search = ActivationMaximization(linear((8, 8), units=1), steps=60, total_variation=30, l2=0)
     assert np.ptp(search().best) < 0.2  # nothing is worth an edge
@@ -146,6 +149,7 @@ def test_mixed_precision():
     np.testing.assert_allclose(found[0].activations, found[1].activations, rtol=0.05, atol=0.05)
 
 
+@pytest.mark.slow
 def test_the_model_is_left_as_it_was():
     model = convolutional()
     model.get_layer("first").trainable = False
@@ -184,6 +188,7 @@ def test_images_are_of_their_class_for_another_network_too():
     assert judged["agrees"].sum() >= 5
 
 
+@pytest.mark.slow
 def test_a_range_of_pixels_is_a_unit_of_measure():
     model = convolutional()
     scaled = keras.Sequential(

@@ -290,6 +290,7 @@ def test_several_inputs_are_refused():
         receptive_fields(model, "sum")
 
 
+@pytest.mark.slow
 def test_the_figure_tints_the_field_and_draws_its_box():
     found = receptive_fields(built("dilated"), "last", [[0, 0], [3, 3]])
     for sample in (None, np.random.default_rng(0).random((7, 6, 2))):

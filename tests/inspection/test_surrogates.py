@@ -76,6 +76,7 @@ def test_a_sparse_linear_rule_is_recovered():
     np.testing.assert_allclose(p / p.sum(1, keepdims=True), found.predict(frame), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_two_classes_of_one_sigmoid_and_a_layer():
     model = keras.Sequential(
         [

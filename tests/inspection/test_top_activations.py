@@ -43,8 +43,11 @@ def sorted_places(maps, channel, k, per_sample):
     return sorted(every)[:k]
 
 
-@pytest.mark.parametrize("per_sample", [1, 3, 1000])
-@pytest.mark.parametrize("batch_size", [7, 64])
+@pytest.mark.parametrize(
+    "per_sample",
+    [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(1000, marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize("batch_size", [7, pytest.param(64, marks=pytest.mark.slow)])
 def test_places_are_the_first_of_a_full_sort(model, x, per_sample, batch_size):
     options = {"k": 6, "places_per_sample": per_sample, "batch_size": batch_size, "project": False}
     found = top_activations(model, x, "first", channels=[3, 1], **options)
@@ -80,6 +83,7 @@ def streams(x, y, folder):
     }
 
 
+@pytest.mark.slow
 def test_any_stream_gives_the_same_and_holds_few_samples(model, x, tmp_path):
     y = np.arange(len(x)) % 7
     expected = top_activations(model, x, "second", labels=y, k=3)
@@ -150,6 +154,7 @@ def test_crops_are_the_receptive_fields_and_pale_beyond_the_border():
     assert beyond
 
 
+@pytest.mark.slow
 def test_units_without_positions_signals_and_volumes(model, x):
     found = top_activations(model, x, "head", channels=[2], k=2)
     assert found.positions.shape == (1, 2, 0) and found.crops.shape == (1, 2, 8, 8, 2)
@@ -164,6 +169,7 @@ def test_units_without_positions_signals_and_volumes(model, x):
         assert len(made.plot().axes) == 12
 
 
+@pytest.mark.slow
 def test_bytes_stay_bytes_until_the_model_reads_them(model):
     x = np.random.default_rng(0).integers(0, 255, (20, 9, 8, 2)).astype("uint8")
     found = top_activations(model, x, "first", k=2)
@@ -171,6 +177,7 @@ def test_bytes_stay_bytes_until_the_model_reads_them(model):
     np.testing.assert_array_equal(found.samples, same.samples)
 
 
+@pytest.mark.slow
 def test_a_fixed_batch_and_ids():
     inputs = keras.Input(batch_shape=(4, 6, 6, 1))
     fixed = keras.Model(inputs, layers.Conv2D(2, 3, name="a")(inputs))
@@ -205,6 +212,7 @@ def captions(figure):
     return [ax.get_xlabel() for ax in figure.axes if ax.get_xlabel()]
 
 
+@pytest.mark.slow
 def test_captions_show_the_label_and_its_name(model, x):
     y = np.arange(len(x)) % 3
     found = top_activations(model, x, "first", labels=y, k=2, channels=[1])
@@ -227,6 +235,7 @@ def test_captions_show_the_label_and_its_name(model, x):
         bare.plot(class_names=["cat"])
 
 
+@pytest.mark.slow
 def test_labels_of_a_data_set_may_be_named_and_strings(model, x, tmp_path):
     names = np.array(["é", "dog", "mouse"])[np.arange(len(x)) % 3]
     data = tf.data.Dataset.from_tensor_slices((x, {"out": names})).batch(40)
