@@ -84,6 +84,7 @@ def test_scales(cohort):
             cohort.dataset(PREPARE, scales=wrong)
 
 
+@pytest.mark.slow
 def test_shuffling(cohort, arrays):
     def orders(seed):
         dataset = cohort.dataset(PREPARE, batch_size=4, shuffle=True, seed=seed)

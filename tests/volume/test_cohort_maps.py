@@ -76,6 +76,7 @@ class TestMeanMap:
             mean_map(maps[:1], [TEMPLATE], TEMPLATE, scaling="share").get_fdata(), 1 / 504
         )
 
+    @pytest.mark.slow
     def test_reads_a_template_and_has_one_of_its_own(self, tmp_path):
         nibabel.save(TEMPLATE, tmp_path / "template.nii.gz")
         found = mean_map(np.ones((1, 9, 8, 7)), TEMPLATE.affine, tmp_path / "template.nii.gz")

@@ -119,11 +119,11 @@ def test_an_interrupted_run_gives_what_an_uninterrupted_one_gives(cohort, found)
 @pytest.mark.parametrize(
     "change",
     [
-        {"epochs": 2},
-        {"folds": 3},
+        pytest.param({"epochs": 2}, marks=pytest.mark.slow),
+        pytest.param({"folds": 3}, marks=pytest.mark.slow),
         {"augmentation": [RandomVolumeFlip(axes=(0,))]},
-        {"scaling": None},
-        {"seed": 1},
+        pytest.param({"scaling": None}, marks=pytest.mark.slow),
+        pytest.param({"seed": 1}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -177,6 +177,7 @@ def test_the_identity_follows_from_what_was_trained_on_and_from_the_networks(coh
     assert len({found.identity, *others}) == 5
 
 
+@pytest.mark.slow
 def test_masks_of_other_rows_are_not_mixed_with_what_is_kept(cohort, found, kept):
     masks = cohort.table["mask"].to_numpy()
     other = read_cohort(cohort.table.assign(mask=masks[[1, 0, *range(2, 12)]]))
@@ -261,6 +262,7 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"network of logits.* Received: .* ends in a softmax"):
             cross_validate(cohort, PREPARE, **{**SETTINGS, "build": wrong})
 
+    @pytest.mark.slow
     def test_a_training_that_diverges(self, cohort, tmp_path):
         run = tmp_path / "run"
         settings = {**SETTINGS, "scaling": None, "batch_size": 1, "learning_rate": 1e38}

@@ -82,6 +82,7 @@ def test_the_folder_holds_the_result(explained):
     np.testing.assert_array_equal(loaded.map("grad_cam", 5), explained.maps("grad_cam")[5])
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(cohort, found, tmp_path):
     calls = []
 
@@ -104,6 +105,7 @@ def test_what_is_done_is_not_done_again(cohort, found, tmp_path):
     np.testing.assert_allclose(resumed.maps("saliency"), whole.maps("saliency"), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_lost_file_is_written_again(cohort, found, tmp_path):
     one = {"saliency": Saliency}
     explained = explain_cohort(found, cohort, PREPARE, one, tmp_path, rows=[2, 5])
@@ -114,6 +116,7 @@ def test_a_lost_file_is_written_again(cohort, found, tmp_path):
     np.testing.assert_allclose(nibabel.load(file).get_fdata(), before, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_more_methods_and_images_leave_the_others_as_they_are(cohort, found, tmp_path, monkeypatch):
     first, second, third = np.flatnonzero(found.predictions["fold"] == 0)[:3].tolist()
     before = explain_cohort(
@@ -147,6 +150,7 @@ def test_a_call_with_less_takes_nothing_from_what_is_loaded(cohort, found, expla
     assert CohortExplanation.load(folder).methods == ("saliency",)
 
 
+@pytest.mark.slow
 def test_classes_by_their_names(cohort, found, tmp_path):
     named = read_cohort(cohort.table.assign(label=np.array(["ill", "well"])[cohort.labels]))
     options = {"methods": {"saliency": Saliency}, "rows": [0]}
@@ -271,6 +275,7 @@ def page(found, explained, folder, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_the_page_and_what_lies_beside_it(page, found):
     text = (page / "cohort_report.html").read_text("utf-8")
     assert f"Accuracy on held-out images {found.accuracy:.3f}" in text
@@ -291,6 +296,7 @@ def test_the_page_and_what_lies_beside_it(page, found):
     assert len(linked) == 2 and all(f'href="subjects/{name}"' in text for name in linked)
 
 
+@pytest.mark.slow
 def test_mean_maps_are_means(page, explained, cohort):
     labels = explained.table["explained"].to_numpy()
     maps = explained.maps("saliency")[labels == 1]

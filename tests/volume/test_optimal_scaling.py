@@ -87,6 +87,7 @@ def test_ties_stay_ties_and_order_is_kept(method, counts):
         np.testing.assert_allclose(scales, other, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_before_scaling_size_tells_the_class_and_afterwards_it_does_not():
     volumes, labels = cohort((900, 700), seed=3)
     before = size_predictability(volumes, labels)

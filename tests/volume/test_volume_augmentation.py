@@ -187,6 +187,7 @@ def test_half_precision_places_voxels_as_single_precision_does(x):
     np.testing.assert_allclose(np.asarray(found, "float32"), wanted, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_it_resamples_alike(x):
     random = np.random.default_rng(6)
     matrices = (np.eye(3) + random.normal(size=(3, 3, 3)) * 0.2).astype("float32")
@@ -197,6 +198,7 @@ def test_compiled_by_xla_it_resamples_alike(x):
     )
 
 
+@pytest.mark.slow
 def test_in_a_dataset_and_in_fit(x):
     layers = [made("affine"), made("intensity")]
 

@@ -8,7 +8,12 @@ import pytest
 
 import keras_pli.volume as volume
 
-TRAINING = ("cross_validation", "pretraining")  # whose examples take their time
+TRAINING = (
+    "cross_validation",
+    "pretraining",
+    "explanation",
+    "images.reading",
+)  # whose examples take their time
 MODULES = [
     pytest.param(module.name, marks=pytest.mark.slow if module.name.endswith(TRAINING) else ())
     for module in pkgutil.walk_packages(volume.__path__, "keras_pli.volume.")
