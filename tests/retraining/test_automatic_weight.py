@@ -205,6 +205,7 @@ def test_a_training_that_diverges_follows_no_plan(classifier, embedder, data, mo
     pilot.end()
 
 
+@pytest.mark.slow
 def test_a_plan_and_the_steps_that_are_meant(classifier, embedder, data, monkeypatch):
     lengths = []
 

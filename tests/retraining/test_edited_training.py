@@ -53,7 +53,11 @@ def by_plan(x, y, plan, weight=0.5, loss=CROSS_ENTROPY, embedder=None, **options
 
 class TestFit:
     @pytest.mark.parametrize(
-        "form", ["integers", pytest.param("column", marks=pytest.mark.slow), "one_hot"]
+        "form",
+        [
+            "integers",
+            *(pytest.param(form, marks=pytest.mark.slow) for form in ("column", "one_hot")),
+        ],
     )
     def test_a_plan_of_data_is_plain_training_on_the_edited_data(self, small, form):
         (x, labels), _ = small
@@ -129,6 +133,7 @@ class TestFit:
         with pytest.raises(ValueError, match=r"for each of the 8 samples. Received: 7"):
             by_plan(x, [3] * 7, InterventionPlan([Exclude([0])]))
 
+    @pytest.mark.slow
     def test_rows_of_tensors(self, small):
         (x, labels), _ = small
         plan, own = [Exclude([0, 1])], x[:, :1] + 1
@@ -136,6 +141,7 @@ class TestFit:
         ours = by_plan(tensor, labels, plan, sample_weight={"label": own})
         assert_alike(ours, by_plan(x, labels, plan, sample_weight=own[:, 0]))
 
+    @pytest.mark.slow
     def test_targets_that_overflow_do_not_count_where_their_weight_is_0(
         self, small, digits_embedder
     ):
@@ -290,6 +296,7 @@ class TestExperiment:
         assert again.run_of().edited == of_data[0].run_of().edited
         assert again.run_of().train_map is None
 
+    @pytest.mark.slow
     def test_selected_samples_are_subgroups_where_none_are_given(
         self, small, trained_digits, digits_embedder
     ):
@@ -346,6 +353,7 @@ class TestExperiment:
         )
         assert -1 not in result.moved_classes and "moved" in result.verdict()
 
+    @pytest.mark.slow
     def test_labels_of_a_lasso(self, small, trained_digits):
         (x, labels), test = small
         known = np.where(np.arange(80) < 40, labels, -1)

@@ -35,11 +35,10 @@ def classifier_of(blobs):
     return classifier
 
 
-# A t-SNE stands for all; before it is trained, one that has no name of its own is refused by default, too.
+# A t-SNE stands for all; before it is trained, one that has no name of its own does.
 KINDS = [pytest.param(kind, marks=() if kind == "tsne" else pytest.mark.slow) for kind in MAPS]
 OTHERS = [
-    pytest.param(kind, marks=pytest.mark.slow if kind in ("umap", "contrastive") else ())
-    for kind in MAPS
+    pytest.param(kind, marks=pytest.mark.slow if kind != "own objective" else ()) for kind in MAPS
 ]
 
 
@@ -86,6 +85,7 @@ def test_retraining_and_callbacks(trained, blobs, tmp_path):
             np.testing.assert_allclose(stored["embedding"], place, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_suggestion_and_experiment(trained, blobs, untraced, tmp_path):
     """A map, and the same one read from its file, belong to one stored experiment."""
     classifier, embedder = trained

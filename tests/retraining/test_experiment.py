@@ -119,6 +119,7 @@ class TestArms:
         assert "because: Like a 3." in page
         assert all(name in page for name in result.class_names)
 
+    @pytest.mark.slow
     def test_both_arms_see_the_same_batches(self, run, monkeypatch):
         seen = []
         original = ShuffledBatches.__getitem__
@@ -145,6 +146,7 @@ class TestArms:
             assert same(ours, others)
         assert not np.array_equal(control[0][0], control[3][0])
 
+    @pytest.mark.slow
     def test_without_weight_the_arms_agree(self, run):
         found = run(embedding_weight=0, epochs=2).runs[0]
         assert np.array_equal(found.outputs["control"], found.outputs["PLI"])
@@ -152,6 +154,7 @@ class TestArms:
         assert not np.array_equal(found.outputs["control"], found.outputs["baseline"])
         assert found.history["control"] == found.history["PLI"]
 
+    @pytest.mark.slow
     def test_repeated_runs_agree_and_leave_numpys_random_state_alone(
         self, run, digits, trained_digits
     ):
@@ -171,6 +174,7 @@ class TestArms:
         achieved = experiment[0].response().pivot(index="seed", columns="run", values="achieved")
         assert (achieved["PLI"] > achieved["control"] + 0.1).all()
 
+    @pytest.mark.slow
     def test_an_optimizer_and_a_loss_of_ones_own(self, run, digits, trained_digits):
         weights = {}
         optimizer = keras.optimizers.SGD(0.0)
@@ -182,6 +186,7 @@ class TestArms:
         assert same(weights["PLI"], trained_digits.get_weights())
         assert not optimizer.built
 
+    @pytest.mark.slow
     def test_a_layer(self, run, trained_digits, digits):
         embedder = keras.Sequential([keras.Input((16,)), layers.Dense(3)])
         found = run(PLAN3, layer="hidden", embedder=embedder).runs[0]
@@ -203,6 +208,7 @@ class TestTheClassifierIsGivenBack:
         assert trained_digits.optimizer is optimizer
         assert int(optimizer.iterations) == steps
 
+    @pytest.mark.slow
     def test_when_training_breaks_off(self, run, trained_digits):
         before = state_of(trained_digits)
 
@@ -250,6 +256,7 @@ class TestSources:
         logits = activations(trained_digits, digits[0][0])
         np.testing.assert_allclose(asked[0][0], logits, rtol=1e-5, atol=1e-5)
 
+    @pytest.mark.slow
     def test_a_parametric_tsne_by_default(self, run, digits, monkeypatch):
         fit = ParametricTSNE.fit
         kept = []
@@ -279,6 +286,7 @@ class TestSources:
         assert found.plan == repr(PLAN)
         assert found.classes_moved == (3,)
 
+    @pytest.mark.slow
     def test_a_plan_of_single_points(self, run):
         result = run(InterventionPlan([MovePoints([0, 1], [(5, 5), (6, 6)])]))
         assert result.response().empty
@@ -305,6 +313,7 @@ class TestSources:
         np.testing.assert_allclose(one_hot.outputs["PLI"], sparse.outputs["PLI"], atol=1e-5)
         assert not np.array_equal(one_hot.outputs["PLI"], one_hot.outputs["baseline"])
 
+    @pytest.mark.slow
     def test_a_single_sigmoid(self, run, digits):
         (x, labels), (x_test, labels_test) = digits
         keras.utils.set_random_seed(0)
@@ -366,6 +375,7 @@ class TestResume:
             pli_experiment(trained_digits, *digits, PLAN, out=folder, verbose=0, **settings)
         return folder
 
+    @pytest.mark.slow
     def test_more_seeds_and_fewer(self, run, folder):
         calls = []
 
@@ -439,6 +449,7 @@ class TestResume:
             run(out=tmp_path / "run", optimizer=rate)
         assert not (tmp_path / "run").exists()
 
+    @pytest.mark.slow
     def test_a_last_step_that_diverges_is_not_stored(self, run, tmp_path):
         far = keras.optimizers.SGD(1e38)
         with pytest.raises(ValueError, match=r"\(control\) diverged: outputs are not finite"):
@@ -451,6 +462,7 @@ class TestResume:
         assert "round" in set(found.scores()["name"])
         assert ExperimentResult.load(folder).class_names[3] == "digit 3"
 
+    @pytest.mark.slow
     def test_nothing_is_claimed_by_a_call_that_fails(self, run, trained_digits, tmp_path):
         def fail(seed, arm, classifier):
             raise KeyboardInterrupt
@@ -459,6 +471,7 @@ class TestResume:
             run(out=tmp_path, epochs=2, on_trained=fail)
         assert run(out=tmp_path).about["epochs"] == 1
 
+    @pytest.mark.slow
     def test_a_second_writer(self, run, tmp_path):
         def start_another(seed, arm, classifier):
             with pytest.raises(RuntimeError, match="is being written by process"):
@@ -512,6 +525,7 @@ class Watcher(keras.callbacks.Callback):
 
 
 class TestCallbacks:
+    @pytest.mark.slow
     def test_watching_changes_no_bit_and_raising_leaves_all_as_it_was(
         self, digits, trained_digits, digits_embedder, experiment, tmp_path
     ):
@@ -610,11 +624,15 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"each seed once. Received: "):
             run(seeds=seeds)
 
-    def test_a_plan_is_a_plan(self, run):
+    @pytest.mark.slow
+    def test_a_list_of_changes_is_a_plan(self, run):
         assert run(plan=list(PLAN)).runs[0].plan == repr(PLAN)
+
+    def test_a_plan_is_a_plan(self, run):
         with pytest.raises(TypeError, match=r"must be an InterventionPlan.*Received: str"):
             run(plan="plan.json")
 
+    @pytest.mark.slow
     def test_seeds_of_numpy(self, run, tmp_path):
         result = run(seeds=np.array([3]), out=tmp_path)
         assert result.seeds == [3]
@@ -661,6 +679,7 @@ class TestErrors:
         with pytest.raises(ValueError, match="It returned: None"):
             run(classifier=lambda seed: None)
 
+    @pytest.mark.slow
     def test_a_lasso_that_holds_no_held_out_point(self, run, digits):
         def far(embedding, labels):
             if len(embedding) == 200:

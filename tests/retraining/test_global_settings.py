@@ -91,6 +91,7 @@ def an_experiment(classifier, train, test, tsne):
     assert not np.allclose(arms["PLI"][0], arms["control"][0], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_float64(float64, blobs):
     classifier = keras.Sequential(
         [keras.Input((6,)), layers.Dense(3, "softmax", kernel_regularizer="l2")]

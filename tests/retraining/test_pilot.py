@@ -105,6 +105,7 @@ def test_the_weights_come_back_where_training_fails(tried):
     assert same(before, everything(pli))
 
 
+@pytest.mark.slow
 def test_a_callback_watches_it_and_ends_it_by_raising(tried):
     class ThirdStep(keras.callbacks.Callback):
         steps = 0

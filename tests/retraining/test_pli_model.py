@@ -165,10 +165,7 @@ class TestControlIsPlainTraining:
 
     @pytest.mark.parametrize(
         ("make", "loss", "optimizer"),
-        [
-            pytest.param(*case, marks=() if case[0] in (noisy, Subclassed) else pytest.mark.slow)
-            for case in CASES
-        ],
+        [pytest.param(*case, marks=() if case[0] is noisy else pytest.mark.slow) for case in CASES],
     )
     def test_model_and_optimizer(self, blobs, embedder, make, loss, optimizer):
         x, labels = blobs[0]
@@ -190,10 +187,15 @@ class TestControlIsPlainTraining:
     @pytest.mark.parametrize(
         "fit",
         [
-            {"class_weight": {0: 3.0, 2: 0.25}},
             {"sample_weight": np.linspace(0, 3, 90).astype(np.float32)},
-            {"validation_split": 0.2},
-            {"steps_per_epoch": 3},
+            *(
+                pytest.param(fit, marks=pytest.mark.slow)
+                for fit in (
+                    {"class_weight": {0: 3.0, 2: 0.25}},
+                    {"validation_split": 0.2},
+                    {"steps_per_epoch": 3},
+                )
+            ),
         ],
         ids=lambda fit: next(iter(fit)),
     )
@@ -208,6 +210,7 @@ class TestControlIsPlainTraining:
         assert same(weights_of(ours), weights_of(plain))
         np.testing.assert_allclose(logged["loss"], history["loss"], rtol=1e-6)
 
+    @pytest.mark.slow
     def test_labels_alone(self, blobs, embedder):
         x, labels = blobs[0]
         plain, _ = self.plain(noisy, blobs, x, labels)
@@ -229,7 +232,10 @@ class TestControlIsPlainTraining:
         assert same(weights_of(ours), weights_of(plain))
         assert logged["accuracy"] == history["accuracy"]
 
-    @pytest.mark.parametrize(("weighted", "with_targets"), [(False, False), (True, True)])
+    @pytest.mark.parametrize(
+        ("weighted", "with_targets"),
+        [pytest.param(False, False, marks=pytest.mark.slow), (True, True)],
+    )
     def test_data_sets(self, blobs, embedder, weighted, with_targets):
         x, labels = blobs[0]
         ours = seeded(noisy, blobs)
@@ -246,6 +252,7 @@ class TestControlIsPlainTraining:
         )
         assert same(weights_of(ours), weights_of(plain))
 
+    @pytest.mark.slow
     def test_a_mixed_precision_classifier(self, blobs, embedder, mixed_precision):
         x, labels = blobs[0]
         plain, _ = self.plain(softmax_head, blobs, x, labels)
@@ -273,7 +280,7 @@ def shifted(blobs, embedder):
 
 class TestTheMapFollows:
     CASES = (
-        (softmax_head, "logits", 3),
+        pytest.param(softmax_head, "logits", 3, marks=pytest.mark.slow),
         pytest.param(softmax_operation, "logits", 3, marks=pytest.mark.slow),
         (nested, "backbone/high", 4),
         pytest.param(without_noise, "hidden", 8, marks=pytest.mark.slow),
@@ -393,7 +400,7 @@ class TestNothingIsLeftBehind:
         assert [set(layer.__dict__) for layer in classifier.layers] == before
         assert np.all(np.isfinite(classifier.predict(x, verbose=0)))
 
-    @pytest.mark.parametrize("trainable", [True, False])
+    @pytest.mark.parametrize("trainable", [True, pytest.param(False, marks=pytest.mark.slow)])
     def test_in_the_embedder(self, shifted, trainable):
         classifier, x, y = shifted
         embedder = map_of(3)
@@ -405,6 +412,7 @@ class TestNothingIsLeftBehind:
         assert [layer.trainable for layer in (embedder, *embedder.layers)] == flags
         assert len(pli.trainable_variables) == len(classifier.trainable_variables)
 
+    @pytest.mark.slow
     def test_frozen_layers_of_the_classifier_stay_frozen(self, shifted, embedder):
         classifier, x, y = shifted
         classifier.layers[0].trainable = False
@@ -507,6 +515,7 @@ class TestTrainingAsKerasUsersKnowIt:
             trained.append(np.concatenate([w.ravel() for w in weights_of(classifier)]))
         np.testing.assert_allclose(*trained, rtol=1e-4, atol=1e-6)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("one_hot", [False, True])
     def test_class_weights_are_sample_weights(self, blobs, embedder, one_hot):
         x, labels = blobs[0]
@@ -528,6 +537,7 @@ class TestTrainingAsKerasUsersKnowIt:
         assert same(trained[0][0], trained[1][0])
         assert trained[0][1] == trained[1][1]
 
+    @pytest.mark.slow
     def test_weighted_metrics_know_class_weights(self, blobs, embedder):
         x, labels = blobs[0]
         logged = []
@@ -548,6 +558,7 @@ class TestTrainingAsKerasUsersKnowIt:
         for name in names:
             np.testing.assert_allclose(logged[0][name], logged[1][name], rtol=1e-6)
 
+    @pytest.mark.slow
     def test_a_second_fit_forgets_the_first_ones_class_weights(self, blobs, embedder):
         x, labels = blobs[0]
         trained = []
@@ -561,6 +572,7 @@ class TestTrainingAsKerasUsersKnowIt:
             trained.append(weights_of(classifier))
         assert same(*trained)
 
+    @pytest.mark.slow
     def test_early_stopping(self, shifted, embedder, blobs):
         classifier, x, y = shifted
         stopper = keras.callbacks.EarlyStopping(
@@ -585,6 +597,7 @@ class TestTrainingAsKerasUsersKnowIt:
         assert len(history["loss"]) == 2
         assert same(classifier.get_weights(), before["weights"])
 
+    @pytest.mark.slow
     def test_xla_gives_the_same(self, blobs, embedder):
         x, labels = blobs[0]
         trained = []
@@ -604,6 +617,7 @@ class TestTrainingAsKerasUsersKnowIt:
             trained.append(np.concatenate([w.ravel() for w in weights_of(classifier)]))
         np.testing.assert_allclose(*trained, rtol=1e-3, atol=1e-5)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "make_embedder", [map_of, pytest.param("given", marks=pytest.mark.slow)]
     )
@@ -629,6 +643,7 @@ class TestTrainingAsKerasUsersKnowIt:
             assert pli.predict(x, verbose=0)["embedding"].dtype == np.float32
         assert all(variable.dtype == "float32" for variable in classifier.trainable_variables)
 
+    @pytest.mark.slow
     def test_a_single_sigmoid_output(self, blobs, embedder):
         x, labels = blobs[0][0], (blobs[0][1] == 1).astype(np.int64)
 
@@ -665,7 +680,9 @@ def mean_squared_distance_from_centre(points):
 class TestScale:
     """Squared distances are divided by the map's mean squared spread over the number of classes."""
 
-    @pytest.mark.parametrize("make", [softmax_head, Subclassed])
+    @pytest.mark.parametrize(
+        "make", [softmax_head, pytest.param(Subclassed, marks=pytest.mark.slow)]
+    )
     def test_of_a_map_that_does_not_know_its_spread(self, blobs, embedder, make):
         x, labels = blobs[0]
         targets = np.random.default_rng(0).normal(4, 3, size=(90, 2))
@@ -674,6 +691,7 @@ class TestScale:
         expected = mean_squared_distance_from_centre(targets) / 3
         assert pli.loss_function.scale == pytest.approx(expected, rel=1e-5)
 
+    @pytest.mark.slow
     def test_of_a_data_set(self, blobs, embedder):
         x, labels = blobs[0]
         targets = np.random.default_rng(0).normal(4, 3, size=(90, 2))
@@ -685,6 +703,7 @@ class TestScale:
         expected = mean_squared_distance_from_centre(targets) / 3
         assert pli.loss_function.scale == pytest.approx(expected, rel=1e-5)
 
+    @pytest.mark.slow
     def test_of_a_parametric_tsne(self, blobs):
         x, labels = blobs[0]
         classifier = seeded(softmax_head, blobs)
@@ -696,12 +715,13 @@ class TestScale:
         expected = mean_squared_distance_from_centre(tsne.predict(z, verbose=0)) / 3
         assert pli.loss_function.scale == pytest.approx(expected, rel=1e-4)
 
-    @pytest.mark.parametrize("scale", [None, 2.5])
+    @pytest.mark.parametrize("scale", [pytest.param(None, marks=pytest.mark.slow), 2.5])
     def test_given(self, shifted, embedder, scale):
         classifier, x, y = shifted
         pli, _ = trained_with_pli(classifier, embedder, x, y, weight=0.1, epochs=1, scale=scale)
         assert pli.loss_function.scale == scale
 
+    @pytest.mark.slow
     def test_of_targets_in_one_place(self, shifted, embedder):
         classifier, x, y = shifted
         y = {**y, "embedding": np.ones((90, 2))}
@@ -792,6 +812,7 @@ class TestErrors:
             pli.fit(batches, verbose=0)
         assert same(weights_of(classifier), before)
 
+    @pytest.mark.slow
     def test_a_generator_is_not_eaten_up_in_silence(self, shifted, embedder):
         classifier, x, y = shifted
 

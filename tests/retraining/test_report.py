@@ -241,6 +241,7 @@ def test_a_plan_without_held_out_targets(tmp_path, unseen):
     assert "no held-out measure" in page
 
 
+@pytest.mark.slow
 def test_maps_of_three_components(tmp_path, blank):
     assert_self_contained(page_of(made(seeds=[0, 1], components=3), tmp_path))
 

@@ -191,6 +191,7 @@ class TestVerdict:
     def test_without_held_out_targets(self):
         assert "no held-out measure" in made(held_out=False).verdict()
 
+    @pytest.mark.slow
     def test_a_class_without_held_out_samples(self, tmp_path):
         labels = np.arange(60) % 2  # of shirts and coats, while the plan moves bags
         result = made(held_out=False, labels=labels)
@@ -286,6 +287,7 @@ class TestStorage:
         text = repr(made_run(3))
         assert "train_map=float32 (30, 2)" in text and len(text) < 1500
 
+    @pytest.mark.slow
     def test_html(self):
         result = made(class_names=["a", "<b>", "c"])
         page = result._repr_html_()

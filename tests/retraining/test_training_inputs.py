@@ -60,10 +60,9 @@ def trained(classifier, embedder, x, labels, held_out):
     "case",
     [
         "dict",
-        "numbers",
         *(
             pytest.param(case, marks=pytest.mark.slow)
-            for case in ("list", "list of one output", "dict of one")
+            for case in ("numbers", "list", "list of one output", "dict of one")
         ),
     ],
 )
@@ -90,6 +89,7 @@ def test_logs_are_those_of_one_array(blobs, embedder, case):
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_an_experiment_on_two_inputs_is_that_on_one(blobs, embedder):
     (x, labels), (x_test, labels_test) = blobs
     runs = []

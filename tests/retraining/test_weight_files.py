@@ -48,7 +48,7 @@ def fit(pli, epochs, *callbacks):
     ("compiled", "make"),
     [
         pytest.param(
-            compiled, make, marks=() if compiled == (make is functional) else pytest.mark.slow
+            compiled, make, marks=() if compiled and make is functional else pytest.mark.slow
         )
         for compiled in (False, True)
         for make in (Subclassed, functional, sequential)
@@ -88,6 +88,7 @@ def test_weights_of_the_classifier_alone(tmp_path):
     assert all(map(np.array_equal, other.get_weights(), source.get_weights()))
 
 
+@pytest.mark.slow
 def test_training_goes_on_exactly_from_a_backup(tmp_path):
     start = functional().get_weights()
     trained = []
