@@ -48,6 +48,7 @@ def test_each_epoch_is_explained_as_the_model_was(tmp_path):
     assert np.abs(stored(tmp_path, 0)["saliency"] - stored(tmp_path, 2)["saliency"]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_watching_does_not_change_training(tmp_path):
     plain, watched = classifier_of(), classifier_of()
     keras.utils.set_random_seed(5)
@@ -61,12 +62,14 @@ def test_watching_does_not_change_training(tmp_path):
     assert set(stored(tmp_path, 1)) == {"GradientTimesInput", "scores/GradientTimesInput"}
 
 
+@pytest.mark.slow
 def test_every_other_epoch_and_a_model_built_in_fit(tmp_path):
     callback = AttributionSnapshots(tmp_path, X[:2], Saliency, every=2, pictures=False)
     classifier_of(built=False).fit(X, LABELS, epochs=4, verbose=0, callbacks=[callback])
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["epoch-002.npz", "epoch-004.npz"]
 
 
+@pytest.mark.slow
 def test_of_a_pli_model_its_classifier(tmp_path):
     keras.utils.set_random_seed(0)
     embedder = keras.Sequential([keras.Input((3,)), layers.Dense(2)])

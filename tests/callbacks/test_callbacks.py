@@ -105,7 +105,7 @@ class Watch(keras.callbacks.Callback):
 
 
 class TestEmbeddingResponse:
-    @pytest.mark.parametrize("held_out", [False, True])
+    @pytest.mark.parametrize("held_out", [pytest.param(False, marks=pytest.mark.slow), True])
     def test_agrees_with_the_function(self, pli, embedder, targets, tmp_path, held_out):
         x, y = X, targets
         if held_out:
@@ -153,6 +153,7 @@ class TestEmbeddingResponse:
             ):
                 fit(model, LABELS, [callback])
 
+    @pytest.mark.slow
     def test_moved_are_those_whose_target_lies_elsewhere(self, pli, targets):
         without = {name: targets[name] for name in ("label", "embedding")}
         weights = pli.classifier.get_weights()
@@ -165,6 +166,7 @@ class TestEmbeddingResponse:
         np.testing.assert_array_equal(other._moved, LABELS == 1)
         np.testing.assert_array_equal(other._moved, callback._moved)
 
+    @pytest.mark.slow
     def test_stands_before_what_records_it(self, pli, targets, tmp_path):
         paths = [tmp_path / name for name in ("before.csv", "after.csv")]
         before, after = (keras.callbacks.CSVLogger(path) for path in paths)
@@ -173,6 +175,7 @@ class TestEmbeddingResponse:
         assert "achieved" not in heads[0]
         assert set(RESPONSE) <= set(heads[1])
 
+    @pytest.mark.slow
     def test_a_checkpoint_can_watch_it(self, pli, targets, tmp_path):
         keeper = keras.callbacks.ModelCheckpoint(
             tmp_path / "best.keras", monitor="achieved", mode="max", save_best_only=True
@@ -180,6 +183,7 @@ class TestEmbeddingResponse:
         fit(pli, targets, [EmbeddingResponse(), keeper])
         assert keras.saving.load_model(tmp_path / "best.keras").name == pli.classifier.name
 
+    @pytest.mark.slow
     def test_a_second_fit_starts_from_where_it_stands(self, pli, embedder, targets):
         callback = EmbeddingResponse()
         first = fit(pli, targets, [callback])
@@ -192,6 +196,7 @@ class TestEmbeddingResponse:
         assert len(first["achieved"]) == 2
         assert len(second["achieved"]) == 1
 
+    @pytest.mark.slow
     def test_one_hot_labels(self, pli, targets):
         pli.compile("sgd", PLILoss("categorical_crossentropy", 0.5))
         history = fit(pli, {**targets, "label": np.eye(3)[LABELS]}, [EmbeddingResponse()])
@@ -258,10 +263,12 @@ class TestPerformanceResponse:
         with pytest.raises(ValueError, match="are of the samples in `data`"):
             PerformanceResponse(subgroups=groups)
 
+    @pytest.mark.slow
     def test_names_and_prefix(self, pli, targets):
         history = fit(pli, targets, [PerformanceResponse(prefix="val_")], epochs=1)
         assert {"val_f1_0", "val_f1_1", "val_f1_2", "val_f1"} <= set(history)
 
+    @pytest.mark.slow
     def test_logs_are_plain_numbers(self, pli, targets, tmp_path):
         logged = []
         callback = keras.callbacks.LambdaCallback(
@@ -270,11 +277,13 @@ class TestPerformanceResponse:
         fit(pli, targets, [PerformanceResponse(), EmbeddingResponse(), callback], epochs=1)
         assert "f1_2" in logged[0]
 
+    @pytest.mark.slow
     def test_early_stopping_can_watch_it(self, pli, targets):
         stopper = keras.callbacks.EarlyStopping("f1_1", mode="max", min_delta=9.0, patience=1)
         history = fit(pli, targets, [PerformanceResponse(), stopper], epochs=9)
         assert len(history["f1_1"]) == 2
 
+    @pytest.mark.slow
     def test_a_single_sigmoid_output(self, embedder):
         embedder = keras.Sequential([keras.Input((1,)), layers.Dense(2)])
         binary = (LABELS == 1).astype(int)
@@ -287,10 +296,12 @@ class TestPerformanceResponse:
         assert history["f1_1"][-1] == pytest.approx(f1_score(binary, predicted))
         assert history["f1_0"][-1] == pytest.approx(f1_score(binary, predicted, pos_label=0))
 
+    @pytest.mark.slow
     def test_a_group_of_strangers(self, pli, targets):
         with pytest.raises(ValueError, match="'g' names classes that are not there: 5"):
             fit(pli, targets, [PerformanceResponse(groups={"g": [5]})])
 
+    @pytest.mark.slow
     def test_another_number_of_names(self, pli, targets):
         with pytest.raises(ValueError):
             fit(pli, targets, [PerformanceResponse(class_names=["a", "b"])])
@@ -335,6 +346,7 @@ class TestEmbeddingSnapshots:
             assert min(png.size) > 100
         assert len({image.encoded_image_string for image in logged.values()}) == 3
 
+    @pytest.mark.slow
     def test_every_second_epoch_without_pictures(self, pli, targets, tmp_path):
         fit(pli, targets, [EmbeddingSnapshots(tmp_path, every=2, pictures=False)], epochs=5)
         assert stored_epochs(tmp_path) == ["epoch-000.npz", "epoch-002.npz", "epoch-004.npz"]
@@ -347,6 +359,7 @@ class TestEmbeddingSnapshots:
         fit(pli, LABELS, [EmbeddingSnapshots(tmp_path)], epochs=1)
         assert [path.suffix for path in tmp_path.iterdir()] == [".npz"] * 2
 
+    @pytest.mark.slow
     def test_given_data_and_a_second_fit(self, pli, targets, tmp_path):
         callback = EmbeddingSnapshots(tmp_path, (X_TEST, LABELS_TEST), most=20)
         fit(pli, targets, [callback], epochs=1)
@@ -370,6 +383,7 @@ def all_three(folder, data=None):
     ]
 
 
+@pytest.mark.slow
 def test_training_is_not_disturbed(embedder, tmp_path):
     trained = []
     for watched in ("nothing", "its own data", "held out"):

@@ -31,6 +31,7 @@ def told(callback, model, values, name="val_loss"):
     return seen
 
 
+@pytest.mark.slow
 def test_only_improvements(tmp_path):
     callback = ExportBest(tmp_path / "m", warmup=None)
     assert told(callback, classifier_of(), [1.0, 1.2, 0.9, 0.9, float("nan"), 0.5]) == [
@@ -74,6 +75,7 @@ def test_in_fit_it_is_the_model_of_that_epoch(tmp_path):
         np.testing.assert_allclose(found["probabilities"], probabilities[epoch], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_of_a_pli_model(tmp_path):
     pli = PLIModel(classifier_of(), keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
     pli.compile("sgd", PLILoss(embedding_weight=0.1))

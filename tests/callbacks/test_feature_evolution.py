@@ -79,6 +79,7 @@ def test_a_restored_training_keeps_the_epochs_before_it(tmp_path):
         np.testing.assert_allclose(one["conv"], other["conv"], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_resumed_by_number_and_begun_anew(tmp_path):
     model = network()
     fit(model, FeatureEvolution(tmp_path), epochs=3)
@@ -91,7 +92,7 @@ def test_resumed_by_number_and_begun_anew(tmp_path):
     assert np.any(EpochFolder(tmp_path)[0]["conv"] != first)
 
 
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("first", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_last_epoch_is_recorded_when_training_stops_early(tmp_path, first):
     """It is the last that was trained, although the weights of the best are put back."""
     model, ends = network(), []
@@ -107,7 +108,9 @@ def test_the_last_epoch_is_recorded_when_training_stops_early(tmp_path, first):
     assert np.any(ends[-1] != filters(model, "conv"))
 
 
-@pytest.mark.parametrize("others", [(), (keras.callbacks.TerminateOnNaN(),)])
+@pytest.mark.parametrize(
+    "others", [(), pytest.param((keras.callbacks.TerminateOnNaN(),), marks=pytest.mark.slow)]
+)
 def test_a_training_that_diverges_keeps_its_history(tmp_path, others):
     (tmp_path / "settling.npz").write_bytes(b"of an earlier training")
     model = network()
@@ -121,6 +124,7 @@ def test_a_training_that_diverges_keeps_its_history(tmp_path, others):
     assert not (tmp_path / "settling.npz").exists()
 
 
+@pytest.mark.slow
 def test_a_feature_that_fails_later_does_not_end_the_training(tmp_path):
     calls = []
 
@@ -151,6 +155,7 @@ def test_another_model_is_refused_before_it_trains(tmp_path):
     assert EpochFolder(tmp_path).epochs == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_second_phase_with_the_same_callback_goes_on_counting(tmp_path):
     model, callback = network(), FeatureEvolution(tmp_path, every=2, pictures=False)
     fit(model, callback, epochs=3)
@@ -166,6 +171,7 @@ def test_a_second_phase_with_the_same_callback_goes_on_counting(tmp_path):
     assert EpochFolder(tmp_path).epochs == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_built_while_it_trains(tmp_path):
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3, name="head")])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

@@ -33,7 +33,7 @@ def fit(pli, labels, *callbacks):
 
 
 class TestSeveralLabels:
-    @pytest.mark.parametrize("activation", ["sigmoid", None])
+    @pytest.mark.parametrize("activation", ["sigmoid", pytest.param(None, marks=pytest.mark.slow)])
     def test_f1_of_each_is_scikit_learns(self, activation):
         pli = pli_of(4, activation, keras.losses.BinaryCrossentropy(from_logits=activation is None))
         history = fit(pli, TAGS, PerformanceResponse(groups={"pair": [0, 3]}, class_names="abcd"))
@@ -52,12 +52,14 @@ class TestSeveralLabels:
         with pytest.raises(ValueError, match=r"PerformanceResponse needs labels.*\(80, 3\)"):
             fit(pli, TAGS, PerformanceResponse((X, TAGS[:, :3])))
 
+    @pytest.mark.slow
     def test_the_map_has_no_classes_to_separate(self):
         pli = pli_of(4, "sigmoid", "binary_crossentropy", weight=0.5)
         history = fit(pli, TAGS, EmbeddingResponse())
         assert np.isnan(history["separation"]).all()
         assert np.isfinite(history["achieved"]).all()
 
+    @pytest.mark.slow
     def test_one_label_each_of_several_sigmoids_is_a_class(self):
         pli = pli_of(3, "sigmoid", "binary_crossentropy")
         labels = X[:, :3].argmax(axis=1)
@@ -94,7 +96,11 @@ class TestLabelsThatAreNoClasses:
         with pytest.raises(ValueError, match=r"needs labels: y\['label'\]. Received: 'embedding'"):
             fit(pli_of(1, None, "mse"), VALUES, PerformanceResponse((X, {"embedding": TARGETS})))
 
-    @pytest.mark.parametrize("labels", [VALUES, TAGS], ids=["numbers", "several labels"])
+    @pytest.mark.parametrize(
+        "labels",
+        [pytest.param(VALUES, marks=pytest.mark.slow), TAGS],
+        ids=["numbers", "several labels"],
+    )
     def test_snapshots_keep_them_as_they_are(self, labels, tmp_path):
         pli = pli_of(1 if labels.ndim == 1 else 4, None, "mse")
         fit(pli, labels, EmbeddingSnapshots(tmp_path))
@@ -109,6 +115,7 @@ def test_data_of_two_lengths():
         fit(pli_of(1, None, "mse"), VALUES, PerformanceResponse((X, np.zeros(70, int))))
 
 
+@pytest.mark.slow
 def test_a_tanh_decides_at_zero():
     pli = pli_of(1, "tanh", "hinge", layer="head")
     labels = (X[:, 0] > 0.2).astype(int)

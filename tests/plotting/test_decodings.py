@@ -98,6 +98,7 @@ class TestMap:
             if text.get_text() in names["class_names"]:
                 assert drawn_at(figure, *text.get_position())[3] == 0
 
+    @pytest.mark.slow
     def test_many_classes_have_a_legend(self):
         random = np.random.default_rng(0)
         labels = np.arange(600) % 20

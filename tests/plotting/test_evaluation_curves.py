@@ -87,6 +87,7 @@ def test_the_axis_reaches_below_zero_only_where_the_table_does(table):
     assert -0.7 < randomization_curves(table).axes[0].get_ylim()[0] < -0.6
 
 
+@pytest.mark.slow
 def test_missing_intervals_panels_and_many_methods_and_layers(table, pixels):
     kept = ~((table["measure"] == "spearman") & table["absolute"])
     figure = randomization_curves(table[kept].assign(low=np.nan, high=np.nan))

@@ -92,7 +92,9 @@ def check_lines(ax):
     ("scene", "classes"),
     [
         pytest.param(
-            scene, classes, marks=pytest.mark.slow if classes > 25 and scene != "apart" else ()
+            scene,
+            classes,
+            marks=() if classes < 25 or (scene, classes) == ("apart", 25) else pytest.mark.slow,
         )
         for scene in SCENES
         for classes in (4, 10, 25, 100)
@@ -118,9 +120,9 @@ def test_names_lines_and_legend_have_their_places(scene, classes):
 @pytest.mark.parametrize(
     "scene, classes, drawn",
     [
-        ("apart", 40, True),
+        pytest.param("apart", 40, True, marks=pytest.mark.slow),
         ("overlapping", 10, True),
-        ("crowded", 40, False),
+        pytest.param("crowded", 40, False, marks=pytest.mark.slow),
         ("no structure", 4, True),
         ("no structure", 10, False),
     ],
@@ -170,6 +172,7 @@ def test_classes_that_coincide_overlap_as_often_as_they_are(copies):
     assert overlap(outlines.values(), points) == pytest.approx(copies, rel=0.05)
 
 
+@pytest.mark.slow
 def test_few_names_keep_lines_to_their_spots_and_many_have_none():
     def drawn_lines(classes):
         names = [f"Left ventricular outflow tract {i}" for i in range(classes)]
@@ -191,7 +194,7 @@ def test_long_names_stay_inside(name):
     assert all(frame.contains(*corner) for box in boxes for corner in box.corners())
 
 
-@pytest.mark.parametrize("dpi", [50, 220])
+@pytest.mark.parametrize("dpi", [50, pytest.param(220, marks=pytest.mark.slow)])
 def test_places_hold_at_other_resolutions(dpi):
     names = named(25)
     figure = embedding_map(*blobs(25, 8), class_names=names)
@@ -207,7 +210,7 @@ def test_limits_that_are_given_hold_and_names_stay_inside():
     check_names(ax, names)
 
 
-@pytest.mark.parametrize("classes", [10, 100])
+@pytest.mark.parametrize("classes", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_panels_and_arrows_of_many_classes(classes):
     points, labels = blobs(classes, 3)
     names = named(classes)
@@ -231,6 +234,7 @@ def test_panels_and_arrows_of_many_classes(classes):
     assert page.width <= figure.bbox.width and page.height <= figure.bbox.height
 
 
+@pytest.mark.slow
 def test_an_animation_has_the_contours_of_its_last_map(tmp_path):
     points, labels = blobs(10, 1.5, samples=300)
     mixed = 60 * (np.random.default_rng(0).random((300, 2)) - 0.5)

@@ -52,6 +52,7 @@ def test_point_colours_follow_their_labels(clusters):
         assert to_hex(face) == styles[where[tuple(np.float32(point))]].color.lower()
 
 
+@pytest.mark.slow
 def test_twenty_classes_have_their_shapes_and_a_legend():
     rng = np.random.default_rng(0)
     labels = np.arange(400) % 20

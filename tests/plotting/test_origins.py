@@ -67,6 +67,7 @@ def test_the_dashed_line_is_the_outline_on_the_map_before(clusters):
     )
 
 
+@pytest.mark.slow
 def test_a_plan_that_moves_nothing_has_no_key(clusters):
     points, labels = clusters
     for plan in (InterventionPlan(), InterventionPlan([Shift(1, by=(0, 0))])):
@@ -96,6 +97,7 @@ def test_samples_that_are_weighed_relabelled_and_excluded_are_marked(clusters):
     assert [int((each[:, :3] == color).all(axis=1).sum()) for each in faces] == [60, 61]
 
 
+@pytest.mark.slow
 def test_maps_of_three_components_have_arrows(clusters):
     points, labels = clusters
     solid = np.c_[points, points[:, 0]]

@@ -30,6 +30,7 @@ def test_grid_shows_the_differences_on_one_scale(channels):
     assert labels[0].startswith("added") and labels[-1].startswith("removed")
 
 
+@pytest.mark.slow
 def test_all_images_share_black_and_white():
     before, start, after = images()
     shown = rationale_grid(before, start, after / 2, value_range=(-1, 1)).axes[2].images[0]

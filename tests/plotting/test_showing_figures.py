@@ -142,6 +142,7 @@ def test_a_figure_saves_itself_as_before(tmp_path):
     assert Image.open(tmp_path / "empty.png").size == (100, 50)
 
 
+@pytest.mark.slow
 def test_no_file_imports_pyplot_when_it_is_imported():
     # Keras does, where matplotlib is installed; what this package imports must not depend on that.
     for file in Path(keras_pli.__file__).parent.rglob("*.py"):

@@ -53,6 +53,7 @@ def test_points_that_coincide_lie_about_their_place():
     assert np.ptp(found[:9], axis=0).max() <= 4
 
 
+@pytest.mark.slow
 def test_many_points():
     found = grid_places.grid_places(clusters(20_000), 200, 200)
     assert len(np.unique(found, axis=0)) == 20_000

@@ -134,6 +134,7 @@ def test_a_report_shows_itself(told):
     assert all(isinstance(part.section, Section) for part in told.parts.values())
 
 
+@pytest.mark.slow
 def test_the_model_is_left_as_it_was(classifier, digits):
     before = classifier.get_weights()
     optimizer, rate = classifier.optimizer, float(classifier.optimizer.learning_rate)
@@ -251,7 +252,7 @@ def test_a_single_unit_tells_two_classes_apart(digits, activation):
         (12,),
         pytest.param((24, 2), marks=pytest.mark.slow),
         pytest.param((8, 8), marks=pytest.mark.slow),
-        (6, 6, 6, 1),
+        pytest.param((6, 6, 6, 1), marks=pytest.mark.slow),
     ],
 )
 def test_vectors_signals_images_without_channels_and_volumes(shape):
@@ -268,6 +269,7 @@ def test_vectors_signals_images_without_channels_and_volumes(shape):
         assert found.parts["maximizing"].reason.startswith("The inputs are vectors")
 
 
+@pytest.mark.slow
 def test_of_vectors_the_features_that_decided_are_told():
     random = np.random.default_rng(0)
     x, y = random.normal(size=(60, 12)), np.arange(60) % 3
@@ -325,6 +327,7 @@ def test_of_an_average_of_probabilities_what_needs_logits_is_left_out(digits):
     assert f"Accuracy {right:.3f}" in found.summary[0]
 
 
+@pytest.mark.slow
 def test_several_inputs_have_the_parts_that_need_no_picture():
     one, other = keras.Input((3,), name="one"), keras.Input((2,), name="other")
     joined = keras.layers.Concatenate()([one, other])
@@ -339,6 +342,7 @@ def test_several_inputs_have_the_parts_that_need_no_picture():
     assert len(found.tables["confusion"]["classes"]) == 2
 
 
+@pytest.mark.slow
 def test_one_of_several_outputs_is_named(digits):
     inputs = keras.Input((8, 8, 1))
     flat = keras.layers.Flatten()(inputs)

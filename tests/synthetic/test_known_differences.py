@@ -129,6 +129,7 @@ def lung_border(row):
     return tissue + np.argmax(dark[tissue:])
 
 
+@pytest.mark.slow
 def test_the_ratio_can_be_read_off_the_image_as_a_radiologist_would():
     data = chest_phantoms(80, size=128, seed=3)
     for row in np.flatnonzero(data.labels):

@@ -332,6 +332,7 @@ class TestErrors:
         ):
             train_known_truth(data, held_out, epochs=2)
 
+    @pytest.mark.slow
     def test_one_epoch_may_be_luck(self):
         data, held_out = known_truth(1, samples=30), known_truth(1, samples=60, seed=1)
         with pytest.raises(RuntimeError, match="two epochs running; the best of 1 on 30"):
