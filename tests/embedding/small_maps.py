@@ -4,7 +4,6 @@ import functools
 
 import keras
 import numpy as np
-import pytest
 from scipy.special import rel_entr
 from sklearn.datasets import load_digits
 
@@ -26,12 +25,6 @@ KINDS = {
 }
 MEASURES = {"tsne": "kl", "uniform": "kl", "umap": "cross_entropy", "contrastive": "cross_entropy"}
 QUICK = {"epochs": 2, "batch_size": 100, "pretrain_epochs": 0, "steps_per_epoch": 4, "verbose": 0}
-
-
-def some(cases, *kept):
-    """All cases, of which those that are not kept run with the slow tests."""
-    marks = pytest.mark.slow
-    return [case if case in kept else pytest.param(case, marks=marks) for case in cases]
 
 
 def few_digits(count=150):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import rel_entr
-from small_maps import dense_divergence, some
+from slow_cases import by_default
+from small_maps import dense_divergence
 
 from keras_pli.embedding import affinities, nearest_neighbors
 from keras_pli.embedding.memberships import curve, memberships
@@ -184,7 +185,7 @@ def central_differences(function, y, points, step=1e-5):
     return gradient
 
 
-@pytest.mark.parametrize("name", some(OBJECTIVES, *FEW))
+@pytest.mark.parametrize("name", by_default(*FEW, of=OBJECTIVES))
 def test_loss_and_gradient(name, z, y):
     objective = OBJECTIVES[name]
     tables = tables_of(objective, z)
@@ -204,7 +205,7 @@ def test_loss_and_gradient(name, z, y):
     assert (losses[0] == losses[1]) is isinstance(objective, FuzzyObjective)
 
 
-@pytest.mark.parametrize("name", some(FEW, "umap"))
+@pytest.mark.parametrize("name", by_default("umap", of=FEW))
 def test_coincident_points_and_xla(name, z, y):
     objective = OBJECTIVES[name]
     tables = tables_of(objective, z)
@@ -246,7 +247,7 @@ def cross_entropy_of_all(objective, z, y):
 
 
 class TestExpectation:
-    @pytest.mark.parametrize("name", some(EDGE_OBJECTIVES, "contrastive 0.4"))
+    @pytest.mark.parametrize("name", by_default("contrastive 0.4", of=EDGE_OBJECTIVES))
     def test_over_all_partners_of_all_anchors(self, name, z, y):
         """Of a batch of all anchors the cost is a sum over edges: so one level may serve all of them, and
         the costs between any two levels at which a partner changes are the same."""
@@ -261,7 +262,7 @@ class TestExpectation:
         found = np.dot(np.diff(levels), costs)
         assert found == pytest.approx(cross_entropy_of_all(objective, z, y), rel=1e-4)
 
-    @pytest.mark.parametrize("name", some(EDGE_OBJECTIVES, "umap"))
+    @pytest.mark.parametrize("name", by_default("umap", of=EDGE_OBJECTIVES))
     def test_over_small_batches(self, name, z, y):
         objective = EDGE_OBJECTIVES[name]
         tables = tables_of(objective, z)
@@ -354,7 +355,7 @@ class TestDivergence:
         points = next([0, j] for j in range(1, SAMPLES) if joint[0, j] == 0)
         assert cost_of(objective, tables, y[points], points, 1.0) == (0, 0)
 
-    @pytest.mark.parametrize("size", some([20, 40], 20))
+    @pytest.mark.parametrize("size", by_default(20, of=[20, 40]))
     def test_edges_estimate_the_divergence_of_all_points(self, z, y, size):
         objective = OBJECTIVES["neighbors"]
         tables, positions = tables_of(objective, z), tensor(y, "float32")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import sparse
+from slow_cases import by_default
 from small_maps import (
     KINDS,
     MEASURES,
@@ -19,7 +20,6 @@ from small_maps import (
     mapped,
     quick,
     quick_map,
-    some,
     still,
 )
 
@@ -27,10 +27,10 @@ from keras_pli.embedding import ParametricEmbedding, nearest_neighbors
 from keras_pli.embedding.objectives import ContrastiveObjective, Objective
 
 # Of all kinds one, which draws as well as shuffles; the others take as long again.
-ALL = pytest.mark.parametrize("kind", some(KINDS, "umap"))
+ALL = pytest.mark.parametrize("kind", by_default("umap", of=KINDS))
 # One a class: t-SNE's uniform batches have nothing of their own but their draws.
 CLASSES = [kind for kind in KINDS if kind != "uniform"]
-EACH = pytest.mark.parametrize("kind", some(CLASSES, "umap"))
+EACH = pytest.mark.parametrize("kind", by_default("umap", of=CLASSES))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def few():
     return few_digits()
 
 
-@pytest.fixture(scope="module", params=some(KINDS, "umap"))
+@pytest.fixture(scope="module", params=by_default("umap", of=KINDS))
 def trained(request, few):
     """A model after pre-training and a quick training, and what `fit` returned."""
     model = make(request.param)
@@ -218,7 +218,7 @@ class TestPredict:
 
 
 class TestEvaluate:
-    @pytest.mark.parametrize("kind", some(["umap", "contrastive"], "contrastive"))
+    @pytest.mark.parametrize("kind", by_default("contrastive", of=["umap", "contrastive"]))
     def test_reports_what_an_optimizer_at_rest_meets(self, few, kind):
         model = still(kind)
         rest = {**QUICK, "epochs": 1, "batch_size": 150, "steps_per_epoch": 100}

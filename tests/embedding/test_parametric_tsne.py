@@ -6,7 +6,8 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
-from small_maps import QUICK, SMALL, divergence, few_digits, make, mapped, quick, some, still
+from slow_cases import by_default
+from small_maps import QUICK, SMALL, divergence, few_digits, make, mapped, quick, still
 
 from keras_pli.embedding import ParametricTSNE, PrincipalProjection, nearest_neighbors
 
@@ -29,7 +30,7 @@ def few():
     return few_digits()
 
 
-@pytest.fixture(scope="module", params=some(["neighbors", "uniform"], "neighbors"))
+@pytest.fixture(scope="module", params=by_default("neighbors", of=["neighbors", "uniform"]))
 def fitted(request, digits):
     tsne = ParametricTSNE(batches=request.param, **SETTINGS)
     history = tsne.fit(digits, **SHORT)

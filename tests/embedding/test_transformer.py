@@ -20,7 +20,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
-from small_maps import some
+from slow_cases import by_default
 
 import keras_pli as kp
 from keras_pli.embedding import EmbeddingTransformer, ParametricTSNE
@@ -243,7 +243,7 @@ class TestOfAMap:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("sparse", some([csr_matrix, csr_array], csr_array))
+    @pytest.mark.parametrize("sparse", by_default(csr_array, of=[csr_matrix, csr_array]))
     def test_sparse_rows(self, fitted, rows, sparse):
         for use in (fitted.transform, clone(fitted).fit):
             with pytest.raises(TypeError, match=r"Write X\.toarray\(\), or put .*TruncatedSVD"):

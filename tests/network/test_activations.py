@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from some_cases import all_but, some
+from slow_cases import all_but, by_default
 
 from keras_pli.attribution import Saliency
 from keras_pli.network.activations import Tap, activations, ends_squashed
@@ -121,7 +121,7 @@ NO_LOGITS = {
 
 
 class TestLogits:
-    @pytest.mark.parametrize("head", some(HEADS, *KINDS))
+    @pytest.mark.parametrize("head", by_default(*KINDS, of=HEADS))
     def test_are_what_the_squashing_receives(self, head, x):
         model = HEADS[head]()
         model(x)
@@ -138,7 +138,7 @@ class TestLogits:
         np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-6)
 
     @pytest.mark.parametrize(
-        "kind", some(BEHIND, "Reshape", "Dropout", "a nested model", "two layers")
+        "kind", by_default("Reshape", "Dropout", "a nested model", "two layers", of=BEHIND)
     )
     def test_behind_a_softmax_values_may_be_handed_on(self, kind, x):
         inputs = keras.Input((4,))
@@ -182,7 +182,7 @@ class TestLogits:
         model = keras.Model(inputs, Probabilities()(head(inputs)))
         np.testing.assert_allclose(activations(model, x), affine(head, x), atol=1e-5)
 
-    @pytest.mark.parametrize("last", all_but(["op", "dropout", "product"], "op"))
+    @pytest.mark.parametrize("last", all_but("op", of=["op", "dropout", "product"]))
     def test_of_a_subclassed_model_whatever_its_last_layer(self, last, x):
         class Scattered(keras.Model):
             def __init__(self):
@@ -442,14 +442,16 @@ class TestReading:
         alone = np.concatenate([activations(model, x[i : i + 1]) for i in range(7)])
         np.testing.assert_allclose(alone, together, atol=1e-6)
 
-    @pytest.mark.parametrize("with_labels", some([False, True], True))
+    @pytest.mark.parametrize("with_labels", by_default(True, of=[False, True]))
     def test_data_sets(self, with_labels, x):
         model = backbone_and_head()
         parts = (x, np.zeros(7)) if with_labels else x
         found = activations(model, tf.data.Dataset.from_tensor_slices(parts).batch(3), "b")
         np.testing.assert_allclose(found, activations(model, x, "b"), atol=1e-6)
 
-    @pytest.mark.parametrize("policy", some(["mixed_float16", "mixed_bfloat16"], "mixed_float16"))
+    @pytest.mark.parametrize(
+        "policy", by_default("mixed_float16", of=["mixed_float16", "mixed_bfloat16"])
+    )
     def test_float32_under_mixed_precision(self, policy, x):
         keras.config.set_dtype_policy(policy)
         try:
@@ -466,8 +468,8 @@ class TestReading:
         np.testing.assert_allclose(found, expected, atol=0.1)
         assert model.dtype_policy.name == policy
 
-    @pytest.mark.parametrize("layer", some(["logits", "a", "head"], "a"))
-    @pytest.mark.parametrize("compiled", some([False, True], True))
+    @pytest.mark.parametrize("layer", by_default("a", of=["logits", "a", "head"]))
+    @pytest.mark.parametrize("compiled", by_default(True, of=[False, True]))
     def test_gradients_flow(self, layer, compiled, x):
         model = backbone_and_head()
         tap = Tap(model, layer)
@@ -504,7 +506,7 @@ def state(model):
 
 
 class TestTheModelIsLeftUntouched:
-    @pytest.mark.parametrize("layer", some(["logits", "hidden", "head"], "logits"))
+    @pytest.mark.parametrize("layer", by_default("logits", of=["logits", "hidden", "head"]))
     def test_by_reading(self, layer, x):
         model = Subclassed()
         model(x)
@@ -519,7 +521,7 @@ class TestTheModelIsLeftUntouched:
 
     @pytest.mark.parametrize(
         "head",
-        some([name for name in HEADS if name != "input by name"], "softmax argument"),
+        by_default("softmax argument", of=[name for name in HEADS if name != "input by name"]),
     )
     def test_whatever_the_head(self, head, x):
         model = HEADS[head]()
@@ -532,7 +534,7 @@ class TestTheModelIsLeftUntouched:
         assert model.get_config() == config
         assert np.array_equal(model.predict(x, verbose=0), outputs)
 
-    @pytest.mark.parametrize("layer", some(["logits", "hidden"], "logits"))
+    @pytest.mark.parametrize("layer", by_default("logits", of=["logits", "hidden"]))
     def test_when_the_pass_raises(self, layer, x):
         model = Subclassed()
         model(x)

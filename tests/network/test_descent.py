@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from some_cases import some
+from slow_cases import by_default
 
 from keras_pli.network.descent import Descent
 
@@ -56,7 +56,7 @@ def by_hand(losses, patience, tolerance, smoothing):
     return len(losses), kept
 
 
-@pytest.mark.parametrize("steps", some([1, 2, 30], 30))
+@pytest.mark.parametrize("steps", by_default(30, of=[1, 2, 30]))
 def test_goes_the_way_of_adam(steps):
     """The last point is not looked at, and of those that were the best is kept."""
     visited = adam(0.05, steps - 1)
@@ -72,7 +72,7 @@ def test_finds_the_lowest_points_within_bounds():
     np.testing.assert_allclose(kept, np.clip(AIMS, 0, 1), atol=2e-3)
 
 
-@pytest.mark.parametrize("smoothing", some([0.0, 0.9], 0.9))
+@pytest.mark.parametrize("smoothing", by_default(0.9, of=[0.0, 0.9]))
 @pytest.mark.parametrize(
     ("patience", "tolerance"),
     [

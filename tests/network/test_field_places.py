@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from some_cases import all_but
+from slow_cases import all_but
 
 from keras_pli.network.field_places import field_places
 from keras_pli.network.positions import follow
@@ -58,7 +58,7 @@ def followed(sizes, build, axes=None):
     return found["places"], slopes != 0
 
 
-@pytest.mark.parametrize("name", all_but(NETWORKS, "dilated 3-D", "1-D", "strides", "sliced"))
+@pytest.mark.parametrize("name", all_but("dilated 3-D", "1-D", "strides", "sliced", of=NETWORKS))
 def test_equals_what_entries_depend_on(name):
     sizes, build = NETWORKS[name]
     order = (2, 1) if name == "turned" else None

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from some_cases import all_but, some
+from slow_cases import all_but, by_default
 from toy_networks import LAYERS, chain, randomized, samples, weights_of
 
 from keras_pli.attribution import GradientTimesInput, Saliency
@@ -81,7 +81,7 @@ ALIKE = (
 
 
 class TestLogits:
-    @pytest.mark.parametrize("head", all_but(HEADS, *ALIKE))
+    @pytest.mark.parametrize("head", all_but(*ALIKE, of=HEADS))
     def test_are_explained_whatever_squashes_them(self, head, x):
         model = perceptron(HEADS[head])
         found = Saliency(model)(x, target=1)
@@ -99,7 +99,9 @@ class TestLogits:
         found = Saliency(model)(x, target=2)
         np.testing.assert_allclose(found.attributions, gradient_of(model, x, 2), atol=1e-5)
 
-    @pytest.mark.parametrize("policy", some(["mixed_float16", "mixed_bfloat16"], "mixed_float16"))
+    @pytest.mark.parametrize(
+        "policy", by_default("mixed_float16", of=["mixed_float16", "mixed_bfloat16"])
+    )
     @pytest.mark.parametrize("last", ["float32", None])
     def test_of_a_mixed_precision_model(self, policy, last, x):
         keras.config.set_dtype_policy(policy)
@@ -189,7 +191,7 @@ FEW = ("Tanh", "RealDiv from what Exp", "Mul from what Sigmoid", "Maximum from w
 
 
 class TestNoLogits:
-    @pytest.mark.parametrize("kind", some(UNKNOWN, *FEW))
+    @pytest.mark.parametrize("kind", by_default(*FEW, of=UNKNOWN))
     def test_is_said_and_the_output_can_be_explained(self, kind, x):
         model = perceptron(UNKNOWN[kind])
         with pytest.raises(ValueError, match=f"No logits can be found.*'net'.*{kind}"):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from some_cases import some
+from slow_cases import by_default
 
 from keras_pli.attribution import (
     LIME,
@@ -144,7 +144,7 @@ def pair():
 class TestFixedNumbersOfSamples:
     @pytest.mark.parametrize(
         "kind",
-        some(MANY_PASSES, Saliency),
+        by_default(Saliency, of=MANY_PASSES),
     )
     def test_a_state_is_neither_used_up_nor_moved_on(self, kind, pair):
         """From fresh states, a stateful layer gives what its twin without states gives."""

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from some_cases import some
+from slow_cases import by_default
 
 import keras_pli as kp
 from keras_pli.attribution import CAM, GradCAM, IntegratedGradients, Saliency
@@ -39,7 +39,9 @@ def test_activations(model, conv):
     np.testing.assert_allclose(kp.activations(model, X, conv), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", some([CAM, GradCAM, Saliency, IntegratedGradients], Saliency))
+@pytest.mark.parametrize(
+    "method", by_default(Saliency, of=[CAM, GradCAM, Saliency, IntegratedGradients])
+)
 def test_attributions(method, model, conv):
     given, named = (method(model, layer=layer) for layer in (conv, "backbone/conv"))
     assert repr(given) == repr(named)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from some_cases import some
+from slow_cases import by_default
 from toy_networks import (
     AXES,
     LAYERS,
@@ -26,7 +26,7 @@ from keras_pli.attribution.resize import resize_linear
 
 
 class TestAxes:
-    @pytest.mark.parametrize("order", some([(2, 1, 3), (3, 1, 2), (3, 2, 1)], (3, 1, 2)))
+    @pytest.mark.parametrize("order", by_default([3, 1, 2], of=[[2, 1, 3], [3, 1, 2], [3, 2, 1]]))
     def test_a_permute_before_the_head(self, order):
         model = chain(
             LAYERS.Conv2D(4, 3, name="conv"),
@@ -83,7 +83,7 @@ class TestAxes:
         expected = Saliency(plain)(x, target=1).attributions
         np.testing.assert_allclose(np.moveaxis(turned, 1, -1), expected, atol=1e-6)
 
-    @pytest.mark.parametrize("axes", some(AXES, 2))
+    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
     def test_layers_of_channels_first(self, axes):
         # Only traced: TensorFlow has not all of them on every processor.
         shape = (SHAPES[axes][-1], *SHAPES[axes][:-1])
@@ -156,7 +156,7 @@ CROPS = {
 class TestCrops:
     """A convolution over 3 x 3 pixels is lit around the one that is bright."""
 
-    @pytest.mark.parametrize("kind", some(CROPS, "uneven", "slice"))
+    @pytest.mark.parametrize("kind", by_default("uneven", "slice", of=CROPS))
     def test_maps_lie_where_their_positions_do(self, kind):
         for where in ("before", "behind"):
             model = cut_out(**{where: CROPS[kind]})
@@ -364,7 +364,7 @@ class TestTokens:
 
 
 class TestVideo:
-    @pytest.mark.parametrize("nested", some([False, True], True))
+    @pytest.mark.parametrize("nested", by_default(True, of=[False, True]))
     def test_maps_over_time(self, nested):
         conv = LAYERS.Conv2D(4, 3, activation="relu", name="conv")
         inner = keras.Sequential([keras.Input((9, 8, 2)), conv], name="inner") if nested else conv

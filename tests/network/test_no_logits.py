@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from some_cases import all_but, some
+from slow_cases import all_but, by_default
 from toy_networks import LAYERS, randomized
 
 from keras_pli.attribution import Saliency
@@ -117,7 +117,7 @@ ALIKE = (
 
 @pytest.mark.parametrize(
     "name",
-    all_but(CURVED, *ALIKE),
+    all_but(*ALIKE, of=CURVED),
 )
 def test_a_curve_however_scaled_is_no_logit(name):
     model = ending(CURVED[name])
@@ -130,7 +130,7 @@ def test_a_curve_however_scaled_is_no_logit(name):
     np.testing.assert_allclose(found, model(x)[:, 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", some(LINEAR, "temperature", "experts"))
+@pytest.mark.parametrize("name", by_default("temperature", "experts", of=LINEAR))
 def test_what_is_linear_in_a_layer_is_a_logit(name):
     model = ending(LINEAR[name])
     x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
@@ -199,7 +199,7 @@ def run(network, x):
     return function(tf.constant(x)).numpy()
 
 
-@pytest.mark.parametrize("kind", all_but([*MODELS, "a SavedModel"], *LIKEWISE))
+@pytest.mark.parametrize("kind", all_but(*LIKEWISE, of=[*MODELS, "a SavedModel"]))
 def test_is_refused_and_read_as_it_is(kind, tmp_path):
     make, words = MODELS.get(kind, (lambda: stored(tmp_path), "compiled function"))
     model = make()

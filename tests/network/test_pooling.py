@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from some_cases import some
+from slow_cases import by_default
 from toy_networks import AXES, LAYERS, spatial
 
 from keras_pli.attribution import Saliency
@@ -37,8 +37,8 @@ def first_of_equals(x, size, stride, padding, weights):
     return gradient
 
 
-@pytest.mark.parametrize("pool", some(POOLS, "padded"))
-@pytest.mark.parametrize("axes", some(AXES, 2))
+@pytest.mark.parametrize("pool", by_default("padded", of=POOLS))
+@pytest.mark.parametrize("axes", by_default(2, of=AXES))
 def test_the_first_of_equal_values_in_every_row(axes, pool):
     size, stride, padding = POOLS[pool]
     layer = spatial("MaxPooling", axes)(size, stride, padding)

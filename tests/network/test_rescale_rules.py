@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from attention_by_loops import HEADS, SHAPE, SIZE, Attention, Normalization, head_of
-from some_cases import some
+from slow_cases import by_default
 from toy_networks import LAYERS, randomized
 
 from keras_pli.attribution import Saliency
@@ -32,7 +32,7 @@ NORMALIZATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", some(NORMALIZATIONS, "layer"))
+@pytest.mark.parametrize("name", by_default("layer", of=NORMALIZATIONS))
 def test_normalization(name):
     layer, shape, groups = NORMALIZATIONS[name]
     model, weights = head_of(layer, shape)
@@ -142,11 +142,11 @@ BRANCHES = {
 }
 
 
-FEW = ("transformer", "masked", "signs", "gate")
+FEW = ["transformer", "masked", "signs", "gate"]
 
 
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")
-@pytest.mark.parametrize("names", some([FEW, tuple(BRANCHES)], FEW), ids=["few", "all"])
+@pytest.mark.parametrize("names", by_default(FEW, of=[FEW, list(BRANCHES)]), ids=["few", "all"])
 def test_sums_to_the_difference(names):
     """One logit for each branch, so that one trace tells of all; some rows masked, or all at the baseline."""
     inputs = keras.Input(SHAPE)

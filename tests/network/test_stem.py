@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from numpy.testing import assert_allclose
-from some_cases import some
+from slow_cases import by_default
 
 from keras_pli.attribution import IntegratedGradients, SmoothGrad
 from keras_pli.network.backward import backpropagate
@@ -106,7 +106,7 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(params=some(NETWORKS, "2-D", "two_inputs"))
+@pytest.fixture(params=by_default("2-D", "two_inputs", of=NETWORKS))
 def model(request):
     keras.utils.set_random_seed(3)
     return NETWORKS[request.param]()
@@ -192,7 +192,7 @@ class TestMeanGradient:
             lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, expected
         )
 
-    @pytest.mark.parametrize("rank", some([1, 2, 3], 2))
+    @pytest.mark.parametrize("rank", by_default(2, of=[1, 2, 3]))
     def test_leaves_the_first_convolution_out_of_the_loop(self, rank):
         model = convolutional(rank)
         operations = (

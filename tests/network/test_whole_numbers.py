@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
-from some_cases import some
+from slow_cases import by_default
 
 from keras_pli.attribution import (
     LIME,
@@ -144,7 +144,7 @@ OF_IMAGES = {
 class TestPixelsOfIntegers:
     """Integers that are only cast to floats are numbers, as if the model had an input of floats."""
 
-    @pytest.mark.parametrize("kind", some(OF_IMAGES, Saliency, Occlusion))
+    @pytest.mark.parametrize("kind", by_default(Saliency, Occlusion, of=OF_IMAGES))
     def test_they_are_explained_as_floats_are(self, kind):
         images = pixels()
         found, wanted = (

@@ -13,3 +13,8 @@ def by_default(*kept, of):
         case if case in kept else slow(*case) if isinstance(case, tuple) else slow(case)
         for case in of
     ]
+
+
+def all_but(*rare, of):
+    """All cases, of which those that are not rare run by default."""
+    return by_default(*(case for case in of if case not in rare), of=of)
