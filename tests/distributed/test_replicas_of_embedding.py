@@ -25,7 +25,8 @@ REFUSALS = {
 )
 def test_as_one_replica_does(trained, training, kind):
     found, expected = (trained(each, f"embedding.{training}") for each in (kind, "one"))
-    assert_alike(found, expected, 1e-4 if training == "straight" else 1e-5)  # which Adam trained
+    # Adam takes steps of full length where a gradient is little more than rounding.
+    assert_alike(found, expected, 1e-3 if training == "straight" else 1e-5)
 
 
 def test_what_is_compared_has_moved(trained):
