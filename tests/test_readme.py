@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_pli.parquet import read_columns
+
 README = Path(__file__).parents[1] / "README.md"
 IMAGES = "https://raw.githubusercontent.com/keras-pli/keras-pli/main/"
 PAGES = "https://github.com/keras-pli/keras-pli/blob/main/"
@@ -56,6 +58,7 @@ def test_readme_code_runs(tmp_path, monkeypatch, capsys, changed):
     assert "achieved" in printed  # the callbacks' numbers, in Keras's own line
     assert "Attribution of 4 samples" in printed
     _check_shown(session)
+    _check_means(tmp_path, session)
     _check_served(tmp_path, session)
 
 
@@ -72,6 +75,18 @@ def _check_shown(session):
     assert conclusions == {
         "saliency": "sensitive", "Grad-CAM": "sensitive", "guided backprop": "insensitive",
     }  # fmt: skip
+
+
+def _check_means(folder, session):
+    """Means by Ray are those of NumPy, of what Ray wrote."""
+    parts = [read_columns(path) for path in sorted((folder / "attributions").glob("*.parquet"))]
+    maps, labels = (
+        np.concatenate([part[name] for part in parts]) for name in ("attributions", "label")
+    )
+    assert len(maps) == 64
+    for label in np.unique(labels):
+        mean = maps[labels == label].mean(axis=0, dtype="float64")
+        np.testing.assert_allclose(session["means"][label], mean, atol=1e-12)
 
 
 def test_readme_links_hold_outside_of_the_repository():

@@ -29,6 +29,7 @@ def test_as_one_replica_does(trained, training, kind):
     assert_alike(found, expected, 1e-3 if training == "straight" else 1e-5)
 
 
+@pytest.mark.slow
 def test_what_is_compared_has_moved(trained):
     found = trained("one", "embedding.tsne")
     assert len(np.unique(found["losses"][:, 1])) == len(found["losses"])

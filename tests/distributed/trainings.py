@@ -17,10 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 # What every test run trains, and where: on one replica, two of a machine, two workers. Wherever else, and all
 # that is not named here, the slow tests train.
-EVERY_RUN = {
-    "embedding.tsne": ("one", "mirrored"),
-    "retraining.plain": ("one", 0, 1),
-}
+EVERY_RUN = {"retraining.plain": ("one", 0, 1)}
 
 
 def cases(room, names, kinds):

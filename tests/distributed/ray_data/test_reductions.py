@@ -47,7 +47,8 @@ def rows(cluster, images):
     return ray.data.from_items(listed, override_num_blocks=4)
 
 
-class TestMeanMaps:
+class TestMeanMaps:  # the README's test compares one by default
+    @pytest.mark.slow
     def test_by_a_column_far_from_zero(self, images, rows):
         from keras_pli.distributed import mean_maps
 
@@ -67,6 +68,7 @@ class TestMeanMaps:
                     found.errors[place], spread / np.sqrt(len(own)), rtol=1e-8
                 )
 
+    @pytest.mark.slow
     def test_what_it_shows(self, images):
         from keras_pli.distributed import mean_maps
 
@@ -80,6 +82,7 @@ class TestMeanMaps:
         with pytest.raises(KeyError, match="no group 7"):
             found[7]
 
+    @pytest.mark.slow
     def test_rows_with_an_error_are_left_out_and_counted(self, images):
         from keras_pli.distributed import mean_maps
 
@@ -121,6 +124,11 @@ class TestMeanMaps:
                 ValueError, match=r"'by' must hold one whole number or text.*no null"
             ):
                 PartialMoments("x", "by")(pyarrow.table({"x": [1.0, 2.0, 3.0], "by": groups}))
+
+    @pytest.mark.slow
+    def test_maps_that_are_not_finite(self):
+        from keras_pli.distributed import mean_maps
+
         holey = ray.data.from_items([{"attributions": np.full(3, np.nan)}])
         with pytest.raises(ray.exceptions.RayTaskError, match="must be finite"):
             mean_maps(holey)
