@@ -75,7 +75,7 @@ def test_tensors_of_a_graph_tell_their_shapes():
 
 @pytest.mark.parametrize(
     "shape",
-    [slow((16,)), (40, 2), slow((8, 9)), slow((8, 9, 1)), slow((8, 9, 3)), (5, 6, 7, 1)],
+    [*map(slow, ((16,), (40, 2), (8, 9), (8, 9, 1), (8, 9, 3))), (5, 6, 7, 1)],
 )
 def test_a_notebook_gets_a_table_and_a_picture(shape):
     for samples in (1, 6):
@@ -92,6 +92,7 @@ def headings(figure):
     return [" ".join(ax.get_title().split()) for ax in figure.axes]
 
 
+@pytest.mark.slow
 def test_plot_is_the_figure_that_the_samples_ask_for():
     x, maps = RNG.random((3, 8, 9, 1)), found(3, 8, 9, 1)
     titles = ["score −2", "score 0.5", "score 3"]

@@ -137,7 +137,7 @@ def test_deep_lift_sums_to_the_difference(axes, given):
     "activation",
     [
         *(slow("silu"), "gelu", slow("tanh"), "softplus", slow("hard_silu"), slow("soft_shrink")),
-        *(LAYERS.PReLU(), slow(LAYERS.ReLU(3.0)), LAYERS.RMSNormalization()),
+        *(LAYERS.PReLU(), slow(LAYERS.ReLU(3.0)), slow(LAYERS.RMSNormalization())),
         *map(slow, ("mish", "sigmoid", "selu", "celu", "squareplus")),
         *(slow(LAYERS.ELU(0.5)), slow(LAYERS.ReLU(threshold=0.2))),
     ],
@@ -160,7 +160,7 @@ def test_deep_lift_sums_in_other_models(build):
 
 
 @pytest.mark.parametrize("axes", by_default(2, of=AXES))
-@decomposing
+@methods(EpsilonLRP, of=DECOMPOSING)
 def test_without_biases_is_gradient_times_input(axes, method):
     model, x = without_biases(pooled_network(axes)), samples(axes)
     expected = GradientTimesInput(model)(x).attributions
@@ -322,7 +322,7 @@ def test_compiled_or_not_and_in_any_batches(method, axes):
     assert len(plain.runner._traces) == traces
 
 
-@methods(DeepLIFT)
+@methods()
 def test_a_subclassed_model_is_as_its_functional_twin(method):
     model, x = subclassed_network(2), samples(2)
     maps = [LAYERS.Conv2D(4, 3, padding="same"), LAYERS.ReLU(), LAYERS.Conv2D(5, 2, padding="same")]
@@ -380,6 +380,7 @@ def first_sizes(method, x, kind):
     return [each.outputs[0].shape[0] for each in operations if each.type == kind]
 
 
+@pytest.mark.slow
 def test_its_own_baseline_runs_once_for_all_samples():
     x = samples(2)
     layers = [LAYERS.Conv2D(4, 3), LAYERS.BatchNormalization(), LAYERS.Activation("silu")]
@@ -398,7 +399,7 @@ def test_a_network_that_folds_positions_into_samples():
     assert_complete(found, rise(model, x, np.full_like(x, 0.1)))
 
 
-@methods(GuidedBackprop)
+@methods()
 def test_within_a_loop_over_samples_from_outside(method):
     model, x = pooled_network(2), tf.constant(samples(2))
     explain = method(model).compute
@@ -413,7 +414,7 @@ def test_within_a_loop_over_samples_from_outside(method):
     assert_near(looped(x) / 2, method(model)(x.numpy()).attributions)
 
 
-@methods(DeepLIFT)
+@methods()
 def test_half_precision(method):
     def network(dtype):
         layers = [LAYERS.Conv2D(4, 3, activation="relu", dtype=dtype)]
@@ -451,7 +452,7 @@ def test_a_network_without_rectifiers(method):
         method(linear)(samples(2))
 
 
-@rectifying
+@methods(Deconvnet, of=RECTIFYING)
 def test_a_hidden_rectifier(method):
     hidden = LAYERS.Lambda(lambda x: tf.function(tf.nn.relu)(x))
     model = chain(hidden, LAYERS.Flatten(), LAYERS.Dense(5, "relu"), LAYERS.Dense(3))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.ndimage import zoom
-from slow_cases import by_default, slow
+from slow_cases import by_default
 from toy_networks import (
     AXES,
     LAYERS,
@@ -106,6 +106,7 @@ class TestGradCAM:
         assert found.min() >= 0
         assert len(np.unique(found.reshape(len(x), -1).max(axis=1).round(4))) == len(x)
 
+    @pytest.mark.slow
     def test_targets(self):
         model, x = gap_network(2), samples(2)
         grad_cam = GradCAM(model)
@@ -120,7 +121,8 @@ class TestGradCAM:
         called = grad_cam(x, lambda logits: 2 * logits[:, 1]).attributions
         np.testing.assert_allclose(called, 2 * by_class[1], atol=1e-6)
 
-    @pytest.mark.parametrize("squash", ["softmax", slow("sigmoid"), slow(None)])
+    @pytest.mark.parametrize("squash", ["softmax", "sigmoid", None])
+    @pytest.mark.slow
     def test_heads_are_undone(self, squash):
         x = samples(2)
         expected = GradCAM(flat_network(2, squash=None))(x, target=1)
@@ -261,8 +263,9 @@ class TestGuidedGradCAM:
 
 
 class TestEveryMap:
-    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
-    @pytest.mark.parametrize("name", by_default("cam", of=SIGNED))
+    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.parametrize("name", SIGNED)
+    @pytest.mark.slow
     def test_eager_graph_and_xla_agree(self, name, axes):
         model, x, method = gap_network(axes), samples(axes), SIGNED[name]
         graph = method(model, jit_compile=False)(x, target=1)
@@ -278,7 +281,8 @@ class TestEveryMap:
             np.testing.assert_allclose(other.attributions, graph.attributions, atol=1e-4 * scale)
             np.testing.assert_allclose(other.details["map"], graph.details["map"], atol=1e-5)
 
-    @pytest.mark.parametrize("method", [CAM, slow(GuidedGradCAM)])
+    @pytest.mark.parametrize("method", [CAM, GuidedGradCAM])
+    @pytest.mark.slow
     def test_a_batch_changes_no_sample(self, method):
         model, x = gap_network(2), samples(2, count=7)
         together = method(model)(x)
@@ -287,7 +291,8 @@ class TestEveryMap:
             np.testing.assert_allclose(found.attributions, together.attributions, atol=1e-6)
             np.testing.assert_allclose(found.details["map"], together.details["map"], atol=1e-6)
 
-    @pytest.mark.parametrize("method", by_default(GradCAM, of=METHODS))
+    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.slow
     def test_a_second_call_is_not_traced_again(self, method):
         runs = []
 

@@ -11,11 +11,15 @@ from slow_cases import by_default, slow
 from toy_networks import SHAPES, samples, stem
 
 from keras_pli.attribution import (
+    CAM,
+    LIME,
     METHODS,
     Attribution,
     Deconvnet,
     GradCAM,
+    GradientTimesInput,
     GuidedBackprop,
+    GuidedGradCAM,
     GuidedIntegratedGradients,
     IntegratedGradients,
     InteriorGradients,
@@ -45,11 +49,8 @@ def made(kind, model, **options):
 
 # They go the way of others, or are long.
 SLOW = (
-    MeaningfulPerturbation,
-    InteriorGradients,
-    GuidedIntegratedGradients,
-    Deconvnet,
-    SmoothGrad,
+    *(MeaningfulPerturbation, InteriorGradients, GuidedIntegratedGradients, Deconvnet),
+    *(SmoothGrad, GradientTimesInput, CAM, GuidedGradCAM, LIME),
 )
 
 
@@ -82,7 +83,8 @@ def test_shapes_and_scores_and_the_model_is_left_as_it_was(kind, axes, networks)
 
 
 # Of each way to compute one; every method is reloaded in tests/serving/test_export.py.
-@pytest.mark.parametrize("kind", [slow(GradCAM), GuidedBackprop, slow(IntegratedGradients)])
+@pytest.mark.parametrize("kind", [GradCAM, GuidedBackprop, IntegratedGradients])
+@pytest.mark.slow
 def test_reloaded_from_a_saved_model(kind, networks, tmp_path):
     model, x = networks[2], samples(2)
     method = made(kind, model)

@@ -172,7 +172,7 @@ class TestSamplesOnce:
         np.testing.assert_allclose(stored["attributions"], expected, atol=1e-6)
 
     @pytest.mark.parametrize("name", [slow(None), "the data"])
-    @pytest.mark.parametrize("damage", ["missing", "cut", slow("empty")])
+    @pytest.mark.parametrize("damage", ["missing", slow("cut"), slow("empty")])
     def test_a_part_is_made_again_alone(self, model, data, tmp_path, name, damage):
         options = {"samples_per_file": 4, "data_name": name}
         files = explained(Saliency(model), stream(data[0]), tmp_path, **options)
@@ -210,6 +210,7 @@ class TestSamplesOnce:
         explained(Saliency(model), stream(data[0]), tmp_path, **options)
         self.check(tmp_path, model, data)
 
+    @pytest.mark.slow
     def test_a_damaged_mark_is_written_again(self, model, data, tmp_path):
         options = {"samples_per_file": 4, "data_name": "the data"}
         explained(Saliency(model), stream(data[0]), tmp_path, **options)
@@ -218,6 +219,7 @@ class TestSamplesOnce:
             explained(Saliency(model), stream(data[0]), tmp_path, **options)
         self.check(tmp_path, model, data)
 
+    @pytest.mark.slow
     def test_two_at_once(self, model, data, tmp_path):
         """Started while another writes: refused, and nothing is doubled."""
         refused = []
@@ -236,6 +238,7 @@ class TestSamplesOnce:
         assert refused
         self.check(tmp_path, model, data)
 
+    @pytest.mark.slow
     def test_a_first_call_that_fails_claims_nothing(self, model, data, tmp_path):
         with pytest.raises(ValueError):
             explained(Saliency(model), stream(data[0]), tmp_path, target=10)
@@ -258,6 +261,7 @@ class TestSamplesOnce:
             explained(Saliency(model), stream(more), finished, samples_per_file=4)
         self.check(finished, model, data)
 
+    @pytest.mark.slow
     def test_other_labels_where_labels_are_explained(self, model, data, tmp_path):
         x, y = data
         options = {"samples_per_file": 4, "target": "label"}

@@ -59,6 +59,7 @@ def test_values_lie_at_the_middles_of_their_fields(network, volumes, layer, firs
     np.testing.assert_allclose(found.attributions, wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_cam_and_guided_grad_cam_take_it_too(network, volumes):
     cam = CAM(network, alignment="fields")(volumes, 1)
     wanted = laid(cam.details["map"].astype(float), 4.5, 4, 4.5)

@@ -82,7 +82,7 @@ def test_equals_a_loop_over_draws_and_a_ridge_by_hand(axes):
     np.testing.assert_allclose(found.scores, reference(model, x)[range(3), target], atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", [slow("number"), "channel", slow("sample"), "baseline"])
+@pytest.mark.parametrize("kind", [*map(slow, ("number", "channel", "sample")), "baseline"])
 def test_what_hidden_segments_show(kind):
     model, x = flat_network(2, squash=None), samples(2, 2)
     shown = {
@@ -231,7 +231,8 @@ def test_segments_of_one_position_are_hidden_by_the_mean_of_all(axes):
     assert (found.details["r2"] > 0.99).all()
 
 
-@pytest.mark.parametrize("batch_size", [slow(1), 3, slow(100)])
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+@pytest.mark.slow
 def test_no_batch_changes_a_result(batch_size):
     model, x = flat_network(2, normalized=True), samples(2)
     x[0] = 0  # with other superpixels than the rest
@@ -258,7 +259,8 @@ def test_compiled_by_xla_and_told_to_run_eagerly(axes):
     np.testing.assert_allclose(eager.attributions, plain.attributions, atol=1e-5)
 
 
-@pytest.mark.parametrize("network", [slow(flat_network), nested_network, slow(subclassed_network)])
+@pytest.mark.parametrize("network", [flat_network, nested_network, subclassed_network])
+@pytest.mark.slow
 def test_all_kinds_of_models(network):
     """A difference of logits is one of log-probabilities, which any model gives."""
     model, x, labels = network(2), samples(2, 2), stripes((9, 8), 3)
@@ -297,6 +299,7 @@ def test_the_same_seed_finds_the_same():
     assert np.abs(first - other).max() > 0.01 * scale
 
 
+@pytest.mark.slow
 def test_other_values_are_not_traced_again():
     method = LIME(flat_network(2), segments=9, samples=10)
     for seed in range(3):
@@ -304,6 +307,7 @@ def test_other_values_are_not_traced_again():
     assert len(method.runner._traces) == 1
 
 
+@pytest.mark.slow
 def test_shows_its_progress(capsys):
     LIME(flat_network(2), samples=10, batch_size=2)(samples(2, 5), verbose=1)
     assert "3/3" in capsys.readouterr().out
@@ -318,6 +322,7 @@ def test_is_no_graph_function():
         SmoothGrad(method)
 
 
+@pytest.mark.slow
 def test_says_what_to_install_for_superpixels(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
     with pytest.raises(

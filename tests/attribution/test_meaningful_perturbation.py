@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 from scipy.special import expit, softmax
-from slow_cases import by_default, slow
+from slow_cases import slow
 from test_deletion import enlarged_by_hand
 from toy_networks import (
     AXES,
@@ -103,6 +103,7 @@ def test_the_objective_and_its_gradient(axes, replacement):
             assert slopes[index][place] == pytest.approx(slope, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_objective():
     model, x = flat_network(1, squash=None), samples(1, 2)
     points = np.random.default_rng(0).uniform(size=(2, 4)).astype(np.float32)
@@ -122,7 +123,8 @@ def test_the_weights_of_the_objective():
         assert losses[index] == pytest.approx(wanted, abs=1e-4)
 
 
-@pytest.mark.parametrize("axes", by_default(2, of=AXES))
+@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.slow
 def test_what_is_returned_fits_together(axes):
     model, x = flat_network(axes, squash=None), samples(axes, 3)
     found = MeaningfulPerturbation(model, replacement="constant", steps=25)(x, 1)
@@ -142,8 +144,9 @@ def test_what_is_returned_fits_together(axes):
 
 @pytest.mark.parametrize(
     ("axes", "replacement"),
-    [slow(1, "blur"), slow(2, "noise"), slow(2, "blur"), (3, "noise")],
+    [(1, "blur"), (2, "noise"), (2, "blur"), (3, "noise")],
 )
+@pytest.mark.slow
 def test_deletes_the_region_that_decides(axes, replacement):
     random = np.random.default_rng(0)
     x = random.normal(scale=0.05, size=(3, *SIZES[axes], 1)).astype(np.float32)

@@ -85,7 +85,7 @@ def test_window_and_stride_for_each_axis(axes, window, stride):
     np.testing.assert_allclose(found.attributions, spread(by_hand, x), atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", ["mean", "channel", slow("sample")])
+@pytest.mark.parametrize("kind", ["mean", slow("channel"), slow("sample")])
 def test_what_a_window_shows(kind):
     model, x = flat_network(2, squash=None), samples(2, 2)
     shown = {
@@ -115,7 +115,8 @@ def test_one_window_over_everything_gives_the_whole_fall(axes):
     np.testing.assert_allclose(found.attributions, wanted, atol=2e-5)
 
 
-@pytest.mark.parametrize("axes", by_default(3, of=AXES))
+@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.slow
 def test_single_positions_of_a_linear_model_fall_by_their_share(axes):
     model, x = linear_network(axes), samples(axes)
     kernel = np.asarray(model.layers[-1].kernel)[:, 1].reshape(SHAPES[axes])
@@ -179,7 +180,8 @@ def test_no_batch_changes_a_result(axes, batch_size):
     np.testing.assert_allclose(found.attributions[2:3], alone.attributions, atol=1e-5)
 
 
-@pytest.mark.parametrize("axes", by_default(2, of=AXES))
+@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.slow
 def test_compiled_by_xla_and_told_to_run_eagerly(axes):
     model, x = flat_network(axes, normalized=True), samples(axes)
     plain = Occlusion(model, window=3, stride=2)(x)
@@ -193,7 +195,8 @@ def test_compiled_by_xla_and_told_to_run_eagerly(axes):
     np.testing.assert_allclose(eager.attributions, plain.attributions, atol=1e-5)
 
 
-@pytest.mark.parametrize("network", [slow(flat_network), nested_network, slow(subclassed_network)])
+@pytest.mark.parametrize("network", [flat_network, nested_network, subclassed_network])
+@pytest.mark.slow
 def test_all_kinds_of_models(network):
     """A difference of logits is one of log-probabilities, which any model gives."""
     model, x = network(2), samples(2, 2)
@@ -207,6 +210,7 @@ def test_all_kinds_of_models(network):
     np.testing.assert_allclose(found.attributions, spread(by_hand, x), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_predicted_class_is_that_of_the_whole_input():
     model, x = flat_network(2), samples(2, 8)
     predicted = np.asarray(model(x)).argmax(axis=1)

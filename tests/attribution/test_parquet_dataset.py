@@ -130,6 +130,7 @@ def flipped(content):
     return content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :]
 
 
+@pytest.mark.slow
 def test_a_stream_written_as_parquet_is_resumed_part_by_part(method, data, expected, tmp_path):
     stream = tf.data.Dataset.from_tensor_slices(data).batch(4)
     files = explained(method, stream, tmp_path, format="parquet")
@@ -178,6 +179,7 @@ def test_several_inputs_by_name_and_in_order(tmp_path):
             np.testing.assert_allclose(found[f"attributions/{name}"], whole.attributions[name])
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_data_set(method, tmp_path):
     """10 MB of images in one group of rows; as lists, with what Parquet notes of each value, 150 MB."""
     x = np.random.default_rng(0).integers(0, 255, (16, 500, 400, 3)).astype("uint8")

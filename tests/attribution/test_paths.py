@@ -159,7 +159,7 @@ class TestEveryMethod:
         together = METHODS[name](model, batch_size=1000)(x)
         assert_same(comparable(METHODS[name](model, batch_size=size)(x)), comparable(together))
 
-    @methods("guided")
+    @methods()
     def test_further_calls_do_not_trace(self, name):
         method = METHODS[name](flat_network(2), batch_size=4)
         first = method(samples(2, count=6)).attributions
@@ -168,10 +168,8 @@ class TestEveryMethod:
         assert len(method.runner._traces) == traces
         assert np.abs(second - first[:3]).max() > 1e-3
 
-    @methods("guided")
-    @pytest.mark.parametrize(
-        "network", [slow(gap_network), nested_network, slow(subclassed_network)]
-    )
+    @methods()
+    @pytest.mark.parametrize("network", [gap_network, nested_network, subclassed_network])
     def test_kinds_of_models(self, name, network):
         model, x = network(2), samples(2, count=2)
         weights = model.get_weights()
@@ -182,7 +180,7 @@ class TestEveryMethod:
             np.testing.assert_allclose(found.delta, total(found.attributions) - rise, atol=1e-5)
         assert_same(model.get_weights(), weights, 0)
 
-    @methods("guided")
+    @methods()
     def test_the_class_is_that_of_the_input(self, name):
         model, x = flat_network(2), samples(2, count=7)
         at_inputs, at_start = (np.argmax(model(z), axis=1) for z in (x, 0 * x))
@@ -208,7 +206,7 @@ class TestEveryMethod:
         expected = activations(model, x, layer="first").reshape(2, 9, 8, 4)[..., 3].sum((1, 2))
         np.testing.assert_allclose(found.scores, expected, rtol=1e-4)
 
-    @methods("integrated")
+    @methods()
     def test_a_baseline_for_each_sample_and_each_call(self, name):
         model, x = flat_network(2), samples(2, count=5)
         starts = samples(2, count=5, seed=1)
@@ -224,7 +222,7 @@ class TestEveryMethod:
             np.testing.assert_allclose(own.delta, given.delta, atol=1e-5)
             np.testing.assert_allclose(own.delta[0], found.delta[0], atol=1e-5)
 
-    @methods("guided")
+    @methods("integrated")
     def test_several_inputs(self, name):
         """Two inputs of two features are one of four."""
         together = formula(lambda z: z[:, 0] ** 2 * z[:, 1] + z[:, 2] * z[:, 3], features=4)
@@ -238,7 +236,7 @@ class TestEveryMethod:
         again = METHODS[name](apart)([x[:, :2], x[:, 2:]], 0, baseline=[start[:2], start[2:]])
         assert_same(again.attributions, two.attributions)
 
-    @methods("integrated")
+    @methods()
     def test_no_more_inputs_at_a_time_than_the_batch_size(self, name):
         class Narrow(LAYERS.Layer):
             def call(self, inputs):
@@ -251,7 +249,7 @@ class TestEveryMethod:
         with pytest.raises(tf.errors.InvalidArgumentError):
             METHODS[name](model, batch_size=5)(x)
 
-    @methods("guided")
+    @methods()
     def test_more_steps_make_no_larger_graph(self, name):
         kind = type(METHODS[name](flat_network(1)))
         few, many = (
@@ -313,7 +311,8 @@ class TestIntegratedGradients:
             found = IntegratedGradients(model, steps=steps, baseline=baseline, batch_size=12)(x, 2)
             assert_same(found.attributions, slow_integrated(model, x, 2, baseline, steps))
 
-    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
+    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.slow
     def test_complete_to_two_percent(self, axes):
         model, x = flat_network(axes), samples(axes, count=20)
         found = IntegratedGradients(model)(x, 1)
@@ -516,7 +515,8 @@ class TestGuidedIntegratedGradients:
         expected = IntegratedGradients(model, steps=200)(x, 1).attributions
         assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
 
-    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
+    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.slow
     def test_complete_to_ten_percent(self, axes):
         model, x = flat_network(axes), samples(axes, count=6)
         found = GuidedIntegratedGradients(model)(x, 1)
@@ -524,7 +524,8 @@ class TestGuidedIntegratedGradients:
         np.testing.assert_allclose(found.delta, total(found.attributions) - rise, atol=1e-5)
         assert np.abs(found.delta).mean() < 0.1 * np.abs(rise).mean()
 
-    @pytest.mark.parametrize("axes", by_default(2, of=AXES))
+    @pytest.mark.parametrize("axes", AXES)
+    @pytest.mark.slow
     def test_the_baseline_itself_is_not_looked_at(self, axes):
         """Rows that round otherwise follow the same path, though all of a baseline ties for each maximum."""
         last_bits = np.random.default_rng(0).integers(-1, 2, (4, *SHAPES[axes])) * 2.0**-23
@@ -545,6 +546,7 @@ class TestGuidedIntegratedGradients:
         at_baseline = Saliency(model)(0 * x, 1).attributions
         assert np.abs(at_baseline - at_baseline[:1]).max() > 0.1  # what it would have started from
 
+    @pytest.mark.slow
     def test_an_input_that_is_its_baseline(self):
         x = samples(2, count=3)
         x[1] = 0

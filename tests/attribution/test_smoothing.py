@@ -83,6 +83,7 @@ def assert_same(found, expected, tolerance=1e-5):
 
 
 class TestNoise:
+    @pytest.mark.slow
     def test_is_gaussian_in_units_of_each_sample_s_range(self):
         x = samples(3, count=3) * np.float32([1, 10, 0.1]).reshape(3, 1, 1, 1, 1)
         units = noise_of(x, 4)
@@ -109,6 +110,7 @@ class TestNoise:
             assert stats.kstest(units[0], "norm").pvalue > 0.01
         assert abs(np.corrcoef(one[0], other[0])[0, 1]) < 4.5 / np.sqrt(600)
 
+    @pytest.mark.slow
     def test_a_seed_repeats(self):
         model, x = flat_network(2), samples(2, count=2)
         first, second, other = (
@@ -187,6 +189,7 @@ class TestSmoothGrad:
         error = 5 * np.sqrt(variance / draws) if variance is not None else 0.08 * expected
         assert (np.abs(found - expected) < error).all()
 
+    @pytest.mark.slow
     def test_a_variance_far_from_zero_keeps_its_digits(self):
         class Slope(LAYERS.Layer):
             def call(self, inputs):
@@ -260,6 +263,7 @@ class TestCompilation:
         assert len(smooth.runner._traces) == traces
         assert np.abs(second - first[:3]).max() > 1e-3
 
+    @pytest.mark.slow
     def test_more_samples_make_no_larger_graph(self):
         few, many = (
             SmoothGrad(flat_network(1), samples=count).traced(samples(1)).graph.get_operations()
@@ -269,6 +273,7 @@ class TestCompilation:
 
 
 class TestComposition:
+    @pytest.mark.slow
     def test_takes_the_settings_of_the_method(self):
         smooth = SmoothGrad(
             IntegratedGradients(flat_network(2), layer="first", batch_size=3, jit_compile=True)
@@ -297,6 +302,7 @@ class TestComposition:
         assert (inner.batch_size, inner.jit_compile, inner.steps) == (5, True, 64)
         assert not method.runner._traces
 
+    @pytest.mark.slow
     def test_of_a_model_with_its_options(self):
         model, x = flat_network(2), samples(2, count=2)
         found = SmoothGrad(model, samples=2, noise=0, layer="first")(x, target=3).attributions

@@ -19,7 +19,7 @@ from tf_keras_vis.utils.scores import CategoricalScore
 pytestmark = pytest.mark.filterwarnings("ignore:The structure of `inputs`")
 TARGETS = [0, 2, 1, 1, 2]
 CASES = by_default(
-    *((2, None), (3, "softmax")),
+    (3, "softmax"),
     of=[(axes, squash) for axes in AXES for squash in (None, "softmax")],
 )
 
