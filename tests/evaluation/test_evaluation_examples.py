@@ -11,9 +11,10 @@ MODULES = [
 ]
 
 
-SLOW = {  # they train networks, as other tests do
+SLOW = {  # they train networks, or randomize them, as other tests do
     "keras_pli.evaluation.known_truth_network",
     "keras_pli.evaluation.data_randomization",
+    "keras_pli.evaluation.randomization",
 }
 
 

@@ -261,6 +261,7 @@ def test_samples_do_not_mix():
     np.testing.assert_allclose(np.concatenate(one_by_one), max_sensitivity(method, x), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_scorer_and_a_method_are_traced_once():
     model = network((6, 5, 2))
     traces = []
@@ -297,6 +298,7 @@ def test_compilation_changes_nothing(how):
         tf.config.run_functions_eagerly(False)
 
 
+@pytest.mark.slow
 def test_the_seed_decides():
     model = network((6, 5, 2))
     x, maps = samples((6, 5, 2)), samples((6, 5, 2), seed=3)

@@ -16,7 +16,7 @@ from keras_pli.evaluation import (
 from keras_pli.evaluation.fidelity import _cells, _noise, _subset_masks, _windows
 
 
-@pytest.fixture(params=by_default("features", "2-D", of=SHAPES), scope="module")
+@pytest.fixture(params=by_default("2-D", of=SHAPES), scope="module")
 def shape(request):
     return SHAPES[request.param]
 

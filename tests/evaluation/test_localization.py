@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import ndimage, stats
 from sklearn.metrics import average_precision_score, jaccard_score
-from slow_cases import by_default
+from slow_cases import by_default, slow
 
 from keras_pli import evaluation
 from keras_pli.evaluation import (
@@ -172,7 +172,7 @@ class TestTies:
     maps = np.array([[5, 2, 2, 2, 2, 2, 1, 1, 0, 0, 7, 7]], dtype=float)
     masks = np.array([[1, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0]], dtype=bool)
 
-    @pytest.mark.parametrize("measure", [relevance_rank_accuracy, iou])
+    @pytest.mark.parametrize("measure", [relevance_rank_accuracy, slow(iou)])
     def test_ties_are_broken_in_expectation(self, measure):
         noise = np.random.default_rng(2).uniform(0, 0.5, size=(5000, 12))
         broken = measure(self.maps + noise, np.repeat(self.masks, 5000, axis=0))

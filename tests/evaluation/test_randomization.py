@@ -304,7 +304,8 @@ def test_subclassed_models_are_tested_too():
     assert "With the top layer of 2 random" in str(result)
 
 
-@pytest.mark.parametrize("shape", [slow((20, 2)), slow((6, 6, 2)), (4, 5, 6, 1)])
+@pytest.mark.parametrize("shape", [(20, 2), (6, 6, 2), (4, 5, 6, 1)])
+@pytest.mark.slow
 def test_signals_images_and_volumes(shape):
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
@@ -322,6 +323,7 @@ def test_signals_images_and_volumes(shape):
     assert "(one seed)" in str(result)
 
 
+@pytest.mark.slow
 def test_the_table_can_be_drawn(small):
     model, x = small
     result = model_randomization_test({"saliency": Saliency, "edges": edges}, model, x, seeds=2)

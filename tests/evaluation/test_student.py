@@ -57,6 +57,7 @@ def test_attention_sums_to_one_and_pools_the_maps(shape):
     np.testing.assert_allclose(logits, pooled @ kernel + bias, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_training_starts_anew_each_time():
     x, y, masks = spots(32, 0)
     student = attention_student((16, 16, 1), 2)
