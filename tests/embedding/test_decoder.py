@@ -73,11 +73,21 @@ def undone(plane):
 
 
 @pytest.fixture(scope="module")
-def curved(points):
+def quickly(untraced):
+    """Trains a decoder for a few steps, which take less than a trace of them."""
+
+    def fit(decoder, points):
+        with untraced():
+            decoder.fit(points, **QUICK)
+        return decoder
+
+    return fit
+
+
+@pytest.fixture(scope="module")
+def curved(points, quickly):
     """A quickly trained decoder of a map that is not linear."""
-    decoder = MapDecoder(trained(bent(5), points), **SMALL)
-    decoder.fit(points, **QUICK)
-    return decoder
+    return quickly(MapDecoder(trained(bent(5), points), **SMALL), points)
 
 
 class TestFit:
@@ -117,6 +127,7 @@ class TestFit:
         assert first == pytest.approx(given.error, rel=1e-4)
 
     @pytest.mark.usefixtures("stepped")
+    @pytest.mark.slow
     def test_the_shape_of_activations_is_restored(self, points):
         maps = points[:, :4].reshape(-1, 2, 2, 1)
         network = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(2)])
@@ -167,11 +178,10 @@ class TestFit:
 
 
 class TestActivationsAt:
-    def test_linear_map_has_the_solution_of_least_norm(self, points):
+    def test_linear_map_has_the_solution_of_least_norm(self, points, quickly):
         random = np.random.default_rng(2)
         kernel, bias = random.normal(size=(5, 2)), random.normal(size=2)
-        decoder = MapDecoder(trained(linear(kernel, bias), points), **SMALL)
-        decoder.fit(points, **QUICK)
+        decoder = quickly(MapDecoder(trained(linear(kernel, bias), points), **SMALL), points)
         start, places = points[:20], random.normal(size=(20, 2)) * 3
         found = decoder.activations_at(places, start=start)
         missing = places - (start @ kernel + bias)
@@ -212,6 +222,7 @@ class TestActivationsAt:
         assert np.array_equal(found.activations, points[:5])
         assert not found.change.any() and found.reached.all()
 
+    @pytest.mark.slow
     def test_starts_with_what_the_decoder_says(self, curved, points):
         places = curved.embedder.predict(points[:5], verbose=0)
         decoded = curved.predict(places, verbose=0)
@@ -219,11 +230,10 @@ class TestActivationsAt:
         again = curved.activations_at(places, start=decoded, batch_size=2)
         np.testing.assert_allclose(found.activations, again.activations, atol=1e-3)
 
-    def test_says_what_cannot_be_reached(self, points):
+    def test_says_what_cannot_be_reached(self, points, quickly):
         network = linear(np.eye(5, 2), np.zeros(2))
         network.add(keras.layers.Activation("tanh"))
-        decoder = MapDecoder(trained(network, points), **SMALL)
-        decoder.fit(points, **QUICK)
+        decoder = quickly(MapDecoder(trained(network, points), **SMALL), points)
         found = decoder.activations_at([[0.5, 0.5], [3.0, 0.0]], start=points[:2])
         assert found.reached.tolist() == [True, False]
         assert found.distance[1] == pytest.approx(
@@ -267,13 +277,12 @@ class TestImages:
 
 
 @pytest.fixture(scope="module")
-def stored(points, tmp_path_factory):
+def stored(points, quickly, tmp_path_factory):
     """A decoder, and the one loaded from its file."""
     path = tmp_path_factory.mktemp("stored") / "decoder.keras"
     generator = keras.Sequential([keras.Input((5,)), keras.layers.Reshape((5, 1, 1))])
     decoder = MapDecoder(trained(bent(5), points), generator=generator, **SMALL)
-    decoder.fit(points, **QUICK)
-    decoder.save(path)
+    quickly(decoder, points).save(path)
     return decoder, keras.models.load_model(path)
 
 
@@ -334,6 +343,7 @@ class TestErrors:
                 use([[0.0, 0.0]])
 
     @pytest.mark.usefixtures("stepped")
+    @pytest.mark.slow
     def test_map_was_trained_on_since(self, points):
         tsne = trained(bent(5), points)
         decoder = MapDecoder(tsne, **SMALL)

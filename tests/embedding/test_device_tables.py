@@ -98,7 +98,8 @@ def test_given_back_while_a_graph_lives_that_has_read_it():
     assert graph.captures  # or there would have been nothing to show
 
 
-@pytest.mark.parametrize("strategy", ["uniform", pytest.param("neighbors", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("strategy", ["uniform", "neighbors"])
+@pytest.mark.slow
 def test_given_back_after_fit(points, made, strategy):
     tsne = model(batches=strategy)
     tsne.fit(points, pretrain_epochs=1, validation_data=points[:100], **QUICK)

@@ -262,7 +262,8 @@ class TestExpectation:
         found = np.dot(np.diff(levels), costs)
         assert found == pytest.approx(cross_entropy_of_all(objective, z, y), rel=1e-4)
 
-    @pytest.mark.parametrize("name", by_default("umap", of=EDGE_OBJECTIVES))
+    @pytest.mark.parametrize("name", EDGE_OBJECTIVES)
+    @pytest.mark.slow
     def test_over_small_batches(self, name, z, y):
         objective = EDGE_OBJECTIVES[name]
         tables = tables_of(objective, z)
@@ -355,7 +356,8 @@ class TestDivergence:
         points = next([0, j] for j in range(1, SAMPLES) if joint[0, j] == 0)
         assert cost_of(objective, tables, y[points], points, 1.0) == (0, 0)
 
-    @pytest.mark.parametrize("size", by_default(20, of=[20, 40]))
+    @pytest.mark.parametrize("size", [20, 40])
+    @pytest.mark.slow
     def test_edges_estimate_the_divergence_of_all_points(self, z, y, size):
         objective = OBJECTIVES["neighbors"]
         tables, positions = tables_of(objective, z), tensor(y, "float32")

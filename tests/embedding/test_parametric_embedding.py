@@ -26,11 +26,8 @@ from small_maps import (
 from keras_pli.embedding import ParametricEmbedding, nearest_neighbors
 from keras_pli.embedding.objectives import ContrastiveObjective, Objective
 
-# Of all kinds one, which draws as well as shuffles; the others take as long again.
-ALL = pytest.mark.parametrize("kind", by_default("umap", of=KINDS))
 # One a class: t-SNE's uniform batches have nothing of their own but their draws.
 CLASSES = [kind for kind in KINDS if kind != "uniform"]
-EACH = pytest.mark.parametrize("kind", by_default("umap", of=CLASSES))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +50,8 @@ class TestFit:
         assert all(len(values) == 2 for values in history.history.values())
         assert np.isfinite(history.history["loss"]).all()
 
-    @EACH
+    @pytest.mark.parametrize("kind", CLASSES)
+    @pytest.mark.slow
     def test_the_loss_falls(self, few, kind):
         model = make(kind)
         fit = {**QUICK, "steps_per_epoch": 20, "pretrain_epochs": None, "epochs": 4}
@@ -87,13 +85,10 @@ class TestFit:
 
     @pytest.mark.parametrize(
         ("kind", "batch_size"),
-        [
-            pytest.param("umap", 4, marks=pytest.mark.slow),
-            pytest.param("tsne", 4, marks=pytest.mark.slow),
-            ("uniform", 5000),
-        ],
+        [("umap", 4), ("tsne", 4), ("uniform", 5000)],
     )
     @pytest.mark.usefixtures("stepped")
+    @pytest.mark.slow
     def test_any_batch_size(self, few, kind, batch_size):
         model = quick(kind, few, fit={"batch_size": batch_size})
         assert np.isfinite(mapped(model, few)).all()
@@ -105,12 +100,14 @@ class TestFit:
         assert int(model.optimizer.iterations) == 5 * (150 // 40)
 
     @pytest.mark.usefixtures("stepped")
+    @pytest.mark.slow
     def test_settings_go_before_defaults(self, few):
         model = make("uniform", fit_defaults={"epochs": 9, "pretrain_epochs": 2})
         assert len(model.fit(few, 2, 50, 0, verbose=0).epoch) == 2
         assert int(model.optimizer.iterations) == 2 * 3
 
     @pytest.mark.usefixtures("stepped")
+    @pytest.mark.slow
     def test_network_of_the_caller_on_images(self, few, tmp_path):
         images = few.reshape(-1, 8, 8, 1) / 16
         network = keras.Sequential(
@@ -154,6 +151,7 @@ class TestFit:
         np.testing.assert_allclose(found, about_centre(quick_map("umap")), atol=1e-4)
 
     @pytest.mark.usefixtures("stepped")
+    @pytest.mark.slow
     def test_a_graph_of_the_caller_is_used(self, few):
         graph = nearest_neighbors(few[::-1], 10)
         other = mapped(quick("umap", few, fit={"graph": graph}), few)
@@ -218,7 +216,8 @@ class TestPredict:
 
 
 class TestEvaluate:
-    @pytest.mark.parametrize("kind", by_default("contrastive", of=["umap", "contrastive"]))
+    @pytest.mark.parametrize("kind", ["umap", "contrastive"])
+    @pytest.mark.slow
     def test_reports_what_an_optimizer_at_rest_meets(self, few, kind):
         model = still(kind)
         rest = {**QUICK, "epochs": 1, "batch_size": 150, "steps_per_epoch": 100}
@@ -237,7 +236,8 @@ class TestEvaluate:
 
 
 class TestSeeds:
-    @ALL
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.slow
     def test_same_seed_same_map(self, few, kind):
         assert np.array_equal(mapped(quick(kind, few), few), quick_map(kind))
 
@@ -291,12 +291,9 @@ class TestXLA:
 
     @pytest.mark.parametrize(
         ("jit_compile", "kind"),
-        [
-            (False, "umap"),
-            pytest.param(False, "tsne", marks=pytest.mark.slow),
-            *(pytest.param(True, kind, marks=pytest.mark.slow) for kind in KINDS),
-        ],
+        [(False, "umap"), (False, "tsne"), *((True, kind) for kind in KINDS)],
     )
+    @pytest.mark.slow
     def test_duplicates(self, jit_compile, kind):
         z = np.random.default_rng(0).normal(size=(120, 10)).astype(np.float32)
         z[20:80] = z[20]  # more than the neighbours, and than the perplexity

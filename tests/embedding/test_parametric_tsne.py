@@ -86,6 +86,7 @@ class TestFit:
         distance = np.linalg.norm(mapped(fitted[0], shifted) - fitted[2], axis=1)
         assert np.median(distance) < 0.01 * fitted[2].std()
 
+    @pytest.mark.slow
     def test_points_one_by_one(self, fitted):
         new = load_digits().data[1000:1010].astype(np.float32)
         together = mapped(fitted[0], new)
@@ -94,6 +95,7 @@ class TestFit:
 
 
 class TestValidation:
+    @pytest.mark.usefixtures("stepped")
     def test_divergence_of_other_points(self, digits, few):
         fit = {**QUICK, "batch_size": 150}
         tsne = make("uniform")

@@ -127,6 +127,7 @@ class TestErrors:
             if not model.built:
                 model.build((None, 64))
 
+    @pytest.mark.slow
     def test_weight(self, refitted, changed):
         with pytest.raises(ValueError, match="`anchor_weight` must be"):
             refitted[0].refit(changed, np.zeros((600, 2)), anchor_weight=-1)

@@ -107,6 +107,7 @@ def test_least_squares_are_scikit_learns(few, scores):
     [pytest.param(5, marks=pytest.mark.slow), None],
     ids=["regression", "least squares"],
 )
+@pytest.mark.usefixtures("stepped")
 def test_a_training_begins_at_the_principal_components(few, scores, pretrain_epochs):
     model, maps = make("tsne", hidden_units=(100, 50)), []
     model.compile(keras.optimizers.Adam(0.005))

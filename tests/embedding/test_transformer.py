@@ -20,7 +20,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
-from slow_cases import by_default
 
 import keras_pli as kp
 from keras_pli.embedding import EmbeddingTransformer, ParametricTSNE
@@ -102,6 +101,7 @@ class TestFit:
         drawn = np.random.RandomState(3).randint(2**31 - 1, size=2)
         assert [first, second] == drawn.tolist()
 
+    @pytest.mark.slow
     def test_options_and_optimizer_reach_the_map(self, rows):
         network = keras.Sequential([keras.layers.Dense(4, "tanh"), keras.layers.Dense(3)])
         optimizer = keras.optimizers.SGD(0.125)
@@ -243,7 +243,8 @@ class TestOfAMap:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("sparse", by_default(csr_array, of=[csr_matrix, csr_array]))
+    @pytest.mark.parametrize("sparse", [csr_matrix, csr_array])
+    @pytest.mark.slow
     def test_sparse_rows(self, fitted, rows, sparse):
         for use in (fitted.transform, clone(fitted).fit):
             with pytest.raises(TypeError, match=r"Write X\.toarray\(\), or put .*TruncatedSVD"):
