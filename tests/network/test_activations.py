@@ -308,6 +308,7 @@ class TestTraces:
             saliency(x, 0).attributions, np.tile(effective[:, 0], (len(x), 1)), atol=1e-5
         )
 
+    @pytest.mark.slow
     def test_a_layer_within_a_compiled_function_is_not_read(self, x):
         class Compiled(Subclassed):
             @tf.function
@@ -468,8 +469,9 @@ class TestReading:
         np.testing.assert_allclose(found, expected, atol=0.1)
         assert model.dtype_policy.name == policy
 
-    @pytest.mark.parametrize("layer", by_default("a", of=["logits", "a", "head"]))
-    @pytest.mark.parametrize("compiled", by_default(True, of=[False, True]))
+    @pytest.mark.parametrize("layer", ["logits", "a", "head"])
+    @pytest.mark.parametrize("compiled", [False, True])
+    @pytest.mark.slow
     def test_gradients_flow(self, layer, compiled, x):
         model = backbone_and_head()
         tap = Tap(model, layer)
@@ -546,6 +548,7 @@ class TestTheModelIsLeftUntouched:
         assert state(model) == before
         assert activations(model, x, layer).shape[0] == 7
 
+    @pytest.mark.slow
     def test_it_still_saves_and_loads(self, x, tmp_path):
         model = backbone_and_head()
         activations(model, x, "a")

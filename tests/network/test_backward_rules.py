@@ -150,14 +150,16 @@ def test_deconvnet(name):
     assert_equal(Deconvnet(model)(x).attributions, expected)
 
 
-@pytest.mark.parametrize("name", fewer([*RECTIFIED, "tanh"], *ALIKE))
+@pytest.mark.parametrize("name", fewer([*RECTIFIED, "tanh"], *ALIKE, "normalized2"))
 def test_epsilon_lrp(name):
     model, steps, x = built(name)
     expected = np.stack([matrices.relevance(steps, sample, EPSILON) for sample in x])
     assert_equal(EpsilonLRP(model, epsilon=EPSILON)(x).attributions, expected)
 
 
-@pytest.mark.parametrize("name", fewer(NETWORKS, "leaky_relu", "elu", "tanh", "averages2"))
+@pytest.mark.parametrize(
+    "name", fewer(NETWORKS, "leaky_relu", "elu", "tanh", "averages2", "merged2")
+)
 def test_deep_lift_from_the_baseline_of_each_sample(name):
     model, steps, x = built(name)
     baselines = np.random.default_rng(2).normal(size=x.shape).astype(np.float32)

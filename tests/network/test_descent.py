@@ -56,7 +56,8 @@ def by_hand(losses, patience, tolerance, smoothing):
     return len(losses), kept
 
 
-@pytest.mark.parametrize("steps", by_default(30, of=[1, 2, 30]))
+@pytest.mark.parametrize("steps", [1, 2, 30])
+@pytest.mark.slow
 def test_goes_the_way_of_adam(steps):
     """The last point is not looked at, and of those that were the best is kept."""
     visited = adam(0.05, steps - 1)

@@ -224,6 +224,7 @@ class TestWhereIdsComeFrom:
         found = GradientTimesInput(model, embeddings="sum")(rows, 1).attributions
         np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
+    @pytest.mark.slow
     def test_one_embedding_for_two_inputs_within_a_subclassed_model(self):
         class Pair(keras.Model):
             def __init__(self):
@@ -272,6 +273,7 @@ class TestTokens:
         alone = [saliency(row[None], 1).attributions[0] for row in TOKENS]
         np.testing.assert_allclose(saliency(TOKENS, 1).attributions, alone, atol=1e-6)
 
+    @pytest.mark.slow
     def test_a_gradient_equals_differences_of_a_words_vector(self):
         model, step = classifier("int32"), 1e-2
         found = Saliency(model, embeddings="sum")(TOKENS[1:2], 1).attributions[0]
@@ -306,6 +308,7 @@ class TestTokens:
         with pytest.raises(ValueError, match="blends real numbers"):
             MeaningfulPerturbation(model)(TOKENS, 1)
 
+    @pytest.mark.slow
     def test_ids_beyond_what_float32_can_tell_apart(self):
         x = keras.Input((2,), dtype="int64")
         vectors = LAYERS.Embedding(7, 3)(x % 7)

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from slow_cases import by_default
 
 from keras_pli.attribution import (
     LIME,
@@ -142,10 +141,8 @@ def pair():
 
 
 class TestFixedNumbersOfSamples:
-    @pytest.mark.parametrize(
-        "kind",
-        by_default(Saliency, of=MANY_PASSES),
-    )
+    @pytest.mark.parametrize("kind", MANY_PASSES)
+    @pytest.mark.slow
     def test_a_state_is_neither_used_up_nor_moved_on(self, kind, pair):
         """From fresh states, a stateful layer gives what its twin without states gives."""
         stateful, twin = pair

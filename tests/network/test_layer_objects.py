@@ -53,6 +53,7 @@ def test_retraining(model, conv):
     assert kp.PLIModel(model, embedder, conv).layer == "backbone/conv"
 
 
+@pytest.mark.slow
 def test_randomization(model):
     head = model.get_layer("head")
     found = model_randomization_test({"s": Saliency}, model, X, layers=[head], seeds=1)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from slow_cases import by_default
+from slow_cases import by_default, slow
 from toy_networks import (
     AXES,
     LAYERS,
@@ -156,7 +156,7 @@ CROPS = {
 class TestCrops:
     """A convolution over 3 x 3 pixels is lit around the one that is bright."""
 
-    @pytest.mark.parametrize("kind", by_default("uneven", "slice", of=CROPS))
+    @pytest.mark.parametrize("kind", by_default("uneven", of=CROPS))
     def test_maps_lie_where_their_positions_do(self, kind):
         for where in ("before", "behind"):
             model = cut_out(**{where: CROPS[kind]})
@@ -173,6 +173,7 @@ class TestCrops:
         volume = cut_out(before=LAYERS.Cropping3D(((0, 3), 0, (3, 0))), shape=(8, 3, 8, 1), axes=3)
         assert lit(volume, (3, 1, 5), shape=(8, 3, 8)) == ([2, 0, 4], [4, 2, 6])
 
+    @pytest.mark.slow
     def test_outside_of_the_crop_is_nothing(self):
         model = cut_out(before=LAYERS.CenterCrop(8, 8))
         found = GradCAM(model)(np.ones((1, 16, 16, 1), np.float32), target=1)
@@ -196,17 +197,9 @@ class TestCrops:
     @pytest.mark.parametrize(
         ("layers", "rows"),
         [
-            ([LAYERS.ZeroPadding1D(3), LAYERS.Conv1D(2, 7, strides=2)], 16),
-            pytest.param(
-                [LAYERS.Conv1D(2, 3, padding="causal", dilation_rate=4)],
-                16,
-                marks=pytest.mark.slow,
-            ),
-            pytest.param(
-                [LAYERS.ZeroPadding1D((0, 1)), LAYERS.Cropping1D((1, 0))],
-                4,
-                marks=pytest.mark.slow,
-            ),
+            slow([LAYERS.ZeroPadding1D(3), LAYERS.Conv1D(2, 7, strides=2)], 16),
+            slow([LAYERS.Conv1D(2, 3, padding="causal", dilation_rate=4)], 16),
+            slow([LAYERS.ZeroPadding1D((0, 1)), LAYERS.Cropping1D((1, 0))], 4),
             ([LAYERS.Cropping1D(1)], 16),
         ],
     )
@@ -287,6 +280,7 @@ class TestTokens:
         np.testing.assert_allclose(found.details["map"], expected, atol=1e-5)
         assert found.attributions.shape == (5, 8, 6) and abs(expected).max() > 0.001
 
+    @pytest.mark.slow
     def test_of_averaged_tokens_by_the_weights_of_the_class(self):
         inputs = keras.Input((8, 6, 2))
         tokens = LAYERS.Reshape((12, 6))(LAYERS.Conv2D(6, 2, strides=2)(inputs))
@@ -382,6 +376,7 @@ class TestVideo:
         with pytest.raises(ValueError, match=r"/conv' of 'video' runs at each time.*'frames'"):
             GradCAM(model, layer="conv")
 
+    @pytest.mark.slow
     def test_a_recurrent_layer_of_maps(self):
         layers = [
             LAYERS.TimeDistributed(LAYERS.Conv2D(3, 3), name="frames"),

@@ -202,6 +202,7 @@ class TestOperations:
             found = method(by_operations)(x, target=0).attributions
             np.testing.assert_allclose(found, expected, atol=1e-6)
 
+    @pytest.mark.slow
     def test_can_be_named_as_they_are_listed(self):
         model, _ = sum_and_relu(2, layers=False)
         x = samples(2)
@@ -364,6 +365,7 @@ class TestTheInput:
             found = GradCAM(model, layer=f"conv@{run}", relu=False)(x, target=1)
             np.testing.assert_allclose(found.details["map"], expected, atol=1e-5)
 
+    @pytest.mark.slow
     def test_a_second_image_that_only_weighs_the_maps_of_the_first(self):
         image, other = keras.Input(SHAPES[2]), keras.Input(SHAPES[2])
         shares = LAYERS.GlobalAveragePooling2D()(LAYERS.Conv2D(4, 3)(other))

@@ -130,7 +130,7 @@ def test_a_curve_however_scaled_is_no_logit(name):
     np.testing.assert_allclose(found, model(x)[:, 1], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", by_default("temperature", "experts", of=LINEAR))
+@pytest.mark.parametrize("name", by_default("experts", of=LINEAR))
 def test_what_is_linear_in_a_layer_is_a_logit(name):
     model = ending(LINEAR[name])
     x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)

@@ -109,7 +109,7 @@ def test_a_callable_sees_the_positions(model, x):
             lambda model: SmoothGrad(GradientTimesInput(model), samples=2, noise=0.0),
             marks=pytest.mark.slow,
         ),
-        lambda model: Occlusion(model, window=1),
+        pytest.param(lambda model: Occlusion(model, window=1), marks=pytest.mark.slow),
     ],
 )
 def test_methods_agree_on_a_linear_network(method, model, x):
@@ -218,6 +218,7 @@ def test_an_output_without_positions_is_said(x):
             Saliency(model)(x, target)
 
 
+@pytest.mark.slow
 def test_evaluations_score_a_place(model, x):
     logits = logits_of(model, x)
     chances = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)

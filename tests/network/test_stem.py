@@ -106,7 +106,7 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(params=by_default("2-D", "two_inputs", of=NETWORKS))
+@pytest.fixture(params=by_default("2-D", of=NETWORKS))
 def model(request):
     keras.utils.set_random_seed(3)
     return NETWORKS[request.param]()
@@ -179,6 +179,7 @@ class TestMeanGradient:
             *(method(samples_for(model), 1).attributions for method in (one, many)),
         )
 
+    @pytest.mark.slow
     def test_of_noisy_copies_is_the_mean_of_their_gradients(self, model):
         x = samples_for(model)
         smooth = SmoothGrad(model, samples=4)
@@ -272,6 +273,7 @@ def test_sources_are_variables_of_their_own():
             assert_allclose(by_y, 2 * 6 + 2.0)
 
 
+@pytest.mark.slow
 def test_a_custom_gradient_may_pass_by_what_it_made_itself():
     inputs = keras.Input((6, 6, 1))
     maps = keras.layers.Conv2D(4, 3, activation="silu")(inputs)
