@@ -100,6 +100,7 @@ def test_layers_without_seeds_get_one_and_random_numbers_go_on():
     assert one["architecture"] != network_identity(linear("tanh"), SHAPE, 2, 0)["architecture"]
 
 
+@pytest.mark.slow
 def test_weights_that_no_seed_settles_tell_nothing():
     generator = np.random.default_rng(0)
 

@@ -236,6 +236,7 @@ def test_a_file_that_breaks_later(tmp_path):
         cohort.arrays(Preprocessing(skull_stripping="mask"))
 
 
+@pytest.mark.slow
 def test_the_cache_serves_nothing_old(tmp_path):
     cohort = read_cohort(write_files(tmp_path, 3, masks=True))
     folder = tmp_path / "cache"

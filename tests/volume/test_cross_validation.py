@@ -116,14 +116,15 @@ def test_an_interrupted_run_gives_what_an_uninterrupted_one_gives(cohort, found)
         np.testing.assert_allclose(weights(one), weights(other), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param({"epochs": 2}, marks=pytest.mark.slow),
-        pytest.param({"folds": 3}, marks=pytest.mark.slow),
+        {"epochs": 2},
+        {"folds": 3},
         {"augmentation": [RandomVolumeFlip(axes=(0,))]},
-        pytest.param({"scaling": None}, marks=pytest.mark.slow),
-        pytest.param({"seed": 1}, marks=pytest.mark.slow),
+        {"scaling": None},
+        {"seed": 1},
     ],
     ids=str,
 )
@@ -255,6 +256,7 @@ class TestErrors:
             cross_validate(damaged, PREPARE, **SETTINGS)
         assert "row 2, sub-0003" in str(raised.value) and "row 6, sub-0007" in str(raised.value)
 
+    @pytest.mark.slow
     def test_networks_of_other_outputs(self, cohort):
         def wrong(shape, classes, seed):
             return keras.Sequential([build(shape, classes, seed), keras.layers.Softmax()])

@@ -18,6 +18,8 @@ from keras_pli.volume import (
 
 METHODS = {"saliency": Saliency, "grad_cam": GradCAM}
 
+pytestmark = pytest.mark.slow  # by default, test_report_parts.py explains a cohort
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -75,7 +75,7 @@ def odd(tmp_path_factory):
     found = validated(cohort.classes, labels, Preprocessing())
     found = replace(
         found,
-        predictions=found.predictions.assign(fold=0),  # one network to trace
+        predictions=found.predictions.assign(fold=1),  # one network to trace
         identity=training_identity(cohort, found.preprocessing, found.models),
     )
     before = {*place.rglob("*")}
@@ -85,12 +85,23 @@ def odd(tmp_path_factory):
     )
     cohort_report(found, explained, out, subjects=1)
     written = {path for path in {*place.rglob("*")} - before if path.is_file()}
-    return SimpleNamespace(out=out, written=written)
+    return SimpleNamespace(
+        out=out, written=written, cohort=cohort, found=found, explained=explained
+    )
 
 
 def test_nothing_is_written_outside_of_the_folder(odd):
     assert odd.written and all(odd.out in path.parents for path in odd.written)
     assert len(list((odd.out / "mean_maps").glob("*.nii.gz"))) == 3
+
+
+def test_maps_are_those_of_the_network_of_the_fold(odd):
+    x, codes, _ = odd.cohort.arrays(Preprocessing())
+    expected = np.asarray(Saliency(odd.found.models[1])(x, target=codes).attributions)[..., 0]
+    maps = odd.explained.maps("../../../m")
+    np.testing.assert_allclose(maps, expected, atol=1e-5 * abs(expected).max())
+    np.testing.assert_allclose(odd.explained.volumes, x[..., 0], atol=1e-6)
+    assert odd.explained.table["explained"].tolist() == odd.cohort.table["label"].tolist()
 
 
 def test_links_lead_to_the_pages(odd):

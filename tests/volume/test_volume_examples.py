@@ -11,6 +11,8 @@ import keras_pli.volume as volume
 TRAINING = (
     "cross_validation",
     "pretraining",
+    "training.networks",
+    "training.augmentation",
     "explanation",
     "images.reading",
 )  # whose examples take their time

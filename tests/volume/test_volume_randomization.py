@@ -57,6 +57,7 @@ def conclusions(result):
     return {name: found.conclusion for name, found in result.verdicts.items()}
 
 
+@pytest.mark.slow
 def test_random_weights_change_gradients_and_not_edges():
     """Of a network with weights of its own, which need not be good ones."""
     (x, _), methods = cohort(3, 1), {"saliency": Saliency, "edges": edges}
