@@ -58,6 +58,7 @@ def test_influence(trained, tmp_path, capsys, method):
         assert Image.open(tmp_path / f"{name}.png").width > 300
 
 
+@pytest.mark.slow
 def test_prototypes(trained, tmp_path, capsys):
     options = ["--layer", "hidden", "--count", "2", "--criticisms", "1", "--out", str(tmp_path)]
     assert call(trained, "prototypes", *options) == 0

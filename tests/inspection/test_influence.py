@@ -110,6 +110,7 @@ def test_leaving_out_in_ridge_regression():
         assert spearmanr(estimate, change).statistic >= 0.95
 
 
+@pytest.mark.slow
 def test_closed_form_is_what_gradients_and_conjugate_gradients_say(cnn):
     asked = X[:4], Y[:4]
     closed = influence(cnn, (X, Y), asked, damping=0.02).values
@@ -165,7 +166,8 @@ def test_projected_products_are_right_on_average_and_within_their_error(cnn):
     assert (np.abs(off.mean(axis=0)) / bound).mean() < 2 / np.sqrt(20)
 
 
-@pytest.mark.parametrize("kind", [pytest.param("hessian", marks=pytest.mark.slow), "gauss_newton"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["hessian", "gauss_newton"])
 def test_curvature_against_an_explicit_matrix(kind):
     model = small_cnn(3)
     model.get_layer("conv").kernel.regularizer = keras.regularizers.L2(0.1)

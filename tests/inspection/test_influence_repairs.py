@@ -100,9 +100,10 @@ def test_labels_of_another_width_than_the_outputs(y, layers):
     np.testing.assert_allclose(flat, column, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
-    [keras.layers.Flatten, pytest.param(lambda: keras.layers.GRU(3), marks=pytest.mark.slow)],
+    [keras.layers.Flatten, lambda: keras.layers.GRU(3)],
 )
 def test_an_embedding(body):
     """Gauss-Newton and gradients by explicit Jacobians."""

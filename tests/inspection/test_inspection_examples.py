@@ -11,6 +11,7 @@ import keras_pli.inspection as inspection
 LONG = (
     "maximization",
     "maximized_images",
+    "top_activations",
     "landscape.surface",
     "landscape.worst_case",
     "landscape.sharpness",

@@ -32,6 +32,7 @@ def call(files, out, *options):
     )
 
 
+@pytest.mark.slow
 def test_a_surface_and_its_sharpness(files, tmp_path, capsys):
     assert call(files, tmp_path, "--grid", "5", "--span", "0.5", "--sharpness") == 0
     printed = capsys.readouterr().out

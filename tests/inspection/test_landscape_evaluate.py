@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from slow_cases import slow
 
 from keras_pli.inspection.landscape.data_loss import DataLoss
 from keras_pli.inspection.landscape.sharpness import hessian_eigenvalues, spectral_density
@@ -49,11 +50,11 @@ def sparse(**options):
     return losses.SparseCategoricalCrossentropy(from_logits=True, **options)
 
 
-@pytest.mark.parametrize("weights", [pytest.param(None, marks=pytest.mark.slow), WEIGHTS])
+@pytest.mark.parametrize("weights", [slow(None), WEIGHTS])
 @pytest.mark.parametrize(
-    "reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", None]
+    "reduction", ["sum_over_batch_size", slow("sum"), "mean_with_sample_weight", slow(None)]
 )
-@pytest.mark.parametrize("ignored", [pytest.param(None, marks=pytest.mark.slow), 1])
+@pytest.mark.parametrize("ignored", [slow(None), 1])
 def test_every_reduction_and_an_ignored_class(reduction, ignored, weights, untraced):
     model = network(loss=sparse(reduction=reduction, ignore_class=ignored))
     with untraced():
@@ -64,10 +65,10 @@ def test_every_reduction_and_an_ignored_class(reduction, ignored, weights, untra
     ("reduction", "weights"),
     [
         ("sum_over_batch_size", WEIGHTS[:, None]),
-        pytest.param("sum", WEIGHTS[:, None], marks=pytest.mark.slow),
-        pytest.param("mean_with_sample_weight", None, marks=pytest.mark.slow),
-        ("mean_with_sample_weight", WEIGHTS[:, None]),
-        (None, None),
+        slow("sum", WEIGHTS[:, None]),
+        slow("mean_with_sample_weight", None),
+        slow("mean_with_sample_weight", WEIGHTS[:, None]),
+        slow(None, None),
     ],
 )
 def test_positions_that_a_mask_hides_and_a_class_that_is_ignored(reduction, weights, untraced):
@@ -80,6 +81,7 @@ def test_positions_that_a_mask_hides_and_a_class_that_is_ignored(reduction, weig
         check_against_evaluate(unmasked, IDS, TAGS, weights)
 
 
+@pytest.mark.slow
 def test_of_ignored_samples_alone_the_loss_is_zero():
     check_against_evaluate(network(loss=sparse(ignore_class=1)), X, np.ones(22, int))
 
@@ -95,6 +97,7 @@ def test_gradients_and_curvatures_are_divided_alike():
     np.testing.assert_allclose(*slopes, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_metrics_are_weighted_where_keras_weights_them():
     asked = {"metrics": ["accuracy"], "weighted_metrics": ["mae"]}
@@ -118,6 +121,7 @@ def two_heads(losses, named=False):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_outputs_may_have_weights_of_their_own_or_no_loss():
     targets = [Y, X[:, :1]]
@@ -188,8 +192,8 @@ def test_weights_that_are_not_finite_are_named(run):
     "run",
     [
         hessian_eigenvalues,
-        pytest.param(spectral_density, marks=pytest.mark.slow),
-        pytest.param(epsilon_sharpness, marks=pytest.mark.slow),
+        slow(spectral_density),
+        slow(epsilon_sharpness),
     ],
 )
 def test_a_loss_that_is_not_finite_has_no_curvature(run):

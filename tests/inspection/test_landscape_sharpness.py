@@ -49,7 +49,8 @@ def full_hessian(model):
 OPTIONS = {"loss": SPARSE, "regularization": True, "batch_size": 8}
 
 
-@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jit_compile", [False, True])
 def test_products_are_those_with_the_whole_hessian(small, jit_compile):
     model, hessian = small
     loss = DataLoss(model, X, Y, **OPTIONS, jit_compile=jit_compile)

@@ -73,7 +73,8 @@ def test_surface_of_a_quadratic_is_that_quadratic():
             np.testing.assert_allclose(found.losses[i, j], wanted, rtol=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jit_compile", [False, True])
 def test_surface_is_what_evaluate_says_of_assigned_weights(jit_compile):
     model = dense()
     directions = filter_normalized_directions(model, seed=2)
@@ -256,6 +257,7 @@ def rescaled(model, factor):
     return other
 
 
+@pytest.mark.slow
 def test_filter_normalisation_does_away_with_the_scale_of_layers():
     model = dense()
     pictures = [
@@ -309,9 +311,8 @@ def test_other_architectures_are_quoted():
         linear_interpolation(dense(), dense(layers.Dense(5), layers.Dense(2), loss="mse"), X, Y)
 
 
-@pytest.mark.parametrize(
-    "error", [KeyboardInterrupt, pytest.param(MemoryError, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_interrupted_grid_goes_on_and_the_model_is_as_before(error, tmp_path, monkeypatch):
     model = dense()
     model.fit(X, Y, epochs=1, verbose=0)
@@ -457,6 +458,7 @@ def test_whatever_is_computed_can_be_drawn():
             loss_surface(model, X, Y, **lone)
 
 
+@pytest.mark.slow
 def test_figures_say_what_they_are_of():
     one, other = dense(seed=0), dense(seed=1)
     grid = loss_surface(one, X, Y, alphas=np.linspace(-1, 1, 5)).plot()

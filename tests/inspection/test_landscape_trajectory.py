@@ -54,6 +54,7 @@ def model_in_training():
     return model
 
 
+@pytest.mark.slow
 def test_a_way_that_lies_in_a_plane_is_on_the_surface():
     model = model_in_training()
     end = [v.numpy() for v in model.trainable_variables]
@@ -123,6 +124,7 @@ def test_steps_made_again_take_the_place_of_later_ones(tmp_path):
     assert len(list(tmp_path.glob("*.npz"))) == 2
 
 
+@pytest.mark.slow
 def test_the_way_of_another_training_is_not_written_over(tmp_path):
     model_in_training().fit(X, Y, epochs=1, verbose=0, callbacks=[WeightTrajectory(tmp_path)])
     other = model_in_training()

@@ -203,6 +203,7 @@ def test_a_range_of_pixels_is_a_unit_of_measure():
     assert np.ptp(wide.images) > 100
 
 
+@pytest.mark.slow
 def test_stored_and_drawn(tmp_path):
     found = ActivationMaximization(convolutional(), steps=3)([0, 2])
     again = MaximizedImages.load(found.save(tmp_path / "images.npz"))
@@ -258,6 +259,7 @@ class TestErrors:
         with pytest.raises(TypeError, match="str"):
             ActivationMaximization(convolutional(), generator="g.keras")
 
+    @pytest.mark.slow
     def test_models_that_cannot_be_maximised(self):
         two = [keras.Input((2,)), keras.Input((2,))]
         joined = keras.Model(two, layers.Dense(2)(layers.Concatenate()(two)))

@@ -62,6 +62,7 @@ def test_places_are_the_first_of_a_full_sort(model, x, per_sample, batch_size):
         )
 
 
+@pytest.mark.slow
 def test_ties_go_to_the_earlier_sample_and_position(model):
     same = np.ones((10, 9, 8, 2), "float32")
     options = {"channels": [0], "k": 4, "batch_size": 3, "project": False}
@@ -283,6 +284,7 @@ def test_a_stored_result(model, x, tmp_path):
     assert len(loaded.plot(channels=3).axes) == 12
 
 
+@pytest.mark.slow
 def test_the_model_is_left_as_it_is(model, x):
     before = [weight.copy() for weight in model.get_weights()]
     flags = [layer.trainable for layer in model.layers]
@@ -319,6 +321,7 @@ def test_activations_that_are_nan_are_named(x):
         top_activations(model, np.stack([np.abs(x[0]) + 1, x[1], x[2]]), "log")
 
 
+@pytest.mark.slow
 def test_a_rectifier_within_a_function_is_named(x):
     hidden = tf.function(tf.nn.relu)
     layer = layers.Lambda(lambda x: hidden(x), name="hidden")
