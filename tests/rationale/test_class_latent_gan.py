@@ -252,6 +252,7 @@ def test_it_learns_to_draw_classes():
         assert ((means > 0) == label).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused():
     classifier = small_classifier()
     with pytest.raises(ValueError, match="generator's output must have the shape"):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from slow_cases import slow
 
 from keras_pli.rationale.generators.networks import dcgan_critic, dcgan_encoder, dcgan_generator
 
@@ -36,7 +37,7 @@ def test_no_layer_that_mixes_samples_drops_gradients_or_lacks_them_in_xla(build)
     assert activations == ["selu"] * (len(activations) - len(ends)) + ends
 
 
-@pytest.mark.parametrize("shape", [(28, 28, 1), (64, 64, 3)])
+@pytest.mark.parametrize("shape", [(28, 28, 1), slow((64, 64, 3))])
 def test_signals_keep_their_variance_through_fresh_networks(shape):
     # Klambauer et al. 2017: with LeCun's normal, SELU holds mean 0 and variance 1.
     codes = np.random.default_rng(0).normal(size=(200, 100)).astype("float32")

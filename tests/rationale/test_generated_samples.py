@@ -58,6 +58,7 @@ def test_every_other_epoch_and_a_range_of_one_s_own(tmp_path):
     assert shade_of(tmp_path / "epoch-000.png") < 5
 
 
+@pytest.mark.slow
 def test_pictures_in_tensorboard(tmp_path):
     trained(GeneratedSamples(tmp_path / "grids", count=2, log_dir=tmp_path / "logs"), 1)
     steps = []

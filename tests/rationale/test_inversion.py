@@ -38,6 +38,7 @@ def test_images_that_the_generator_can_draw_are_found_exactly():
     assert head in page and page.count("data:image/png") == 1 and page.count("<tr>") == 6
 
 
+@pytest.mark.slow
 def test_without_the_classifier_it_is_least_squares_in_what_may_move():
     # Of an image of class 0 z₂ is zero, so that only the structure's part of the drawing is fitted.
     model, judge = generator(WEIGHTS), random_classifier()
@@ -79,6 +80,7 @@ def test_both_terms_together_reach_the_optimum_that_scipy_finds():
         np.testing.assert_allclose(np.hstack([found.z1[row], found.z2[row]]), wanted.x, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_codes_of_three_classes_stay_in_the_block_of_the_predicted_one():
     weights = drawing(STRUCTURE + 4)
     model, judge = generator(weights), random_classifier(3, seed=2)
@@ -182,6 +184,7 @@ def test_statuses_tell_what_the_reconstruction_is_worth():
     ]
 
 
+@pytest.mark.slow
 def test_a_gan_inverts_by_its_best_generator():
     stack = [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]
     gan = ClassLatentGAN(keras.Sequential(stack), structure_size=3, block_size=1, width=2)

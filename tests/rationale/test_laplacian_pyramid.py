@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_cases import slow
 
 from keras_pli.rationale.generators.pyramid import (
     collapse,
@@ -53,7 +54,9 @@ def test_levels_are_those_of_the_matrices(size, levels):
                 np.testing.assert_allclose(level[sample, :, :, channel], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [(3, 3), (4, 7), (28, 28), (31, 17), (64, 48), (100, 33)])
+@pytest.mark.parametrize(
+    "size", [(3, 3), (4, 7), (28, 28), (31, 17), slow((64, 48)), slow((100, 33))]
+)
 def test_collapsing_gives_the_images_back(size):
     images = RNG.uniform(-1, 1, size=(2, *size, 3)).astype("float32")
     for levels in range(1, most_levels(*size) + 1):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
+from slow_cases import slow
 
 from keras_pli.rationale.latent_classifiers import linear_regressor, mlp, residual_network
 
@@ -31,7 +32,7 @@ def test_the_perceptron_has_two_layers_and_a_softmax_or_a_value():
     np.testing.assert_allclose(regressor.predict(CODES, verbose=0), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "softmax", None])
+@pytest.mark.parametrize("activation", [slow("sigmoid"), "softmax", slow(None)])
 def test_the_residual_network_adds_each_layer_to_its_input(activation):
     model = residual_network(10, 4, activation=activation, seed=3)
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]

@@ -69,6 +69,7 @@ def test_several_classes_and_several_findings_have_a_curve_each():
             assert curve.auc > 0.7
 
 
+@pytest.mark.slow
 def test_bad_input_is_quoted():
     regressor = linear_regressor(9)
     regressor.compile("sgd", "mse")

@@ -85,6 +85,7 @@ def test_a_pixel_beyond_its_limit_still_feels_the_gradient(linear):
     assert images.numpy().ravel().tolist() == [1.0] * 8 + [0.5] * 8
 
 
+@pytest.mark.slow
 def test_pixel_search_leaves_no_residual_and_mixes_no_samples(linear):
     model, _, images = linear
     search = pixel_search(model)

@@ -9,6 +9,7 @@ import keras_pli.rationale as rationale
 TRAINING = (  # whose examples take their time
     "measures.rationale_evaluation",
     "measures.contrast",
+    "measures.counterfactuals",
     "measures.class_autoencoders",
     "measures.baselines",
     "rationale.latent_training",
@@ -16,6 +17,8 @@ TRAINING = (  # whose examples take their time
     "generators.encoder",
     "class_latent.class_latent_gan",
     "class_latent.inversion",
+    "class_latent.traversal",
+    "class_latent.traversal_measures",
     "search.rationale_generator",
     "measures.generator_quality",
 )

@@ -164,6 +164,7 @@ def test_the_page_needs_nothing_else(why, tmp_path):
     assert why.summary() in text and "&lt;b&gt;&amp;" in text
 
 
+@pytest.mark.slow
 def test_shows_itself_in_few_words_and_a_picture(why):
     assert repr(why).splitlines() == [
         f"Rationale of {why.summary()}", f"  {why.verdicts[0]} …, and 5 more",

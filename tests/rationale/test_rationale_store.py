@@ -89,6 +89,7 @@ def assert_same(one, other):
             np.testing.assert_array_equal(left, right, err_msg=entry.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [0, 1, 3])
 def test_it_goes_on_where_it_was_interrupted(search, x, whole, counted, tmp_path, most):
     counted["most"] = most
@@ -104,6 +105,7 @@ def test_it_goes_on_where_it_was_interrupted(search, x, whole, counted, tmp_path
     assert counted["done"] == 4 - most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "cut"])
 def test_a_batch_is_searched_again_alone(search, x, whole, counted, tmp_path, damage):
     search(x, store=tmp_path)
@@ -128,6 +130,7 @@ def test_a_second_search_in_the_folder_is_refused(search, x, tmp_path):
         search(x, store=tmp_path)
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_plain(search, x, tmp_path):
     search(x, store=tmp_path)
     assert len(parts(tmp_path)) == 4
@@ -136,6 +139,7 @@ def test_what_is_stored_is_plain(search, x, tmp_path):
         assert all(stored[name].dtype.kind != "O" for name in stored)
 
 
+@pytest.mark.slow
 def test_without_a_store_an_interruption_just_raises(search, x, counted, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     counted["most"] = 2
@@ -144,6 +148,7 @@ def test_without_a_store_an_interruption_just_raises(search, x, counted, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_progress_bar_starts_at_what_was_done(search, x, counted, tmp_path, monkeypatch):
     counted["most"] = 3
     with pytest.raises(KeyboardInterrupt):
@@ -201,6 +206,15 @@ def run(search, x, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def claimed(search, x, tmp_path_factory):
+    """The folder of a run that has kept a part, without the search for it."""
+    folder = tmp_path_factory.mktemp("claimed")
+    with parts_writer(folder, search, x, RUNNER_UP) as writer:
+        writer.write(0, {"codes": x[:1]})
+    return folder
+
+
 RUNNER_UP = np.full(7, -1, np.int32)  # the targets of the stored run
 
 # For each setting another value than that of the fixture.
@@ -239,14 +253,15 @@ class TestRefusals:
         assert door - models == {item.name for item in fields(RationaleSettings)}
 
     @pytest.mark.parametrize("name", [name for name in OTHERS if name != "class_names"])
-    def test_every_setting_counts(self, search, x, run, name):
+    def test_every_setting_counts(self, search, x, claimed, name):
         other = copy.copy(search)
         other.settings = changed(search.settings, name, OTHERS[name])
         with pytest.raises(
             ValueError, match=rf"made otherwise: \{{'{name}': .*, and now \{{'{name}'"
         ):
-            claimed_parts(run, other, x, RUNNER_UP)
+            claimed_parts(claimed, other, x, RUNNER_UP)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("name", "given"),
         [("confidence", {"confidence": 0.8}), ("search.polish", {"search": Search(starts=2)}),
@@ -257,6 +272,7 @@ class TestRefusals:
         with pytest.raises(ValueError, match=rf"made otherwise: \{{'{name}': .*'{name}': "):
             RationaleGenerator(*models, **{**SETTINGS, **given})(x, store=run)
 
+    @pytest.mark.slow
     def test_a_new_setting_counts_by_itself(self, models, x, run):
         @dataclass(frozen=True)
         class Leaping(Search):
@@ -283,6 +299,7 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"otherwise: \{'reconstruction.refine_loss': "):
             claimed_parts(tmp_path, making(1), x, RUNNER_UP)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("which", ["generator", "encoder", "classifier"])
     def test_other_weights(self, search, x, run, which):
         model = getattr(search, which)
@@ -296,16 +313,19 @@ class TestRefusals:
         finally:
             model.set_weights(weights)
 
+    @pytest.mark.slow
     def test_another_architecture_of_the_same_weights(self, models, x, run):
         generator, encoder, classifier = models
         softer = linear(*classifier.get_weights(), "sigmoid")
         with pytest.raises(ValueError, match=r"\{'classifier.architecture': '\w+'\}, and now"):
             RationaleGenerator(generator, encoder, softer, **SETTINGS)(x, store=run)
 
+    @pytest.mark.slow
     def test_models_made_anew_are_the_same(self, x, run):
         again = RationaleGenerator(*small_models(), **SETTINGS)  # Keras gives them other names
         assert claimed_parts(run, again, x, RUNNER_UP).files == parts(run)
 
+    @pytest.mark.slow
     def test_another_version(self, search, x, run, monkeypatch):
         monkeypatch.setattr(search_identity, "__version__", "99")
         with pytest.raises(
@@ -313,6 +333,7 @@ class TestRefusals:
         ):
             search(x, store=run)
 
+    @pytest.mark.slow
     def test_other_images_and_targets(self, search, x, run, whole):
         with pytest.raises(ValueError, match=r"otherwise: \{'images'"):
             search(x * 0.999, store=run)

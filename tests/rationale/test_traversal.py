@@ -90,6 +90,7 @@ def test_what_is_not_monotone_is_counted():
     np.testing.assert_allclose(rank_correlations(np.round(way.log_odds, 6)), wanted, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_probability_rises_also_where_it_is_rounded_to_one():
     model = curved(lambda z: 100 * z)
     way = traverse(model, of_brightness(), np.zeros((1, 1)), np.ones((1, 1)), structure_size=1)
@@ -174,6 +175,7 @@ def test_measured_samples_share_their_structures():
     assert len(np.unique(z2[:, 1:3, :2])) == 16 and len(np.unique(z2[:, 3:, 2:])) == 16
 
 
+@pytest.mark.slow
 def test_figures_show_the_way_and_its_ends():
     stack = [keras.Input((16, 16, 1)), keras.layers.Conv2D(2, 3), keras.layers.GlobalMaxPooling2D()]
     judge = keras.Sequential([*stack, keras.layers.Dense(2, "softmax")])

@@ -183,6 +183,7 @@ def test_keras_backups_resume_exactly(tmp_path, whole_run):
         )
 
 
+@pytest.mark.slow
 def test_what_is_saved_keeps_how_it_was_compiled(tmp_path):
     gan = WassersteinGAN((16, 16, 1), latent_size=4, width=2, critic_steps=2, penalty_weight=5.0)
     gan.compile(keras.optimizers.RMSprop(0.01), learning_rate=0.3, betas=(0.4, 0.8))
@@ -216,6 +217,7 @@ def test_with_and_without_xla_training_is_the_same(whole_run):
         np.testing.assert_allclose(one[name], other[name], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights_codes_and_orders():
     one, other = small_gan(3), small_gan(4)
     assert not np.array_equal(one.generate(2), other.generate(2))
@@ -224,6 +226,7 @@ def test_another_seed_gives_other_weights_codes_and_orders():
     np.testing.assert_array_equal(one.codes(2, seed=1), other.codes(5, seed=1)[:2])
 
 
+@pytest.mark.slow
 def test_an_epoch_shows_every_image_once_and_each_epoch_has_its_own_order():
     gan, seen = small_gan(), []
     step = gan.train_step
@@ -252,6 +255,7 @@ def test_a_data_set_with_labels_and_other_batches_trains_as_well():
     assert len(history["val_critic_distance"]) == 2
 
 
+@pytest.mark.slow
 def test_held_out_images_are_scored_one_by_one_and_nothing_is_updated():
     gan = small_gan()
     before = everything(gan)
@@ -286,6 +290,7 @@ def test_the_average_is_that_of_the_weights_after_each_step(whole_run):
     assert small_gan().best_generator.name == "generator"
 
 
+@pytest.mark.slow
 def test_an_update_that_is_no_number_is_not_made_and_ends_the_training():
     @keras.saving.register_keras_serializable(package="test")
     class BreaksAt(layers.Layer):
