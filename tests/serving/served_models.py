@@ -198,9 +198,9 @@ def call(url, body=None, headers=None):
             return error.code, json.load(error)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served_folder(tmp_path_factory):
-    """A folder of models; `classifier` has two versions."""
+    """A folder of models, which tests must leave as it is; `classifier` has two versions."""
     folder = tmp_path_factory.mktemp("served")
     save_classifier(folder / "classifier", 1, seed=1)
     save_classifier(folder / "classifier", 2, seed=2)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from quick_methods import QUICK
+from slow_cases import slow
 
 import keras_pli as kp
 from keras_pli.attribution import (
@@ -210,16 +211,8 @@ def test_two_outputs(tmp_path):
     allclose(found["output_age"], age)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "binary",
-        *(
-            pytest.param(k, marks=pytest.mark.slow)
-            for k in ("nested", "mixed_precision", "preprocessing")
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["binary", "nested", "mixed_precision", "preprocessing"])
 def test_other_models(kind, tmp_path):
     model = getattr(made, kind)()
     x = samples(model, 3)[0] * (255 if kind == "preprocessing" else 1)
@@ -281,14 +274,15 @@ def test_subclassed_models_need_examples(tmp_path):
     allclose(found["attributions"], GradCAM(model)(x, 1).attributions)
 
 
-def test_after_retraining(tmp_path):
+def test_after_retraining(tmp_path, untraced):
     classifier = made.convolutional()
     embedder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     pli = kp.PLIModel(classifier, embedder)
     pli.compile("sgd", loss=kp.PLILoss(embedding_weight=0.1))
     (x,) = samples(classifier, 8)
     y = {"label": np.arange(8) % 4, "embedding": np.ones((8, 2), np.float32)}
-    pli.fit(x, y, verbose=0)
+    with untraced():
+        pli.fit(x, y, verbose=0)
     signatures = served(export(pli, tmp_path / "m", explanations=[Saliency], warmup=None))
     allclose(signatures["serving_default"](image=x)["probabilities"], classifier(x))
     allclose(signatures["embed"](image=x)["embedding"], embedder(kp.activations(classifier, x)))
@@ -406,6 +400,7 @@ def test_later_training_does_not_change_an_export(tmp_path):
     allclose(signatures["serving_default"](image=x)["probabilities"], expected)
 
 
+@pytest.mark.slow
 def test_what_answers_otherwise_is_not_exported(tmp_path, monkeypatch):
     model = made.convolutional()
     module = importlib.import_module("keras_pli.serving.exporting")
@@ -424,7 +419,7 @@ def test_what_answers_otherwise_is_not_exported(tmp_path, monkeypatch):
     assert list((tmp_path / "m").iterdir()) == []
 
 
-@pytest.mark.parametrize("step", ["write_saved_model", "write_configuration"])
+@pytest.mark.parametrize("step", ["write_saved_model", slow("write_configuration")])
 def test_a_full_disk_leaves_no_version(tmp_path, monkeypatch, step):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")

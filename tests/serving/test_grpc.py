@@ -6,14 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow as tf
-from served_models import (  # noqa: F401
+from served_models import (
     DTYPES,
     images,
     in_python,
-    live,
     save_classifier,
-    served_folder,
 )
+from slow_cases import slow
 
 from keras_pli.serving.server import LocalServer
 
@@ -58,7 +57,7 @@ class Client:
 
 
 @pytest.fixture(scope="module")
-def client(live):  # noqa: F811
+def client(live):
     client = Client(live)
     with client.channel:
         yield client
@@ -68,8 +67,8 @@ def arrays(response):
     return {name: tf.make_ndarray(proto) for name, proto in response.outputs.items()}
 
 
-@pytest.mark.parametrize("version", [None, 1, 2])
-def test_predict_equals_the_signature(client, served_folder, version):  # noqa: F811
+@pytest.mark.parametrize("version", [None, slow(1), slow(2)])
+def test_predict_equals_the_signature(client, served_folder, version):
     x, target = images(4), np.int32([0, 1, 2, 1])
     response = client.predict("classifier", "explain", version, image=x, target=target)
     folder = served_folder / "classifier" / str(version or 2)
@@ -264,7 +263,8 @@ def test_what_the_graph_does_not_implement_says_so(client):
     assert code == "UNIMPLEMENTED" and "rank > 8" in text
 
 
-def test_eight_threads_each_get_their_own_answer(client, served_folder):  # noqa: F811
+@pytest.mark.slow
+def test_eight_threads_each_get_their_own_answer(client, served_folder):
     batches = [images(1 + seed % 3, seed=seed) for seed in range(40)]
     folder = served_folder / "classifier" / "2"
     with ThreadPoolExecutor(8) as pool:
@@ -273,7 +273,7 @@ def test_eight_threads_each_get_their_own_answer(client, served_folder):  # noqa
     np.testing.assert_allclose(np.concatenate(answers), together, rtol=1e-5, atol=1e-6)
 
 
-def test_metadata_is_the_signature_defs_of_the_file(client, served_folder):  # noqa: F811
+def test_metadata_is_the_signature_defs_of_the_file(client, served_folder):
     from tensorflow.core.protobuf import saved_model_pb2
 
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
@@ -329,6 +329,7 @@ def test_what_is_not_served_says_so(client):
         assert "Method not" not in error.value.details()
 
 
+@pytest.mark.slow
 def test_what_nobody_foresaw_is_internal(tmp_path, monkeypatch):
     save_classifier(tmp_path / "classifier", 1, seed=1)
     with LocalServer(tmp_path) as server:

@@ -134,6 +134,7 @@ def test_tensorflow_serving_api_of_another_version_is_told(folder, monkeypatch):
         assert call(rest_only.url)[0] == 200
 
 
+@pytest.mark.slow
 def test_requests_are_logged_once(folder, capsys):
     """Whoever else has a handler: the root logger, which absl gives one, or another server."""
     logger, root = logging.getLogger("keras_pli.serving.server"), logging.StreamHandler(sys.stderr)

@@ -10,14 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from served_models import (  # noqa: F401
+from served_models import (
     call,
     eventually,
     images,
     in_python,
-    live,
     save_classifier,
-    served_folder,
 )
 
 from keras_pli.serving.server import LocalServer, loading
@@ -31,7 +29,7 @@ def predict(server, body, *, model="classifier", version=None, headers=None):
     return call(f"{server.url}/v1/models/{model}{at}:predict", body, headers)
 
 
-def test_rows_equal_the_signature(live, served_folder):  # noqa: F811
+def test_rows_equal_the_signature(live, served_folder):
     x = images(5)
     status, answer = predict(live, {"instances": x.tolist()})
     expected = in_python(served_folder / "classifier" / "2", "serving_default", image=x)
@@ -43,7 +41,7 @@ def test_rows_equal_the_signature(live, served_folder):  # noqa: F811
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_columns_signature_and_version(live, served_folder, version):  # noqa: F811
+def test_columns_signature_and_version(live, served_folder, version):
     x, target = images(4), np.int32([0, 1, 2, 1])
     body = {
         "signature_name": "explain",
@@ -58,7 +56,7 @@ def test_columns_signature_and_version(live, served_folder, version):  # noqa: F
         np.testing.assert_allclose(np.float32(answer["outputs"][name]), values, rtol=1e-6)
 
 
-def test_a_single_output_goes_without_its_name(live, served_folder):  # noqa: F811
+def test_a_single_output_goes_without_its_name(live, served_folder):
     x = images(3)
     expected = in_python(served_folder / "classifier" / "2", "top", image=x)["top"].tolist()
     body = {"signature_name": "top", "instances": [{"image": image} for image in x.tolist()]}
@@ -70,7 +68,7 @@ def test_a_single_output_goes_without_its_name(live, served_folder):  # noqa: F8
 # The examples of TensorFlow Serving's documentation (g3doc/api_rest.md).
 
 
-def test_documented_half_plus_three(live):  # noqa: F811
+def test_documented_half_plus_three(live):
     assert call(f"{live.url}/v1/models/half_plus_three") == (
         200,
         {
@@ -93,7 +91,7 @@ def test_documented_half_plus_three(live):  # noqa: F811
     assert "'half_plus_three'" in answer["error"] and "Received: 'half'" in answer["error"]
 
 
-def test_documented_rows_and_columns(live):  # noqa: F811
+def test_documented_rows_and_columns(live):
     rows = [
         {"tag": "foo", "signal": [1, 2, 3, 4, 5], "sensor": [[1, 2], [3, 4]]},
         {"tag": "bar", "signal": [3, 4, 1, 2, 5], "sensor": [[4, 5], [6, 8]]},
@@ -118,7 +116,7 @@ def test_documented_rows_and_columns(live):  # noqa: F811
     assert predict(live, {"inputs": columns}, model="sensors") == (200, {"outputs": expected})
 
 
-def test_documented_base64(live):  # noqa: F811
+def test_documented_base64(live):
     rows = [
         {"image_bytes": {"b64": "aW1hZ2UgYnl0ZXM="}},
         {"image_bytes": {"b64": "YXdlc29tZSBpbWFnZSBieXRlcw=="}},
@@ -128,14 +126,14 @@ def test_documented_base64(live):  # noqa: F811
     assert predict(live, body, model="sensors") == (200, {"predictions": expected})
 
 
-def test_not_finite_values_come_as_tokens(live):  # noqa: F811
+def test_not_finite_values_come_as_tokens(live):
     body = {"signature_name": "inverse", "instances": [0.0, -0.0, float("nan"), 4]}
     status, answer = predict(live, body, model="half_plus_three")
     assert status == 200
     np.testing.assert_array_equal(answer["predictions"], [np.inf, -np.inf, np.nan, 0.25])
 
 
-def test_metadata_is_shaped_as_documented(live):  # noqa: F811
+def test_metadata_is_shaped_as_documented(live):
     status, answer = call(f"{live.url}{CLASSIFIER}/versions/1/metadata")
     assert status == 200
     spec = {"name": "classifier", "signature_name": "", "version": "1"}
@@ -157,7 +155,7 @@ def test_metadata_is_shaped_as_documented(live):  # noqa: F811
     assert call(f"{live.url}{CLASSIFIER}/metadata")[1]["model_spec"]["version"] == "2"
 
 
-def test_metadata_is_the_json_of_the_protobuf(live, served_folder):  # noqa: F811
+def test_metadata_is_the_json_of_the_protobuf(live, served_folder):
     from google.protobuf.json_format import ParseDict
     from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
@@ -171,7 +169,7 @@ def test_metadata_is_the_json_of_the_protobuf(live, served_folder):  # noqa: F81
     assert got == dict(wanted)
 
 
-def test_listing(live):  # noqa: F811
+def test_listing(live):
     for address in ("/", "/v1/models"):
         status, answer = call(live.url + address)
         assert status == 200
@@ -219,7 +217,7 @@ BAD_REQUESTS = {
 
 
 @pytest.mark.parametrize("name", BAD_REQUESTS)
-def test_bad_requests_and_a_good_one_after(live, name):  # noqa: F811
+def test_bad_requests_and_a_good_one_after(live, name):
     body, expected, words = BAD_REQUESTS[name]
     status, answer = predict(live, body)
     assert (status, list(answer)) == (expected, ["error"])
@@ -245,13 +243,13 @@ def test_bad_requests_and_a_good_one_after(live, name):  # noqa: F811
         ("/v2/models", False, 404, "There are GET /"),
     ],
 )
-def test_addresses(live, address, posted, expected, words):  # noqa: F811
+def test_addresses(live, address, posted, expected, words):
     status, answer = call(live.url + address, b"{}" if posted else None)
     assert status == expected
     assert words in answer["error"]
 
 
-def test_announced_length_is_refused_before_the_body(live):  # noqa: F811
+def test_announced_length_is_refused_before_the_body(live):
     connection = http.client.HTTPConnection("127.0.0.1", live.rest_port, timeout=60)
     connection.putrequest("POST", CLASSIFIER + ":predict")
     connection.putheader("Content-Length", str(10**12))
@@ -260,7 +258,7 @@ def test_announced_length_is_refused_before_the_body(live):  # noqa: F811
     connection.close()
 
 
-def test_length_is_watched_while_the_body_streams(live):  # noqa: F811
+def test_length_is_watched_while_the_body_streams(live):
     def chunks():
         for _ in range(100):
             yield b" " * 10_000
@@ -276,19 +274,19 @@ def test_length_is_watched_while_the_body_streams(live):  # noqa: F811
 @pytest.mark.parametrize(
     "connection", [pytest.param("close", marks=pytest.mark.slow), "keep-alive"]
 )
-def test_client_that_sends_before_it_listens_sees_the_refusal(live, connection):  # noqa: F811
+def test_client_that_sends_before_it_listens_sees_the_refusal(live, connection):
     # More than the system's buffers hold; urllib closes, as its clients do.
     status, answer = predict(live, b" " * (50 << 20), headers={"Connection": connection})
     assert status == 413 and "200000 bytes" in answer["error"]
 
 
-def test_client_that_leaves_does_not_matter(live):  # noqa: F811
+def test_client_that_leaves_does_not_matter(live):
     with socket.create_connection(("127.0.0.1", live.rest_port)) as half:
         half.sendall(b"POST /v1/models/classifier:predict HTTP/1.1\r\nContent-Length: 50\r\n\r\n{")
     assert predict(live, {"instances": images(1).tolist()})[0] == 200
 
 
-def test_eight_threads_each_get_their_own_answer(live, served_folder):  # noqa: F811
+def test_eight_threads_each_get_their_own_answer(live, served_folder):
     batches = [images(1 + seed % 3, seed=seed) for seed in range(40)]
     together = np.concatenate(batches)
     weights = in_python(served_folder / "classifier" / "2", "serving_default", image=together)
@@ -303,7 +301,7 @@ def test_eight_threads_each_get_their_own_answer(live, served_folder):  # noqa: 
             np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements(live):  # noqa: F811
+def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements(live):
     connection = http.client.HTTPConnection("127.0.0.1", live.rest_port, timeout=60)
     seconds = []
     for _ in range(60):
@@ -368,6 +366,7 @@ def test_requests_are_answered_while_versions_and_models_load(tmp_path, monkeypa
         assert {answer.result(60)[0] for answer in waiting} == {200}
 
 
+@pytest.mark.slow
 def test_listing_tells_a_model_that_does_not_load(tmp_path):
     save_classifier(tmp_path / "broken", 1, seed=1)
     shutil.rmtree(tmp_path / "broken" / "1" / "variables")

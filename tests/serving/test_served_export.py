@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_pli.attribution import GradCAM, IntegratedGradients
 from keras_pli.serving import export
 
+pytestmark = pytest.mark.slow  # exports and the server are each tested by themselves
 pytest.importorskip("starlette")
 grpc = pytest.importorskip("grpc")
 pytest.importorskip("tensorflow_serving")

@@ -208,6 +208,7 @@ def test_logarithms_of_probabilities(tmp_path):
     np.testing.assert_allclose(found["probabilities"], np.exp(model(x)), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_map_in_mixed_precision(tmp_path):
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -225,9 +226,8 @@ STRUCTURES = {
 }
 
 
-@pytest.mark.parametrize(
-    "kind", ["a dict", *(pytest.param(k, marks=pytest.mark.slow) for k in ("a list", "nested"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", STRUCTURES)
 def test_subclassed_models_of_several_outputs(kind, tmp_path):
     pack, names = STRUCTURES[kind]
     model = called(lambda z: pack(tf.nn.softmax(z), z[:, :1]))
@@ -260,6 +260,7 @@ class TestTypes:
         expected = occlusion(x, target, baseline=9).attributions
         np.testing.assert_allclose(found["attributions"], expected, atol=1e-6)
 
+    @pytest.mark.slow
     def test_integers_of_a_subclassed_model(self, tmp_path):
         x = np.arange(12, dtype=np.int32).reshape(3, 4)
         model = called(tf.nn.softmax)

@@ -6,7 +6,7 @@ import tracemalloc
 from urllib.request import Request, urlopen
 
 import pytest
-from served_models import call, images, live, served_folder  # noqa: F401
+from served_models import call, images
 
 from keras_pli.serving.server import ServingError, bodies, json_tensors
 
@@ -21,7 +21,7 @@ def predict(server, body, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
-def test_gzip_is_the_same_as_without(live, encoding):  # noqa: F811
+def test_gzip_is_the_same_as_without(live, encoding):
     assert predict(live, gzip.compress(BODY), encoding) == predict(live, BODY, "identity")
 
 
@@ -36,7 +36,7 @@ def test_gzip_is_the_same_as_without(live, encoding):  # noqa: F811
         ("", 30, False),
     ],
 )
-def test_answer_is_packed_where_the_client_takes_it(live, accepted, rows, is_packed):  # noqa: F811
+def test_answer_is_packed_where_the_client_takes_it(live, accepted, rows, is_packed):
     body = json.dumps({"instances": images(rows).tolist()}).encode()
     url = f"{live.url}/v1/models/classifier:predict"
     with urlopen(Request(url, body, {"Accept-Encoding": accepted}), timeout=60) as response:
@@ -56,7 +56,7 @@ def test_answer_is_packed_where_the_client_takes_it(live, accepted, rows, is_pac
         (BODY, "deflate", 415, "by gzip"),
     ],
 )
-def test_packed_bodies_that_are_refused(live, body, encoding, expected, words):  # noqa: F811
+def test_packed_bodies_that_are_refused(live, body, encoding, expected, words):
     status, answer = predict(live, gzip.compress(body), encoding)
     assert status == expected and words in answer["error"]
 
@@ -97,7 +97,8 @@ def test_lists_are_counted_before_they_are_made(monkeypatch):
         assert error.value.http_status == 413
 
 
-def test_body_of_empty_lists_is_refused(live):  # noqa: F811
+@pytest.mark.slow
+def test_body_of_empty_lists_is_refused(live):
     body = b'{"instances": [' + b"[]," * 60_000 + b"[]]}"
     status, answer = predict(live, body, "identity")
     assert status == 400 and "Received (60001, 0)" in answer["error"]

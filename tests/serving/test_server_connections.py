@@ -54,11 +54,10 @@ def until_closed(connection, *, drip):
 @pytest.mark.parametrize(
     ("first", "drip"),
     [
-        (b"", b""),
         (STATUS, b"x"),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
-            for case in ((b"G", b""), (STATUS, b""), (b"", b"x"), (b"G", b"x"))
+            for case in ((b"", b""), (b"G", b""), (STATUS, b""), (b"", b"x"), (b"G", b"x"))
         ),
     ],
 )

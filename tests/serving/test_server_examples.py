@@ -6,6 +6,7 @@ import pkgutil
 
 import pytest
 from served_models import save_classifier
+from slow_cases import all_but
 
 import keras_pli.serving.server as server
 
@@ -24,7 +25,7 @@ def folder_with_saved_models(saved_models, monkeypatch):
     monkeypatch.chdir(saved_models)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", all_but("grpc_service", "hosts", "rest", of=MODULES))
 def test_examples_run(name, folder_with_saved_models):
     pytest.importorskip("uvicorn")
     if name == "grpc_service":

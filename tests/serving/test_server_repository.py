@@ -6,6 +6,7 @@ import shutil
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +16,16 @@ from served_models import eventually, images, in_python, save_classifier
 from keras_pli.serving.server import ModelRepository, ServingError, loading
 
 
-@pytest.fixture
-def one_model(tmp_path):
-    folder = tmp_path / "digits"
+@pytest.fixture(scope="module")
+def saved_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved") / "digits"
     save_classifier(folder, 1, seed=1)
     return folder
+
+
+@pytest.fixture
+def one_model(saved_once, tmp_path):
+    return Path(shutil.copytree(saved_once, tmp_path / "digits"))
 
 
 def copied(folder, version):
@@ -121,6 +127,7 @@ def test_requests_go_on_while_a_newer_version_loads(one_model, held):
     assert states(repository) == [(2, "AVAILABLE"), (1, "START")]
 
 
+@pytest.mark.slow
 def test_one_that_is_asked_for_by_its_number_waits_for_it_and_stays(one_model, held):
     begun, go = held
     repository = ModelRepository(one_model)
@@ -136,6 +143,7 @@ def test_one_that_is_asked_for_by_its_number_waits_for_it_and_stays(one_model, h
     assert states(repository) == [(2, "AVAILABLE"), (1, "AVAILABLE")]
 
 
+@pytest.mark.slow
 def test_removed_version_serves_until_another_one_is_in_memory(one_model, held):
     begun, go = held
     copied(one_model, 2)
@@ -204,6 +212,7 @@ def test_loaded_once_by_eight_threads(one_model, monkeypatch):
     assert all(model is found[0] for model in found)
 
 
+@pytest.mark.slow
 def test_states(one_model):
     copied(one_model, 2)
     repository = ModelRepository(one_model)
@@ -253,6 +262,7 @@ def test_broken_version_is_tried_again_only_when_its_files_change(one_model, mon
     assert repository.load("digits", 2).version == 2
 
 
+@pytest.mark.slow
 def test_newer_version_that_is_broken_is_told_once_and_not_tried_all_the_time(
     one_model, monkeypatch, caplog
 ):

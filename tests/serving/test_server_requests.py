@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from served_models import DTYPES, images, served_folder  # noqa: F401
+from served_models import DTYPES, images
 
 from keras_pli.serving.server import ModelRepository, ServingError, json_tensors
 from keras_pli.serving.server.errors import HTTP_STATUS, useful_part
@@ -14,7 +14,7 @@ from keras_pli.serving.server.prediction import Signature
 
 
 @pytest.fixture(scope="module")
-def repository(served_folder):  # noqa: F811
+def repository(served_folder):
     return ModelRepository(served_folder)
 
 

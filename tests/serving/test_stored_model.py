@@ -46,6 +46,7 @@ def test_the_map_tells_the_digits_apart(signatures, held_out):
     assert KNeighborsClassifier(5).fit(y[:225], labels[:225]).score(y[225:], labels[225:]) > 0.9
 
 
+@pytest.mark.slow
 def test_integrated_gradients_add_up(signatures, held_out):
     x, target = held_out[0][:16], np.full(16, -1, np.int32)
     zeros = np.zeros_like(x)
@@ -66,6 +67,7 @@ def test_it_is_documented(signatures):
     assert document["class_names"][3] == "three"
 
 
+@pytest.mark.slow
 def test_its_warm_up_requests_are_answered(signatures):
     pytest.importorskip("tensorflow_serving")
     asked = read_warmup(FOLDER / str(versions(FOLDER)[-1]))

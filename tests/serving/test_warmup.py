@@ -57,6 +57,7 @@ def test_left_out(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "m").iterdir() if path.is_dir()] == ["1"]
 
 
+@pytest.mark.slow
 def test_more_than_a_server_takes(tmp_path):
     with pytest.raises(ValueError, match="at most 1000"):
         export(made.convolutional(), tmp_path / "m", warmup=list(range(1, 1002)))
