@@ -239,6 +239,7 @@ class TestCall:
             pass
 
 
+@pytest.mark.slow
 def test_pages_of_a_session_hear_of_each_other(files, served, out):
     assert run(files, out) == 0
     session = StudioSession(served[0][0].data, out)

@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 
 import pytest
+from slow_cases import all_but
 
 import keras_pli.studio as package
 
@@ -13,7 +14,7 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", all_but("keras_pli.studio.samples.explanations", of=MODULES))
 def test_examples_run(name):
     module = importlib.import_module(name)
     assert doctest.testmod(module).failed == 0

@@ -5,6 +5,8 @@ import pytest
 
 from keras_pli.intervention import Exclude, InterventionPlan, Polygon, Shift
 
+pytestmark = pytest.mark.slow
+
 # All that answers to a key or a press and is to be seen.
 INTERACTIVE = """() => [...document.querySelectorAll(
     'button, input, select, summary, a[href], [tabindex="0"]')].filter((node) =>
@@ -24,15 +26,8 @@ def open_all(page):
     return None
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"),
-    [
-        (390, "dark"),
-        pytest.param(1280, "light", marks=pytest.mark.slow),
-        pytest.param(1280, "dark", marks=pytest.mark.slow),
-        pytest.param(390, "light", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing_wrong(new_page, session, width, scheme):
     page = new_page(width=width, scheme=scheme)
     page.check_accessibility()
@@ -51,7 +46,6 @@ def test_axe_finds_nothing_wrong(new_page, session, width, scheme):
     page.check_accessibility()
 
 
-@pytest.mark.slow
 def test_every_control_is_reached_by_tab(page, session):
     page.select_class(session.class_name(3))
     page.page.locator(".kps-gallery img").first.wait_for()  # it comes a moment after the rest
@@ -67,7 +61,6 @@ def test_every_control_is_reached_by_tab(page, session):
     assert set(wanted) <= set(reached)
 
 
-@pytest.mark.slow
 def test_points_are_selected_moved_and_brought_back_by_keys(page, session):
     keys = page.page.keyboard
     page.map.focus()
@@ -99,7 +92,6 @@ def test_points_are_selected_moved_and_brought_back_by_keys(page, session):
     page.eventually(lambda: "Shift" not in page.plan(), "the undoing")
 
 
-@pytest.mark.slow
 def test_a_class_is_weighed_by_keys(page, session):
     keys = page.page.keyboard
     page.page.get_by_text("Select by class, errors or index").focus()

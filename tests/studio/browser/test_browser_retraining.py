@@ -7,6 +7,7 @@ import pytest
 from keras_pli.intervention import Contract, Exclude, InterventionPlan, Shift
 from keras_pli.retraining import pli_experiment
 
+pytestmark = pytest.mark.usefixtures("without_tracing")
 SETTINGS = {"embedding_weight": 0.5, "epochs": 2, "batch_size": 50}
 PLAN = InterventionPlan([Shift(3, by=(4.0, 4.0)), Contract(8, factor=0.5)])
 # Notes which maps could be looked at, for some are there as long as it trains only.

@@ -97,6 +97,7 @@ def test_the_control_is_kept_and_what_made_it_is_told(waiting):
     assert "No retraining made round 0" in refused(waiting, "report", round=0)
 
 
+@pytest.mark.slow
 def test_what_its_plan_asked_for_stays_when_the_plan_is_edited(waiting):
     assert ask(waiting, "comparison")["maps"] == ["baseline", "asked", "control", "PLI"]
     asked = waiting.edited.targets
@@ -115,6 +116,7 @@ def test_what_is_discarded_is_gone(waiting):
     assert (waiting.plan, waiting.round.number) == (before, 0)
 
 
+@pytest.mark.slow
 def test_nothing_is_decided_while_a_job_runs(waiting):
     end = threading.Event()
     waiting.jobs.start("other", lambda progress, **options: end.wait(10) and {})

@@ -173,6 +173,7 @@ class TestResult:
     def test_the_classifier_given_is_as_it_was(self, done, networks):
         assert same(networks[0].get_weights(), small_network()[0].get_weights())
 
+    @pytest.mark.slow
     def test_its_maps_are_those_of_the_classifiers(self, done, networks):
         retraining, _ = done
         (x, labels), _ = blobs()
@@ -183,6 +184,7 @@ class TestResult:
             expected = networks[1].predict(activations(network, x), verbose=0)
             np.testing.assert_allclose(retraining.maps[arm], expected, atol=1e-5)
 
+    @pytest.mark.slow
     def test_it_is_read_again(self, done):
         retraining, _ = done
         for again in (

@@ -309,6 +309,7 @@ class TestMaps:
         session.close()
         tf.config.run_functions_eagerly(True)
 
+    @pytest.mark.slow
     def test_training_one_is_stopped_and_leaves_nothing(self, tmp_path):
         said = []
         progress = Progress(lambda words, share: said.append((words, share)))

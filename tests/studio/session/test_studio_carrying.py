@@ -65,6 +65,7 @@ def test_with_the_control_the_plan_is_carried_over_switched_off():
     assert note.startswith("The control was trained without the plan, so 3 steps of it are")
 
 
+@pytest.mark.slow
 def test_with_a_new_map_alone(session):
     session.edit(lambda editor: editor.set([Shift(1, by=(1, 1), reason="Far."), Weigh(1, 2.0)]))
     heard = []
