@@ -15,7 +15,7 @@ from keras_pli.locks import one_writer
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(tmp_path_factory, untraced):
     """A trained classifier, its data and a folder in which `embed` has run."""
     folder = tmp_path_factory.mktemp("cli")
     digits = load_digits()
@@ -25,12 +25,14 @@ def files(tmp_path_factory):
         [keras.Input((8, 8)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
     )
     classifier.compile("adam", "sparse_categorical_crossentropy")
-    classifier.fit(x[:500], y[:500], epochs=3, verbose=0)
+    with untraced():
+        classifier.fit(x[:500], y[:500], epochs=3, verbose=0)
     classifier.save(folder / "clf.keras")
     np.savez(folder / "data.npz", x_train=x[:500], y_train=y[:500], x_test=x[500:], y_test=y[500:])
     common = ["--model", str(folder / "clf.keras"), "--data", str(folder / "data.npz")]
     common += ["--out", str(folder / "out")]
-    assert main(["embed", *common, "--perplexity", "20", "--epochs", "1"]) == 0
+    with untraced():
+        assert main(["embed", *common, "--perplexity", "20", "--epochs", "1"]) == 0
     return folder, common
 
 
@@ -120,6 +122,7 @@ def test_suggest_then_retrain_then_go_on_then_report(files, capsys):
     assert "classifiers of seed 6 were not kept" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_errors_name_what_is_wrong(files, tmp_path, capsys):
     folder, common = files
     data, model = str(folder / "data.npz"), str(folder / "clf.keras")

@@ -40,6 +40,7 @@ def files(tmp_path_factory):
     return classifier, x[500:], y[500:], common
 
 
+@pytest.mark.slow
 def test_explain_writes_arrays_and_pictures(files, tmp_path, monkeypatch):
     classifier, x, _, common = files
     command = ["explain", *common, "--method", "saliency,grad_cam", "--cam-layer", "first"]
@@ -101,6 +102,7 @@ def test_explain_images_of_any_type_of_numbers(files, tmp_path, dtype):
     assert Image.open(tmp_path / "out" / "attributions.png").width > 300
 
 
+@pytest.mark.slow
 def test_explain_parquet_and_write_parquet(files, tmp_path, capsys):
     classifier, x, y, common = files
     for number, rows in enumerate((slice(0, 4), slice(4, 9))):

@@ -70,6 +70,7 @@ def test_the_objective_and_its_options(common, tmp_path, capsys, options, kind, 
         assert stored["embedding"].shape == (90, 2)
 
 
+@pytest.mark.slow
 def test_epochs(common, tmp_path, monkeypatch):
     """What is not given is left to the map: its number of epochs, or the paper's."""
     asked = []

@@ -65,6 +65,7 @@ def test_activations_of_chosen_samples(files, tmp_path, capsys):
     assert Image.open(tmp_path / "activations.png").width > 300
 
 
+@pytest.mark.slow
 def test_top_places_of_a_data_set(files, tmp_path, capsys):
     classifier, x, y, model, data = files
     command = ["inspect", "top", *model, *data, "--layer", "second", "--k", "3"]

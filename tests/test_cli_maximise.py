@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from slow_cases import slow
 
 from keras_pli.cli import main
 from keras_pli.inspection import ActivationMaximization, MaximizedImages
@@ -81,7 +82,10 @@ def test_among_the_images_of_a_generator(tmp_path):
         (["--units", "2,x"], "--units must be whole numbers with commas between. Received: '2,x'."),
         (["--units", "7"], "`target` holds classes that do not exist: 7."),
         (["--layer", "last"], "'last'"),
-        (["--class-names", "cat,dog"], "must name every unit, up to 2. Received 2: 'cat', 'dog'."),
+        slow(
+            ["--class-names", "cat,dog"],
+            "must name every unit, up to 2. Received 2: 'cat', 'dog'.",
+        ),
         (
             ["--layer", "first", "--class-names", "a"],
             "--class-names are of classes, and --layer asks",

@@ -73,6 +73,7 @@ def test_run_again_it_goes_on(arguments, tmp_path, monkeypatch, capsys):
     np.testing.assert_allclose(parted.codes, whole.codes, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_bad_input(arguments, tmp_path, capsys):
     assert main([*arguments, "--target", "9", "--index", "0", "--out", str(tmp_path)]) == 1
     assert "is the predicted class already in 1 of 1 rows" in capsys.readouterr().err

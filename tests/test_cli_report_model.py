@@ -34,6 +34,7 @@ def test_a_page_is_written(files, tmp_path, capsys):
         assert expected in text
 
 
+@pytest.mark.slow
 def test_a_failing_part_is_told_and_the_page_is_there(files, tmp_path, capsys, monkeypatch):
     def fails(context):
         raise RuntimeError("no luck")

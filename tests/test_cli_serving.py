@@ -68,6 +68,7 @@ def test_export(files, tmp_path, capsys, caplog):
     assert set(names.ravel()) == {b"a", b"b", b"c"}
 
 
+@pytest.mark.slow
 def test_an_existing_version(files, tmp_path, capsys):
     out = exported(files, tmp_path)
     folder = files[0]
