@@ -381,6 +381,7 @@ def test_variables_are_stored_once(tmp_path):
     assert model.count_params() * 4 < stored < 1.1 * model.count_params() * 4
 
 
+@pytest.mark.slow
 def test_the_model_is_left_as_it_was(tmp_path):
     model = made.convolutional()
     before, weights = set(vars(model)), model.get_weights()

@@ -157,6 +157,7 @@ def same(ours, others):
 
 
 class TestResult:
+    @pytest.mark.slow
     def test_the_classifiers_are_those_of_the_experiment(self, done, networks):
         retraining, _ = done
         result, weights = plain_experiment(networks)
