@@ -108,6 +108,7 @@ def test_halving_finds_the_largest_that_passes(classifier, embedder, data, most_
     assert set(found.costs) == {weight for weight, *_ in tried} - {0.0}
 
 
+@pytest.mark.slow
 def test_an_experiment_finds_one_for_each_seed(classifier, embedder, blobs, monkeypatch, tmp_path):
     asked = []
 

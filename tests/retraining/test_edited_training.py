@@ -52,6 +52,11 @@ def by_plan(x, y, plan, weight=0.5, loss=CROSS_ENTROPY, embedder=None, **options
 
 
 class TestFit:
+    @pytest.fixture(autouse=True)
+    def without_tracing(self, untraced):
+        with untraced():
+            yield
+
     @pytest.mark.parametrize(
         "form",
         [
@@ -233,27 +238,32 @@ class OfLabels(ShuffledBatches):
 
 
 @pytest.fixture(scope="module")
-def of_data(small):
+def of_data(small, untraced):
     """An experiment whose plan changes data alone, with the weights each arm ended with."""
     train, test = small
     weights = {}
-    result = pli_experiment(
-        build_digits_classifier(seed=4),
-        train,
-        test,
-        DATA_PLAN,
-        epochs=2,
-        batch_size=30,
-        seeds=2,
-        subgroups=np.where(test[1] % 2, "odd", "even"),
-        on_trained=lambda seed, arm, trained: weights.update({(seed, arm): trained.get_weights()}),
-        verbose=0,
-    )
+
+    def note(seed, arm, trained):
+        weights[seed, arm] = trained.get_weights()
+
+    with untraced():
+        result = pli_experiment(
+            build_digits_classifier(seed=4),
+            train,
+            test,
+            DATA_PLAN,
+            epochs=2,
+            batch_size=30,
+            seeds=2,
+            subgroups=np.where(test[1] % 2, "odd", "even"),
+            on_trained=note,
+            verbose=0,
+        )
     return result, weights
 
 
 class TestExperiment:
-    def test_both_arms_are_plain_training_for_as_many_steps(self, small, of_data):
+    def test_both_arms_are_plain_training_for_as_many_steps(self, small, of_data, untraced):
         (x, labels), _ = small
         edited, weights, rows = edited_by_hand(labels)
         everything = np.arange(80)
@@ -266,7 +276,8 @@ class TestExperiment:
             batches = OfLabels(
                 x[kept], {"label": y[kept]}, batch_size=30, seed=1, sample_weight=weight, steps=3
             )
-            copy.fit(batches, epochs=2, shuffle=False, verbose=0)
+            with untraced():
+                copy.fit(batches, epochs=2, shuffle=False, verbose=0)
             assert_alike(of_data[1][1, arm], copy.get_weights())
 
     def test_no_map_is_made_for_it(self, of_data):

@@ -30,7 +30,7 @@ def classifier_of(blobs):
     keras.utils.set_random_seed(0)
     hidden = layers.Dense(8, "relu", name="hidden")
     classifier = keras.Sequential([keras.Input((6,)), hidden, layers.Dense(3, "softmax")])
-    classifier.compile("sgd", "sparse_categorical_crossentropy")
+    classifier.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)  # a few steps
     classifier.fit(*blobs[0], epochs=3, batch_size=30, verbose=0)
     return classifier
 
@@ -52,7 +52,8 @@ def trained(request, blobs):
 def retrained(classifier, embedder, data, targets, callbacks=()):
     x, labels = data
     pli = kp.PLIModel(classifier, embedder)
-    pli.compile(keras.optimizers.SGD(0.003), kp.PLILoss("sparse_categorical_crossentropy", 0.5))
+    loss = kp.PLILoss("sparse_categorical_crossentropy", 0.5)
+    pli.compile(keras.optimizers.SGD(0.003), loss, run_eagerly=True)
     y = {"label": labels, "embedding": targets}
     history = pli.fit(
         x, y, batch_size=30, epochs=2, shuffle=False, verbose=0, callbacks=list(callbacks)
@@ -163,6 +164,7 @@ def test_a_map_that_was_not_trained_is_refused(kind, blobs, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_function_that_returns_no_map(blobs):
     def history(z, seed):
         return keras.callbacks.History()  # as `fit` returns
@@ -187,6 +189,7 @@ DIFFERENT = {
 }
 
 
+@pytest.mark.slow
 def test_maps_of_other_settings_are_told_apart():
     """Whatever decided about a map tells it from others, be their weights the same."""
     told, weights = {}, None

@@ -200,6 +200,7 @@ PLAN3 = InterventionPlan([Shift(3, by=(1.0, 0.5, 0.2))])
 
 
 class TestTheClassifierIsGivenBack:
+    @pytest.mark.slow
     def test_after_the_experiment(self, run, trained_digits):
         before, optimizer = state_of(trained_digits), trained_digits.optimizer
         steps = int(optimizer.iterations)
@@ -343,6 +344,7 @@ class TestClassOutputs:
 
 
 class TestResume:
+    @pytest.mark.slow
     def test_goes_on_where_it_was_interrupted(self, run, folder, tmp_path):
         calls = []
 
@@ -441,6 +443,7 @@ class TestResume:
         finally:
             trained_digits.layers[0].trainable = True
 
+    @pytest.mark.slow
     def test_a_training_that_diverges_is_not_stored(self, run, tmp_path):
         rate = keras.optimizers.SGD(float("nan"))
         with pytest.raises(
@@ -628,6 +631,7 @@ class TestErrors:
     def test_a_list_of_changes_is_a_plan(self, run):
         assert run(plan=list(PLAN)).runs[0].plan == repr(PLAN)
 
+    @pytest.mark.slow
     def test_a_plan_is_a_plan(self, run):
         with pytest.raises(TypeError, match=r"must be an InterventionPlan.*Received: str"):
             run(plan="plan.json")

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from conftest import dense_embedder
 from keras import layers, ops
+from slow_cases import slow
 
 from keras_pli.intervention import InterventionPlan, Shift
 from keras_pli.retraining import PLILoss, PLIModel, ShuffledBatches, pli_experiment
@@ -113,6 +114,7 @@ class TestForm:
         assert float(loss.calls) == 0.0
 
 
+@pytest.mark.slow
 def test_the_control_is_plain_training_on_one_hot_labels(digits):
     """Ten classes in batches of ten, where integers would be broadcast against outputs unseen."""
     (x, labels), test = digits
@@ -175,7 +177,7 @@ class TestRefusedByFit:
             (3, at_column, LABELS, "labels[..., None]"),
         ],
     )
-    @pytest.mark.parametrize("given", ["arrays", "data set", "validation"])
+    @pytest.mark.parametrize("given", ["arrays", "data set", slow("validation")])
     def test_another_form(self, outputs, loss, labels, way, given):
         pli = model_of(outputs, loss)
         with pytest.raises(ValueError, match="does not take labels of shape") as caught:

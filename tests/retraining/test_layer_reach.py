@@ -15,7 +15,7 @@ X = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
 LABELS = np.arange(12) % 3
 
 
-@pytest.mark.parametrize("module", [head, layer_reach])
+@pytest.mark.parametrize("module", [head, pytest.param(layer_reach, marks=pytest.mark.slow)])
 def test_examples_run(module):
     assert doctest.testmod(module).failed == 0
 

@@ -1,9 +1,11 @@
+import contextlib
 import random
 
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from slow_cases import slow
 
 from keras_pli import activations
 from keras_pli.intervention import InterventionPlan, Shift
@@ -28,13 +30,14 @@ def same(some, others):
 
 
 class Noting:
-    """A model whose trials are kept."""
+    """A model whose trials are kept, and whose pilot may run in a context and be of another length."""
 
-    def __init__(self, pli):
-        self.pli, self.found = pli, []
+    def __init__(self, pli, context=contextlib.nullcontext, **length):
+        self.pli, self.context, self.length, self.found = pli, context, length, []
 
     def pilot(self, *args, **kwargs):
-        self.found.append(self.pli.pilot(*args, **kwargs))
+        with self.context():
+            self.found.append(self.pli.pilot(*args, **kwargs, **self.length))
         return self.found[-1]
 
     def layer_reach(self, *args, **kwargs):
@@ -43,27 +46,35 @@ class Noting:
 
 
 @pytest.fixture(scope="module")
-def tried(digits, trained_digits, digits_embedder):
-    """A model, what it was asked, and what its pilot found."""
+def asked(digits, trained_digits, digits_embedder):
+    """A model, and what it is asked."""
     (x, labels), _ = digits
     pli = PLIModel(trained_digits, digits_embedder)
     pli.compile(keras.optimizers.SGD(0.1, momentum=0.9), PLILoss(LOSS, 0.5, scale=0.5))
     pli.optimizer.build(pli.trainable_variables)
     y = digits_embedder.predict(activations(trained_digits, x), verbose=0)
     plan = InterventionPlan([Shift(3, by=(1.0, 0.5)), Shift([0, 1, 2, 3], by=(-1.0, 0.0))])
+    return pli, (x, labels, y, plan)
+
+
+@pytest.fixture(scope="module", params=["short", slow("whole")])
+def tried(request, asked, untraced):
+    """What was asked of a model, what its pilot found, and whether all was as before."""
+    pli, (x, labels, y, plan) = asked
     before = everything(pli)
-    noting = Noting(pli)
+    noting = Noting(pli) if request.param == "whole" else Noting(pli, untraced, steps=16)
     check = plan.check(y, labels, model=noting, x=x, samples=100)
     unchanged = same(before, everything(pli))
-    return pli, (x, labels, y, plan), check, noting.found, unchanged
+    return asked[1], check, noting.found, unchanged
 
 
 def test_the_caller_finds_everything_as_it_was(tried):
-    assert tried[4]
+    assert tried[3]
 
 
+@pytest.mark.parametrize("tried", [slow("whole")], indirect=True)
 def test_the_plan_is_followed_in_part_and_the_layer_goes_farther(tried):
-    check = tried[2]
+    check = tried[1]
     shifted, points = check.moves
     assert 0.1 < shifted.pilot_share < 1.1
     assert shifted.layer_share > 0.5 and shifted.layer_kept > 0.5
@@ -72,7 +83,7 @@ def test_the_plan_is_followed_in_part_and_the_layer_goes_farther(tried):
 
 
 def test_figures_are_of_samples_left_out(tried):
-    _, (_, labels, y, plan), check, (layer, pilot), _ = tried
+    (_, labels, y, plan), check, (layer, pilot), _ = tried
     targets, moved = plan.apply(y, labels)
     assert np.allclose(pilot.before, y[pilot.rows], atol=1e-4)
     assert np.array_equal(pilot.targets, targets[pilot.rows])
@@ -95,8 +106,9 @@ def test_figures_are_of_samples_left_out(tried):
     assert moved[layer.rows].all() and np.allclose(layer.before, y[layer.rows], atol=1e-4)
 
 
-def test_the_weights_come_back_where_training_fails(tried):
-    pli, (x, labels, y, _), *_ = tried
+@pytest.mark.slow
+def test_the_weights_come_back_where_training_fails(asked):
+    pli, (x, labels, y, _) = asked
     before = everything(pli)
     wild = PLIModel(pli.classifier, pli.embedder)
     wild.compile(keras.optimizers.SGD(1e30), PLILoss(LOSS, 0.5))
@@ -106,7 +118,7 @@ def test_the_weights_come_back_where_training_fails(tried):
 
 
 @pytest.mark.slow
-def test_a_callback_watches_it_and_ends_it_by_raising(tried):
+def test_a_callback_watches_it_and_ends_it_by_raising(asked):
     class ThirdStep(keras.callbacks.Callback):
         steps = 0
 
@@ -115,7 +127,7 @@ def test_a_callback_watches_it_and_ends_it_by_raising(tried):
             if self.steps == 3:
                 raise RuntimeError("stopped by hand")
 
-    pli, (x, labels, y, _), *_ = tried
+    pli, (x, labels, y, _) = asked
     before, watching = everything(pli), ThirdStep()
     with pytest.raises(RuntimeError, match="stopped by hand"):
         pli.pilot(x, labels, y, y + 1, samples=50, steps=2, callbacks=[watching])
@@ -123,8 +135,8 @@ def test_a_callback_watches_it_and_ends_it_by_raising(tried):
     assert same(before, everything(pli))
 
 
-def test_bad_input_is_refused_before_anything_is_trained(tried):
-    pli, (x, labels, y, plan), *_ = tried
+def test_bad_input_is_refused_before_anything_is_trained(asked):
+    pli, (x, labels, y, plan) = asked
 
     def refused(words, model=pli, **other):
         given = {"embedding": y, "labels": labels, "x": x, **other}
@@ -145,8 +157,8 @@ def test_bad_input_is_refused_before_anything_is_trained(tried):
         pli.pilot(x, np.full(300, -1), y, y + 1)
 
 
-def test_models_that_cannot_be_tried(tried):
-    pli, (x, labels, y, plan), *_ = tried
+def test_models_that_cannot_be_tried(asked):
+    pli, (x, labels, y, plan) = asked
     plan = InterventionPlan([Shift(3, by=(1.0, 0.5))])
     fresh = PLIModel(pli.classifier, pli.embedder)
     with pytest.raises(ValueError, match="compiled model: call `compile"):

@@ -184,18 +184,14 @@ class TestControlIsPlainTraining:
         assert same(weights_of(ours), weights_of(plain))
         np.testing.assert_allclose(logged["loss"], history["loss"], rtol=1e-6)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "fit",
         [
             {"sample_weight": np.linspace(0, 3, 90).astype(np.float32)},
-            *(
-                pytest.param(fit, marks=pytest.mark.slow)
-                for fit in (
-                    {"class_weight": {0: 3.0, 2: 0.25}},
-                    {"validation_split": 0.2},
-                    {"steps_per_epoch": 3},
-                )
-            ),
+            {"class_weight": {0: 3.0, 2: 0.25}},
+            {"validation_split": 0.2},
+            {"steps_per_epoch": 3},
         ],
         ids=lambda fit: next(iter(fit)),
     )
@@ -218,6 +214,7 @@ class TestControlIsPlainTraining:
         trained_with_pli(ours, embedder, x, labels, weight=0.0, optimizer=nesterov())
         assert same(weights_of(ours), weights_of(plain))
 
+    @pytest.mark.slow
     def test_one_hot_labels_and_metrics(self, blobs, embedder):
         x, labels = blobs[0]
         rows = np.eye(3, dtype=np.float32)[labels]
@@ -252,7 +249,6 @@ class TestControlIsPlainTraining:
         )
         assert same(weights_of(ours), weights_of(plain))
 
-    @pytest.mark.slow
     def test_a_mixed_precision_classifier(self, blobs, embedder, mixed_precision):
         x, labels = blobs[0]
         plain, _ = self.plain(softmax_head, blobs, x, labels)
@@ -280,13 +276,14 @@ def shifted(blobs, embedder):
 
 class TestTheMapFollows:
     CASES = (
-        pytest.param(softmax_head, "logits", 3, marks=pytest.mark.slow),
-        pytest.param(softmax_operation, "logits", 3, marks=pytest.mark.slow),
+        (softmax_head, "logits", 3),
+        (softmax_operation, "logits", 3),
         (nested, "backbone/high", 4),
-        pytest.param(without_noise, "hidden", 8, marks=pytest.mark.slow),
-        pytest.param(without_noise, "head", 3, marks=pytest.mark.slow),
+        (without_noise, "hidden", 8),
+        (without_noise, "head", 3),
     )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("make", "layer", "features"), CASES)
     def test_points_come_nearer(self, blobs, make, layer, features):
         (x, labels), (x_test, _) = blobs
@@ -313,6 +310,7 @@ class TestTheMapFollows:
         )
         assert same(weights_of(embedder), frozen)
 
+    @pytest.mark.slow
     def test_only_the_moved_are_asked(self, blobs, embedder):
         x, labels = blobs[0]
         moved = labels == 1
@@ -369,6 +367,7 @@ def map_of(features):
 
 
 class TestNothingIsLeftBehind:
+    @pytest.mark.slow
     def test_in_the_classifier(self, shifted, embedder):
         classifier, x, y = shifted
 
@@ -387,6 +386,7 @@ class TestNothingIsLeftBehind:
         assert state() == before
         assert not any("call" in layer.__dict__ for layer in (classifier, *classifier.layers))
 
+    @pytest.mark.slow
     def test_after_training_broke_off(self, shifted, embedder):
         classifier, x, y = shifted
         before = [set(layer.__dict__) for layer in classifier.layers]
@@ -400,7 +400,8 @@ class TestNothingIsLeftBehind:
         assert [set(layer.__dict__) for layer in classifier.layers] == before
         assert np.all(np.isfinite(classifier.predict(x, verbose=0)))
 
-    @pytest.mark.parametrize("trainable", [True, pytest.param(False, marks=pytest.mark.slow)])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("trainable", [True, False])
     def test_in_the_embedder(self, shifted, trainable):
         classifier, x, y = shifted
         embedder = map_of(3)
@@ -440,10 +441,11 @@ class TestNothingIsLeftBehind:
 
 
 class TestTrainingAsKerasUsersKnowIt:
-    def test_metrics_are_of_the_classification(self, shifted, embedder):
+    def test_metrics_are_of_the_classification(self, shifted, embedder, untraced):
         classifier, x, y = shifted
-        pli, _ = trained_with_pli(classifier, embedder, x, y, weight=0.3, metrics=["accuracy"])
-        logs = pli.evaluate(x, y, return_dict=True, verbose=0)
+        with untraced():
+            pli, _ = trained_with_pli(classifier, embedder, x, y, weight=0.3, metrics=["accuracy"])
+            logs = pli.evaluate(x, y, return_dict=True, verbose=0)
         outputs = classifier.predict(x, verbose=0).astype(np.float64)
         assert logs["accuracy"] == pytest.approx(np.mean(outputs.argmax(axis=1) == y["label"]))
         cross_entropy = -np.mean(np.log(outputs[np.arange(90), y["label"]]))
@@ -454,9 +456,10 @@ class TestTrainingAsKerasUsersKnowIt:
         assert logs["embedding_loss"] == pytest.approx(scaled, rel=1e-4)
         assert logs["loss"] == pytest.approx(0.7 * cross_entropy + 0.3 * scaled, rel=1e-4)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("labels_alone", "as_data_set"),
-        [(True, True), pytest.param(False, False, marks=pytest.mark.slow)],
+        [(True, True), (False, False)],
     )
     def test_validation(self, shifted, embedder, blobs, labels_alone, as_data_set):
         classifier, x, y = shifted
@@ -488,6 +491,7 @@ class TestTrainingAsKerasUsersKnowIt:
         right = np.mean(outputs.argmax(axis=1) == labels_test)
         assert history["val_accuracy"][-1] == pytest.approx(right, rel=1e-5)
 
+    @pytest.mark.slow
     def test_a_sample_of_weight_two_is_a_sample_given_twice(self, blobs, embedder):
         x, labels = (values[:30] for values in blobs[0])
         trained = []
@@ -680,9 +684,8 @@ def mean_squared_distance_from_centre(points):
 class TestScale:
     """Squared distances are divided by the map's mean squared spread over the number of classes."""
 
-    @pytest.mark.parametrize(
-        "make", [softmax_head, pytest.param(Subclassed, marks=pytest.mark.slow)]
-    )
+    @pytest.mark.slow
+    @pytest.mark.parametrize("make", [softmax_head, Subclassed])
     def test_of_a_map_that_does_not_know_its_spread(self, blobs, embedder, make):
         x, labels = blobs[0]
         targets = np.random.default_rng(0).normal(4, 3, size=(90, 2))
@@ -715,7 +718,8 @@ class TestScale:
         expected = mean_squared_distance_from_centre(tsne.predict(z, verbose=0)) / 3
         assert pli.loss_function.scale == pytest.approx(expected, rel=1e-4)
 
-    @pytest.mark.parametrize("scale", [pytest.param(None, marks=pytest.mark.slow), 2.5])
+    @pytest.mark.slow
+    @pytest.mark.parametrize("scale", [None, 2.5])
     def test_given(self, shifted, embedder, scale):
         classifier, x, y = shifted
         pli, _ = trained_with_pli(classifier, embedder, x, y, weight=0.1, epochs=1, scale=scale)

@@ -119,6 +119,7 @@ def test_images_that_changed(plain, tmp_path, unseen, shape):
     assert len(with_images) == len(assert_self_contained(page)) + 2
 
 
+@pytest.mark.slow
 def test_a_baseline_that_is_one_for_all_seeds_has_no_interval(tmp_path, unseen):
     shared = made_run(0).outputs["baseline"]
     runs = [made_run(seed) for seed in range(3)]
@@ -184,6 +185,7 @@ def test_changes_of_the_training_data(tmp_path, unseen):
     assert result.answer().startswith("Yes: accuracy of the worst group rose")
 
 
+@pytest.mark.slow
 def test_a_plan_that_moves_nothing_and_needs_no_map(tmp_path, unseen):
     plan = InterventionPlan([Weigh(2, 5)])
     none = dict.fromkeys(("train_map", "train_targets", "train_moved", "test_targets"))
@@ -202,7 +204,7 @@ def test_a_plan_that_moves_nothing_and_needs_no_map(tmp_path, unseen):
         result.plot_maps()
 
 
-@pytest.mark.parametrize("components", [1, 5])
+@pytest.mark.parametrize("components", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_maps_that_cannot_be_drawn(tmp_path, unseen, components):
     result = made(components=components)
     page = page_of(result, tmp_path)
@@ -223,10 +225,12 @@ def test_counts_of_samples_that_changed(plain):
     assert f"the other way round on {(~gained).sum()}." in page
 
 
+@pytest.mark.slow
 def test_inputs_that_are_no_images(tmp_path, unseen):
     assert_self_contained(page_of(made(seeds=[0]), tmp_path, images=np.zeros((60, 64))))
 
 
+@pytest.mark.slow
 def test_nothing_changed(tmp_path, unseen):
     outputs = {arm: np.eye(3)[LABELS] for arm in ("baseline", "control", "PLI")}
     result = made(runs=(made_run(0, outputs=outputs),))
@@ -235,6 +239,7 @@ def test_nothing_changed(tmp_path, unseen):
     assert "wrong on 0 of 60" in page
 
 
+@pytest.mark.slow
 def test_a_plan_without_held_out_targets(tmp_path, unseen):
     page = page_of(made(held_out=False), tmp_path)
     assert_self_contained(page)
@@ -246,10 +251,12 @@ def test_maps_of_three_components(tmp_path, blank):
     assert_self_contained(page_of(made(seeds=[0, 1], components=3), tmp_path))
 
 
+@pytest.mark.slow
 def test_without_class_names(tmp_path, unseen):
     assert_self_contained(page_of(made(class_names=None, seeds=[0]), tmp_path))
 
 
+@pytest.mark.slow
 def test_a_class_named_as_a_group(tmp_path, unseen):
     page = page_of(made(class_names=["shirt", "other", "bag"], seeds=[0]), tmp_path)
     assert_self_contained(page)

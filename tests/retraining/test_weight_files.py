@@ -44,12 +44,11 @@ def fit(pli, epochs, *callbacks):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("compiled", "make"),
     [
-        pytest.param(
-            compiled, make, marks=() if compiled and make is functional else pytest.mark.slow
-        )
+        (compiled, make)
         for compiled in (False, True)
         for make in (Subclassed, functional, sequential)
     ],
