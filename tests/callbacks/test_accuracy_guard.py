@@ -65,6 +65,7 @@ def test_the_last_weights_within_the_cost_are_restored(pli, right, patience, sto
     np.testing.assert_array_equal(pli.classifier.get_weights()[0], weights(*left))
 
 
+@pytest.mark.slow
 def test_a_second_fit_starts_anew(pli, capsys):
     guard = AccuracyGuard(most_cost=0.05, verbose=1)
     run(pli, guard, 19, 10)

@@ -21,7 +21,7 @@ def classifier_of(*, built=True):
     stack = [layers.Conv2D(3, 3, activation="relu"), layers.Flatten(), layers.Dense(3)]
     model = keras.Sequential(([keras.Input((6, 6, 1))] if built else []) + stack)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.1), loss)
+    model.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=True)  # no trace for so few steps
     return model
 
 
@@ -85,6 +85,7 @@ def test_of_a_pli_model_its_classifier(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_pictures_in_tensorboard(tmp_path):
     callback = AttributionSnapshots(
         tmp_path / "maps", X[:2], Saliency, row_labels=["cat", "dog"], log_dir=tmp_path / "logs"

@@ -71,10 +71,12 @@ def shifted(classifier, embedder, x, labels):
 
 
 @pytest.fixture
-def pli(embedder):
+def pli(embedder, untraced):
+    """A model whose test runs without traces, which cost more than its few steps."""
     model = PLIModel(classifier_of(), embedder)
     model.compile(keras.optimizers.Adam(0.02), PLILoss(embedding_weight=0.5))
-    return model
+    with untraced():
+        yield model
 
 
 @pytest.fixture
@@ -202,6 +204,7 @@ class TestEmbeddingResponse:
         history = fit(pli, {**targets, "label": np.eye(3)[LABELS]}, [EmbeddingResponse()])
         assert np.isfinite(history["separation"]).all()
 
+    @pytest.mark.slow
     def test_at_the_most_so_many(self, pli, targets):
         chosen = []
         callbacks = [
@@ -252,7 +255,7 @@ class TestPerformanceResponse:
     def test_subgroups_and_the_worst_of_them(self, targets):
         classifier = classifier_of()
         model = PLIModel(classifier)
-        model.compile("sgd", PLILoss(embedding_weight=0.0))
+        model.compile("sgd", PLILoss(embedding_weight=0.0), run_eagerly=True)
         groups = np.where(np.arange(len(X_TEST)) % 3 == 0, "few", "many")
         callback = PerformanceResponse((X_TEST, LABELS_TEST), subgroups=groups)
         history = fit(model, LABELS, [callback], epochs=1)
@@ -352,6 +355,7 @@ class TestEmbeddingSnapshots:
         assert stored_epochs(tmp_path) == ["epoch-000.npz", "epoch-002.npz", "epoch-004.npz"]
         assert len(list(tmp_path.iterdir())) == 3
 
+    @pytest.mark.slow
     def test_three_components_have_no_pictures(self, tmp_path):
         embedder = keras.Sequential([keras.Input((3,)), layers.Dense(3)])
         pli = PLIModel(classifier_of(), embedder)
@@ -408,6 +412,7 @@ def test_a_plain_model(tmp_path):
             classifier.fit(X, LABELS, callbacks=[callback], verbose=0)
 
 
+@pytest.mark.slow
 def test_a_data_set_needs_data(pli, targets, tmp_path):
     batches = tf.data.Dataset.from_tensor_slices((X, targets)).batch(20)
     for callback in all_three(tmp_path):

@@ -47,6 +47,7 @@ def test_filters_and_features_are_stored_epoch_by_epoch(tmp_path):
     assert len(plot_filter_evolution(tmp_path, "conv", columns=2).axes) == 8
 
 
+@pytest.mark.slow
 def test_chosen_layers_and_epochs(tmp_path):
     fit(network(), FeatureEvolution(tmp_path, ["head"], every=2, pictures=False), epochs=5)
     stored = EpochFolder(tmp_path)
@@ -108,9 +109,8 @@ def test_the_last_epoch_is_recorded_when_training_stops_early(tmp_path, first):
     assert np.any(ends[-1] != filters(model, "conv"))
 
 
-@pytest.mark.parametrize(
-    "others", [(), pytest.param((keras.callbacks.TerminateOnNaN(),), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("others", [(), (keras.callbacks.TerminateOnNaN(),)])
 def test_a_training_that_diverges_keeps_its_history(tmp_path, others):
     (tmp_path / "settling.npz").write_bytes(b"of an earlier training")
     model = network()
@@ -143,6 +143,7 @@ def test_a_feature_that_fails_later_does_not_end_the_training(tmp_path):
         fit(network(), FeatureEvolution(tmp_path, features={"f": feature}))
 
 
+@pytest.mark.slow
 def test_another_model_is_refused_before_it_trains(tmp_path):
     fit(network(), FeatureEvolution(tmp_path, pictures=False))
     layers = [keras.layers.Flatten(), keras.layers.Dense(3, name="other")]
@@ -179,6 +180,7 @@ def test_a_model_that_is_built_while_it_trains(tmp_path):
     assert EpochFolder(tmp_path).epochs[-2:] == [1, 2]
 
 
+@pytest.mark.slow
 def test_training_is_not_disturbed(tmp_path):
     alone, watched = network(), network()
     fit(alone)

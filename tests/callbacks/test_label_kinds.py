@@ -87,6 +87,7 @@ class TestLabelsThatAreNoClasses:
         ):
             fit(pli_of(1, None, "mse"), np.arange(80) % 3, PerformanceResponse())
 
+    @pytest.mark.slow
     def test_a_map_is_watched_without_labels(self):
         pli = pli_of(1, None, "mse", weight=0.5)
         callback = EmbeddingResponse((X, {"embedding": TARGETS}))
@@ -96,11 +97,8 @@ class TestLabelsThatAreNoClasses:
         with pytest.raises(ValueError, match=r"needs labels: y\['label'\]. Received: 'embedding'"):
             fit(pli_of(1, None, "mse"), VALUES, PerformanceResponse((X, {"embedding": TARGETS})))
 
-    @pytest.mark.parametrize(
-        "labels",
-        [pytest.param(VALUES, marks=pytest.mark.slow), TAGS],
-        ids=["numbers", "several labels"],
-    )
+    @pytest.mark.slow
+    @pytest.mark.parametrize("labels", [VALUES, TAGS], ids=["numbers", "several labels"])
     def test_snapshots_keep_them_as_they_are(self, labels, tmp_path):
         pli = pli_of(1 if labels.ndim == 1 else 4, None, "mse")
         fit(pli, labels, EmbeddingSnapshots(tmp_path))
