@@ -8,12 +8,15 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 from sklearn.model_selection import train_test_split
+from slow_cases import slow
 
 import keras_pli as kp
 from keras_pli.reporting import PARTS, model_report
 from keras_pli.reporting.section import Section
 
 DIGITS = 4  # classes
+QUICK = [name for name in PARTS if name != "map"]  # that take no training
+SOME = ["confusion", "errors", "filters", "maximizing", "provenance"]
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +47,16 @@ def classifier(digits):
     return model
 
 
+@pytest.fixture(scope="module", params=[SOME, slow(QUICK)], ids=["some", "quick"])
+def parts(request):
+    """The parts that are asked for."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def told(classifier, digits, tmp_path_factory):
-    """The report of the parts that take no training."""
-    folder = tmp_path_factory.mktemp("report")
-    parts = [name for name in PARTS if name != "map"]
-    return kp.report(classifier, digits, folder, parts=parts, class_names=["null", "<b>", "2", "3"])
+def told(classifier, digits, parts):
+    """The report of these parts."""
+    return kp.report(classifier, digits, parts=parts, class_names=["null", "<b>", "2", "3"])
 
 
 def small(units=DIGITS, shape=(8, 8, 1), activation="softmax"):
@@ -97,9 +104,9 @@ def test_errors_are_the_surest_ones(told, classifier, digits):
     assert (checks["area of deletion"] < checks["at random"]).any()
 
 
-def test_each_part_says_how_far_to_believe_it(told):
+def test_each_part_says_how_far_to_believe_it(told, parts):
     assert not told.errors
-    assert list(told.parts) == [name for name in PARTS if name != "map"]
+    assert list(told.parts) == parts
     assert all(len(part.section.belief) > 40 for part in told.parts.values())
 
 
@@ -117,9 +124,9 @@ def test_provenance_names_versions_digests_and_the_seed(told):
     assert re.fullmatch("[0-9a-f]{16}", table["data digest"])
 
 
-def test_the_page_is_one_file_that_needs_nothing_from_elsewhere(told):
-    text = told.path.read_text(encoding="utf-8")
-    assert told.path.name == "model_report.html"
+@pytest.mark.slow
+def test_the_page_is_one_file_that_needs_nothing_from_elsewhere(told, tmp_path):
+    text = told.save(tmp_path / "page.html").read_text(encoding="utf-8")
     assert text == told.html()
     assert "<b>" not in text  # a class of that name is shown as such
     assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
@@ -128,8 +135,8 @@ def test_the_page_is_one_file_that_needs_nothing_from_elsewhere(told):
         assert f'href="#{name}"' in text
 
 
-def test_a_report_shows_itself(told):
-    assert repr(told).startswith("ModelReport of 8 parts: Accuracy")
+def test_a_report_shows_itself(told, parts):
+    assert repr(told).startswith(f"ModelReport of {len(parts)} parts: Accuracy")
     assert told._repr_html_().count("<p>") == len(told.summary)
     assert all(isinstance(part.section, Section) for part in told.parts.values())
 
@@ -246,13 +253,14 @@ def test_a_single_unit_tells_two_classes_apart(digits, activation):
     assert found.tables["maximizing"]["maximising scores"]["the model says"].tolist() == ["0", "1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [
         (12,),
-        pytest.param((24, 2), marks=pytest.mark.slow),
-        pytest.param((8, 8), marks=pytest.mark.slow),
-        pytest.param((6, 6, 6, 1), marks=pytest.mark.slow),
+        (24, 2),
+        (8, 8),
+        (6, 6, 6, 1),
     ],
 )
 def test_vectors_signals_images_without_channels_and_volumes(shape):
@@ -413,6 +421,7 @@ def test_no_model():
 def test_the_whole_report(classifier, digits, tmp_path):
     found = kp.report(classifier, digits, tmp_path)
     assert not found.errors
+    assert found.path == tmp_path / "model_report.html"
     assert list(found.parts) == list(PARTS)
     assert all(part.section is not None for part in found.parts.values())
     assert found.path.stat().st_size < 3e6
