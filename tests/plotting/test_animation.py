@@ -14,6 +14,7 @@ def frames_of(path):
         return frames, picture.info
 
 
+@pytest.mark.slow
 def test_one_frame_a_map_also_if_nothing_moves(tmp_path, clusters):
     points, labels = clusters
     path = animate_maps([points, points, points + 3], labels, tmp_path / "map.gif", fps=5, dpi=80)

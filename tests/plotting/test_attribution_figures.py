@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from slow_cases import slow
 
 from keras_pli.plotting import attribution_grid, attribution_overlay, volume_slices
 from keras_pli.plotting.heatmaps import faded
@@ -244,9 +245,9 @@ def test_a_method_has_signs_in_all_samples_or_in_none():
 @pytest.mark.parametrize(
     "methods, columns, rows",
     [
-        (17, None, [6] * 3),
+        slow(17, None, [6] * 3),
         (13, None, [7] * 2),
-        (29, None, [6] * 5),
+        slow(29, None, [6] * 5),
         (4, None, [5]),
         (7, 3, [3, 3, 2]),
     ],
@@ -262,7 +263,7 @@ def test_one_sample_is_wrapped_with_a_heading_for_each_map(methods, columns, row
     assert headings == ["image", *(name.replace(" ", "") for name in names)]
 
 
-@pytest.mark.parametrize("samples", [1, 2])
+@pytest.mark.parametrize("samples", [1, slow(2)])
 def test_nothing_overlaps_in_a_grid_of_all_methods(samples):
     maps = {name: RNG.normal(size=(samples, 8, 8, 3)) for name in METHODS}
     labels = ["enlarged heart: p 0.01 → 1.00", "enlarged heart: p 0.20 → 1.00"][:samples]

@@ -43,6 +43,7 @@ def test_signals_are_curves():
     assert len({ax.get_ylim() for ax in figure.axes}) == 1
 
 
+@pytest.mark.slow
 def test_a_grid_has_filters_by_channels_and_says_what_it_leaves_out():
     kernel = np.random.default_rng(0).normal(size=(3, 3, 5, 6))
     figure = filter_grid(kernel, inputs=2, outputs=3)

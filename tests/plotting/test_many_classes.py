@@ -94,7 +94,7 @@ def check_lines(ax):
         pytest.param(
             scene,
             classes,
-            marks=() if classes < 25 or (scene, classes) == ("apart", 25) else pytest.mark.slow,
+            marks=() if classes < 25 else pytest.mark.slow,
         )
         for scene in SCENES
         for classes in (4, 10, 25, 100)
@@ -123,7 +123,7 @@ def test_names_lines_and_legend_have_their_places(scene, classes):
         pytest.param("apart", 40, True, marks=pytest.mark.slow),
         ("overlapping", 10, True),
         pytest.param("crowded", 40, False, marks=pytest.mark.slow),
-        ("no structure", 4, True),
+        pytest.param("no structure", 4, True, marks=pytest.mark.slow),
         ("no structure", 10, False),
     ],
 )
@@ -194,7 +194,8 @@ def test_long_names_stay_inside(name):
     assert all(frame.contains(*corner) for box in boxes for corner in box.corners())
 
 
-@pytest.mark.parametrize("dpi", [50, pytest.param(220, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dpi", [50, 220])
 def test_places_hold_at_other_resolutions(dpi):
     names = named(25)
     figure = embedding_map(*blobs(25, 8), class_names=names)

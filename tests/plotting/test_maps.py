@@ -198,6 +198,7 @@ def test_panel_marks_highlight_and_missing_labels(clusters):
     assert not embedding_comparison(panels).legends
 
 
+@pytest.mark.slow
 def test_panels_of_three_components(clusters):
     cube = np.concatenate([clusters[0], clusters[0][:, :1]], axis=1)
     figure = embedding_comparison({"a": cube, "b": cube}, clusters[1])

@@ -3,13 +3,14 @@ import importlib
 import pkgutil
 
 import pytest
+from slow_cases import all_but
 
 import keras_pli.plotting as plotting
 
 MODULES = [module.name for module in pkgutil.iter_modules(plotting.__path__)]
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", all_but("filters", "rationales", of=MODULES))
 def test_examples_run(name):
     module = importlib.import_module(f"keras_pli.plotting.{name}")
     assert doctest.testmod(module).failed == 0
