@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...checks import checked_number, one_of, quoted
 from ...optional import imported
+from .blocks import block_bytes
 from .columns import ERROR, Columns, Rows, extended, with_errors
 from .model_source import ModelSource
 from .resources import Cluster, Share, prepare_device, share_of
@@ -74,7 +75,8 @@ def applied(
 ) -> Any:
     """Returns a data set with the columns that a job adds; actors start when it is read.
 
-    Rows keep their order, whatever the caller's own setting; that of other data sets stays as it is.
+    Rows keep their order, and blocks are small enough for all actors to have some, whatever the caller's own
+    settings; those of other data sets stay as they are.
 
     Raises:
         TypeError: If `dataset` is not a `ray.data.Dataset`.
@@ -111,7 +113,12 @@ def applied(
             num_gpus=share.num_gpus or None,
             **_retries(dataset.map_batches),
         )
-    return _in_order(made)
+    made = _in_order(made)
+    if known is not None:
+        made.context.target_max_block_size = block_bytes(
+            known.base_schema.types, run.batch_size, made.context.target_max_block_size
+        )
+    return made
 
 
 def _retries(map_batches: Callable[..., Any]) -> dict[str, Any]:
