@@ -66,6 +66,7 @@ def check_equal(found, images, labels, wanted):
         np.testing.assert_allclose(stacked, getattr(wanted, name), atol=1e-6)
 
 
+@pytest.mark.slow  # by default, the README's test explains on Ray
 def test_two_actors_one_of_which_dies(cluster, classifier, stored, images, tmp_path):
     rows = rows_of(cluster, *images, blocks=8)
     made = explain(
