@@ -22,7 +22,7 @@ from .resources import Cluster, Share, prepare_device, share_of
 
 Array = NDArray[Any]
 Found = dict[str, Array]
-# How often a batch is tried again where its actor died: one that kills every actor must end somewhere.
+# How often a block is tried again where its actor died: one that kills every actor must end somewhere.
 RETRIES = 20
 
 
@@ -122,7 +122,7 @@ def applied(
 
 
 def _retries(map_batches: Callable[..., Any]) -> dict[str, Any]:
-    """How often actors start again and batches are tried again, where this release of Ray lets one say so.
+    """How often actors start again and blocks are tried again, where this release of Ray lets one say so.
 
     Ray Data's own numbers, which hold where it takes none, have no end.
     """

@@ -46,8 +46,9 @@ def explain(
     Nothing runs before the returned data set is read. Rows keep their order and all their columns; added are
     those that `attribution.explain_dataset` stores: `attributions` (of several inputs `attributions/<key>`),
     `scores`, `delta` where the method has one, and `details/<name>`. They are what the method gives for all
-    rows at once, whatever batch or actor a row is in, up to rounding. A batch whose actor dies is done again
-    by another. A caller's setting of `preserve_order` stays as it is for all other data sets.
+    rows at once, whatever batch or actor a row is in, up to rounding. An actor takes a block at a time, of
+    sixteen batches or more; where it dies, another does the block again. A caller's settings of
+    `preserve_order` and of the size of blocks stay as they are for all other data sets.
 
     Ray keeps the actors of a run that failed as long as anything holds its exception; a notebook does so
     until the next one. If they fill the cluster, further actors wait for them.
