@@ -28,8 +28,9 @@ KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "npz": (read_arrays, write_arrays),
     "parquet": (read_columns, write_columns),
 }
-# Readers of a folder of Parquet files pass over names that begin so; notes beside them are no tables.
-_HIDDEN = "_"
+# How names of notes begin: readers of a folder of Parquet files pass over what begins with an underscore.
+_BEFORE_NOTES = {"npz": "", "parquet": "_"}
+_FINISHED = "finished"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class PartFolder:
     @property
     def numbers(self) -> list[int]:
         """The numbers of the parts that are there, in order."""
-        numbered = ((_number(file), file) for file in self._all_files())
+        numbered = ((_number(file), file) for file in part_files(self.folder))
         return sorted(number for number, file in numbered if self.path(number) == file)
 
     def path(self, number: int) -> Path:
@@ -117,17 +118,17 @@ class PartFolder:
     def check(self, identity: Mapping[str, Any]) -> None:
         """Raises a `ValueError` if there are parts that were made from something else."""
         identity = json.loads(json.dumps(identity))  # as it is read back
-        if not any(self._all_files()):
-            return
-        # Parts of the other kind have a note of another name.
-        notes = [replace(self, kind=kind).note for kind in KINDS]
-        stored = next((read_json(note) for note in notes if note.exists()), {})
-        before, now = _differing(stored, identity)
-        if before:
-            raise ValueError(
-                f"{self.folder} holds {self.what} that were made otherwise: {before}, and now {now}. Delete "
-                "it, or choose another folder."
-            )
+        for kind in _kinds(self.folder):
+            try:
+                stored = read_json(replace(self, kind=kind).note)
+            except FileNotFoundError:
+                stored = {}
+            before, now = _differing(stored, identity)
+            if before:
+                raise ValueError(
+                    f"{self.folder} holds {self.what} that were made otherwise: {before}, and now {now}. "
+                    "Delete it, or choose another folder."
+                )
 
     def clear(self) -> None:
         """Deletes parts and note, and the folder if it holds nothing else."""
@@ -146,19 +147,14 @@ class PartFolder:
     @property
     def note(self) -> Path:
         """Where it is noted what the parts are made from."""
-        return self.folder / f"{self._before}{self.what}.json"
+        return self.folder / f"{_BEFORE_NOTES[self.kind]}{self.what}.json"
 
     @property
     def _mark(self) -> Path:
-        return self.folder / f"{self._before}finished{self.share and '-'}{self.share}.json"
-
-    @property
-    def _before(self) -> str:
-        return _HIDDEN if self.kind == "parquet" else ""
-
-    def _all_files(self) -> Iterator[Path]:
-        """The parts of all shares."""
-        return iter(part_files(self.folder))
+        return (
+            self.folder
+            / f"{_BEFORE_NOTES[self.kind]}{_FINISHED}{self.share and '-'}{self.share}.json"
+        )
 
 
 class PartWriter:
@@ -226,8 +222,9 @@ def read_part(file: Path) -> dict[str, NDArray[Any]]:
 
 
 def marks(folder: Path) -> list[Path]:
-    """Returns the marks of finished work of all shares in a folder."""
-    return sorted(folder.glob("finished*.json")) + sorted(folder.glob(f"{_HIDDEN}finished*.json"))
+    """Returns the marks of finished work of all shares in a folder, of the kinds of parts that it holds."""
+    patterns = [f"{_BEFORE_NOTES[kind]}{_FINISHED}*.json" for kind in _kinds(folder)]
+    return [mark for pattern in patterns for mark in sorted(folder.glob(pattern))]
 
 
 def listed_files(mark: Path) -> list[str]:
@@ -250,6 +247,11 @@ def _differing(one: Any, other: Any) -> tuple[Any, Any]:
     pairs = {key: _differing(one.get(key), other.get(key)) for key in keys}
     before, now = ({key: pair[side] for key, pair in pairs.items()} for side in (0, 1))
     return before, now
+
+
+def _kinds(folder: Path) -> list[str]:
+    """The kinds of the parts in a folder."""
+    return sorted({file.suffix[1:] for file in part_files(folder)})
 
 
 def _number(file: Path) -> int:

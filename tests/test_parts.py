@@ -217,6 +217,41 @@ class TestOneWriter:
         assert [path.name for path in folder.folder.iterdir()] == [f"{own}part-00001-x2.npz"]
 
 
+class TestKinds:
+    """npz and Parquet in one folder: of each, the note is another file."""
+
+    @pytest.fixture
+    def table(self, folder):
+        pytest.importorskip("pyarrow")
+        return PartFolder(folder.folder, "squares", kind="parquet")
+
+    def test_notes_of_parquet_are_hidden(self, table):
+        with table.writing(MADE_FROM) as writer:
+            writer.write(0, {"square": np.arange(3)})
+            writer.finish(1)
+        assert {file.name for file in table.folder.glob("[!_.]*")} == {"part-00000.parquet"}
+        assert table.finished == 1
+
+    def test_parts_of_the_other_kind_are_refused_by_their_own_note(self, folder, table):
+        write(folder, 0)
+        parts.write_json(table.note, {**MADE_FROM, "kind": "parquet"})  # of parts that are gone
+        with pytest.raises(
+            ValueError, match=r"otherwise: {'kind': None}, and now {'kind': 'parquet'}"
+        ):
+            table.check({**MADE_FROM, "kind": "parquet"})
+
+    def test_notes_of_parts_that_are_gone_claim_nothing(self, folder, table):
+        with folder.writing(MADE_FROM) as writer:
+            writer.write(0, numbered(0))
+            writer.finish(1)
+        folder.path(0).unlink()
+        with table.writing({"seed": 2}) as writer:
+            writer.write(0, {"square": np.arange(3)})
+            writer.finish(1)
+        table.check({"seed": 2})
+        assert parts.marks(folder.folder) == [table.folder / "_finished.json"]
+
+
 def test_clearing_leaves_what_others_put_there(folder):
     folder.clear()
     write(folder, 0, 1)

@@ -37,9 +37,10 @@ def block_bytes(types: Iterable[Any], batch_size: int, most: int | None) -> int 
         128
     """
     sizes = [_bytes(kind) for kind in types]
-    if not sizes or None in sizes:
+    known = [size for size in sizes if size is not None]
+    if not known or len(known) < len(sizes):
         return most
-    wanted = max(LEAST, BATCHES * batch_size * math.ceil(sum(size or 0 for size in sizes)))
+    wanted = max(LEAST, BATCHES * batch_size * math.ceil(sum(known)))
     return wanted if most is None else min(most, wanted)
 
 
