@@ -40,6 +40,14 @@ def ours(x, kind="ParametricTSNE", **settings):
     return fit, lambda z: embedding.predict(z, batch_size=2000, verbose=0)
 
 
+def ours_by_neighbors(x):
+    import keras_pli as kp
+
+    fit, predict = ours(x)
+    y = predict(x)
+    return fit, lambda z: y if z is x else kp.embedding.place_by_neighbors(z, x, y)
+
+
 def ours_paper(x):
     import keras_pli as kp
 
@@ -66,6 +74,7 @@ def open_tsne(x):
 
 SYSTEMS = {
     "keras_pli": ours,
+    "keras_pli, by neighbours": ours_by_neighbors,
     "openTSNE": open_tsne,
     "keras_pli, paper": ours_paper,
     "keras_pli ParametricUMAP": lambda x: ours(x, "ParametricUMAP"),

@@ -11,6 +11,7 @@ from .objectives import Objective
 from .parametric_embedding import ParametricEmbedding
 from .parametric_tsne import ParametricTSNE
 from .parametric_umap import ParametricUMAP
+from .placement import place_by_neighbors
 from .refit import Refit
 from .transformer import EmbeddingTransformer
 
@@ -30,5 +31,6 @@ __all__ = [
     "affinities",
     "given_neighbors",
     "nearest_neighbors",
+    "place_by_neighbors",
     "quality",
 ]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..checks import one_of, quoted, real_array
+from ..checks import one_of, real_array
 from .neighbor_graph import NeighborGraph, given_neighbors
-from .points import Rows, centred_points, chunks
+from .points import centred_points, to_unit_length
 from .search import TREE_FEATURES, among_distances, approximate, exact
 
 __all__ = ["NeighborGraph", "given_neighbors", "nearest_neighbors"]
@@ -75,7 +75,7 @@ def nearest_neighbors(
         return _precomputed(z, k, perplexity, method)
     array = real_array(z, "z")
     k = _count(k, perplexity, len(array))
-    points = centred_points(array, _to_unit_length(array) if metric == "cosine" else None)
+    points = centred_points(array, to_unit_length(array) if metric == "cosine" else None)
     if method == "auto":
         samples, features = points.values.shape
         operations = float(samples) ** 2 * features
@@ -110,22 +110,6 @@ def _precomputed(
         return NeighborGraph(found.indices[:, :k].copy(), found.distances[:, :k].copy())
     distances = real_array(z, "z", ndim=2)
     return among_distances(distances, _count(k, perplexity, len(distances)))
-
-
-def _to_unit_length(array: NDArray[Any]) -> Callable[[slice, Rows], Rows]:
-    """Returns a function that brings rows to length 1, where the Euclidean distance tells the angle."""
-    zero = [part.start + np.flatnonzero(~rows.any(axis=1)) for part, rows in chunks(array)]
-    rows_of_zero = np.concatenate(zero)
-    if len(rows_of_zero):
-        raise ValueError(
-            f"The cosine is not defined for points at the origin. Received: rows {quoted(rows_of_zero)}."
-        )
-
-    def unit(part: slice, rows: Rows) -> Rows:
-        rows = rows / np.abs(rows).max(axis=1, keepdims=True)  # so that no square overflows
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-    return unit
 
 
 def _restore_unit(distances: NDArray[np.float32], exponent: int, *, cosine: bool) -> None:

@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import quoted
+
 CHUNK_ENTRIES = 1_000_000  # coordinates held at a time in float64, and looked at for a centre
 LEAST_SAMPLE = 100  # rows that a centre is taken from, however many features they have
 FAR = 4.0  # times the radius that 95 % of the points lie within: from here on a point is far from the rest
 FARTHEST = 2.0**50  # in units of the points' spread; farther ones are taken to lie there
 
 Rows = NDArray[np.float64]
+Prepare = Callable[[slice, Rows], Rows]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ class CentredPoints:
     values: NDArray[np.float32]
     center: Rows
     exponent: int
+
+    def alike(self, array: NDArray[Any], prepare: Prepare | None = None) -> NDArray[np.float32]:
+        """Other points of as many features about the same centre, in the same unit."""
+        return _moved(array, self.center, self.exponent, prepare)
 
 
 def features_of(array: NDArray[Any]) -> int:
@@ -63,9 +70,7 @@ def spread_rows(array: NDArray[Any], count: int | None = None) -> slice:
     return slice(0, None, -(-len(array) // count))
 
 
-def centred_points(
-    array: NDArray[Any], prepare: Callable[[slice, Rows], Rows] | None = None
-) -> CentredPoints:
+def centred_points(array: NDArray[Any], prepare: Prepare | None = None) -> CentredPoints:
     """Centres and scales points, without a copy in float64.
 
     The centre is the median of each feature, which a few far points do not move.
@@ -79,26 +84,15 @@ def centred_points(
         >>> (points.values.ravel() * 2**points.exponent).tolist()
         [-0.25, 0.0, 0.75]
     """
-
-    def prepared(part: slice, rows: Rows) -> Rows:
-        return rows if prepare is None else prepare(part, rows)
-
     some = spread_rows(array)
-    sample = prepared(some, rows_of(array, some))
+    sample = _prepared(rows_of(array, some), some, prepare)
     center = np.median(sample, axis=0)
     radius = np.linalg.norm(sample - center, axis=1)
     exponent = int(np.frexp(np.quantile(radius, 0.95) or radius.max())[1])
-    values = np.empty((len(array), features_of(array)), dtype=np.float32)
-    for part, rows in chunks(array):
-        rows = prepared(part, rows)
-        rows -= center
-        np.ldexp(rows, -exponent, out=rows)
-        np.clip(rows, -FARTHEST, FARTHEST, out=rows)
-        values[part] = rows
-    return CentredPoints(values, center, exponent)
+    return CentredPoints(_moved(array, center, exponent, prepare), center, exponent)
 
 
-def far_rows_drawn_in(array: NDArray[Any]) -> tuple[Rows, Callable[[slice, Rows], Rows]]:
+def far_rows_drawn_in(array: NDArray[Any]) -> tuple[Rows, Prepare]:
     """Returns the median point, and a function that moves rows far from it to where rows begin to be far.
 
     The function takes a slice and the rows there, and returns them less the median.
@@ -117,3 +111,40 @@ def far_rows_drawn_in(array: NDArray[Any]) -> tuple[Rows, Callable[[slice, Rows]
         return (rows - center) * factor[part, None]
 
     return center, drawn_in
+
+
+def to_unit_length(array: NDArray[Any]) -> Prepare:
+    """Returns a function that brings rows to length 1, where the Euclidean distance tells the angle.
+
+    Raises:
+        ValueError: If a row is 0.
+    """
+    zero = [part.start + np.flatnonzero(~rows.any(axis=1)) for part, rows in chunks(array)]
+    rows_of_zero = np.concatenate(zero)
+    if len(rows_of_zero):
+        raise ValueError(
+            f"The cosine is not defined for points at the origin. Received: rows {quoted(rows_of_zero)}."
+        )
+
+    def unit(part: slice, rows: Rows) -> Rows:
+        rows = rows / np.abs(rows).max(axis=1, keepdims=True)  # so that no square overflows
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    return unit
+
+
+def _prepared(rows: Rows, part: slice, prepare: Prepare | None) -> Rows:
+    return rows if prepare is None else prepare(part, rows)
+
+
+def _moved(
+    array: NDArray[Any], center: Rows, exponent: int, prepare: Prepare | None
+) -> NDArray[np.float32]:
+    values = np.empty((len(array), features_of(array)), dtype=np.float32)
+    for part, rows in chunks(array):
+        rows = _prepared(rows, part, prepare)
+        rows -= center
+        np.ldexp(rows, -exponent, out=rows)
+        np.clip(rows, -FARTHEST, FARTHEST, out=rows)
+        values[part] = rows
+    return values
