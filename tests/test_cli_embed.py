@@ -142,7 +142,8 @@ def test_help_names_the_defaults_that_the_classes_have(capsys):
         inspect.signature(KINDS[kind]).parameters["n_neighbors"] for kind in KINDS if kind != "tsne"
     ]
     assert len({parameter.default for parameter in both}) == 1
-    assert f"default: {kp.ParametricTSNE().fit_defaults.batch_size}, or all points" in said
+    least = kp.ParametricTSNE().fit_defaults.points_in_batch(10_000)
+    assert f"default: {least} or all points, more from 10,000 points on" in said
 
 
 @pytest.mark.slow

@@ -56,7 +56,9 @@ def add_command(commands: Any) -> None:
         "--epochs", type=_epochs, help="a number, or `auto` (default: auto; with --paper 10)"
     )
     embed.add_argument(
-        "--batch-size", type=whole(1), help="default: 1000, or all points; with --paper 500"
+        "--batch-size",
+        type=whole(1),
+        help="default: 1000 or all points, more from 10,000 points on; with --paper 500",
     )
     embed.add_argument(
         "--thumbnails",

@@ -25,7 +25,9 @@ from .pairs import attraction, kernel_sum, squared_distances
 Tensor = Any
 
 # Neighbours that a point of a uniform batch must meet in it on average; with fewer, edges are drawn.
-LEAST_NEIGHBORS_IN_BATCH = 1.0
+# Measured, 10-NN error of held-out pixels, uniform / edges: of 10,000 points, which meet 15, .234 / .249 in
+# equal time; of 60,000, which meet 6, .216 / .214 in 67 / 55 s.
+LEAST_NEIGHBORS_IN_BATCH = 10.0
 LEAST_STEPS_PER_EPOCH = 100
 # Added to squared distances of UMAP, so that points which coincide push each other with finite force.
 COINCIDENT = 1e-3
@@ -95,7 +97,7 @@ class DivergenceObjective(Objective):
         perplexity: Effective number of neighbours, above 1 and below N / 3; or several, whose affinities are
             averaged.
         batches: `"uniform"`, `"neighbors"`, or `"auto"`: uniform as long as a batch of that size shows a
-            point at least one of its neighbours on average.
+            point at least ten of its neighbours on average.
         early_exaggeration: Factor on the attraction in the early phase of training.
     """
 

@@ -36,7 +36,7 @@ AUTO_EPOCHS = 25
 SMOOTH: dict[str, Any] = {
     "hidden_units": (300, 100),
     "activation": "softplus",
-    "fit_defaults": {"epochs": 5},
+    "fit_defaults": {"epochs": 5, "batch_size": 1000},
 }
 REFIT_EPOCHS = 5  # from a map that is there
 PRETRAIN_EPOCHS = 1  # of a network whose start cannot be solved for
@@ -168,7 +168,7 @@ class ParametricEmbedding(StagedModel):
         self,
         z: ArrayLike,
         epochs: int | str | None = None,
-        batch_size: int | None = None,
+        batch_size: int | str | None = None,
         pretrain_epochs: int | None = None,
         *,
         graph: Any = None,
@@ -203,7 +203,8 @@ class ParametricEmbedding(StagedModel):
         Args:
             z: Points of shape `(samples, ...)`, such as activations; it may be memory-mapped.
             epochs: Number of epochs; `"auto"`, the default, for a number that suits the points.
-            batch_size: Points in a batch, 1,000 by default; all of them where there are fewer.
+            batch_size: Points in a batch; all of them where there are fewer. `"auto"`, the default, is 1,000 of
+                up to 10,000 points, and grows with the square root of their number beyond.
             pretrain_epochs: Epochs of regression towards the principal components, 0 for no such start. By
                 default the last layer is solved for instead, where it is a plain dense one.
             graph: Neighbours the caller already has (see `given_neighbors`); with the metric `"precomputed"`,
@@ -252,7 +253,7 @@ class ParametricEmbedding(StagedModel):
         z: ArrayLike,
         anchors: Any,
         epochs: int | str | None = None,
-        batch_size: int | None = None,
+        batch_size: int | str | None = None,
         *,
         anchor_weight: float = 30.0,
         graph: Any = None,
@@ -437,10 +438,11 @@ class ParametricEmbedding(StagedModel):
         check_replicas(self, self.seed)
         if validation_data is not None:
             validation_data = self._checked_validation(validation_data)
-        size, rows = self._row_size(settings.batch_size, len(z))
+        batch_size = settings.points_in_batch(len(z))
+        size, rows = self._row_size(batch_size)
         first = self._begin(z, restored=will_restore(callbacks, self))
         tables = self._tables(z, graph, size, verbose)
-        steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), settings.batch_size)
+        steps = steps_per_epoch or self.objective.steps_per_epoch(len(z), batch_size)
         if not initial_epoch:
             self._schedule(steps * (epochs + (self._pretraining_epochs(settings) if first else 0)))
         self._run_together(steps)
@@ -462,7 +464,7 @@ class ParametricEmbedding(StagedModel):
         )
         validation = None
         if validation_data is not None:
-            validation = self._validation_stage(validation_data, settings.batch_size)
+            validation = self._validation_stage(validation_data, batch_size)
         try:
             history = self._run(
                 stage,
@@ -519,12 +521,11 @@ class ParametricEmbedding(StagedModel):
         distance = nearest_distance(tables)
         return Jitter.of_scale(self.jitter * distance, tables.z.shape[1], self._random("jitter"))
 
-    def _row_size(self, batch_size: int, samples: int) -> tuple[int, int]:
+    def _row_size(self, batch_size: int) -> tuple[int, int]:
         """How many points a row of the draws holds, and how many rows a step takes."""
         count = replica_count() if self.across_replicas == "mean" else 1
         if count == 1:
             return batch_size, 1
-        batch_size = min(batch_size, samples)
         if batch_size < 2 * count:
             raise ValueError(
                 f"With across_replicas='mean', a batch must hold at least 2 points for each of the {count} "
@@ -558,7 +559,7 @@ class ParametricEmbedding(StagedModel):
         if not epochs:
             start_by_least_squares(self.network, inputs, scores)
             return
-        size, rows = self._row_size(settings.batch_size, len(z))
+        size, rows = self._row_size(settings.points_in_batch(len(z)))
         draws = Draws.of(tables, size, steps * epochs * rows, self._random("pretraining"))
         stage = RegressionStage(tables, draws, Places.of(scores), rows_per_step=rows)
         self._run(stage, None, epochs=epochs, verbose=verbose)

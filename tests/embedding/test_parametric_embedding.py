@@ -100,6 +100,21 @@ class TestFit:
         assert int(model.optimizer.iterations) == 5 * (150 // 40)
 
     @pytest.mark.usefixtures("stepped")
+    @pytest.mark.parametrize(("given", "expected"), [({}, 12), ({"batch_size": 20}, 20)])
+    def test_batches_grow_with_the_root_of_the_points(self, few, given, expected, monkeypatch):
+        """Of 150 points √1.5 times as many as of the hundred from which on they grow."""
+        monkeypatch.setattr("keras_pli.embedding.arguments.LEAST_BATCH", 10)
+        model, asked = make("uniform"), []
+        tables = model.objective.tables
+        monkeypatch.setattr(
+            model.objective,
+            "tables",
+            lambda z, graph, size: asked.append(size) or tables(z, graph, size),
+        )
+        model.fit(few, epochs=1, verbose=0, **given)
+        assert asked == [expected]
+
+    @pytest.mark.usefixtures("stepped")
     @pytest.mark.slow
     def test_settings_go_before_defaults(self, few):
         model = make("uniform", fit_defaults={"epochs": 9, "pretrain_epochs": 2})
