@@ -203,8 +203,8 @@ class ParametricEmbedding(StagedModel):
         Args:
             z: Points of shape `(samples, ...)`, such as activations; it may be memory-mapped.
             epochs: Number of epochs; `"auto"`, the default, for a number that suits the points.
-            batch_size: Points in a batch; all of them where there are fewer. `"auto"`, the default, is 1,000 of
-                up to 10,000 points, and grows with the square root of their number beyond.
+            batch_size: Points in a batch; all of them where there are fewer. `"auto"`, the default: 1,000 of
+                10,000 and less, and more with the square root of their number beyond.
             pretrain_epochs: Epochs of regression towards the principal components, 0 for no such start. By
                 default the last layer is solved for instead, where it is a plain dense one.
             graph: Neighbours the caller already has (see `given_neighbors`); with the metric `"precomputed"`,
