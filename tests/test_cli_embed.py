@@ -142,8 +142,8 @@ def test_help_names_the_defaults_that_the_classes_have(capsys):
         inspect.signature(KINDS[kind]).parameters["n_neighbors"] for kind in KINDS if kind != "tsne"
     ]
     assert len({parameter.default for parameter in both}) == 1
-    least = kp.ParametricTSNE().fit_defaults.points_in_batch(10_000)
-    assert f"default: {least} or all points, more from 10,000 points on" in said
+    assert kp.ParametricTSNE().objective.batch_size(10_000) == 1000
+    assert "default: auto, which is 1000 and more from 10,000 points on" in said
 
 
 @pytest.mark.slow

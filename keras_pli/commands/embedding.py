@@ -53,12 +53,15 @@ def add_command(commands: Any) -> None:
         help="a smaller network, whose map is less faithful and can be followed by retraining",
     )
     embed.add_argument(
-        "--epochs", type=_epochs, help="a number, or `auto` (default: auto; with --paper 10)"
+        "--epochs",
+        type=_number_or_auto,
+        help="a number, or `auto` (default: auto; with --paper 10, with --smooth 5)",
     )
     embed.add_argument(
         "--batch-size",
-        type=whole(1),
-        help="default: 1000 or all points, more from 10,000 points on; with --paper 500",
+        type=_number_or_auto,
+        help="a number, or `auto` (default: auto, which is 1000 and more from 10,000 points on; "
+        "with --paper 500, with --smooth 1000)",
     )
     embed.add_argument(
         "--thumbnails",
@@ -118,7 +121,7 @@ def _check_options(embed: argparse.ArgumentParser, arguments: argparse.Namespace
         )
 
 
-def _epochs(text: str) -> int | str:
+def _number_or_auto(text: str) -> int | str:
     if text == "auto":
         return text
     try:

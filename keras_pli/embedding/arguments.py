@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,6 @@ from scipy import sparse
 from ..checks import checked_number, real_array
 
 AUTO = "auto"
-LEAST_BATCH = 1000  # points, where there are as many
 
 # Names of scikit-learn, openTSNE and umap-learn, and what says the same here.
 ELSEWHERE = {
@@ -39,7 +37,7 @@ class FitDefaults:
 
     Args:
         epochs: Number of epochs, or `"auto"`.
-        batch_size: Points in a batch, or `"auto"`.
+        batch_size: Points in a batch, or `"auto"` for what suits the objective.
         pretrain_epochs: Epochs of regression on the first principal components; None for a start solved by
             least squares.
     """
@@ -50,12 +48,12 @@ class FitDefaults:
 
     def __post_init__(self) -> None:
         checked_epochs(self.epochs)
-        if isinstance(self.batch_size, str) and self.batch_size != AUTO:
+        if not isinstance(self.batch_size, str):
+            checked_number(self.batch_size, "batch_size", least=1, whole=True)
+        elif self.batch_size != AUTO:
             raise ValueError(
                 f"`batch_size` must be a whole number from 1, or 'auto'. Received: {self.batch_size!r}."
             )
-        if self.batch_size != AUTO:
-            checked_number(self.batch_size, "batch_size", least=1, whole=True)
         if self.pretrain_epochs is not None:
             checked_number(self.pretrain_epochs, "pretrain_epochs", least=0, whole=True)
 
@@ -68,20 +66,6 @@ class FitDefaults:
         """
         chosen = {name: value for name, value in given.items() if value is not None}
         return FitDefaults(**{**vars(self), **chosen})
-
-    def points_in_batch(self, samples: int) -> int:
-        """Points in a batch of `samples` points.
-
-        Beyond 10,000 points it grows with the square root of their number, so that a batch goes on showing
-        a point some of its neighbours, while the pairs of a batch grow no faster than the points.
-
-        Example:
-            >>> [FitDefaults().points_in_batch(samples) for samples in (200, 10_000, 90_000)]
-            [200, 1000, 3000]
-        """
-        if self.batch_size != AUTO:
-            return min(int(self.batch_size), samples)
-        return min(samples, max(LEAST_BATCH, math.isqrt(LEAST_BATCH * samples // 10)))
 
 
 def checked_epochs(epochs: Any) -> int | str:

@@ -6,6 +6,7 @@ else about training belongs to `ParametricEmbedding`.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -24,10 +25,12 @@ from .pairs import attraction, kernel_sum, squared_distances
 
 Tensor = Any
 
-# Neighbours that a point of a uniform batch must meet in it on average; with fewer, edges are drawn.
-# Measured, 10-NN error of held-out pixels, uniform / edges: of 10,000 points, which meet 15, .234 / .249 in
-# equal time; of 60,000, which meet 6, .216 / .214 in 67 / 55 s.
-LEAST_NEIGHBORS_IN_BATCH = 10.0
+# Neighbours that a point of a uniform batch must meet in it on average, or which share of them where they are
+# few; else edges are drawn. Measured, 10-NN error of held-out pixels, uniform / edges, 150 neighbours: of 10,000
+# points, which meet 15, .234 / .249 in equal time; of 60,000, which meet 6, .216 / .214 in 67 / 55 s.
+NEIGHBORS_MET = 10.0
+SHARE_MET = 1 / 3
+BATCH_SIZE = 1000
 LEAST_STEPS_PER_EPOCH = 100
 # Added to squared distances of UMAP, so that points which coincide push each other with finite force.
 COINCIDENT = 1e-3
@@ -51,6 +54,10 @@ class Objective(ABC):
         Raises:
             ValueError: If `samples` points are too few for the objective.
         """
+
+    def batch_size(self, samples: int) -> int:
+        """Points in a batch, where `fit` is not told: 1,000, or all where there are fewer."""
+        return min(samples, BATCH_SIZE)
 
     def steps_per_epoch(self, samples: int, batch_size: int) -> int:
         """One pass over the points, and at least 100 steps, so that a small set settles in as many epochs."""
@@ -97,7 +104,7 @@ class DivergenceObjective(Objective):
         perplexity: Effective number of neighbours, above 1 and below N / 3; or several, whose affinities are
             averaged.
         batches: `"uniform"`, `"neighbors"`, or `"auto"`: uniform as long as a batch of that size shows a
-            point at least ten of its neighbours on average.
+            point at least ten of its neighbours on average, or a third of them.
         early_exaggeration: Factor on the attraction in the early phase of training.
     """
 
@@ -126,6 +133,18 @@ class DivergenceObjective(Objective):
         check_perplexity(self.perplexity, samples)
         return min(int(3 * np.max(self.perplexity)), samples - 1)
 
+    def batch_size(self, samples: int) -> int:
+        """As for every objective, and beyond 10,000 points more with the square root of their number.
+
+        So a batch goes on showing a point some of its neighbours, while the pairs of a batch grow no faster
+        than the points.
+
+        Example:
+            >>> [DivergenceObjective().batch_size(samples) for samples in (200, 10_000, 90_000)]
+            [200, 1000, 3000]
+        """
+        return max(super().batch_size(samples), math.isqrt(BATCH_SIZE * samples // 10))
+
     def steps_per_epoch(self, samples: int, batch_size: int) -> int:
         """As for every objective, but with `batches="uniform"` one pass over the points, as in the papers."""
         if self.batches == "uniform":
@@ -138,9 +157,8 @@ class DivergenceObjective(Objective):
         """Batches of points, or of edges drawn from P."""
         p = affinities(graph, perplexity=self.perplexity)
         del graph  # its distances, of which nothing is needed any more
-        met = p.neighbors.shape[1] * min(batch_size, len(z)) / len(z)
         if self.batches == "uniform" or (
-            self.batches == "auto" and met >= LEAST_NEIGHBORS_IN_BATCH
+            self.batches == "auto" and _neighbors_meet(p.neighbors.shape[1], batch_size / len(z))
         ):
             return UniformBatches.of(z, p)
         edges = Edges(p.neighbors, p.conditional, np.ones(len(p), dtype=np.float32))
@@ -166,6 +184,11 @@ class DivergenceObjective(Objective):
             "batches": self.batches,
             "early_exaggeration": self.early_exaggeration,
         }
+
+
+def _neighbors_meet(neighbors: int, share: float) -> bool:
+    """Whether a batch of a share of the points shows a point enough of its neighbours."""
+    return share * neighbors >= min(NEIGHBORS_MET, SHARE_MET * neighbors)
 
 
 def _divergence_of_points(

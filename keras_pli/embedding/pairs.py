@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from keras import ops
 
 Tensor = Any
 
-MOST_PAIRS = 4_000_000  # pairs held at a time, 16 MB of them: all of a batch of 2,000
+MOST_PAIRS = (
+    4_000_000  # up to so many pairs, 16 MB, all are held at once: those of a batch of 2,000
+)
+BLOCK = 512  # rows of a larger batch that are held with all their pairs
 
 
 def squared_distances(y: Tensor, others: Tensor | None = None) -> Tensor:
@@ -43,17 +45,14 @@ def kernel_sum(y: Tensor, weight: Tensor) -> tuple[Tensor, Any]:
     """Σ w_i w_j (1 + ‖y_i − y_j‖²)⁻¹ over the pairs i ≠ j of a batch.
 
     The gradient is written out, since that takes a third of the passes over the pairs which differentiating
-    each operation takes, and computed along with the sum, so that no array of all pairs is kept: they are
-    gone through some rows at a time.
+    each operation takes, and computed along with the sum, so that no array of all pairs is kept.
 
     Args:
         y: Map points, shape `(B, components)`.
         weight: Weights w of the points, shape `(B,)`; held constant.
     """
     column = weight[:, None]
-    weighted = ops.concatenate([column, column * y], axis=1)
-    parts = [_kernel_sums(y, weighted, rows) for rows in _row_blocks(y.shape[0])]
-    sums, squared_sums = (ops.concatenate(part, axis=0) for part in zip(*parts, strict=True))
+    sums, squared_sums = _kernel_sums(y, ops.concatenate([column, column * y], axis=1))
     slope = -4.0 * column * (squared_sums[:, :1] * y - squared_sums[:, 1:])
 
     def gradient(*args: Tensor, upstream: Tensor = None) -> tuple[Tensor, Tensor]:
@@ -63,16 +62,21 @@ def kernel_sum(y: Tensor, weight: Tensor) -> tuple[Tensor, Any]:
     return ops.sum(column * sums), gradient
 
 
-def _kernel_sums(y: Tensor, weighted: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
-    """Σ_j w_j k_ij of some rows i, and Σ_j k_ij² (w_j, w_j y_j), where k_ii = 0."""
-    size = y.shape[0]
-    own = ops.arange(rows.start, rows.stop)[:, None] == ops.arange(size)[None, :]
-    kernel = ops.where(own, 0.0, 1.0 / (1.0 + squared_distances(y[rows], y)))
-    return ops.matmul(kernel, weighted[:, :1]), ops.matmul(ops.square(kernel), weighted)
+def _kernel_sums(y: Tensor, weighted: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ_j w_j k_ij of each row i, and Σ_j k_ij² (w_j, w_j y_j), where k_ii = 0."""
+    size, components = y.shape
+    others = ops.arange(size, dtype="int32")[None, :]
 
+    def sums(block: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        rows, own = block
+        kernel = ops.where(own[:, None] == others, 0.0, 1.0 / (1.0 + squared_distances(rows, y)))
+        return ops.matmul(kernel, weighted[:, :1]), ops.matmul(ops.square(kernel), weighted)
 
-def _row_blocks(size: int) -> list[slice]:
-    """Parts of that many rows, as even as can be, each of a few million pairs with all of them."""
-    count = -(-size * size // MOST_PAIRS)
-    ends = [size * part // count for part in range(count + 1)]
-    return [slice(*part) for part in itertools.pairwise(ends)]
+    if size * size <= MOST_PAIRS:
+        return sums((y, others[0]))
+    # A loop, since XLA would hold all of the blocks at once; the last one is filled up.
+    count = -(-size // BLOCK)
+    rows = ops.pad(y, [[0, count * BLOCK - size], [0, 0]])
+    own = ops.arange(count * BLOCK, dtype="int32")
+    blocks = ops.reshape(rows, (count, BLOCK, components)), ops.reshape(own, (count, BLOCK))
+    return tuple(ops.reshape(f, (count * BLOCK, -1))[:size] for f in ops.map(sums, blocks))

@@ -203,8 +203,8 @@ class ParametricEmbedding(StagedModel):
         Args:
             z: Points of shape `(samples, ...)`, such as activations; it may be memory-mapped.
             epochs: Number of epochs; `"auto"`, the default, for a number that suits the points.
-            batch_size: Points in a batch; all of them where there are fewer. `"auto"`, the default: 1,000 of
-                10,000 and less, and more with the square root of their number beyond.
+            batch_size: Points in a batch, all of them where there are fewer. `"auto"`, the default, is 1,000;
+                of t-SNE more beyond 10,000 points, with the square root of their number.
             pretrain_epochs: Epochs of regression towards the principal components, 0 for no such start. By
                 default the last layer is solved for instead, where it is a plain dense one.
             graph: Neighbours the caller already has (see `given_neighbors`); with the metric `"precomputed"`,
@@ -438,7 +438,7 @@ class ParametricEmbedding(StagedModel):
         check_replicas(self, self.seed)
         if validation_data is not None:
             validation_data = self._checked_validation(validation_data)
-        batch_size = settings.points_in_batch(len(z))
+        batch_size = self._batch_size(settings, len(z))
         size, rows = self._row_size(batch_size)
         first = self._begin(z, restored=will_restore(callbacks, self))
         tables = self._tables(z, graph, size, verbose)
@@ -521,6 +521,11 @@ class ParametricEmbedding(StagedModel):
         distance = nearest_distance(tables)
         return Jitter.of_scale(self.jitter * distance, tables.z.shape[1], self._random("jitter"))
 
+    def _batch_size(self, settings: FitDefaults, samples: int) -> int:
+        if settings.batch_size == AUTO:
+            return self.objective.batch_size(samples)
+        return min(int(settings.batch_size), samples)
+
     def _row_size(self, batch_size: int) -> tuple[int, int]:
         """How many points a row of the draws holds, and how many rows a step takes."""
         count = replica_count() if self.across_replicas == "mean" else 1
@@ -559,7 +564,7 @@ class ParametricEmbedding(StagedModel):
         if not epochs:
             start_by_least_squares(self.network, inputs, scores)
             return
-        size, rows = self._row_size(settings.points_in_batch(len(z)))
+        size, rows = self._row_size(self._batch_size(settings, len(z)))
         draws = Draws.of(tables, size, steps * epochs * rows, self._random("pretraining"))
         stage = RegressionStage(tables, draws, Places.of(scores), rows_per_step=rows)
         self._run(stage, None, epochs=epochs, verbose=verbose)

@@ -29,7 +29,8 @@ class ParametricTSNE(ParametricEmbedding):
             200]`, whose affinities are averaged (multi-scale).
         batches: `"neighbors"` draws the edges of each batch from P, so that it holds pairs that attract;
             `"uniform"` draws points, as the papers do, and takes all pairs among them. `"auto"` draws points
-            as long as a batch shows each of them at least ten of its neighbours on average, and edges beyond.
+            as long as a batch shows each of them ten of its neighbours on average, or a third of them, and
+            edges beyond.
         early_exaggeration: Factor on the attraction in the first quarter of training.
         **kwargs: The network and how it is trained, as for `ParametricEmbedding`: `hidden_units`,
             `activation`, `principal_components`, `network`, `learning_rate`, `jitter`, `neighbors`, `metric`,

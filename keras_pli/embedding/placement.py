@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import checked_number, finite_array, one_of, real_array
+from ..checks import checked_number, finite_array, one_of
+from .arguments import checked_points
 from .points import centred_points, features_of, to_unit_length
 from .search import nearest_of_queries
 
@@ -39,7 +40,7 @@ def place_by_neighbors(
     Raises:
         ValueError: If lengths or features differ, a value is not finite, a row is 0 where the cosine is asked
             for, there are fewer points than neighbours, or the metric is unknown.
-        TypeError: If values are not real numbers.
+        TypeError: If values are not real numbers, or points are a sparse matrix.
 
     Example:
         >>> z, y = [[0.0], [1.0], [2.0], [9.0]], [[0.0, 0], [1, 0], [2, 0], [0, 50]]
@@ -47,7 +48,7 @@ def place_by_neighbors(
         [[1.0, 0.0]]
     """
     one_of(metric, ["euclidean", "cosine"], "metric")
-    arrays = {"new": real_array(new, "new"), "z": real_array(z, "z")}
+    arrays = {"new": checked_points(new, "new"), "z": checked_points(z, "z")}
     y = finite_array(y, "y", ndim=2)
     if len(y) != len(arrays["z"]):
         raise ValueError(

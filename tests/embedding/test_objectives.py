@@ -332,15 +332,22 @@ class TestContrastive:
 
 class TestDivergence:
     @pytest.mark.parametrize(
-        ("samples", "batch_size", "uniform"), [(60, 25, True), (60, 24, False), (300, 120, False)]
+        ("samples", "batch_size", "uniform"),
+        [(60, 20, True), (60, 19, False), (300, 99, False), (60, 500, True)],
     )
     def test_auto_draws_points_where_they_meet_neighbours(self, samples, batch_size, uniform):
-        """With k = 24 neighbours, a point meets 24 · batch size / N of them in a batch."""
+        """With k = 24 neighbours, a point meets 24 · batch size / N of them in a batch, and needs a third."""
         z = np.random.default_rng(0).normal(size=(samples, 3)).astype(np.float32)
         graph = nearest_neighbors(z, 24)
         tables = DivergenceObjective(8).tables(z, graph, batch_size)
         assert (tables.points_per_anchor == 1) is uniform
-        assert uniform is (24 * batch_size / samples >= 10)
+        assert uniform is (24 * batch_size / samples >= 24 / 3)
+
+    def test_auto_asks_for_ten_of_many_neighbours(self):
+        z = np.random.default_rng(0).normal(size=(90, 3)).astype(np.float32)
+        graph = nearest_neighbors(z, 60)
+        found = [DivergenceObjective(20).tables(z, graph, size) for size in (14, 15)]
+        assert [tables.points_per_anchor for tables in found] == [2, 1]
 
     def test_uniform_batches_of_all_points_are_the_divergence(self, z, y):
         objective = OBJECTIVES["uniform"]

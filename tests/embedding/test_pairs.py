@@ -153,18 +153,19 @@ class TestTerms:
         np.testing.assert_allclose(scaled, -2.5 * alone, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("most", [1, 30, 70, 195])
-def test_the_sum_in_blocks_of_rows(most, monkeypatch):
-    """Of 14 rows blocks of one, of two, of five and six, and of seven."""
+@pytest.mark.parametrize("block", [1, 4, 7, 20])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_sum_in_blocks_of_rows(block, jit_compile, monkeypatch):
+    """Of 14 rows blocks that come out even, that do not, and one that they do not fill."""
     y = np.random.default_rng(7).normal(scale=3, size=(14, 2))
     y[3:6] = y[3]
     weights = weights_for(kernel_sum, 14)
-    monkeypatch.setattr(pairs, "MOST_PAIRS", most)
-    value, gradient = gradient_of(kernel_sum, y, weights, jit_compile=False)
+    monkeypatch.setattr(pairs, "MOST_PAIRS", 195)
+    monkeypatch.setattr(pairs, "BLOCK", block)
+    value, gradient = gradient_of(kernel_sum, y, weights, jit_compile=jit_compile)
     np.testing.assert_allclose(value, naive_kernel_sum(y, weights), rtol=1e-5)
-    np.testing.assert_allclose(
-        gradient, autodiff_of(kernel_sum, y, weights)[1], rtol=1e-4, atol=2e-6
-    )
+    plain = autodiff_of(kernel_sum, y, weights)[1]
+    np.testing.assert_allclose(gradient, plain, rtol=1e-4, atol=2e-6)
 
 
 @COMPONENTS

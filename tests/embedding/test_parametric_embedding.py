@@ -103,7 +103,7 @@ class TestFit:
     @pytest.mark.parametrize(("given", "expected"), [({}, 12), ({"batch_size": 20}, 20)])
     def test_batches_grow_with_the_root_of_the_points(self, few, given, expected, monkeypatch):
         """Of 150 points √1.5 times as many as of the hundred from which on they grow."""
-        monkeypatch.setattr("keras_pli.embedding.arguments.LEAST_BATCH", 10)
+        monkeypatch.setattr("keras_pli.embedding.objectives.BATCH_SIZE", 10)
         model, asked = make("uniform"), []
         tables = model.objective.tables
         monkeypatch.setattr(
