@@ -26,8 +26,8 @@ from .pairs import attraction, kernel_sum, squared_distances
 Tensor = Any
 
 # Neighbours that a point of a uniform batch must meet in it on average, or which share of them where they are
-# few; else edges are drawn. Measured, 10-NN error of held-out pixels, uniform / edges, 150 neighbours: of 10,000
-# points, which meet 15, .234 / .249 in equal time; of 60,000, which meet 6, .216 / .214 in 67 / 55 s.
+# few; else edges are drawn. Measured, 10-NN error of held-out pixels, uniform / edges, 150 neighbours: of
+# 10,000 points, which meet 15, .234 / .249 in equal time; of 60,000, which meet 6, .216 / .214 in 67 / 55 s.
 NEIGHBORS_MET = 10.0
 SHARE_MET = 1 / 3
 BATCH_SIZE = 1000
