@@ -53,17 +53,23 @@ def test_folder_of_models_and_folder_of_one_model(one_model):
 def held(monkeypatch):
     """Versions from 2 are loaded only when the second event is set; the first says that one is waiting."""
     begun, go = threading.Event(), threading.Event()
-    read = loading.read
+    read, at_work = loading.read, []
 
     def slow(name, version, path):
-        if version > 1:
-            begun.set()
+        if version == 1:
+            return read(name, version, path)
+        at_work.append(version)
+        begun.set()
+        try:
             assert go.wait(60)
-        return read(name, version, path)
+            return read(name, version, path)
+        finally:
+            at_work.pop()
 
     monkeypatch.setattr(loading, "read", slow)
     yield begun, go
     go.set()
+    eventually(lambda: not at_work)  # or the next test would find it loaded in its time
 
 
 def test_folder_without_a_model_is_named(tmp_path):
