@@ -80,11 +80,12 @@ def test_epochs(common, tmp_path, monkeypatch):
         raise ValueError("That is enough.")
 
     monkeypatch.setattr(kp.ParametricEmbedding, "fit", noted)
-    for options in ([], ["--epochs", "auto"], ["--paper", "--perplexity", "8"]):
+    both = ["--epochs", "auto", "--batch-size", "auto"]
+    for options in ([], both, ["--paper", "--perplexity", "8"]):
         assert main(["embed", *common, "--out", str(tmp_path / "out"), *options]) == 1
     (default, _), (auto, _), (paper, own) = asked
     assert default == {"epochs": None, "batch_size": None} == paper
-    assert auto["epochs"] == "auto"
+    assert auto == {"epochs": "auto", "batch_size": "auto"}
     assert (own.epochs, own.batch_size) == (10, 500)
 
 
@@ -98,6 +99,11 @@ def test_epochs(common, tmp_path, monkeypatch):
         ("sne", [], "argument --objective: invalid choice: 'sne'"),
         ("tsne", ["--epochs", "0"], "argument --epochs: must be a whole number from 1"),
         ("tsne", ["--epochs", "always"], "or `auto`. Received: 'always'"),
+        (
+            "tsne",
+            ["--batch-size", "many"],
+            "argument --batch-size: must be a whole number from 1, or",
+        ),
     ],
 )
 def test_options_of_another_objective_are_wrong_usage(capsys, objective, options, message):

@@ -8,9 +8,7 @@ from keras import ops
 
 Tensor = Any
 
-MOST_PAIRS = (
-    4_000_000  # up to so many pairs, 16 MB, all are held at once: those of a batch of 2,000
-)
+MOST_PAIRS = 4_000_000  # held at once, in 16 MB: those of a batch of 2,000
 BLOCK = 512  # rows of a larger batch that are held with all their pairs
 
 
