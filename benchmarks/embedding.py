@@ -3,8 +3,9 @@
 The data are the logits and the hidden layer of a small classifier, and raw pixels. Each system runs in a
 process of its own, with its own defaults and, where it has one, a perplexity of 50. Fit includes the search
 for neighbours and whatever the system compiles; transform maps the test images after one call on five of
-them. Trustworthiness and errors are of test images: how far their neighbours in the map are their neighbours
-in the data, and how often their nearest training images in the map have another class.
+them, by the network or, "by neighbours", at the median of their nearest training images. Trustworthiness and
+errors are of test images: how far their neighbours in the map are their neighbours in the data, and how
+often their nearest training images in the map have another class.
 
     python benchmarks/embedding.py                     # 10,000 + 10,000 images, about 20 minutes on two cores
     python benchmarks/embedding.py --repeats 3         # medians

@@ -148,8 +148,13 @@ def test_help_names_the_defaults_that_the_classes_have(capsys):
         inspect.signature(KINDS[kind]).parameters["n_neighbors"] for kind in KINDS if kind != "tsne"
     ]
     assert len({parameter.default for parameter in both}) == 1
-    assert kp.ParametricTSNE().objective.batch_size(10_000) == 1000
-    assert "default: auto, which is 1000 and more from 10,000 points on" in said
+    sizes = [KINDS[kind]().objective.batch_size(20_000) for kind in ("umap", "tsne")]
+    assert sizes[0] < sizes[1]
+    assert f"default: auto, which is {sizes[0]} or all points, of tsne more from 10,000" in said
+    paper, smooth = (make().fit_defaults for make in (KINDS["tsne"].paper, KINDS["tsne"].smooth))
+    for name in ("epochs", "batch_size"):
+        asked = f"with --paper {getattr(paper, name)}, with --smooth {getattr(smooth, name)})"
+        assert said.count(asked) == 1, asked
 
 
 @pytest.mark.slow

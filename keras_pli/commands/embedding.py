@@ -60,8 +60,8 @@ def add_command(commands: Any) -> None:
     embed.add_argument(
         "--batch-size",
         type=_number_or_auto,
-        help="a number, or `auto` (default: auto, which is 1000 and more from 10,000 points on; "
-        "with --paper 500, with --smooth 1000)",
+        help="a number, or `auto` (default: auto, which is 1000 or all points, of tsne more from 10,000 "
+        "points on; with --paper 500, with --smooth 1000)",
     )
     embed.add_argument(
         "--thumbnails",

@@ -330,22 +330,26 @@ class ParametricEmbedding(StagedModel):
 
         return EmbeddingTransformer.of(self)
 
-    def evaluate(self, x: Any = None, *args: Any, batch_size: int = 500, **kwargs: Any) -> Any:
+    def evaluate(
+        self, x: Any = None, *args: Any, batch_size: int | str | None = 500, **kwargs: Any
+    ) -> Any:
         """Returns the objective of the map of given points, as `keras.Model.evaluate` would its loss.
 
         Args:
             x: Points of shape `(samples, ...)`.
             *args: As for `keras.Model.evaluate`.
-            batch_size: Points in a batch.
+            batch_size: Points in a batch; None for that of `fit`.
             **kwargs: As for `keras.Model.evaluate`.
 
         Raises:
-            ValueError: If points are not finite or too few for the objective.
+            ValueError: If points are not finite or too few for the objective, or the batch size is no number.
         """
         if isinstance(x, dict):  # Keras in the middle of fit, with rows that fit has prepared
             return super().evaluate(x, *args, batch_size=1, **kwargs)
         with scope_of(self):
-            stage = self._validation_stage(self._checked_validation(x), batch_size)
+            x = self._checked_validation(x)
+            size = self._batch_size(self.fit_defaults.over(batch_size=batch_size), len(x))
+            stage = self._validation_stage(x, size)
             with self._at_work(test=stage):
                 return super().evaluate(rows_of(stage), *args, batch_size=rows_at_once(), **kwargs)
 

@@ -242,6 +242,17 @@ class TestEvaluate:
         assert set(found) == {"loss", MEASURES[kind]}
         assert found[MEASURES[kind]] == pytest.approx(met, rel=0.1)
 
+    def test_any_batch_that_fit_takes(self, trained, few):
+        _, model, _ = trained
+        of_all, by_objective, as_in_fit = (
+            model.evaluate(few, batch_size=size, verbose=0) for size in (150, "auto", None)
+        )
+        assert (
+            of_all == by_objective == as_in_fit
+        )  # 150 points are fewer than a batch has by default
+        with pytest.raises(ValueError, match=r"or 'auto'\. Received: 'big'"):
+            model.evaluate(few, batch_size="big", verbose=0)
+
     @pytest.mark.slow
     def test_validation(self, few):
         history = quick("umap", few, fit={"validation_data": few[:100]}).history.history
