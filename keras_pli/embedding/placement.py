@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.neighbors import NearestNeighbors
 
 from ..checks import checked_number, finite_array, one_of
 from .arguments import checked_points
 from .points import centred_points, features_of, to_unit_length
-from .search import nearest_of_queries
 
 
 def place_by_neighbors(
@@ -64,5 +64,5 @@ def place_by_neighbors(
     prepare = {name: to_unit_length(array) if cosine else None for name, array in arrays.items()}
     points = centred_points(arrays["z"], prepare["z"])
     queries = points.alike(arrays["new"], prepare["new"])
-    nearest = nearest_of_queries(points.values, queries, n_neighbors)
-    return np.median(y[nearest], axis=1)
+    search = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(points.values)
+    return np.median(y[search.kneighbors(queries, return_distance=False)], axis=1)

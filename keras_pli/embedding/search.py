@@ -78,18 +78,6 @@ def approximate(
     return found
 
 
-def nearest_of_queries(
-    points: NDArray[np.float32], queries: NDArray[np.float32], k: int
-) -> NDArray[np.int32]:
-    """Indices of the k points nearest to each query, nearest first, shape `(queries, k)`."""
-    fitted = _fitted(points)
-    found = np.empty((len(queries), k), dtype=np.int32)
-    for start in range(0, len(queries), QUERIES):
-        part = slice(start, start + QUERIES)
-        found[part] = fitted.kneighbors(queries[part], n_neighbors=k, return_distance=False)
-    return found
-
-
 def among_distances(distances: NDArray[Any], k: int) -> NeighborGraph:
     """The k others at the smallest distances in each row of a square matrix, which need not be symmetric.
 

@@ -37,7 +37,6 @@ def test_one_by_one_as_together_in_chunks(points, monkeypatch):
     z, y, new = points
     whole = place_by_neighbors(new, z, y)
     single = np.concatenate([place_by_neighbors(row[None], z, y) for row in new])
-    monkeypatch.setattr("keras_pli.embedding.search.QUERIES", 7)
     monkeypatch.setattr("keras_pli.embedding.points.CHUNK_ENTRIES", 50)
     np.testing.assert_allclose(single, whole, atol=1e-6)
     np.testing.assert_allclose(place_by_neighbors(new, z, y), whole, atol=1e-6)
